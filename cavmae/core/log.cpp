@@ -1,0 +1,33 @@
+#include "cavmae/core/log.h"
+
+#include <vector>
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/null_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+
+namespace cavmae {
+
+std::shared_ptr<Log> make_log(Verbosity verbosity, const std::filesystem::path& file) {
+  auto terminal = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+  terminal->set_pattern("%^%v%$");
+  terminal->set_level(verbosity == Verbosity::quiet   ? spdlog::level::warn
+                      : verbosity == Verbosity::debug ? spdlog::level::debug
+                                                      : spdlog::level::info);
+  std::vector<spdlog::sink_ptr> sinks{terminal};
+  if (!file.empty()) {
+    auto to_file = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string());
+    to_file->set_pattern("%Y-%m-%d %H:%M:%S %l: %v");
+    sinks.push_back(to_file);
+  }
+  auto log = std::make_shared<Log>("cavmae", sinks.begin(), sinks.end());
+  log->set_level(spdlog::level::debug);
+  log->flush_on(spdlog::level::info);
+  return log;
+}
+
+std::shared_ptr<Log> null_log() {
+  return std::make_shared<Log>("null", std::make_shared<spdlog::sinks::null_sink_mt>());
+}
+
+}  // namespace cavmae

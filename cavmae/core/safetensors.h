@@ -1,0 +1,38 @@
+// The .safetensors format: named tensors and text metadata in one file, readable without running anything.
+// Free functions; safe from several threads on different files.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cavmae/core/torch.h"
+
+namespace cavmae {
+
+// Names in file order (a state dict's order counts when it is compared or shown).
+using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
+
+struct TensorFile {
+  NamedTensors tensors;
+  std::map<std::string, std::string> metadata;
+
+  // The tensor of that name, or nullptr.
+  const torch::Tensor* find(const std::string& name) const;
+  // The tensor of that name; CheckpointError names the nearest one otherwise.
+  const torch::Tensor& at(const std::string& name) const;
+};
+
+// Reads every tensor (any dtype of the format that LibTorch has: F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL).
+// Throws CheckpointError naming the file: truncated, overlapping or out-of-range offsets, unknown dtype, a
+// header over 100 MB, or sizes that do not fit the shape.
+TensorFile read_safetensors(const std::filesystem::path& path);
+
+// Writes beside and renames. Tensors may be on any device and of any strides. Throws Error on a full disk,
+// with the old file intact.
+void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace cavmae

@@ -1,0 +1,38 @@
+#include "cavmae/core/stop_signal.h"
+
+#include <csignal>
+
+#include <unistd.h>
+
+namespace cavmae {
+namespace {
+
+volatile std::sig_atomic_t g_requested = 0;
+struct sigaction g_old_int, g_old_term;
+
+void on_signal(int signal) {
+  if (g_requested) ::_exit(128 + signal);
+  g_requested = 1;
+}
+
+}  // namespace
+
+StopSignal::StopSignal() {
+  g_requested = 0;
+  struct sigaction action = {};
+  action.sa_handler = on_signal;
+  sigemptyset(&action.sa_mask);
+  ::sigaction(SIGINT, &action, &g_old_int);
+  ::sigaction(SIGTERM, &action, &g_old_term);
+}
+
+StopSignal::~StopSignal() {
+  ::sigaction(SIGINT, &g_old_int, nullptr);
+  ::sigaction(SIGTERM, &g_old_term, nullptr);
+}
+
+bool StopSignal::requested() {
+  return g_requested != 0;
+}
+
+}  // namespace cavmae

@@ -1,0 +1,96 @@
+// From one clip to its tensors: window, decode, filterbank, pictures, augmentation. Immutable; safe from
+// several threads at once.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cavmae/core/torch.h"
+#include "cavmae/data/clip_source.h"
+#include "cavmae/media/media_reader.h"
+
+namespace cavmae {
+
+// What a model wants to be fed. Stored in its checkpoint.
+struct FeatureOptions {
+  int64_t num_fbank_frames = 1024;  // T
+  int64_t num_mel_bins = 128;       // F
+  int64_t image_size = 224;         // S
+  int64_t num_frames = 10;          // K: pictures spread evenly over the window
+  double window_seconds = 10.0;
+  double fbank_mean = -5.081;
+  double fbank_std = 4.4849;
+  ChannelMix audio_channels = ChannelMix::first;
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("num_fbank_frames", o.num_fbank_frames,
+      "filterbank frames (10 ms each) of a clip, a multiple of the patch size");
+    v("num_mel_bins", o.num_mel_bins, "mel bins of the filterbank");
+    v("image_size", o.image_size, "side of the square picture in pixels");
+    v("num_frames", o.num_frames, "pictures spread evenly over a clip");
+    v("window_seconds", o.window_seconds, "length of the part of a file that makes a clip, in seconds");
+    v("fbank_mean", o.fbank_mean, "mean of the data set's filterbank ('cavmae stats' computes it)");
+    v("fbank_std", o.fbank_std, "standard deviation of the data set's filterbank");
+    v("audio_channels", o.audio_channels, "which channel is heard");
+  }
+  // Adds what is wrong to a ConfigError that lists everything.
+  void validate() const;
+};
+
+enum class FrameChoice { random, middle, all };
+inline std::vector<std::pair<FrameChoice, std::string>> option_names(FrameChoice) {
+  return {{FrameChoice::random, "random"}, {FrameChoice::middle, "middle"}, {FrameChoice::all, "all"}};
+}
+
+// How a clip is looked at: training draws, evaluation does not.
+struct ViewOptions {
+  bool random_window = false;          // else the middle of a longer file
+  std::optional<double> window_start;  // pins the window of every clip, in seconds
+  FrameChoice frames = FrameChoice::middle;
+  bool noise = false;  // add_noise() to the filterbank
+  bool roll = false;   // roll_time()
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("random_window", o.random_window,
+      "take a random window of a longer file each epoch instead of the middle one");
+    v("window_start", o.window_start, "pin the window's start, in seconds ('none': do not)");
+    v("frames", o.frames, "which of a clip's pictures are used");
+    v("noise", o.noise, "add random noise to the filterbank");
+    v("roll", o.roll, "roll the filterbank in time by a random amount");
+  }
+};
+
+// The training view of the paper: random window, random frame, noise and roll.
+ViewOptions training_view();
+
+struct Sample {
+  torch::Tensor audio;  // float [T, F], normalised; undefined when the clip has none
+  torch::Tensor
+      video;  // float [3, S, S], or [K, 3, S, S] with FrameChoice::all; undefined when the clip has none
+};
+
+enum class Need { both, audio, video, any };
+
+class ClipReader {
+ public:
+  // `cache_dir` may be empty: no cache.
+  ClipReader(const FeatureOptions& features, const std::filesystem::path& cache_dir = {});
+  ~ClipReader();
+
+  // Reads a clip. What is random depends on `seed` alone (the loader mixes it from run seed, epoch and clip
+  // id). Throws MediaError naming the file and what is missing or broken.
+  Sample read(const ClipSource& clip, const ViewOptions& view, Need need, uint64_t seed) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace cavmae

@@ -1,0 +1,73 @@
+// The prefetching loader: worker threads read clips ahead, batches come out in one order whatever the number
+// of workers. One consumer thread calls next(); the workers are the loader's own.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cavmae/core/log.h"
+#include "cavmae/data/clip_reader.h"
+
+namespace cavmae {
+
+struct LoaderOptions {
+  int64_t batch_size = 8;
+  int64_t num_workers = 2;
+  int64_t prefetch_batches = 4;  // ready ahead of the consumer
+  double max_bad_ratio = 0.1;    // more bad clips than this share stop the run
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("batch_size", o.batch_size, "clips in a batch");
+    v("num_workers", o.num_workers, "threads that read clips");
+    v("prefetch_batches", o.prefetch_batches, "batches kept ready ahead of the training step");
+    v("max_bad_ratio", o.max_bad_ratio, "stop when more than this share of the clips cannot be read");
+  }
+};
+
+struct Batch {
+  torch::Tensor audio;           // float [B, T, F]; undefined when not needed
+  torch::Tensor video;           // float [B, 3, S, S] or [B, K, 3, S, S]; undefined when not needed
+  std::vector<int64_t> indices;  // positions in the list of clips, [B]
+  int64_t next_position = 0;     // where in the epoch's order to go on after this batch
+};
+
+struct BadClip {
+  std::string id;
+  std::string reason;
+};
+
+// An epoch's order: clip indices, a permutation that depends on (seed, epoch) alone, or the plain order.
+struct EpochOptions {
+  int64_t epoch = 0;
+  uint64_t seed = 0;
+  bool shuffle = true;
+  bool drop_last = true;       // leave out a last batch that is not full
+  int64_t start_position = 0;  // as Batch::next_position told
+};
+
+class Loader {
+ public:
+  Loader(std::vector<ClipSource> clips, std::shared_ptr<const ClipReader> reader, ViewOptions view, Need need,
+         LoaderOptions options, std::shared_ptr<Log> log);
+  ~Loader();  // stops and joins
+
+  void start_epoch(const EpochOptions& options);
+  // The next batch, or nothing at the end of the epoch. Throws DataError past max_bad_ratio.
+  std::optional<Batch> next();
+
+  const std::vector<ClipSource>& clips() const;
+  // Seconds that next() waited since start_epoch().
+  double wait_seconds() const;
+  // Every clip that could not be read so far, once each, in order of discovery.
+  std::vector<BadClip> bad_clips() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace cavmae

@@ -1,0 +1,57 @@
+// Reading media files: what a file holds, its sound, its pictures. Everything FFmpeg reads is accepted. Free
+// functions without state; safe from several threads.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cavmae/core/torch.h"
+
+namespace cavmae {
+
+struct MediaInfo {
+  bool has_audio = false;
+  bool has_video = false;               // moving pictures or a single picture
+  bool is_picture = false;              // a single picture (jpg, png, webp, cover art excluded)
+  double duration_seconds = 0.0;        // of the longer stream; 0 for a picture
+  int64_t width_px = 0, height_px = 0;  // as shown, after rotation
+  double frame_rate_hz = 0.0;
+  int64_t rotation_degrees = 0;  // clockwise: 0, 90, 180 or 270
+  int64_t sample_rate_hz = 0;
+  int64_t num_channels = 0;
+  std::string container, video_codec, audio_codec;
+};
+
+// Throws MediaError naming the file when it is missing, unreadable, empty or no media file.
+MediaInfo probe_media(const std::filesystem::path& path);
+
+enum class ChannelMix { first, mean };
+inline std::vector<std::pair<ChannelMix, std::string>> option_names(ChannelMix) {
+  return {{ChannelMix::first, "first"}, {ChannelMix::mean, "mean"}};
+}
+
+struct AudioRequest {
+  double start_seconds = 0.0;
+  double duration_seconds = 10.0;
+  int64_t sample_rate_hz = 16000;
+  ChannelMix channels = ChannelMix::first;
+};
+
+// The sound of a window: float [n] in [-1, 1], n <= duration * rate (fewer where the file ends). Sample-exact
+// at the start also in the middle of a file. Throws MediaError: no sound, start beyond the end, damaged.
+torch::Tensor read_audio(const std::filesystem::path& path, const AudioRequest& request);
+
+// The pictures shown at `times_seconds` (ascending, counted from the file's start): uint8 [H, W, 3] each,
+// rotated as the metadata asks. A picture is decoded once and only what is needed is decoded; a time past the
+// last picture gives the last picture; equal results may share memory. A single picture answers every time.
+// Throws MediaError.
+std::vector<torch::Tensor> read_frames(const std::filesystem::path& path,
+                                       const std::vector<double>& times_seconds);
+
+// A single picture: uint8 [H, W, 3]. Throws MediaError.
+torch::Tensor read_image(const std::filesystem::path& path);
+
+}  // namespace cavmae

@@ -1,0 +1,38 @@
+// Writing a short video with sound as an .mp4 file. One owner; not for several threads at once.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+#include "cavmae/core/torch.h"
+
+namespace cavmae {
+
+struct VideoWriterOptions {
+  int64_t width_px = 96, height_px = 96;  // even
+  int64_t frame_rate_hz = 12;
+  int64_t sample_rate_hz = 16000;
+  int64_t crf = 23;  // H.264 quality; lower is better
+};
+
+// H.264 (libx264, else another encoder that FFmpeg has) and AAC. The file appears under its name in finish(),
+// whole or not at all; a writer destroyed before that leaves nothing behind.
+class VideoWriter {
+ public:
+  VideoWriter(const std::filesystem::path& path, const VideoWriterOptions& options);
+  ~VideoWriter();
+  VideoWriter(const VideoWriter&) = delete;
+  VideoWriter& operator=(const VideoWriter&) = delete;
+
+  void add_frame(const torch::Tensor& image);  // uint8 [H, W, 3]
+  void add_audio(
+      const torch::Tensor& waveform);  // float [n] in [-1, 1], mono; may be called once with all of it
+  void finish();                       // throws MediaError
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace cavmae

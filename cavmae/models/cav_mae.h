@@ -1,0 +1,91 @@
+// CavMae: the network of Gong et al., ICLR 2023, and of every system the paper compares it with. It knows no
+// loss. A module: forward calls from several threads are safe while nobody changes its parameters.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cavmae/core/torch.h"
+#include "cavmae/models/cav_mae_config.h"
+#include "cavmae/nn/masking.h"
+
+namespace cavmae {
+
+enum class Precision { fp32, bf16 };
+inline std::vector<std::pair<Precision, std::string>> option_names(Precision) {
+  return {{Precision::fp32, "fp32"}, {Precision::bf16, "bf16"}};
+}
+
+// A batch as the network takes it.
+struct Inputs {
+  torch::Tensor audio;  // float [B, T, F]; undefined when absent
+  torch::Tensor video;  // float [B, 3, S, S]; undefined when absent
+};
+
+// What the encoders make of a batch; a stream that does not exist in the configuration is undefined.
+struct Latents {
+  torch::Tensor
+      joint;  // float [B, Na + Nv, D], audio tokens first: the two through the joint layers, after `norm`
+  torch::Tensor audio;  // float [B, Na, D]: audio alone through the joint layers, after `norm_a`
+  torch::Tensor video;  // float [B, Nv, D]
+};
+
+// Mean-pooled single-stream outputs, before L2 normalisation.
+struct Features {
+  torch::Tensor audio;  // float [B, D]
+  torch::Tensor video;  // float [B, D]
+};
+
+enum class PredictionScope { hidden, all };
+
+struct Predictions {
+  torch::Tensor audio;  // float [B, La - Na, P*P] with scope hidden, in the order of StreamMask::hidden; [B,
+                        // La, P*P] with all
+  torch::Tensor video;  // float [B, Lv - Nv, P*P*3] or [B, Lv, P*P*3]
+};
+
+class CavMaeImpl : public torch::nn::Module {
+ public:
+  explicit CavMaeImpl(const CavMaeConfig& config);
+  ~CavMaeImpl() override;
+
+  const CavMaeConfig& config() const { return config_; }
+
+  // Draws the masks of a batch: audio first, then video (Note [Mask stream]).
+  Masks draw_masks(int64_t batch, const MaskOptions& options, torch::Generator generator) const;
+
+  // Only kept patches are embedded. An input whose shape does not fit throws ConfigError with both shapes.
+  Latents encode(const Inputs& inputs, const Masks& masks);
+  // Nothing hidden. Either input may be absent; then its streams are undefined and `joint` is undefined.
+  Latents encode(const Inputs& inputs);
+  // Mean-pooled single-stream outputs of unmasked inputs; for systems without single streams (av-mae) the
+  // means over each modality's part of the joint output.
+  Features features(const Inputs& inputs);
+
+  // Rebuilds hidden patches (or all) from Latents::joint.
+  Predictions decode(const torch::Tensor& joint, const Masks& masks, PredictionScope scope);
+
+  void set_precision(Precision precision);
+  Precision precision() const { return precision_; }
+
+ private:
+  struct Parts;
+  CavMaeConfig config_;
+  Precision precision_ = Precision::fp32;
+  std::unique_ptr<Parts> parts_;
+};
+TORCH_MODULE(CavMae);
+
+// Initialises as the authors do (Xavier-uniform linears, patch embeddings as linears, normal 0.02 for the
+// rest) from a generator of its own.
+void initialize(CavMae& model, uint64_t seed);
+
+// Patches of a batch in the model's token order, the reconstruction targets before normalisation.
+torch::Tensor patchify_audio(const torch::Tensor& audio, int64_t patch);  // [B, T, F] -> [B, La, P*P]
+torch::Tensor patchify_video(const torch::Tensor& video,
+                             int64_t patch);  // [B, 3, S, S] -> [B, Lv, P*P*3], channel fastest
+torch::Tensor unpatchify_audio(const torch::Tensor& patches, int64_t patch,
+                               int64_t num_frames);                           // -> [B, T, F]
+torch::Tensor unpatchify_video(const torch::Tensor& patches, int64_t patch);  // -> [B, 3, S, S]
+
+}  // namespace cavmae

@@ -1,0 +1,76 @@
+// The shape of a network, for every system of the paper: data, not classes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace cavmae {
+
+// Which streams go through the joint layers (Gong et al., ICLR 2023, section 3 and Table 1).
+//   none:        audio-mae, visual-mae     both:      vanilla av-mae, av-mae (the two concatenated)
+//   audio_video: cav (one after another)   all:       cav-mae (audio, video, and the two concatenated)
+enum class JointStreams { none, both, audio_video, all };
+inline std::vector<std::pair<JointStreams, std::string>> option_names(JointStreams) {
+  return {{JointStreams::none, "none"},
+          {JointStreams::both, "both"},
+          {JointStreams::audio_video, "audio_video"},
+          {JointStreams::all, "all"}};
+}
+
+enum class Modalities { both, audio, video };
+inline std::vector<std::pair<Modalities, std::string>> option_names(Modalities) {
+  return {{Modalities::both, "both"}, {Modalities::audio, "audio"}, {Modalities::video, "video"}};
+}
+
+struct CavMaeConfig {
+  Modalities modalities = Modalities::both;
+  JointStreams joint_streams = JointStreams::all;
+  int64_t num_fbank_frames = 1024;  // T
+  int64_t num_mel_bins = 128;       // F
+  int64_t image_size = 224;         // S
+  int64_t patch_size = 16;          // P
+  int64_t embed_dim = 768;          // D
+  int64_t num_heads = 12;
+  double mlp_ratio = 4.0;
+  int64_t modality_depth = 11;  // layers of each modality's own encoder
+  int64_t joint_depth = 1;
+  int64_t decoder_depth = 8;        // 0: no decoder (cav)
+  int64_t decoder_embed_dim = 512;  // E
+  int64_t decoder_num_heads = 16;
+  bool train_positions = false;  // else fixed 2-D sin-cos
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("modalities", o.modalities, "which modalities the network has");
+    v("joint_streams", o.joint_streams, "which streams go through the joint layers");
+    v("num_fbank_frames", o.num_fbank_frames, "filterbank frames of a clip (10 ms each)");
+    v("num_mel_bins", o.num_mel_bins, "mel bins of the filterbank");
+    v("image_size", o.image_size, "side of the picture in pixels");
+    v("patch_size", o.patch_size, "side of a patch");
+    v("embed_dim", o.embed_dim, "width of the encoders");
+    v("num_heads", o.num_heads, "attention heads of the encoders");
+    v("mlp_ratio", o.mlp_ratio, "width of an MLP's hidden layer over the block's width");
+    v("modality_depth", o.modality_depth, "layers of each modality's own encoder");
+    v("joint_depth", o.joint_depth, "joint layers");
+    v("decoder_depth", o.decoder_depth, "layers of the decoder (0: none)");
+    v("decoder_embed_dim", o.decoder_embed_dim, "width of the decoder");
+    v("decoder_num_heads", o.decoder_num_heads, "attention heads of the decoder");
+    v("train_positions", o.train_positions, "train the position embeddings instead of fixed sin-cos ones");
+  }
+  // One ConfigError listing every bad field (not divisible by the patch size or the heads, not positive,
+  // ...).
+  void validate() const;
+
+  bool has_audio() const { return modalities != Modalities::video; }
+  bool has_video() const { return modalities != Modalities::audio; }
+  int64_t audio_rows() const { return num_mel_bins / patch_size; }         // frequency
+  int64_t audio_columns() const { return num_fbank_frames / patch_size; }  // time
+  int64_t num_audio_patches() const { return audio_rows() * audio_columns(); }
+  int64_t num_video_patches() const { return (image_size / patch_size) * (image_size / patch_size); }
+  int64_t audio_patch_values() const { return patch_size * patch_size; }
+  int64_t video_patch_values() const { return patch_size * patch_size * 3; }
+};
+
+}  // namespace cavmae

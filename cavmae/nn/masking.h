@@ -1,0 +1,56 @@
+// Which patches are hidden. Note [Mask stream]: for one seed the unstructured masks are bit for bit those of
+// the authors' code: rand(B, L) for audio, then for video, argsort ascending, the first int(L * (1 - ratio))
+// are kept.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cavmae/core/torch.h"
+
+namespace cavmae {
+
+enum class AudioMaskMode { unstructured, time, frequency, time_frequency };
+inline std::vector<std::pair<AudioMaskMode, std::string>> option_names(AudioMaskMode) {
+  return {{AudioMaskMode::unstructured, "unstructured"},
+          {AudioMaskMode::time, "time"},
+          {AudioMaskMode::frequency, "frequency"},
+          {AudioMaskMode::time_frequency, "time_frequency"}};
+}
+
+struct MaskOptions {
+  double mask_ratio_audio = 0.75;
+  double mask_ratio_video = 0.75;
+  AudioMaskMode audio_mask_mode = AudioMaskMode::unstructured;
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("mask_ratio_audio", o.mask_ratio_audio, "share of the audio patches that is hidden");
+    v("mask_ratio_video", o.mask_ratio_video, "share of the video patches that is hidden");
+    v("audio_mask_mode", o.audio_mask_mode, "which audio patches are hidden together");
+  }
+  void validate() const;
+};
+
+// One stream's mask. `keep` then `hidden` of a clip are together a permutation of its L patches.
+struct StreamMask {
+  torch::Tensor keep;     // int64 [B, N], patches that stay visible, in the order of the draw
+  torch::Tensor hidden;   // int64 [B, L - N]
+  torch::Tensor restore;  // int64 [B, L], the inverse permutation
+  torch::Tensor mask;     // float [B, L], 1 where a patch is hidden
+};
+
+struct Masks {
+  StreamMask audio, video;  // a stream that the network lacks stays undefined
+};
+
+struct PatchGrid {
+  int64_t rows = 0, columns = 0;  // audio: frequency by time, token = row * columns + column
+};
+
+StreamMask draw_mask(int64_t batch, const PatchGrid& grid, double ratio, AudioMaskMode mode,
+                     torch::Generator generator);
+
+}  // namespace cavmae

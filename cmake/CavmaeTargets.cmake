@@ -1,0 +1,50 @@
+# One static library a folder of cavmae/, its edges those of tools/layers.txt.
+
+add_library(cavmae_warnings INTERFACE)
+target_compile_options(cavmae_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow=local -Wnon-virtual-dtor
+                       $<$<BOOL:${CAVMAE_WERROR}>:-Werror>)
+
+if(CAVMAE_SANITIZE)
+  add_compile_options(-fsanitize=${CAVMAE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize=vptr)
+  add_link_options(-fsanitize=${CAVMAE_SANITIZE})
+endif()
+
+# The precompiled header of LibTorch, built once and used by every target of the program.
+function(cavmae_use_torch_pch target)
+  if(NOT TARGET cavmae_pch)
+    file(WRITE ${PROJECT_BINARY_DIR}/pch/pch.cpp "// Carrier of the precompiled header.\n")
+    add_library(cavmae_pch OBJECT ${PROJECT_BINARY_DIR}/pch/pch.cpp)
+    target_compile_options(cavmae_pch PRIVATE -fpch-preprocess)
+    target_link_libraries(cavmae_pch PRIVATE cavmae_torch cavmae_warnings)
+    target_include_directories(cavmae_pch PRIVATE ${PROJECT_SOURCE_DIR})
+    target_precompile_headers(cavmae_pch PRIVATE <cavmae/core/torch.h>)
+  endif()
+  target_compile_options(${target} PRIVATE -fpch-preprocess -fPIC)
+  target_precompile_headers(${target} REUSE_FROM cavmae_pch)
+endfunction()
+
+# cavmae_library(name [WITHOUT_PCH] [DEPS folder...] [LIBRARIES target...] [PRIVATE_LIBRARIES target...]): the library
+# of cavmae/<name>. WITHOUT_PCH is for folders where few files include LibTorch.
+function(cavmae_library name)
+  cmake_parse_arguments(ARG "WITHOUT_PCH" "" "DEPS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  set(target cavmae_${name})
+  add_library(${target} STATIC ${sources})
+  add_library(cavmae::${name} ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                                              $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_link_libraries(${target} PUBLIC cavmae_torch ${ARG_LIBRARIES} PRIVATE $<BUILD_INTERFACE:cavmae_warnings>
+                                         ${ARG_PRIVATE_LIBRARIES})
+  foreach(dep ${ARG_DEPS})
+    target_link_libraries(${target} PUBLIC cavmae_${dep})
+  endforeach()
+  if(NOT ARG_WITHOUT_PCH)
+    cavmae_use_torch_pch(${target})
+  endif()
+  set_property(GLOBAL APPEND PROPERTY CAVMAE_LIBRARIES ${target})
+endfunction()
