@@ -1,6 +1,10 @@
-// Embeddings of a data set: mean-pooled single-stream outputs of every clip.
+// Embeddings of a data set: mean-pooled single-stream outputs of every clip. Free functions; the model is
+// read, not changed.
 #pragma once
 
+#include <filesystem>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,16 +22,23 @@ struct Embeddings {
 };
 
 struct EmbedOptions {
+  // any: a clip that lacks one side, or whose side cannot be read, has NaN in that row; a clip with neither
+  // has failed.
   Need need = Need::both;
-  FrameChoice frames =
-      FrameChoice::middle;  // all: the mean over the pictures' outputs; the audio is computed once
+  // all: the mean over the pictures' outputs; the audio is computed once.
+  FrameChoice frames = FrameChoice::middle;
   std::optional<double> window_start;
   LoaderOptions loader;
   std::filesystem::path cache_dir;
   bool show_progress = true;
 };
 
+// Throws ConfigError when the network cannot give what is needed, DataError past loader.max_bad_ratio.
 Embeddings embed_clips(CavMae& model, const FeatureOptions& features, std::vector<ClipSource> clips,
                        const EmbedOptions& options, std::shared_ptr<Log> log);
+
+// The embeddings of one batch, float [B, D] each on the CPU; a video of [B, K, 3, S, S] is averaged over its
+// K pictures. An input that is undefined stays undefined.
+Features embed_batch(CavMae& model, const Inputs& inputs);
 
 }  // namespace cavmae

@@ -1,4 +1,5 @@
-// Retrieval: embeddings of a data set and their ranks. Free functions.
+// Retrieval: how high each clip's partner stands when one modality asks for the other. Free functions; safe
+// from several threads.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +10,14 @@
 
 namespace cavmae {
 
+// Note [Ties]: scores closer than kRetrievalTie are the same score: below it the order of two answers is that
+// of rounding inside the matrix product. A partner that ties with others gets the mean of the places they
+// share, so a model that gives every clip one embedding has rank (N + 1) / 2 and no hit, not N lucky ones.
+inline constexpr float kRetrievalTie = 1e-6f;
+
 struct RetrievalScores {
-  double r1 = 0, r5 = 0, r10 = 0;  // shares of the queries whose partner is among the first 1, 5, 10
-  double median_rank = 0;          // 1 is best
+  double r1 = 0, r5 = 0, r10 = 0;  // shares of the queries whose partner's rank is at most 1, 5, 10
+  double median_rank = 0;          // 1 is best; the mean of the two middle ranks when N is even
 };
 
 struct RetrievalResult {
@@ -20,13 +26,32 @@ struct RetrievalResult {
   int64_t clips = 0;     // N
 };
 
-// 1-based ranks [N] (double: ties share the mean of their places, so that luck does not count). Query i's
-// partner is gallery i. queries, gallery: float [N, D]; cosine similarity; computed in blocks, never N x N in
-// memory.
+// 1-based ranks [N], see Note [Ties]. Query i's partner is gallery i. queries, gallery: float [N, D], cosine
+// similarity; computed in blocks, never N x N in memory. Throws Error naming the first embedding that is zero
+// or not finite.
 std::vector<double> retrieval_ranks(const torch::Tensor& queries, const torch::Tensor& gallery);
 
+// The same in both directions from one pass over the scores.
+struct RetrievalRanks {
+  std::vector<double> audio_to_video, video_to_audio;  // [N]
+};
+RetrievalRanks retrieval_ranks_both_ways(const torch::Tensor& audio, const torch::Tensor& video);
+
+// The best answers to a few queries, best first; equal scores in the order of the gallery.
+struct RetrievalAnswers {
+  torch::Tensor indices;  // int64 [Q, k], k = min(num_answers, N)
+  torch::Tensor scores;   // float [Q, k], cosine similarity
+};
+RetrievalAnswers retrieve_best(const torch::Tensor& queries, const torch::Tensor& gallery,
+                               int64_t num_answers);
+
+// Rows divided by their length, float [N, D] on the CPU. `what` names them in the error ("audio embedding").
+torch::Tensor normalize_embeddings(const torch::Tensor& embeddings, const char* what);
+
 RetrievalScores summarize_ranks(const std::vector<double>& ranks);
+RetrievalResult summarize_ranks(const RetrievalRanks& ranks);
 RetrievalResult evaluate_retrieval(const torch::Tensor& audio, const torch::Tensor& video);
+Json to_json(const RetrievalScores& scores);
 Json to_json(const RetrievalResult& result);
 
 }  // namespace cavmae

@@ -1,0 +1,28 @@
+// Embeddings on disk: a .safetensors file with `audio` and `video`, float32 [N, D], and as metadata the
+// clips' ids and what failed. Free functions; safe from several threads on different files.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cavmae/eval/embed.h"
+
+namespace cavmae {
+
+// `ids`: of every clip that was asked for, so that ids[embeddings.indices[row]] names a row. `model`: the
+// checkpoint they were made with. Written beside and renamed.
+void write_embeddings(const std::filesystem::path& path, const Embeddings& embeddings,
+                      const std::vector<std::string>& ids, const std::filesystem::path& model);
+
+struct StoredEmbeddings {
+  torch::Tensor audio, video;  // float [N, D]; undefined when the file lacks it; NaN rows: the clip lacked it
+  std::vector<std::string> ids;  // [N]
+  std::vector<BadClip> failed;
+  std::filesystem::path model;
+};
+
+// Throws CheckpointError when the file is damaged or holds something else.
+StoredEmbeddings read_embeddings(const std::filesystem::path& path);
+
+}  // namespace cavmae
