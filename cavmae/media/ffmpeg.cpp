@@ -1,0 +1,68 @@
+#include "cavmae/media/ffmpeg.h"
+
+#include <array>
+#include <cmath>
+#include <new>
+
+namespace cavmae::ffmpeg {
+namespace {
+
+// The 3x3 matrix of a stream that asks to be turned, or nullptr.
+const int32_t* display_matrix(const AVStream& stream) {
+  constexpr size_t kMatrixBytes = 9 * sizeof(int32_t);
+#if LIBAVFORMAT_VERSION_MAJOR >= 61
+  const AVPacketSideData* data = av_packet_side_data_get(
+      stream.codecpar->coded_side_data, stream.codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+  return data != nullptr && data->size >= kMatrixBytes ? reinterpret_cast<const int32_t*>(data->data)
+                                                       : nullptr;
+#else
+  size_t size = 0;
+  const uint8_t* data = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+  return data != nullptr && size >= kMatrixBytes ? reinterpret_cast<const int32_t*>(data) : nullptr;
+#endif
+}
+
+}  // namespace
+
+Frame make_frame() {
+  Frame frame(av_frame_alloc());
+  if (!frame) throw std::bad_alloc();
+  return frame;
+}
+
+Packet make_packet() {
+  Packet packet(av_packet_alloc());
+  if (!packet) throw std::bad_alloc();
+  return packet;
+}
+
+CodecContext make_codec_context(const AVCodec* codec) {
+  CodecContext context(avcodec_alloc_context3(codec));
+  if (!context) throw std::bad_alloc();
+  return context;
+}
+
+std::string error_text(int code) {
+  std::array<char, AV_ERROR_MAX_STRING_SIZE> text{};
+  av_strerror(code, text.data(), text.size());
+  return text.data();
+}
+
+void silence_log() {
+  static const bool done = [] {
+    av_log_set_level(AV_LOG_QUIET);
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
+int64_t rotation_degrees(const AVStream& stream) {
+  const int32_t* matrix = display_matrix(stream);
+  if (matrix == nullptr) return 0;
+  const double counterclockwise = av_display_rotation_get(matrix);
+  if (!std::isfinite(counterclockwise)) return 0;
+  const int64_t quarters = std::llround(-counterclockwise / 90.0);
+  return (quarters % 4 + 4) % 4 * 90;
+}
+
+}  // namespace cavmae::ffmpeg

@@ -1,0 +1,61 @@
+// FFmpeg behind owning handles, its errors as text, and what differs between its versions. Private to this
+// folder; a handle belongs to one thread at a time.
+#pragma once
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/avutil.h>
+#include <libavutil/channel_layout.h>
+#include <libavutil/display.h>
+#include <libavutil/imgutils.h>
+#include <libavutil/opt.h>
+#include <libavutil/pixdesc.h>
+#include <libswresample/swresample.h>
+#include <libswscale/swscale.h>
+}
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace cavmae::ffmpeg {
+
+template <auto Free>
+struct FreeByAddress {  // FFmpeg's usual way: the function takes the address of the pointer
+  template <class T>
+  void operator()(T* handle) const {
+    Free(&handle);
+  }
+};
+template <auto Free>
+struct FreeByPointer {
+  template <class T>
+  void operator()(T* handle) const {
+    Free(handle);
+  }
+};
+
+using InputContext = std::unique_ptr<AVFormatContext, FreeByAddress<avformat_close_input>>;
+using OutputContext = std::unique_ptr<AVFormatContext, FreeByPointer<avformat_free_context>>;
+using CodecContext = std::unique_ptr<AVCodecContext, FreeByAddress<avcodec_free_context>>;
+using Frame = std::unique_ptr<AVFrame, FreeByAddress<av_frame_free>>;
+using Packet = std::unique_ptr<AVPacket, FreeByAddress<av_packet_free>>;
+using Scaler = std::unique_ptr<SwsContext, FreeByPointer<sws_freeContext>>;
+using Resampler = std::unique_ptr<SwrContext, FreeByAddress<swr_free>>;
+
+// Empty handles; out of memory is std::bad_alloc.
+Frame make_frame();
+Packet make_packet();
+CodecContext make_codec_context(const AVCodec* codec);
+
+// "Invalid data found when processing input", for an AVERROR code.
+std::string error_text(int code);
+
+// FFmpeg prints nothing from now on: what matters is said by exceptions. Cheap to call again.
+void silence_log();
+
+// Clockwise degrees (0, 90, 180 or 270) by which a stream's pictures have to be turned to be shown upright.
+int64_t rotation_degrees(const AVStream& stream);
+
+}  // namespace cavmae::ffmpeg
