@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "cavmae/core/torch.h"
 
@@ -13,11 +14,13 @@ struct VideoWriterOptions {
   int64_t width_px = 96, height_px = 96;  // even
   int64_t frame_rate_hz = 12;
   int64_t sample_rate_hz = 16000;
-  int64_t crf = 23;  // H.264 quality; lower is better
+  int64_t crf = 23;           // H.264 quality; lower is better
+  std::string video_encoder;  // FFmpeg's name of it; empty: the best there is
 };
 
-// H.264 (libx264, else another encoder that FFmpeg has) and AAC. The file appears under its name in finish(),
-// whole or not at all; a writer destroyed before that leaves nothing behind.
+// H.264 (libx264, else another encoder that FFmpeg has) and AAC. What is encoded is kept in memory, so that
+// the file appears under its name in finish(), whole or not at all; a writer destroyed before that leaves
+// nothing behind. The same input gives the same bytes. Every failure is a MediaError that names the file.
 class VideoWriter {
  public:
   VideoWriter(const std::filesystem::path& path, const VideoWriterOptions& options);
@@ -28,7 +31,8 @@ class VideoWriter {
   void add_frame(const torch::Tensor& image);  // uint8 [H, W, 3]
   void add_audio(
       const torch::Tensor& waveform);  // float [n] in [-1, 1], mono; may be called once with all of it
-  void finish();                       // throws MediaError
+  // Writes the file. A side that got nothing has no stream in it; a video needs one of the two.
+  void finish();
 
  private:
   struct State;
