@@ -50,8 +50,9 @@ inline std::vector<std::pair<FrameChoice, std::string>> option_names(FrameChoice
 
 // How a clip is looked at: training draws, evaluation does not.
 struct ViewOptions {
-  bool random_window = false;          // else the middle of a longer file
-  std::optional<double> window_start;  // pins the window of every clip, in seconds
+  bool random_window = false;  // else the middle of a longer file
+  std::optional<double>
+      window_start;  // pins the window of every clip, in seconds; goes before the clip's own
   FrameChoice frames = FrameChoice::middle;
   bool noise = false;  // add_noise() to the filterbank
   bool roll = false;   // roll_time()
@@ -76,13 +77,18 @@ struct Sample {
       video;  // float [3, S, S], or [K, 3, S, S] with FrameChoice::all; undefined when the clip has none
 };
 
+// Which sides of a clip are read. any: those that it has.
 enum class Need { both, audio, video, any };
 
 class ClipReader {
  public:
-  // `cache_dir` may be empty: no cache.
-  ClipReader(const FeatureOptions& features, const std::filesystem::path& cache_dir = {});
+  // `cache_dir` may be empty: no cache. With one, a random window of a longer file is one of a few (see
+  // num_fixed_windows()), and `log`, when given, hears of a disk that cannot take more.
+  ClipReader(const FeatureOptions& features, const std::filesystem::path& cache_dir = {},
+             std::shared_ptr<Log> log = nullptr);
   ~ClipReader();
+
+  const FeatureOptions& features() const;
 
   // Reads a clip. What is random depends on `seed` alone (the loader mixes it from run seed, epoch and clip
   // id). Throws MediaError naming the file and what is missing or broken.

@@ -1,0 +1,111 @@
+#include "cavmae/data/cached_decoder.h"
+
+#include <cmath>
+#include <numeric>
+#include <string>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/options.h"
+#include "cavmae/features/fbank.h"
+
+namespace cavmae {
+namespace fs = std::filesystem;
+namespace {
+
+std::string absolute_name(const fs::path& path) {
+  return fs::absolute(path).lexically_normal().string();
+}
+
+int64_t microseconds(double seconds) {
+  return std::llround(seconds * 1e6);
+}
+
+}  // namespace
+
+CachedDecoder::CachedDecoder(const FeatureOptions& features, const fs::path& cache_dir,
+                             std::shared_ptr<Log> log)
+    : features_(features), decoder_(features) {
+  if (!cache_dir.empty()) cache_ = std::make_unique<FeatureCache>(cache_dir, std::move(log));
+}
+
+int64_t CachedDecoder::num_pictures(const ClipSource& clip, const FileFacts& video) const {
+  return decoder_.num_pictures(clip, video);
+}
+
+FileFacts CachedDecoder::facts(const fs::path& path) const {
+  if (!cache_) return decoder_.facts(path);
+  const CacheKey key{.name = "facts\n" + absolute_name(path), .stamp = source_stamp({path})};
+  double values[4];
+  if (const auto entry = cache_->open(key); entry && entry->record_shape() == std::vector<int64_t>{4} &&
+                                            entry->dtype() == torch::kFloat64 && entry->read(0, values))
+    return {.has_audio = values[0] != 0,
+            .has_video = values[1] != 0,
+            .is_picture = values[2] != 0,
+            .duration_seconds = values[3]};
+  const FileFacts found = decoder_.facts(path);
+  cache_->store(key, torch::tensor({{double(found.has_audio), double(found.has_video),
+                                     double(found.is_picture), found.duration_seconds}},
+                                   torch::kFloat64));
+  return found;
+}
+
+torch::Tensor CachedDecoder::fitted_fbank(const fs::path& path, const ClipWindow& window) const {
+  if (!cache_) return fit_frames(decoder_.fbank(path, window), features_.num_fbank_frames);
+  const CacheKey key{.name = concat("fbank\n", absolute_name(path), "\n", microseconds(window.start_seconds),
+                                    " ", microseconds(features_.window_seconds), " ", features_.num_mel_bins,
+                                    " ", enum_name(features_.audio_channels)),
+                     .stamp = source_stamp({path})};
+  if (const auto entry = cache_->open(key); entry && entry->dtype() == torch::kFloat32) {
+    const auto& shape = entry->record_shape();
+    if (shape.size() == 2 && shape[0] <= features_.num_fbank_frames && shape[1] == features_.num_mel_bins) {
+      torch::Tensor fitted = torch::empty({features_.num_fbank_frames, features_.num_mel_bins});
+      fitted.narrow(0, shape[0], features_.num_fbank_frames - shape[0]).zero_();
+      if (entry->read(0, fitted.data_ptr())) return fitted;
+    } else if (const auto whole = entry->read(0)) {
+      return fit_frames(*whole, features_.num_fbank_frames);
+    }
+  }
+  const torch::Tensor fbank = decoder_.fbank(path, window);
+  cache_->store(key, fbank.unsqueeze(0));
+  return fit_frames(fbank, features_.num_fbank_frames);
+}
+
+std::vector<torch::Tensor> CachedDecoder::cached_pictures(const CacheKey& key, int64_t num_pictures,
+                                                          const std::vector<int64_t>& positions) const {
+  const auto entry = cache_->open(key);
+  const std::vector<int64_t> shape = {features_.image_size, features_.image_size, 3};
+  if (!entry || entry->dtype() != torch::kUInt8 || entry->record_shape() != shape ||
+      entry->num_records() != num_pictures)
+    return {};
+  std::vector<torch::Tensor> found;
+  for (const int64_t position : positions) {
+    auto picture = entry->read(position);
+    if (!picture) return {};
+    found.push_back(std::move(*picture));
+  }
+  return found;
+}
+
+std::vector<torch::Tensor> CachedDecoder::pictures(const ClipSource& clip, const FileFacts& video,
+                                                   const ClipWindow& window,
+                                                   const std::vector<int64_t>& positions) const {
+  if (!cache_) return decoder_.pictures(clip, video, window, positions);
+  const std::vector<fs::path> files = clip.frames.empty() ? std::vector{clip.video} : clip.frames;
+  const ClipWindow place = video.is_picture ? ClipWindow{} : window;  // a picture is the same at any time
+  CacheKey key{
+      .name = concat("pictures ", microseconds(place.start_seconds), " ", microseconds(place.length_seconds),
+                     " ", features_.num_frames, " ", features_.image_size),
+      .stamp = source_stamp(files)};
+  for (const fs::path& file : files) key.name += "\n" + absolute_name(file);
+  const int64_t num = num_pictures(clip, video);
+  if (auto found = cached_pictures(key, num, positions); !found.empty()) return found;
+  std::vector<int64_t> all(num);
+  std::iota(all.begin(), all.end(), 0);
+  const auto decoded = decoder_.pictures(clip, video, window, all);
+  cache_->store(key, at::stack(decoded));
+  std::vector<torch::Tensor> chosen;
+  for (const int64_t position : positions) chosen.push_back(decoded[position]);
+  return chosen;
+}
+
+}  // namespace cavmae

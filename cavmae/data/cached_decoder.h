@@ -1,0 +1,46 @@
+// A clip's decoder behind the cache: what was decoded before is read from the disk, what was not is decoded
+// and kept. Works without a cache too. Immutable; safe from several threads at once.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "cavmae/core/log.h"
+#include "cavmae/core/torch.h"
+#include "cavmae/data/clip_decoder.h"
+#include "cavmae/data/feature_cache.h"
+
+namespace cavmae {
+
+class CachedDecoder {
+ public:
+  // `cache_dir` may be empty: no cache. `log` may be null.
+  CachedDecoder(const FeatureOptions& features, const std::filesystem::path& cache_dir,
+                std::shared_ptr<Log> log);
+
+  bool has_cache() const { return cache_ != nullptr; }
+
+  // As ClipDecoder::facts().
+  FileFacts facts(const std::filesystem::path& path) const;
+
+  // The window's filterbank with zeros behind its last frame, or cut: a new float [T, F], not normalised.
+  torch::Tensor fitted_fbank(const std::filesystem::path& path, const ClipWindow& window) const;
+
+  // As ClipDecoder; with a cache, all pictures of the window are decoded the first time.
+  int64_t num_pictures(const ClipSource& clip, const FileFacts& video) const;
+  std::vector<torch::Tensor> pictures(const ClipSource& clip, const FileFacts& video,
+                                      const ClipWindow& window, const std::vector<int64_t>& positions) const;
+
+ private:
+  // The entry's pictures at `positions`, or none when any is missing or damaged.
+  std::vector<torch::Tensor> cached_pictures(const CacheKey& key, int64_t num_pictures,
+                                             const std::vector<int64_t>& positions) const;
+
+  FeatureOptions features_;
+  ClipDecoder decoder_;
+  std::unique_ptr<FeatureCache> cache_;
+};
+
+}  // namespace cavmae

@@ -1,0 +1,99 @@
+#include "cavmae/data/clip_decoder.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cavmae/core/error.h"
+#include "cavmae/data/media_files.h"
+#include "cavmae/features/image_transform.h"
+#include "cavmae/media/media_reader.h"
+
+namespace cavmae {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int64_t kSampleRateHz = 16000;
+
+// The picture at `index` of the list, or the nearest before it that exists, or the nearest after it.
+const fs::path& existing_frame(const std::vector<fs::path>& frames, int64_t index) {
+  std::error_code failed;
+  for (int64_t i = index; i >= 0; --i)
+    if (fs::exists(frames[i], failed)) return frames[i];
+  for (auto i = static_cast<size_t>(index) + 1; i < frames.size(); ++i)
+    if (fs::exists(frames[i], failed)) return frames[i];
+  throw MediaError(
+      concat(frames[index].string(), ": does not exist, nor does any other picture of its clip"));
+}
+
+}  // namespace
+
+ClipDecoder::ClipDecoder(const FeatureOptions& features)
+    : features_(features),
+      fbank_(FbankOptions{.sample_rate_hz = kSampleRateHz, .num_mel_bins = features.num_mel_bins}) {}
+
+FileFacts ClipDecoder::facts(const fs::path& path) const {
+  if (media_kind(path) == MediaKind::picture)
+    return {.has_audio = false, .has_video = true, .is_picture = true, .duration_seconds = 0.0};
+  const MediaInfo info = probe_media(path);
+  return {.has_audio = info.has_audio,
+          .has_video = info.has_video,
+          .is_picture = info.is_picture,
+          .duration_seconds = info.duration_seconds};
+}
+
+torch::Tensor ClipDecoder::fbank(const fs::path& path, const ClipWindow& window) const {
+  const torch::Tensor waveform = read_audio(path, {.start_seconds = window.start_seconds,
+                                                   .duration_seconds = features_.window_seconds,
+                                                   .sample_rate_hz = kSampleRateHz,
+                                                   .channels = features_.audio_channels});
+  torch::Tensor fbank = fbank_.compute(waveform);
+  CAVMAE_CHECK_AS(MediaError, fbank.size(0) > 0, path.string(), ": the sound is too short: ",
+                  1000.0 * static_cast<double>(waveform.size(0)) / kSampleRateHz,
+                  " ms, at least 25 ms are needed; leave this clip out or give it a longer sound");
+  return fbank;
+}
+
+int64_t ClipDecoder::num_pictures(const ClipSource& clip, const FileFacts& video) const {
+  const auto num_listed = static_cast<int64_t>(clip.frames.size());
+  if (num_listed > 0) return std::min(num_listed, features_.num_frames);
+  return video.is_picture ? 1 : features_.num_frames;
+}
+
+std::vector<torch::Tensor> ClipDecoder::listed_pictures(const ClipSource& clip,
+                                                        const std::vector<int64_t>& positions) const {
+  const auto num_listed = static_cast<int64_t>(clip.frames.size());
+  const int64_t num = num_pictures(clip, {});
+  std::vector<torch::Tensor> images;
+  const fs::path* last = nullptr;
+  for (const int64_t position : positions) {
+    const fs::path& path = existing_frame(clip.frames, position * num_listed / num);
+    images.push_back(&path == last ? images.back() : read_image(path));
+    last = &path;
+  }
+  return images;
+}
+
+std::vector<torch::Tensor> ClipDecoder::pictures(const ClipSource& clip, const FileFacts& video,
+                                                 const ClipWindow& window,
+                                                 const std::vector<int64_t>& positions) const {
+  std::vector<torch::Tensor> images;
+  if (!clip.frames.empty()) {
+    images = listed_pictures(clip, positions);
+  } else if (video.is_picture) {
+    images.assign(positions.size(), read_image(clip.video));
+  } else {
+    std::vector<double> times;
+    for (const int64_t i : positions)
+      times.push_back(window.start_seconds + window.length_seconds * static_cast<double>(i) /
+                                                 static_cast<double>(features_.num_frames));
+    images = read_frames(clip.video, times);
+  }
+  std::vector<torch::Tensor> squares;
+  for (size_t i = 0; i < images.size(); ++i) {
+    const bool repeated = i > 0 && images[i].data_ptr() == images[i - 1].data_ptr();
+    squares.push_back(repeated ? squares.back() : resize_and_crop(images[i], features_.image_size));
+  }
+  return squares;
+}
+
+}  // namespace cavmae

@@ -1,0 +1,46 @@
+// From a clip's files to what a cache can hold: facts, the filterbank before normalisation, square pictures.
+// Immutable; safe from several threads at once.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cavmae/core/torch.h"
+#include "cavmae/data/clip_reader.h"
+#include "cavmae/data/clip_source.h"
+#include "cavmae/data/window.h"
+#include "cavmae/features/fbank.h"
+
+namespace cavmae {
+
+// What has to be known of a file before its window can be chosen.
+struct FileFacts {
+  bool has_audio = false, has_video = false, is_picture = false;
+  double duration_seconds = 0.0;  // 0: a picture, or not known
+};
+
+class ClipDecoder {
+ public:
+  explicit ClipDecoder(const FeatureOptions& features);
+
+  // Opens the file, but for a picture by its name. Throws MediaError.
+  FileFacts facts(const std::filesystem::path& path) const;
+
+  // The window's filterbank, float [t, F], t >= 1. Throws MediaError, also when the sound is too short.
+  torch::Tensor fbank(const std::filesystem::path& path, const ClipWindow& window) const;
+
+  // Distinct pictures that a window has: K of a video, 1 of a picture, at most K of a list.
+  int64_t num_pictures(const ClipSource& clip, const FileFacts& video) const;
+  // Those at `positions` (ascending, below num_pictures()): uint8 [S, S, 3] each. Decodes no others.
+  std::vector<torch::Tensor> pictures(const ClipSource& clip, const FileFacts& video,
+                                      const ClipWindow& window, const std::vector<int64_t>& positions) const;
+
+ private:
+  std::vector<torch::Tensor> listed_pictures(const ClipSource& clip,
+                                             const std::vector<int64_t>& positions) const;
+
+  FeatureOptions features_;
+  Fbank fbank_;
+};
+
+}  // namespace cavmae

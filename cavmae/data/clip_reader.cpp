@@ -1,0 +1,186 @@
+#include "cavmae/data/clip_reader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/options.h"
+#include "cavmae/core/random.h"
+#include "cavmae/data/cached_decoder.h"
+#include "cavmae/data/window.h"
+#include "cavmae/features/augment.h"
+#include "cavmae/features/image_transform.h"
+
+namespace cavmae {
+namespace fs = std::filesystem;
+namespace {
+
+// What is drawn for a clip, each from a sequence of its own, so that one choice never shifts another.
+enum class Draw : uint64_t { window = 1, frame, noise, roll };
+
+Random random_for(uint64_t seed, Draw draw) {
+  return Random({seed, static_cast<uint64_t>(draw)});
+}
+
+}  // namespace
+
+void FeatureOptions::validate() const {
+  Problems problems;
+  const auto in_range = [&](const char* name, int64_t value, int64_t low, int64_t high) {
+    problems.require(value >= low && value <= high, name, " is ", value, "; allowed are ", low, " to ", high);
+  };
+  in_range("num_fbank_frames", num_fbank_frames, 1, 1'000'000);
+  in_range("num_mel_bins", num_mel_bins, 4, 1024);
+  in_range("image_size", image_size, 8, 4096);
+  in_range("num_frames", num_frames, 1, 1000);
+  problems.require(std::isfinite(window_seconds) && window_seconds >= 0.025 && window_seconds <= 3600,
+                   "window_seconds is ", window_seconds, "; allowed are 0.025 to 3600");
+  problems.require(std::isfinite(fbank_mean), "fbank_mean is ", fbank_mean, "; it must be finite");
+  problems.require(std::isfinite(fbank_std) && fbank_std > 0, "fbank_std is ", fbank_std,
+                   "; it must be finite and above 0");
+  problems.throw_if_any("features");
+}
+
+ViewOptions training_view() {
+  return {.random_window = true,
+          .window_start = std::nullopt,
+          .frames = FrameChoice::random,
+          .noise = true,
+          .roll = true};
+}
+
+struct ClipReader::State {
+  FeatureOptions features;
+  CachedDecoder decoder;
+
+  // A side of the clip that is read; `path` is what has its sound or its video.
+  struct Side {
+    bool wanted = false;
+    FileFacts facts;
+  };
+
+  Side audio_side(const ClipSource& clip, Need need) const;
+  Side video_side(const ClipSource& clip, Need need, const Side& audio) const;
+  ClipWindow window(const ClipSource& clip, const ViewOptions& view, const Side& audio, const Side& video,
+                    uint64_t seed) const;
+
+  torch::Tensor audio(const fs::path& path, const ClipWindow& window, const ViewOptions& view,
+                      uint64_t seed) const;
+  torch::Tensor video(const ClipSource& clip, const FileFacts& facts, const ClipWindow& window,
+                      const ViewOptions& view, uint64_t seed) const;
+};
+
+ClipReader::State::Side ClipReader::State::audio_side(const ClipSource& clip, Need need) const {
+  Side side;
+  if (need == Need::video) return side;
+  const bool required = need != Need::any;
+  if (clip.audio.empty()) {
+    CAVMAE_CHECK_AS(MediaError, !required, (clip.frames.empty() ? clip.video : clip.frames[0]).string(),
+                    ": has no sound and its list names none; give 'audio' in a manifest or leave it out");
+    return side;
+  }
+  side.facts = decoder.facts(clip.audio);
+  CAVMAE_CHECK_AS(MediaError, side.facts.has_audio || !required, clip.audio.string(), ": has no sound");
+  side.wanted = side.facts.has_audio;
+  return side;
+}
+
+ClipReader::State::Side ClipReader::State::video_side(const ClipSource& clip, Need need,
+                                                      const Side& audio) const {
+  Side side;
+  if (need == Need::audio) return side;
+  const bool required = need != Need::any;
+  if (!clip.frames.empty()) {
+    side.facts = {.has_audio = false, .has_video = true, .is_picture = true, .duration_seconds = 0.0};
+  } else if (!clip.video.empty()) {
+    const bool already_known = clip.video == clip.audio && need != Need::video;
+    side.facts = already_known ? audio.facts : decoder.facts(clip.video);
+  }
+  CAVMAE_CHECK_AS(MediaError, side.facts.has_video || !required,
+                  (clip.video.empty() ? clip.audio : clip.video).string(), ": has no picture");
+  side.wanted = side.facts.has_video;
+  return side;
+}
+
+ClipWindow ClipReader::State::window(const ClipSource& clip, const ViewOptions& view, const Side& audio,
+                                     const Side& video, uint64_t seed) const {
+  // Sound and video of separate files are taken to begin together; the window lies within both.
+  double shortest = 0.0;
+  for (const Side* side : {&audio, &video}) {
+    const double duration = side->wanted ? side->facts.duration_seconds : 0.0;
+    if (duration > 0) shortest = shortest > 0 ? std::min(shortest, duration) : duration;
+  }
+  const WindowPlace anywhere = decoder.has_cache() ? WindowPlace::random_of_few : WindowPlace::random;
+  Random random = random_for(seed, Draw::window);
+  try {
+    return choose_window({.file_seconds = shortest,
+                          .window_seconds = features.window_seconds,
+                          .place = view.random_window ? anywhere : WindowPlace::middle,
+                          .pinned_start = view.window_start ? view.window_start : clip.start_seconds},
+                         random);
+  } catch (const MediaError& e) {
+    throw MediaError(concat((audio.wanted ? clip.audio : clip.video).string(), ": ", e.what()));
+  }
+}
+
+torch::Tensor ClipReader::State::audio(const fs::path& path, const ClipWindow& window,
+                                       const ViewOptions& view, uint64_t seed) const {
+  torch::Tensor fbank = decoder.fitted_fbank(path, window);
+  // The padding is normalised too, as in the authors' code.
+  fbank.sub_(features.fbank_mean).div_(features.fbank_std);
+  if (view.noise) {
+    Random random = random_for(seed, Draw::noise);
+    add_noise(fbank, random);
+  }
+  if (view.roll) {
+    Random random = random_for(seed, Draw::roll);
+    fbank = roll_time(fbank, random);
+  }
+  return fbank;
+}
+
+torch::Tensor ClipReader::State::video(const ClipSource& clip, const FileFacts& facts,
+                                       const ClipWindow& window, const ViewOptions& view,
+                                       uint64_t seed) const {
+  const int64_t num_frames = features.num_frames, num = decoder.num_pictures(clip, facts);
+  if (view.frames == FrameChoice::all) {
+    std::vector<int64_t> all(num);
+    std::iota(all.begin(), all.end(), 0);
+    std::vector<torch::Tensor> distinct, frames;
+    for (const torch::Tensor& picture : decoder.pictures(clip, facts, window, all))
+      distinct.push_back(normalize_image(picture));
+    for (int64_t i = 0; i < num_frames; ++i) frames.push_back(distinct[i * num / num_frames]);
+    return at::stack(frames);
+  }
+  Random random = random_for(seed, Draw::frame);
+  const int64_t frame =
+      view.frames == FrameChoice::random ? random.integer(0, num_frames - 1) : num_frames / 2;
+  return normalize_image(decoder.pictures(clip, facts, window, {frame * num / num_frames}).front());
+}
+
+ClipReader::ClipReader(const FeatureOptions& features, const fs::path& cache_dir, std::shared_ptr<Log> log) {
+  features.validate();
+  state_.reset(
+      new State{.features = features, .decoder = CachedDecoder(features, cache_dir, std::move(log))});
+}
+
+ClipReader::~ClipReader() = default;
+
+const FeatureOptions& ClipReader::features() const {
+  return state_->features;
+}
+
+Sample ClipReader::read(const ClipSource& clip, const ViewOptions& view, Need need, uint64_t seed) const {
+  const auto audio = state_->audio_side(clip, need);
+  const auto video = state_->video_side(clip, need, audio);
+  CAVMAE_CHECK_AS(MediaError, audio.wanted || video.wanted,
+                  (clip.audio.empty() ? clip.video : clip.audio).string(), ": has neither sound nor picture");
+  const ClipWindow window = state_->window(clip, view, audio, video, seed);
+  Sample sample;
+  if (audio.wanted) sample.audio = state_->audio(clip.audio, window, view, seed);
+  if (video.wanted) sample.video = state_->video(clip, video.facts, window, view, seed);
+  return sample;
+}
+
+}  // namespace cavmae
