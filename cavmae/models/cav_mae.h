@@ -8,13 +8,9 @@
 #include "cavmae/core/torch.h"
 #include "cavmae/models/cav_mae_config.h"
 #include "cavmae/nn/masking.h"
+#include "cavmae/nn/precision.h"
 
 namespace cavmae {
-
-enum class Precision { fp32, bf16 };
-inline std::vector<std::pair<Precision, std::string>> option_names(Precision) {
-  return {{Precision::fp32, "fp32"}, {Precision::bf16, "bf16"}};
-}
 
 // A batch as the network takes it.
 struct Inputs {

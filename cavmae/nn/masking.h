@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cavmae/core/torch.h"
+#include "cavmae/nn/patches.h"
 
 namespace cavmae {
 
@@ -46,10 +47,14 @@ struct Masks {
   StreamMask audio, video;  // a stream that the network lacks stays undefined
 };
 
-struct PatchGrid {
-  int64_t rows = 0, columns = 0;  // audio: frequency by time, token = row * columns + column
-};
+// How many of `length` patches stay visible: int(length * (1 - ratio)).
+int64_t num_kept(int64_t length, double ratio);
 
+// Note [Structured masks]: `time` hides int(columns * ratio) whole columns, `frequency` int(rows * ratio)
+// whole rows, `time_frequency` int(columns * ratio * 0.7) columns and int(rows * ratio * 0.7) rows, all
+// random and anew for each clip. Every clip keeps the same number of patches, as without structure: where
+// rows and columns hide too few, random patches are hidden besides; where they hide too many, random ones of
+// theirs are kept.
 StreamMask draw_mask(int64_t batch, const PatchGrid& grid, double ratio, AudioMaskMode mode,
                      torch::Generator generator);
 

@@ -1,0 +1,35 @@
+// The settings of the pretraining objective and its targets: Gong et al., ICLR 2023, Eq. (8),
+// L = reconstruction_weight * (L_audio + L_video) + contrastive_weight * L_contrastive. Free functions.
+#pragma once
+
+#include "cavmae/core/torch.h"
+#include "cavmae/losses/contrastive.h"
+
+namespace cavmae {
+
+struct ObjectiveOptions {
+  double contrastive_weight = 0.01;
+  double reconstruction_weight = 1.0;
+  ContrastiveOptions contrastive;
+  bool normalize_targets = true;
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("contrastive_weight", o.contrastive_weight, "weight of the contrastive loss");
+    v("reconstruction_weight", o.reconstruction_weight, "weight of the reconstruction loss");
+    v("contrastive", o.contrastive, "the contrastive loss");
+    v("normalize_targets", o.normalize_targets,
+      "rebuild patches normalised one by one instead of plain values");
+  }
+
+  // One ConfigError listing every bad field.
+  void validate() const;
+};
+
+// What the decoder has to rebuild: the patches that `hidden` names, normalised one by one if the options say
+// so. It takes no gradient. patches: float [B, L, n]; hidden: int64 [B, M], e.g. StreamMask::hidden
+// -> float [B, M, n]
+torch::Tensor hidden_targets(const torch::Tensor& patches, const torch::Tensor& hidden,
+                             const ObjectiveOptions& options);
+
+}  // namespace cavmae

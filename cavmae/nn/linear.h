@@ -1,0 +1,38 @@
+// Linear layers in either precision, with gradients. Free functions, safe from several threads, and the
+// module that holds a layer's parameters.
+#pragma once
+
+#include "cavmae/core/torch.h"
+#include "cavmae/nn/precision.h"
+
+namespace cavmae {
+
+// How bf16 products are computed. Note [bf16 products]: LibTorch's own bf16 products are fast only where the
+// CPU has instructions for them, and many times slower than fp32 elsewhere. `emulated` rounds the factors to
+// bf16 and multiplies them in fp32: the same products, summed in fp32, at the speed of fp32.
+enum class Bf16Products { native, emulated };
+
+// `native` where the CPU computes bf16 products itself (AVX512-BF16 or AMX); asked once.
+Bf16Products bf16_products_of_this_cpu();
+
+// x W^T + b. The result and all gradients are float; in bf16 the factors of every product, in the backward
+// pass too, are rounded to bf16 (and native products also round their results). x: float [.., n]; weight:
+// float [m, n]; bias: float [m] -> float [.., m]
+torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
+                     Precision precision);
+torch::Tensor linear_bf16(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
+                          Bf16Products products);
+
+class LinearImpl : public torch::nn::Module {
+ public:
+  LinearImpl(int64_t inputs, int64_t outputs);
+  torch::Tensor forward(const torch::Tensor& x, Precision precision) {
+    return linear(x, weight, bias, precision);
+  }
+
+  torch::Tensor weight;  // float [outputs, inputs]
+  torch::Tensor bias;    // float [outputs]
+};
+TORCH_MODULE(Linear);
+
+}  // namespace cavmae

@@ -1,0 +1,114 @@
+#include "cavmae/nn/transformer_block.h"
+
+#include <string>
+
+#include "cavmae/core/error.h"
+#include "cavmae/nn/attention.h"
+#include "cavmae/nn/patches.h"
+
+namespace cavmae {
+namespace {
+
+constexpr int64_t kNumNormSets = 3;
+
+std::string suffix(NormSet norms) {
+  switch (norms) {
+    case NormSet::joint:
+      return "";
+    case NormSet::audio:
+      return "_a";
+    case NormSet::video:
+      return "_v";
+  }
+  throw Error("no such set of layer norms");
+}
+
+torch::Tensor rows(const torch::Tensor& x) {  // [B, L, D] -> [B * L, D]
+  return x.reshape({-1, x.size(-1)});
+}
+
+}  // namespace
+
+AttentionImpl::AttentionImpl(int64_t width, int64_t heads)
+    : width_(width),
+      heads_(heads),
+      qkv_(register_module("qkv", Linear(width, 3 * width))),
+      proj_(register_module("proj", Linear(width, width))) {}
+
+// Products are taken of rows, [n, D]: what LibTorch makes of three dimensions is a view, and adding to a view
+// in place would cost a copy in the backward pass.
+torch::Tensor AttentionImpl::forward(const torch::Tensor& x, Precision precision) {
+  const auto qkv = qkv_(rows(x), precision).view({x.size(0), x.size(1), 3 * width_});
+  return proj_(rows(attention(qkv, heads_)), precision);
+}
+
+torch::Tensor AttentionImpl::forward_picked(const torch::Tensor& x, const torch::Tensor& ids,
+                                            Precision precision) {
+  const auto weights = qkv_->weight.split_with_sizes({width_, 2 * width_});
+  const auto biases = qkv_->bias.split_with_sizes({width_, 2 * width_});
+  const auto queries = linear(pick_tokens(x, ids), weights[0], biases[0], precision);
+  const auto kv = linear(x, weights[1], biases[1], precision);
+  return proj_(rows(attention(queries, kv, heads_)), precision);
+}
+
+MlpImpl::MlpImpl(int64_t width, int64_t hidden_width)
+    : fc1_(register_module("fc1", Linear(width, hidden_width))),
+      fc2_(register_module("fc2", Linear(hidden_width, width))) {}
+
+torch::Tensor MlpImpl::forward(const torch::Tensor& x, Precision precision) {
+  return fc2_(at::gelu(fc1_(x, precision)), precision);
+}
+
+BlockImpl::BlockImpl(const BlockOptions& options) {
+  const auto register_norms = [&](const std::string& name) {
+    std::vector<LayerNorm> of_set(kNumNormSets, LayerNorm{nullptr});
+    for (const NormSet norms : options.norms)
+      of_set[static_cast<size_t>(norms)] = register_module(name + suffix(norms), LayerNorm(options.width));
+    return of_set;
+  };
+  norm1_ = register_norms("norm1");
+  attention_ = register_module("attn", Attention(options.width, options.heads));
+  norm2_ = register_norms("norm2");
+  mlp_ = register_module("mlp", Mlp(options.width, options.mlp_width()));
+}
+
+torch::Tensor BlockImpl::norm(std::vector<LayerNorm>& of_set, NormSet norms, const torch::Tensor& x) {
+  auto& chosen = of_set[static_cast<size_t>(norms)];
+  CAVMAE_CHECK(!chosen.is_empty(), "this block has no layer norms 'norm1", suffix(norms), "'");
+  return chosen(x);
+}
+
+// attended: float [n, D]. The sum goes into what the layer returns, which nothing else needs.
+torch::Tensor BlockImpl::add_mlp(const torch::Tensor& attended, NormSet norms, Precision precision) {
+  return mlp_(norm(norm2_, norms, attended), precision).add_(attended);
+}
+
+torch::Tensor BlockImpl::forward(const torch::Tensor& x, NormSet norms, Precision precision) {
+  const auto attended = attention_(norm(norm1_, norms, x), precision).add_(rows(x));
+  return add_mlp(attended, norms, precision).view(x.sizes());
+}
+
+torch::Tensor BlockImpl::forward_picked(const torch::Tensor& x, const torch::Tensor& ids, NormSet norms,
+                                        Precision precision) {
+  const auto attended =
+      attention_->forward_picked(norm(norm1_, norms, x), ids, precision).add_(rows(pick_tokens(x, ids)));
+  return add_mlp(attended, norms, precision).view({ids.size(0), ids.size(1), x.size(2)});
+}
+
+BlockStackImpl::BlockStackImpl(int64_t depth, const BlockOptions& options) {
+  for (int64_t i = 0; i < depth; ++i) blocks_.push_back(register_module(std::to_string(i), Block(options)));
+}
+
+torch::Tensor BlockStackImpl::forward(torch::Tensor x, NormSet norms, Precision precision) {
+  for (auto& block : blocks_) x = block(x, norms, precision);
+  return x;
+}
+
+torch::Tensor BlockStackImpl::forward_picked(torch::Tensor x, const torch::Tensor& ids, NormSet norms,
+                                             Precision precision) {
+  if (blocks_.empty()) return pick_tokens(x, ids);
+  for (size_t i = 0; i + 1 < blocks_.size(); ++i) x = blocks_[i](x, norms, precision);
+  return blocks_.back()->forward_picked(x, ids, norms, precision);
+}
+
+}  // namespace cavmae

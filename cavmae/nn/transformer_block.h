@@ -1,0 +1,87 @@
+// Pre-norm transformer blocks with several sets of layer norms, one a kind of stream, as CAV-MAE's joint
+// layers have them, and stacks of such blocks. Parameter names are those of the authors' checkpoints.
+// Modules: forward calls from several threads are safe while nobody changes the parameters.
+#pragma once
+
+#include <vector>
+
+#include "cavmae/core/torch.h"
+#include "cavmae/nn/layer_norm.h"
+#include "cavmae/nn/linear.h"
+#include "cavmae/nn/precision.h"
+
+namespace cavmae {
+
+// Which layer norms a stream takes: norm1, norm1_a or norm1_v (and norm2 likewise).
+enum class NormSet { joint = 0, audio = 1, video = 2 };
+
+struct BlockOptions {
+  int64_t width = 0;
+  int64_t heads = 0;
+  double mlp_ratio = 4.0;
+  std::vector<NormSet> norms = {NormSet::joint};  // in the order of NormSet
+
+  int64_t mlp_width() const { return static_cast<int64_t>(static_cast<double>(width) * mlp_ratio); }
+};
+
+class AttentionImpl : public torch::nn::Module {
+ public:
+  AttentionImpl(int64_t width, int64_t heads);
+  // x: float [B, L, D] -> float [B * L, D]
+  torch::Tensor forward(const torch::Tensor& x, Precision precision);
+  // Of the tokens `ids` alone, each seeing all. ids: int64 [B, M] -> float [B * M, D]
+  torch::Tensor forward_picked(const torch::Tensor& x, const torch::Tensor& ids, Precision precision);
+
+ private:
+  int64_t width_, heads_;
+  Linear qkv_{nullptr}, proj_{nullptr};
+};
+TORCH_MODULE(Attention);
+
+class MlpImpl : public torch::nn::Module {
+ public:
+  MlpImpl(int64_t width, int64_t hidden_width);
+  // x: float [n, D] -> float [n, D]
+  torch::Tensor forward(const torch::Tensor& x, Precision precision);
+
+ private:
+  Linear fc1_{nullptr}, fc2_{nullptr};
+};
+TORCH_MODULE(Mlp);
+
+// x + attention(norm1(x)), then x + mlp(norm2(x)).
+class BlockImpl : public torch::nn::Module {
+ public:
+  explicit BlockImpl(const BlockOptions& options);
+  // x: float [B, L, D] -> float [B, L, D]
+  torch::Tensor forward(const torch::Tensor& x, NormSet norms, Precision precision);
+  // What forward gives at the tokens `ids`, without computing it at the others. ids: int64 [B, M], each once
+  // a clip -> float [B, M, D]
+  torch::Tensor forward_picked(const torch::Tensor& x, const torch::Tensor& ids, NormSet norms,
+                               Precision precision);
+
+ private:
+  torch::Tensor norm(std::vector<LayerNorm>& of_set, NormSet norms, const torch::Tensor& x);
+  torch::Tensor add_mlp(const torch::Tensor& attended, NormSet norms, Precision precision);
+
+  std::vector<LayerNorm> norm1_, norm2_;  // by NormSet; empty where a set is not registered
+  Attention attention_{nullptr};
+  Mlp mlp_{nullptr};
+};
+TORCH_MODULE(Block);
+
+// Blocks one after another, named 0, 1, ...
+class BlockStackImpl : public torch::nn::Module {
+ public:
+  BlockStackImpl(int64_t depth, const BlockOptions& options);
+  torch::Tensor forward(torch::Tensor x, NormSet norms, Precision precision);
+  // The last block at the tokens `ids` alone; with no blocks, these tokens.
+  torch::Tensor forward_picked(torch::Tensor x, const torch::Tensor& ids, NormSet norms, Precision precision);
+  int64_t depth() const { return static_cast<int64_t>(blocks_.size()); }
+
+ private:
+  std::vector<Block> blocks_;
+};
+TORCH_MODULE(BlockStack);
+
+}  // namespace cavmae
