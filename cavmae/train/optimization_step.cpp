@@ -1,0 +1,65 @@
+#include "cavmae/train/optimization_step.h"
+
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace cavmae {
+namespace {
+
+NamedTensors named_parameters(CavMae& model) {
+  NamedTensors out;
+  for (const auto& item : model->named_parameters()) out.emplace_back(item.key(), item.value());
+  return out;
+}
+
+}  // namespace
+
+Inputs inputs_of(const Batch& batch, const CavMaeConfig& config) {
+  return {.audio = config.has_audio() ? batch.audio : torch::Tensor(),
+          .video = config.has_video() ? batch.video : torch::Tensor()};
+}
+
+OptimizationStep::OptimizationStep(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks,
+                                   const OptimizerOptions& optimizer, torch::Generator generator)
+    : task_(std::move(model), objective, masks),
+      clip_gradient_norm_(optimizer.clip_gradient_norm),
+      adam_({{.parameters = named_parameters(task_.model()), .lr_scale = 1.0}}, optimizer),
+      generator_(std::move(generator)) {}
+
+StepOutcome OptimizationStep::take(const std::vector<Batch>& group, double lr) {
+  const torch::Tensor generator_before = generator_.get_state();
+  StepOutcome outcome = accumulate(group);
+  double scale = 1.0 / static_cast<double>(group.size());
+  if (outcome.not_finite.empty()) {
+    outcome.gradient_norm = adam_.gradient_norm() * scale;
+    if (!std::isfinite(outcome.gradient_norm)) outcome.not_finite = "the gradient";
+  }
+  if (outcome.not_finite.empty()) {
+    if (clip_gradient_norm_ && outcome.gradient_norm > *clip_gradient_norm_)
+      scale *= *clip_gradient_norm_ / outcome.gradient_norm;
+    adam_.step({.lr = lr, .gradient_scale = scale, .gradients = GradientUse::keep});
+  } else {
+    generator_.set_state(generator_before);
+  }
+  // Not kept for the next step: its first backward then takes over new memory instead of adding to zeros.
+  adam_.release_gradients();
+  return outcome;
+}
+
+StepOutcome OptimizationStep::accumulate(const std::vector<Batch>& group) {
+  StepOutcome outcome;
+  for (const Batch& batch : group) {
+    const StepResult result = task_.training_forward(inputs_of(batch, task_.model()->config()), generator_);
+    const auto loss = result.loss.item<double>();
+    if (!std::isfinite(loss)) {
+      outcome.not_finite = fmt::format("the loss ({})", loss);
+      break;
+    }
+    result.loss.backward();
+    outcome.sums.add(result, static_cast<int64_t>(batch.indices.size()));
+  }
+  return outcome;
+}
+
+}  // namespace cavmae

@@ -1,0 +1,117 @@
+#include "cavmae/train/pretraining_task.h"
+
+#include "cavmae/core/error.h"
+#include "cavmae/losses/reconstruction.h"
+
+namespace cavmae {
+namespace {
+
+int64_t batch_of(const Inputs& inputs) {
+  return inputs.audio.defined() ? inputs.audio.size(0) : inputs.video.size(0);
+}
+
+double value_of(const torch::Tensor& tensor) {
+  return tensor.defined() ? tensor.item<double>() : 0.0;
+}
+
+}  // namespace
+
+void StepMeans::add(const StepResult& result, int64_t batch) {
+  const auto weight = static_cast<double>(batch);
+  clips += batch;
+  loss += weight * value_of(result.loss);
+  loss_audio += weight * value_of(result.loss_audio);
+  loss_video += weight * value_of(result.loss_video);
+  loss_contrastive += weight * value_of(result.loss_contrastive);
+  accuracy += weight * value_of(result.accuracy);
+}
+
+void StepMeans::add(const StepMeans& other) {
+  clips += other.clips;
+  loss += other.loss;
+  loss_audio += other.loss_audio;
+  loss_video += other.loss_video;
+  loss_contrastive += other.loss_contrastive;
+  accuracy += other.accuracy;
+}
+
+StepMeans StepMeans::mean() const {
+  if (clips == 0) return {};
+  const auto n = static_cast<double>(clips);
+  return {.clips = clips,
+          .loss = loss / n,
+          .loss_audio = loss_audio / n,
+          .loss_video = loss_video / n,
+          .loss_contrastive = loss_contrastive / n,
+          .accuracy = accuracy / n};
+}
+
+PretrainingTask::PretrainingTask(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks)
+    : model_(std::move(model)), objective_(objective), masks_(masks) {
+  CAVMAE_CHECK_AS(ConfigError, reconstructs() || contrasts(),
+                  "nothing to learn: the network has no decoder with a reconstruction_weight above 0 (",
+                  objective.reconstruction_weight,
+                  "), nor audio and video streams with a contrastive_weight above 0 (",
+                  objective.contrastive_weight, ")");
+}
+
+bool PretrainingTask::reconstructs() const {
+  return model_->config().decoder_depth > 0 && objective_.reconstruction_weight > 0;
+}
+
+bool PretrainingTask::contrasts() const {
+  const JointStreams streams = model_->config().joint_streams;
+  return model_->config().modalities == Modalities::both && objective_.contrastive_weight > 0 &&
+         (streams == JointStreams::audio_video || streams == JointStreams::all);
+}
+
+StepResult PretrainingTask::training_forward(const Inputs& inputs, torch::Generator generator) {
+  return forward(inputs, std::move(generator));
+}
+
+StepResult PretrainingTask::evaluation_forward(const Inputs& inputs, uint64_t mask_seed) {
+  const torch::NoGradGuard no_grad;
+  return forward(inputs, at::detail::createCPUGenerator(mask_seed));
+}
+
+StepResult PretrainingTask::forward(const Inputs& inputs, torch::Generator generator) {
+  const Masks masks = model_->draw_masks(batch_of(inputs), masks_, std::move(generator));
+  const Latents latents = model_->encode(inputs, masks);
+  StepResult result;
+  if (reconstructs()) add_reconstruction(result, inputs, latents, masks);
+  if (contrasts()) add_contrastive(result, latents);
+  return result;
+}
+
+// Gong et al., ICLR 2023, Eq. (5) and (6): L_r = L_audio + L_video.
+void PretrainingTask::add_reconstruction(StepResult& result, const Inputs& inputs, const Latents& latents,
+                                         const Masks& masks) {
+  const Predictions predictions = model_->decode(latents.joint, masks, PredictionScope::hidden);
+  const int64_t patch = model_->config().patch_size;
+  const auto loss = [&](const torch::Tensor& prediction, const torch::Tensor& patches,
+                        const StreamMask& mask) {
+    return reconstruction_loss(prediction, hidden_targets(patches, mask.hidden, objective_));
+  };
+  torch::Tensor sum;
+  if (predictions.audio.defined()) {
+    result.loss_audio = loss(predictions.audio, patchify_audio(inputs.audio, patch), masks.audio);
+    sum = result.loss_audio;
+  }
+  if (predictions.video.defined()) {
+    result.loss_video = loss(predictions.video, patchify_video(inputs.video, patch), masks.video);
+    sum = sum.defined() ? sum + result.loss_video : result.loss_video;
+  }
+  result.loss = sum * objective_.reconstruction_weight;
+}
+
+// Eq. (7) and (8): L = L_r + lambda_c * L_c.
+void PretrainingTask::add_contrastive(StepResult& result, const Latents& latents) {
+  const ContrastiveResult contrastive =
+      contrastive_loss(latents.audio.mean(1), latents.video.mean(1), objective_.contrastive);
+  result.loss_contrastive = contrastive.loss;
+  result.accuracy = contrastive.accuracy;
+  const torch::Tensor weighted = contrastive.loss * objective_.contrastive_weight;
+  result.loss = result.loss.defined() ? result.loss + weighted : weighted;
+}
+
+}  // namespace cavmae

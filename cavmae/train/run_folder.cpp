@@ -1,0 +1,56 @@
+#include "cavmae/train/run_folder.h"
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/options.h"
+
+namespace cavmae {
+namespace fs = std::filesystem;
+namespace {
+
+bool holds_run(const fs::path& run) {
+  return fs::exists(run / "config.json");
+}
+
+Json absolute_paths(const std::vector<fs::path>& paths) {
+  Json out = Json::array();
+  for (const fs::path& path : paths) out.push_back(fs::absolute(path).lexically_normal().string());
+  return out;
+}
+
+}  // namespace
+
+void check_run_folder(const PretrainPaths& paths) {
+  const fs::path& run = paths.out;
+  CAVMAE_CHECK_AS(ConfigError, !run.empty(), "no folder for the run; name one with --out");
+  if (paths.start == RunStart::resume) {
+    CAVMAE_CHECK_AS(ConfigError, holds_run(run), run.string(),
+                    ": holds no run to resume (no config.json); check --out or leave out --resume");
+    return;
+  }
+  CAVMAE_CHECK_AS(ConfigError, !holds_run(run), run.string(),
+                  ": holds a run already; go on with it by --resume, or choose another --out");
+  CAVMAE_CHECK_AS(ConfigError, !fs::exists(run) || (fs::is_directory(run) && fs::is_empty(run)), run.string(),
+                  ": exists and is no empty folder; choose another --out");
+}
+
+PretrainPaths read_run_paths(const fs::path& run) {
+  CAVMAE_CHECK_AS(ConfigError, fs::exists(run / "run.json"), run.string(),
+                  ": holds no run (no run.json); check the folder");
+  const fs::path file = run / "run.json";
+  const Json json = read_json(file);
+  PretrainPaths paths{.data = {}, .val = {}, .out = run, .cache = {}, .start = RunStart::resume};
+  for (const auto& [name, value] : {std::pair{"data", &paths.data}, std::pair{"val", &paths.val}})
+    if (json.contains(name)) option_from_json(json[name], *value, file.string() + ": " + name);
+  if (json.contains("cache")) option_from_json(json["cache"], paths.cache, file.string() + ": cache");
+  return paths;
+}
+
+void write_run_paths(const PretrainPaths& paths) {
+  Json json = Json::object();
+  json["data"] = absolute_paths(paths.data);
+  json["val"] = absolute_paths(paths.val);
+  json["cache"] = paths.cache.empty() ? "" : fs::absolute(paths.cache).lexically_normal().string();
+  write_json(paths.out / "run.json", json);
+}
+
+}  // namespace cavmae

@@ -1,0 +1,32 @@
+// The folder of a run: config.json, run.json, run.log, metrics.jsonl, events.out.tfevents.*, checkpoints/.
+// One owner.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "cavmae/core/json.h"
+
+namespace cavmae {
+
+enum class RunStart { fresh, resume };
+
+// Where a run takes its clips from and puts its results. All but `out` and `start` is kept in RUN/run.json,
+// as absolute paths, so that a resumed run and the report need not be told again.
+struct PretrainPaths {
+  std::vector<std::filesystem::path> data;
+  std::vector<std::filesystem::path> val;  // may be empty: no validation
+  std::filesystem::path out;
+  std::filesystem::path cache;  // of decoded features; may be empty: none
+  RunStart start = RunStart::fresh;
+};
+
+// Throws ConfigError for a fresh run where something is already and for a resumption where no run is. Makes
+// nothing.
+void check_run_folder(const PretrainPaths& paths);
+
+// The paths that the run was started with. Throws ConfigError when there is no such run.
+PretrainPaths read_run_paths(const std::filesystem::path& run);
+void write_run_paths(const PretrainPaths& paths);
+
+}  // namespace cavmae

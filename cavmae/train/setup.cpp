@@ -1,0 +1,37 @@
+#include "cavmae/train/setup.h"
+
+#include "cavmae/core/random.h"
+
+namespace cavmae {
+
+uint64_t run_seed(const PretrainOptions& options, SeedUse use) {
+  return mix_seed({static_cast<uint64_t>(options.seed), static_cast<uint64_t>(use)});
+}
+
+CavMae make_model(const PretrainOptions& options) {
+  CavMae model(options.model);
+  initialize(model, run_seed(options, SeedUse::parameters));
+  model->set_precision(options.precision);
+  return model;
+}
+
+Need needed_of_clips(const CavMaeConfig& config) {
+  switch (config.modalities) {
+    case Modalities::audio:
+      return Need::audio;
+    case Modalities::video:
+      return Need::video;
+    case Modalities::both:
+      break;
+  }
+  return Need::both;
+}
+
+int64_t count_values(CavMae& model, ValueCount which) {
+  int64_t count = 0;
+  for (const auto& tensor : model->parameters())
+    if (which == ValueCount::all || tensor.requires_grad()) count += tensor.numel();
+  return count;
+}
+
+}  // namespace cavmae

@@ -1,0 +1,26 @@
+// What a run is made of before its first step. Free functions.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cavmae/data/clip_reader.h"
+#include "cavmae/models/cav_mae.h"
+#include "cavmae/train/pretrain_options.h"
+
+namespace cavmae {
+
+// What the random numbers of a run are for; each use has a stream of its own.
+enum class SeedUse : uint64_t { parameters = 1, masks = 2, validation_masks = 3 };
+uint64_t run_seed(const PretrainOptions& options, SeedUse use);
+
+// An initialised network in the precision that was asked for.
+CavMae make_model(const PretrainOptions& options);
+
+// What a clip must hold for this network.
+Need needed_of_clips(const CavMaeConfig& config);
+
+enum class ValueCount { all, trained };
+int64_t count_values(CavMae& model, ValueCount which);
+
+}  // namespace cavmae

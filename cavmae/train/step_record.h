@@ -1,0 +1,34 @@
+// What a run tells about its steps and validations: the records of metrics.jsonl and their texts for the log.
+// Free functions; safe from any thread.
+#pragma once
+
+#include <string>
+
+#include "cavmae/core/json.h"
+#include "cavmae/train/pretraining_task.h"
+#include "cavmae/train/run_state.h"
+#include "cavmae/train/validation.h"
+
+namespace cavmae {
+
+// Which losses a system has; the others are left out of what is told.
+struct LossParts {
+  bool audio = true, video = true, contrastive = true;
+};
+LossParts loss_parts(const PretrainingTask& task);
+
+// {"kind": "train", "step", "epoch" (from 1), "samples", "loss", ..., "lr", "gradient_norm",
+// "samples_per_second", "wait_ratio", "elapsed_seconds"}: means over the steps of state.interval.
+Json train_record(const RunState& state, double lr, const LossParts& parts);
+
+// {"kind": "validation", "step", "epoch", "loss", ..., "audio_to_video_r1", ..., "chance_r1", "clips",
+// "seconds"}.
+Json validation_record(const RunState& state, const ValidationResult& result, const LossParts& parts);
+
+// "loss 1.234 (audio 0.612, video 0.601, contrastive 2.11), accuracy 12.5 %, lr 5e-05, 13.2 samples/s,
+// waiting 3 %"
+std::string train_line(const Json& record);
+// "loss 1.234 (...), accuracy 12.5 %, R@1 audio to video 12.0 %, video to audio 13.5 % (chance 0.5 %)"
+std::string validation_line(const Json& record);
+
+}  // namespace cavmae

@@ -1,0 +1,324 @@
+#include "cavmae/train/trainer.h"
+
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "cavmae/core/files.h"
+#include "cavmae/core/options.h"
+#include "cavmae/core/stop_signal.h"
+#include "cavmae/models/checkpoint.h"
+#include "cavmae/train/optimization_step.h"
+#include "cavmae/train/run_recorder.h"
+#include "cavmae/train/setup.h"
+#include "cavmae/train/training_checkpoint.h"
+
+namespace cavmae {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double millions(int64_t count) {
+  return static_cast<double>(count) / 1e6;
+}
+
+class Trainer {
+ public:
+  Trainer(const PretrainOptions& options, const PretrainPaths& paths, const PretrainHooks& hooks,
+          std::shared_ptr<Log> log);
+  PretrainResult run();
+
+ private:
+  void open_run();
+  void restore(const FoundCheckpoint& found);
+  void open_data();
+  bool train_epoch();
+  bool finish_epoch();
+  std::vector<Batch> next_group();
+  void train_step(const std::vector<Batch>& group);
+  [[noreturn]] void stop_not_finite(const std::string& what);
+  Standing judge(const ValidationResult& result);
+  void record_interval();
+  bool save_is_due() const;
+  void save(Standing standing);
+  std::vector<BadClip> bad_clips() const;
+
+  int64_t steps_per_epoch() const;
+  int64_t total_steps() const { return steps_per_epoch() * options_.epochs; }
+  double elapsed_seconds() const { return elapsed_before_ + seconds_since(start_); }
+
+  const PretrainOptions options_;
+  const PretrainPaths paths_;
+  const PretrainHooks hooks_;
+  std::shared_ptr<Log> log_;
+  const std::vector<ClipSource> clips_, val_clips_;
+  OptimizationStep step_;
+  CheckpointFolder checkpoints_;
+  std::unique_ptr<Loader> loader_, val_loader_;
+  std::unique_ptr<RunRecorder> recorder_;
+  RunState state_;
+  PretrainResult result_;
+  double lr_ = 0.0;
+  bool unsaved_ = false;  // whether the state moved on since the last checkpoint
+  double elapsed_before_ = 0.0;
+  Clock::time_point start_ = Clock::now(), last_save_ = start_;
+};
+
+Trainer::Trainer(const PretrainOptions& options, const PretrainPaths& paths, const PretrainHooks& hooks,
+                 std::shared_ptr<Log> log)
+    : options_(options),
+      paths_(paths),
+      hooks_(hooks),
+      log_(std::move(log)),
+      clips_(read_clip_sources(paths.data, *log_)),
+      val_clips_(paths.val.empty() ? std::vector<ClipSource>() : read_clip_sources(paths.val, *log_)),
+      step_(make_model(options), options.objective, options.mask, options.optimizer,
+            at::detail::createCPUGenerator(run_seed(options, SeedUse::masks))),
+      checkpoints_(paths.out, options.checkpoint.keep_checkpoints, log_) {
+  CAVMAE_CHECK_AS(DataError, steps_per_epoch() > 0, "the data holds ", clips_.size(),
+                  " clips, which do not fill a batch of ", options.loader.batch_size,
+                  "; set a smaller --batch-size or add clips");
+  state_.data = fingerprint(clips_);
+}
+
+int64_t Trainer::steps_per_epoch() const {
+  const int64_t batches = static_cast<int64_t>(clips_.size()) / options_.loader.batch_size;
+  return (batches + options_.gradient_accumulation - 1) / options_.gradient_accumulation;
+}
+
+// Everything that can be wrong is looked at before anything is written.
+void Trainer::open_run() {
+  std::optional<FoundCheckpoint> found;
+  if (paths_.start == RunStart::resume) {
+    found = checkpoints_.find_latest();
+    const Json saved = found ? found->config : read_json(paths_.out / "config.json");
+    for (const std::string& change : check_resumable(saved, options_)) log_->warn("resuming with {}", change);
+    if (found) restore(*found);
+  }
+  checkpoints_.require_space(step_.task().model(), step_.adam());
+  make_directories(paths_.out);
+  write_json(paths_.out / "config.json", option_to_json(options_));
+  write_run_paths(paths_);
+  log_ = also_to_file(*log_, paths_.out / "run.log");
+  if (found) {
+    checkpoints_.settle(*found);
+    log_->info("resuming at step {} (epoch {}) from {}", state_.step, state_.epoch + 1, found->path.string());
+  } else if (paths_.start == RunStart::resume) {
+    log_->warn("{}: no checkpoint was written yet; the run begins at step 0", paths_.out.string());
+  }
+  recorder_ = std::make_unique<RunRecorder>(paths_.out, state_,
+                                            RecorderOptions{.epochs = options_.epochs,
+                                                            .total_steps = total_steps(),
+                                                            .parts = loss_parts(step_.task()),
+                                                            .show_progress = hooks_.show_progress},
+                                            log_);
+}
+
+void Trainer::restore(const FoundCheckpoint& found) {
+  const DataFingerprint& saved = found.state.data;
+  CAVMAE_CHECK_AS(DataError, saved.clips == state_.data.clips && saved.hash == state_.data.hash,
+                  "the run learns from ", saved.clips, " clips, --data gives ",
+                  saved.clips == state_.data.clips ? "as many others" : concat(state_.data.clips),
+                  "; give the same --data, or start anew in another --out");
+  const LoadReport report = load_parameters(step_.task().model(), found.path / "model.safetensors");
+  CAVMAE_CHECK_AS(CheckpointError, report.missing.empty() && report.unexpected.empty(), found.path.string(),
+                  ": ", report.missing.size(), " parameters are missing and ", report.unexpected.size(),
+                  " do not belong to the model");
+  step_.adam().load_state(read_safetensors(found.path / "optimizer.safetensors"));
+  step_.generator().set_state(read_safetensors(found.path / "generator.safetensors").at("masks"));
+  state_ = found.state;
+  elapsed_before_ = state_.elapsed_seconds;
+  result_.last_checkpoint = found.path;
+}
+
+void Trainer::open_data() {
+  const auto reader = std::make_shared<const ClipReader>(feature_options(options_), paths_.cache);
+  const Need need = needed_of_clips(options_.model);
+  loader_ = std::make_unique<Loader>(clips_, reader, options_.view, need, options_.loader, log_);
+  ViewOptions plain;
+  plain.window_start = options_.view.window_start;
+  if (!val_clips_.empty())
+    val_loader_ = std::make_unique<Loader>(val_clips_, reader, plain, need, options_.loader, log_);
+}
+
+PretrainResult Trainer::run() {
+  open_run();
+  open_data();
+  CavMae& model = step_.task().model();
+  log_->info(
+      "{:.3f} M parameters, {:.3f} M of them train, in {}; {} clips, {} to validate with; {} steps an epoch, "
+      "{} in all",
+      millions(count_values(model, ValueCount::all)), millions(count_values(model, ValueCount::trained)),
+      enum_name(options_.precision), clips_.size(), val_clips_.size(), steps_per_epoch(), total_steps());
+  start_ = last_save_ = Clock::now();
+  bool go_on = true;
+  while (go_on && state_.epoch < options_.epochs) go_on = train_epoch() && finish_epoch();
+  if (unsaved_) save(Standing::last);
+  result_.interrupted = !go_on;
+  result_.steps = state_.step;
+  result_.samples = state_.samples;
+  result_.elapsed_seconds = elapsed_seconds();
+  result_.best_value = state_.best_value;
+  result_.bad_clips = bad_clips();
+  recorder_->finish(result_.bad_clips);
+  if (result_.interrupted) log_->warn("stopped by a signal after step {}; go on with --resume", state_.step);
+  return result_;
+}
+
+// False when a signal asked to stop.
+bool Trainer::train_epoch() {
+  const bool from_start = state_.next_position == 0;
+  loader_->start_epoch({.epoch = state_.epoch,
+                        .seed = static_cast<uint64_t>(options_.seed),
+                        .shuffle = true,
+                        .drop_last = true,
+                        .start_position = state_.next_position});
+  std::vector<Batch> group = next_group();
+  CAVMAE_CHECK_AS(DataError, !from_start || !group.empty(), "epoch ", state_.epoch + 1,
+                  ": too few clips can be read to fill a batch of ", options_.loader.batch_size);
+  while (!group.empty()) {
+    train_step(group);
+    if (StopSignal::requested()) return false;
+    // Known before saving: the last step of an epoch is saved with its validation.
+    group = next_group();
+    if (!group.empty() && save_is_due()) save(Standing::last);
+  }
+  return true;
+}
+
+std::vector<Batch> Trainer::next_group() {
+  const auto start = Clock::now();
+  std::vector<Batch> group;
+  while (static_cast<int64_t>(group.size()) < options_.gradient_accumulation) {
+    auto batch = loader_->next();
+    if (!batch) break;
+    group.push_back(std::move(*batch));
+  }
+  const double seconds = seconds_since(start);
+  state_.interval.seconds += seconds;
+  state_.interval.wait_seconds += seconds;
+  return group;
+}
+
+void Trainer::train_step(const std::vector<Batch>& group) {
+  const auto start = Clock::now();
+  lr_ = learning_rate(options_.schedule,
+                      {.epoch = state_.epoch, .step = state_.step, .total_steps = total_steps()});
+  const StepOutcome outcome = step_.take(group, lr_);
+  if (!outcome.not_finite.empty()) stop_not_finite(outcome.not_finite);
+  unsaved_ = true;
+  ++state_.step;
+  state_.next_position = group.back().next_position;
+  state_.samples += outcome.sums.clips;
+  IntervalSums& interval = state_.interval;
+  ++interval.steps;
+  interval.samples += outcome.sums.clips;
+  interval.gradient_norm += outcome.gradient_norm;
+  interval.means.add(outcome.sums);
+  interval.seconds += seconds_since(start);
+  if (state_.step % options_.log_interval_steps == 0) record_interval();
+  recorder_->step_done(state_, outcome.sums);
+  if (hooks_.after_step) hooks_.after_step(state_.step);
+}
+
+// The step changed nothing, so what is saved is the state before it.
+void Trainer::stop_not_finite(const std::string& what) {
+  if (unsaved_ || result_.last_checkpoint.empty()) save(Standing::last);
+  throw Error(
+      fmt::format("step {}: {} is not finite; the run was stopped and the state before the step is in {}. Go "
+                  "on with --resume "
+                  "and a lower --lr (now {:.3g}), with --clip-gradient-norm {:.3g}{}",
+                  state_.step + 1, what, result_.last_checkpoint.string(), options_.schedule.lr,
+                  options_.optimizer.clip_gradient_norm.value_or(2.0) / 2,
+                  options_.precision == Precision::fp32 ? "" : ", or with --precision fp32"));
+}
+
+// False when a signal asked to stop; one that comes before the validation is done leaves it to the resumed
+// run.
+bool Trainer::finish_epoch() {
+  const int64_t epoch = state_.epoch + 1;
+  const bool last = epoch == options_.epochs;
+  const int64_t every = options_.validate_every_epochs;
+  if (last && state_.interval.steps > 0) record_interval();
+  std::optional<ValidationResult> validation;
+  if (val_loader_ && every > 0 && (epoch % every == 0 || last)) {
+    recorder_->clear();
+    validation = validate(
+        step_.task(), *val_loader_,
+        {.mask_seed = run_seed(options_, SeedUse::validation_masks), .show_progress = hooks_.show_progress});
+    if (!validation) return false;
+  }
+  state_.epoch = epoch;
+  state_.next_position = 0;
+  unsaved_ = true;
+  const Standing standing = validation ? judge(*validation) : Standing::last;
+  if (standing == Standing::best || last || save_is_due()) save(standing);
+  return last || !StopSignal::requested();
+}
+
+Standing Trainer::judge(const ValidationResult& result) {
+  result_.validation = result;
+  double value = result.losses.loss;
+  bool better = !state_.best_value || value < *state_.best_value;
+  if (options_.checkpoint.best_metric == BestMetric::retrieval && result.retrieval) {
+    value = (result.retrieval->audio_to_video.r1 + result.retrieval->video_to_audio.r1) / 2;
+    better = !state_.best_value || value > *state_.best_value;
+  }
+  recorder_->validation_done(state_, result, better);
+  if (!better) return Standing::last;
+  state_.best_value = value;
+  state_.best_step = state_.step;
+  return Standing::best;
+}
+
+void Trainer::record_interval() {
+  state_.elapsed_seconds = elapsed_seconds();
+  recorder_->interval_done(state_, lr_);
+  state_.interval = {};
+}
+
+bool Trainer::save_is_due() const {
+  const CheckpointOptions& o = options_.checkpoint;
+  const bool by_steps = o.checkpoint_interval_steps > 0 && state_.step % o.checkpoint_interval_steps == 0;
+  const bool by_time =
+      o.checkpoint_interval_seconds > 0 && seconds_since(last_save_) >= o.checkpoint_interval_seconds;
+  return by_steps || by_time;
+}
+
+void Trainer::save(Standing standing) {
+  state_.elapsed_seconds = elapsed_seconds();
+  state_.metrics = recorder_->metrics_position();
+  result_.last_checkpoint = checkpoints_.save({.model = step_.task().model(),
+                                               .optimizer = step_.adam(),
+                                               .generator = step_.generator().get_state(),
+                                               .features = option_to_json(feature_options(options_)),
+                                               .config = option_to_json(options_),
+                                               .state = state_},
+                                              standing);
+  unsaved_ = false;
+  last_save_ = Clock::now();
+  log_->debug("saved {}", result_.last_checkpoint.string());
+}
+
+std::vector<BadClip> Trainer::bad_clips() const {
+  std::vector<BadClip> bad = loader_->bad_clips();
+  if (val_loader_)
+    for (BadClip& clip : val_loader_->bad_clips()) bad.push_back(std::move(clip));
+  return bad;
+}
+
+}  // namespace
+
+PretrainResult pretrain(const PretrainOptions& options, const PretrainPaths& paths,
+                        const PretrainHooks& hooks, std::shared_ptr<Log> log) {
+  options.validate();
+  check_run_folder(paths);
+  const StopSignal stop_signal;
+  return Trainer(options, paths, hooks, std::move(log)).run();
+}
+
+}  // namespace cavmae

@@ -1,0 +1,44 @@
+// Pretraining from a folder of clips to a folder of results: the loop that joins loader, task, optimizer, log
+// and checkpoints. One run a process at a time, since it answers SIGINT and SIGTERM.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "cavmae/core/log.h"
+#include "cavmae/data/loader.h"
+#include "cavmae/train/pretrain_options.h"
+#include "cavmae/train/run_folder.h"
+#include "cavmae/train/validation.h"
+
+namespace cavmae {
+
+struct PretrainHooks {
+  bool show_progress = true;
+  std::function<void(int64_t step)> after_step;  // may be empty
+};
+
+struct PretrainResult {
+  bool interrupted = false;  // by SIGINT or SIGTERM; the run was saved and can be resumed
+  int64_t steps = 0;         // of the run, those before a resumption included
+  int64_t samples = 0;
+  double elapsed_seconds = 0.0;
+  std::optional<ValidationResult> validation;  // the last one of this call
+  std::optional<double> best_value;            // of options.checkpoint.best_metric
+  std::filesystem::path last_checkpoint;
+  std::vector<BadClip> bad_clips;  // of training and validation data
+};
+
+// Runs, or goes on with, paths.out. Note [Resuming]: what a checkpoint holds decides all that follows, so a
+// run that is stopped at any step and resumed makes the same parameters, bit for bit, as one that is not
+// (fp32, CPU, the same number of threads). Throws ConfigError, DataError, CheckpointError, and Error when the
+// loss or the gradient is not finite or the disk is full; the run can then be resumed from the last
+// checkpoint.
+PretrainResult pretrain(const PretrainOptions& options, const PretrainPaths& paths,
+                        const PretrainHooks& hooks, std::shared_ptr<Log> log);
+
+}  // namespace cavmae

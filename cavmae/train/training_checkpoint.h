@@ -1,0 +1,84 @@
+// A run's checkpoints: RUN/checkpoints/step-00001000/{model.safetensors, optimizer.safetensors,
+// generator.safetensors, state.json} and the links `last` and `best`. A checkpoint is written beside and
+// renamed, so a folder of that name is whole or, after a damaged disk, told apart by the sizes and checksums
+// in its state.json. One owner a run.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "cavmae/core/json.h"
+#include "cavmae/core/log.h"
+#include "cavmae/models/cav_mae.h"
+#include "cavmae/train/adam.h"
+#include "cavmae/train/run_state.h"
+
+namespace cavmae {
+
+// What goes into a checkpoint; everything is borrowed for the call.
+struct CheckpointContent {
+  CavMae& model;
+  const Adam& optimizer;
+  const torch::Tensor& generator;  // uint8 [n]: the state of the masks' generator
+  const Json& features;            // FeatureOptions
+  const Json& config;              // resolved PretrainOptions
+  const RunState& state;
+};
+
+// A checkpoint that was found whole.
+struct FoundCheckpoint {
+  std::filesystem::path path;
+  RunState state;
+  Json config;
+};
+
+enum class Standing { last, best };
+
+class CheckpointFolder {
+ public:
+  // Keeps the last `keep` checkpoints and the best one.
+  CheckpointFolder(const std::filesystem::path& run, int64_t keep, std::shared_ptr<Log> log);
+
+  // Throws Error unless the disk takes the checkpoints of a whole run; for its beginning.
+  void require_space(CavMae& model, const Adam& optimizer) const;
+
+  // Writes a checkpoint, links it as `last` (and `best`), then removes what is no longer kept. On a full disk
+  // or another failure the earlier ones stay as they are and Error says so.
+  std::filesystem::path save(const CheckpointContent& content, Standing standing);
+
+  // The whole checkpoint of the highest step; a damaged one is told to the log and passed over. Nothing when
+  // there is none.
+  std::optional<FoundCheckpoint> find_latest() const;
+
+  // Makes the folder what it was when `found` was saved: later (damaged) checkpoints and what an interrupted
+  // save left are removed, and the links say what its state says.
+  void settle(const FoundCheckpoint& found) const;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  void write_files(const std::filesystem::path& folder, const CheckpointContent& content) const;
+  void remove_old() const;
+
+  std::filesystem::path path_;
+  int64_t keep_;
+  std::shared_ptr<Log> log_;
+};
+
+// Bytes that one checkpoint takes.
+int64_t checkpoint_bytes(CavMae& model, const Adam& optimizer);
+
+// Throws Error, naming both amounts and the cure, when `needed` is more than `available`.
+struct SpaceNeed {
+  int64_t needed_bytes = 0;
+  uint64_t available_bytes = 0;
+  std::string what;  // "the checkpoint of step 12"
+};
+void check_space(const SpaceNeed& need);
+
+// Reads a checkpoint's state.json and verifies its files. Throws CheckpointError naming what is damaged.
+FoundCheckpoint verify_checkpoint(const std::filesystem::path& folder);
+
+}  // namespace cavmae
