@@ -42,7 +42,8 @@ uint64_t num_bytes(const SafetensorsEntry& entry, torch::ScalarType type, const 
     empty = empty || size == 0;
     const bool overflow =
         __builtin_mul_overflow(bounded, static_cast<uint64_t>(std::max<int64_t>(size, 1)), &bounded);
-    CAVMAE_CHECK_AS(CheckpointError, !overflow && bounded <= INT64_MAX, where, ": tensor '", entry.name,
+    CAVMAE_CHECK_AS(CheckpointError, !overflow && bounded <= INT64_MAX, where, ": tensor '",
+                    printable(entry.name),
                     "' has a shape that is too large: ", torch::IntArrayRef(entry.shape));
   }
   return empty ? 0 : bounded;
@@ -51,7 +52,8 @@ uint64_t num_bytes(const SafetensorsEntry& entry, torch::ScalarType type, const 
 torch::ScalarType type_of(const SafetensorsEntry& entry, const std::string& where) {
   for (const auto& [name, type] : kDtypes)
     if (entry.dtype == name) return type;
-  throw CheckpointError(concat(where, ": tensor '", entry.name, "' has the dtype '", entry.dtype,
+  throw CheckpointError(concat(where, ": tensor '", printable(entry.name), "' has the dtype '",
+                               printable(entry.dtype),
                                "'; F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL can be read"));
 }
 
@@ -65,10 +67,10 @@ void check_ranges(const SafetensorsHeader& header, uint64_t data_bytes, const st
   uint64_t position = 0;
   for (const auto* entry : by_offset) {
     CAVMAE_CHECK_AS(CheckpointError, entry->begin <= entry->end && entry->end <= data_bytes, where,
-                    ": tensor '", entry->name, "' lies at bytes ", entry->begin, " to ", entry->end,
-                    " of the data, which has ", data_bytes,
+                    ": tensor '", printable(entry->name), "' lies at bytes ", entry->begin, " to ",
+                    entry->end, " of the data, which has ", data_bytes,
                     "; the file is truncated or damaged, copy or download it again");
-    CAVMAE_CHECK_AS(CheckpointError, entry->begin == position, where, ": tensor '", entry->name,
+    CAVMAE_CHECK_AS(CheckpointError, entry->begin == position, where, ": tensor '", printable(entry->name),
                     "' begins at byte ", entry->begin, " of the data where ", position,
                     " was due (a gap or an overlap); the file is damaged");
     position = entry->end;
@@ -80,15 +82,15 @@ void check_ranges(const SafetensorsHeader& header, uint64_t data_bytes, const st
 torch::Tensor read_tensor(const FileReader& file, const SafetensorsEntry& entry, uint64_t data_start) {
   const auto type = type_of(entry, file.name());
   const uint64_t bytes = num_bytes(entry, type, file.name());
-  CAVMAE_CHECK_AS(CheckpointError, bytes == entry.end - entry.begin, file.name(), ": tensor '", entry.name,
-                  "' ", entry.dtype, " ", torch::IntArrayRef(entry.shape), " takes ", bytes,
-                  " bytes, the file has ", entry.end - entry.begin, " for it; the file is damaged");
+  CAVMAE_CHECK_AS(CheckpointError, bytes == entry.end - entry.begin, file.name(), ": tensor '",
+                  printable(entry.name), "' ", entry.dtype, " ", torch::IntArrayRef(entry.shape), " takes ",
+                  bytes, " bytes, the file has ", entry.end - entry.begin, " for it; the file is damaged");
   auto tensor = torch::empty(entry.shape, torch::TensorOptions(type));
   file.read(data_start + entry.begin, tensor.data_ptr(), bytes);
   if (type == torch::kBool && bytes > 0) {
     const auto* values = static_cast<const uint8_t*>(tensor.data_ptr());
     CAVMAE_CHECK_AS(CheckpointError, std::all_of(values, values + bytes, [](uint8_t v) { return v <= 1; }),
-                    file.name(), ": tensor '", entry.name,
+                    file.name(), ": tensor '", printable(entry.name),
                     "' is BOOL and holds other bytes than 0 and 1; the file is damaged");
   }
   return tensor;

@@ -4,6 +4,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/json.h"
+#include "cavmae/core/text.h"
 
 namespace cavmae {
 namespace {
@@ -56,13 +57,13 @@ class HeaderEvents : public nlohmann::json_sax<Json> {
 
   bool key(std::string& name) override {
     if (depth_ == 1) {
-      fail_unless(names_.insert(name).second, "two entries are called '", name, "'");
+      fail_unless(names_.insert(name).second, "two entries are called '", printable(name), "'");
       in_metadata_ = name == "__metadata__";
       if (!in_metadata_) header_.entries.emplace_back().name = name;
       fields_seen_ = num_offsets_ = 0;
     } else if (!in_metadata_) {
       const int bit = name == "dtype" ? 1 : name == "shape" ? 2 : name == "data_offsets" ? 4 : 0;
-      require(bit != 0, "has an unknown field '" + name + "'");
+      require(bit != 0, "has an unknown field '" + printable(name) + "'");
       require(!(fields_seen_ & bit), "has the field '" + name + "' twice");
       fields_seen_ |= bit;
     }
@@ -99,10 +100,11 @@ class HeaderEvents : public nlohmann::json_sax<Json> {
     CAVMAE_CHECK_AS(CheckpointError, ok, where_, ": damaged header: ", parts...);
   }
   void require(bool ok, const std::string& problem) const {
-    fail_unless(ok, "tensor '", header_.entries.empty() ? "" : header_.entries.back().name, "' ", problem);
+    fail_unless(ok, "tensor '", header_.entries.empty() ? "" : printable(header_.entries.back().name), "' ",
+                problem);
   }
   bool unexpected(const std::string& what) const {
-    fail_unless(false, what, " where none belongs", depth_ > 0 ? ", after '" + field_ + "'" : "");
+    fail_unless(false, what, " where none belongs", depth_ > 0 ? ", after '" + printable(field_) + "'" : "");
     return false;
   }
   SafetensorsEntry& entry() { return header_.entries.back(); }

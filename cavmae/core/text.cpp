@@ -70,6 +70,14 @@ std::string human_duration(double seconds) {
   return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }
 
+std::string printable(std::string_view text) {
+  constexpr size_t kLongest = 100;
+  std::string out(text.substr(0, kLongest));
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return text.size() > kLongest ? out + "..." : out;
+}
+
 uint64_t stable_hash(std::string_view bytes, uint64_t seed) {
   uint64_t hash = seed;
   for (const unsigned char c : bytes) hash = (hash ^ c) * 0x100000001b3ull;

@@ -24,6 +24,10 @@ std::string lower(std::string_view text);
 // "1:02:03" or "2:03" from seconds; "?" when it is not finite.
 std::string human_duration(double seconds);
 
+// The text as it can be shown in an error: what is not printable ASCII becomes '?', and it ends after 100
+// letters. For names that come out of files.
+std::string printable(std::string_view text);
+
 // FNV-1a, 64 bits: stable over machines and versions, used where a hash is stored.
 uint64_t stable_hash(std::string_view bytes, uint64_t seed = 0xcbf29ce484222325ull);
 
