@@ -1,24 +1,22 @@
 #include "cavmae/losses/pretraining.h"
 
 #include <cmath>
-#include <string>
 
-#include "cavmae/core/error.h"
+#include "cavmae/core/options.h"
 #include "cavmae/losses/reconstruction.h"
 
 namespace cavmae {
 
 void ObjectiveOptions::validate() const {
-  std::string bad;
-  const auto require = [&](bool good, const char* field, double value, const char* allowed) {
-    if (!good) bad += concat("\n  ", field, " is ", value, ", it must be ", allowed);
-  };
+  Problems problems;
   const auto is_weight = [](double w) { return std::isfinite(w) && w >= 0; };
-  require(is_weight(contrastive_weight), "contrastive_weight", contrastive_weight, "0 or more");
-  require(is_weight(reconstruction_weight), "reconstruction_weight", reconstruction_weight, "0 or more");
-  require(std::isfinite(contrastive.temperature) && contrastive.temperature > 0, "temperature",
-          contrastive.temperature, "above 0");
-  CAVMAE_CHECK_AS(ConfigError, bad.empty(), "the objective cannot be used:", bad);
+  problems.require(is_weight(contrastive_weight), "contrastive_weight is ", contrastive_weight,
+                   ", it must be 0 or more");
+  problems.require(is_weight(reconstruction_weight), "reconstruction_weight is ", reconstruction_weight,
+                   ", it must be 0 or more");
+  problems.require(std::isfinite(contrastive.temperature) && contrastive.temperature > 0, "temperature is ",
+                   contrastive.temperature, ", it must be above 0");
+  problems.throw_if_any("the objective cannot be used");
 }
 
 torch::Tensor hidden_targets(const torch::Tensor& patches, const torch::Tensor& hidden,

@@ -18,10 +18,12 @@ struct Inputs {
   torch::Tensor video;  // float [B, 3, S, S]; undefined when absent
 };
 
-// What the encoders make of a batch; a stream that does not exist in the configuration is undefined.
+// What the encoders make of a batch; a stream that does not exist in the configuration is undefined. A
+// network of one modality has its output in `joint`, as the decoder takes it, and again under the modality's
+// name.
 struct Latents {
-  torch::Tensor
-      joint;  // float [B, Na + Nv, D], audio tokens first: the two through the joint layers, after `norm`
+  // float [B, Na + Nv, D], audio tokens first: the two through the joint layers, after `norm`
+  torch::Tensor joint;
   torch::Tensor audio;  // float [B, Na, D]: audio alone through the joint layers, after `norm_a`
   torch::Tensor video;  // float [B, Nv, D]
 };
@@ -35,8 +37,8 @@ struct Features {
 enum class PredictionScope { hidden, all };
 
 struct Predictions {
-  torch::Tensor audio;  // float [B, La - Na, P*P] with scope hidden, in the order of StreamMask::hidden; [B,
-                        // La, P*P] with all
+  // float [B, La - Na, P*P] with scope hidden, in the order of StreamMask::hidden; [B, La, P*P] with all
+  torch::Tensor audio;
   torch::Tensor video;  // float [B, Lv - Nv, P*P*3] or [B, Lv, P*P*3]
 };
 
@@ -51,8 +53,10 @@ class CavMaeImpl : public torch::nn::Module {
   Masks draw_masks(int64_t batch, const MaskOptions& options, torch::Generator generator) const;
 
   // Only kept patches are embedded. An input whose shape does not fit throws ConfigError with both shapes.
+  // Inputs of a modality that the network lacks are ignored.
   Latents encode(const Inputs& inputs, const Masks& masks);
-  // Nothing hidden. Either input may be absent; then its streams are undefined and `joint` is undefined.
+  // Nothing hidden. Either input may be absent; then its streams are undefined and `joint` is undefined. (A
+  // network whose only stream is the joint one needs both: ConfigError.)
   Latents encode(const Inputs& inputs);
   // Mean-pooled single-stream outputs of unmasked inputs; for systems without single streams (av-mae) the
   // means over each modality's part of the joint output.
@@ -66,6 +70,17 @@ class CavMaeImpl : public torch::nn::Module {
 
  private:
   struct Parts;
+  struct Wanted {  // which outputs of the encoders
+    bool joint = false;
+    bool single_streams = false;
+  };
+  struct Tokens {  // float [B, N, D] of each modality, as its own encoder leaves them
+    torch::Tensor audio, video;
+  };
+  Tokens encode_modalities(const Inputs& inputs, const Masks& masks);
+  Latents encode(const Inputs& inputs, const Masks& masks, const Wanted& wanted);
+  torch::Tensor decoder_inputs(const torch::Tensor& joint, const Masks& masks);
+
   CavMaeConfig config_;
   Precision precision_ = Precision::fp32;
   std::unique_ptr<Parts> parts_;

@@ -65,6 +65,10 @@ struct CavMaeConfig {
 
   bool has_audio() const { return modalities != Modalities::video; }
   bool has_video() const { return modalities != Modalities::audio; }
+  // Whether a modality alone goes through the joint layers, with outputs of its own.
+  bool has_single_streams() const {
+    return joint_streams == JointStreams::audio_video || joint_streams == JointStreams::all;
+  }
   int64_t audio_rows() const { return num_mel_bins / patch_size; }         // frequency
   int64_t audio_columns() const { return num_fbank_frames / patch_size; }  // time
   int64_t num_audio_patches() const { return audio_rows() * audio_columns(); }

@@ -1,5 +1,6 @@
 #include "cavmae/nn/attention.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/Parallel.h>
@@ -71,6 +72,10 @@ torch::Tensor attend(const Heads& in) {
 // The gradients of queries, keys and values into `out`, from that of the result, [B, H, M, d].
 void attend_backward(const Heads& in, const torch::Tensor& gradient, const Heads& out) {
   const int64_t rows = in.queries.size(2), length = in.keys.size(2);
+  if (rows == 0) {
+    out.keys.zero_();
+    out.values.zero_();
+  }
   at::parallel_for(0, in.count(), 1, [&](int64_t begin, int64_t end) {
     const torch::NoGradGuard no_grad;
     const auto scratch = at::empty({2, std::min(kTileRows, rows), length}, in.queries.options());

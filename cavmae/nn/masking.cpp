@@ -1,8 +1,7 @@
 #include "cavmae/nn/masking.h"
 
-#include <cmath>
-
 #include "cavmae/core/error.h"
+#include "cavmae/core/options.h"
 
 namespace cavmae {
 namespace {
@@ -41,14 +40,14 @@ torch::Tensor draw(int64_t batch, const PatchGrid& grid, double ratio, AudioMask
 }  // namespace
 
 void MaskOptions::validate() const {
-  std::string bad;
+  Problems problems;
   const auto check = [&](const char* field, double ratio) {
-    if (!(ratio >= 0.0 && ratio < 1.0))
-      bad += concat("\n  ", field, " is ", ratio, ", it must be at least 0 and below 1");
+    problems.require(ratio >= 0.0 && ratio < 1.0, field, " is ", ratio,
+                     ", it must be at least 0 and below 1");
   };
   check("mask_ratio_audio", mask_ratio_audio);
   check("mask_ratio_video", mask_ratio_video);
-  CAVMAE_CHECK_AS(ConfigError, bad.empty(), "the masks cannot be drawn:", bad);
+  problems.throw_if_any("the masks cannot be drawn");
 }
 
 int64_t num_kept(int64_t length, double ratio) {

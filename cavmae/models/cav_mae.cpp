@@ -1,0 +1,218 @@
+#include "cavmae/models/cav_mae.h"
+
+#include <cmath>
+#include <vector>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/options.h"
+#include "cavmae/models/parts.h"
+#include "cavmae/nn/patches.h"
+
+namespace cavmae {
+namespace {
+
+void check_shape(const char* name, const torch::Tensor& input, torch::IntArrayRef expected) {
+  const bool fits = input.dim() == static_cast<int64_t>(expected.size()) + 1 && input.size(0) > 0 &&
+                    input.sizes().slice(1) == expected;
+  CAVMAE_CHECK_AS(ConfigError, fits, name, " input has the shape ", input.sizes(),
+                  "; this network takes [clips, ", expected.slice(0, expected.size()), "]");
+}
+
+CavMaeConfig validated(const CavMaeConfig& config) {
+  config.validate();
+  return config;
+}
+
+// One encoder: kept patches in, its last layer's tokens out.
+struct Encoder {
+  PatchEmbedding& embedding;
+  BlockStack& blocks;
+  const torch::Tensor& positions;  // float [1, L, D]
+  const torch::Tensor& modality;   // float [1, 1, D]
+  Precision precision;
+
+  // pictures: float [B, C, height, width]
+  torch::Tensor operator()(const torch::Tensor& pictures, int64_t patch, const StreamMask& mask) const {
+    const torch::Tensor patches = cut_patches(pictures, patch, PatchOrder::channels_first);  // [B, L, C*P*P]
+    torch::Tensor tokens;
+    if (mask.keep.defined()) {
+      const auto kept_positions = positions.squeeze(0).index_select(0, mask.keep.flatten());  // [B * N, D]
+      const auto kept = embedding(pick_tokens(patches, mask.keep), precision);
+      tokens = kept + kept_positions.view(kept.sizes()) + modality;
+    } else {
+      tokens = embedding(patches, precision) + (positions + modality);
+    }
+    return blocks(tokens, NormSet::joint, precision);
+  }
+};
+
+// Positions of the tokens of both streams in the decoder's sequence. int64 [B, N]
+torch::Tensor in_sequence(const torch::Tensor& audio, const torch::Tensor& video, int64_t num_audio_patches) {
+  if (!audio.defined()) return video;
+  if (!video.defined()) return audio;
+  return at::cat({audio, video + num_audio_patches}, 1);
+}
+
+}  // namespace
+
+CavMaeImpl::CavMaeImpl(const CavMaeConfig& config)
+    : config_(validated(config)), parts_(std::make_unique<Parts>(*this, config_)) {}
+
+CavMaeImpl::~CavMaeImpl() = default;
+
+void CavMaeImpl::set_precision(Precision precision) {
+  precision_ = precision;
+}
+
+Masks CavMaeImpl::draw_masks(int64_t batch, const MaskOptions& options, torch::Generator generator) const {
+  options.validate();
+  const auto device = parameters(/*recurse=*/false).front().device();
+  const auto to_device = [&](const StreamMask& mask) {
+    return StreamMask{.keep = mask.keep.to(device),
+                      .hidden = mask.hidden.to(device),
+                      .restore = mask.restore.to(device),
+                      .mask = mask.mask.to(device)};
+  };
+  Masks masks;
+  if (config_.has_audio())
+    masks.audio = to_device(
+        draw_mask(batch, audio_grid(config_), options.mask_ratio_audio, options.audio_mask_mode, generator));
+  if (config_.has_video())
+    masks.video = to_device(draw_mask(batch, video_grid(config_), options.mask_ratio_video,
+                                      AudioMaskMode::unstructured, generator));
+  return masks;
+}
+
+CavMaeImpl::Tokens CavMaeImpl::encode_modalities(const Inputs& inputs, const Masks& masks) {
+  Tokens tokens;
+  if (config_.has_audio() && inputs.audio.defined()) {
+    check_shape("audio", inputs.audio, {config_.num_fbank_frames, config_.num_mel_bins});
+    const Encoder encode{parts_->patch_embed_a, parts_->blocks_a, parts_->pos_embed_a, parts_->modality_a,
+                         precision_};
+    tokens.audio = encode(inputs.audio.transpose(1, 2).unsqueeze(1), config_.patch_size, masks.audio);
+  }
+  if (config_.has_video() && inputs.video.defined()) {
+    check_shape("video", inputs.video, {3, config_.image_size, config_.image_size});
+    const Encoder encode{parts_->patch_embed_v, parts_->blocks_v, parts_->pos_embed_v, parts_->modality_v,
+                         precision_};
+    tokens.video = encode(inputs.video, config_.patch_size, masks.video);
+  }
+  CAVMAE_CHECK_AS(ConfigError, tokens.audio.defined() || tokens.video.defined(),
+                  "no input that this network could take; its modalities are ",
+                  enum_name(config_.modalities));
+  if (tokens.audio.defined() && tokens.video.defined())
+    CAVMAE_CHECK_AS(ConfigError, tokens.audio.size(0) == tokens.video.size(0), "a batch of ",
+                    tokens.audio.size(0), " audio and ", tokens.video.size(0), " video inputs");
+  return tokens;
+}
+
+Latents CavMaeImpl::encode(const Inputs& inputs, const Masks& masks, const Wanted& wanted) {
+  auto [audio, video] = encode_modalities(inputs, masks);
+  Latents out;
+  if (config_.joint_streams == JointStreams::none) {
+    out.joint = parts_->norm(audio.defined() ? audio : video);
+    (audio.defined() ? out.audio : out.video) = out.joint;
+    return out;
+  }
+  const bool both = audio.defined() && video.defined();
+  CAVMAE_CHECK_AS(ConfigError, both || config_.has_single_streams(),
+                  "this network joins audio and video and has no output for one alone; give it both");
+  auto& joint_layers = parts_->blocks_u;
+  // Each stream goes through all the joint layers on its own.
+  if (wanted.joint && both && !parts_->norm.is_empty())
+    out.joint = parts_->norm(joint_layers(at::cat({audio, video}, 1), NormSet::joint, precision_));
+  if (!wanted.single_streams || !config_.has_single_streams()) return out;
+  if (audio.defined()) out.audio = parts_->norm_a(joint_layers(audio, NormSet::audio, precision_));
+  if (video.defined()) out.video = parts_->norm_v(joint_layers(video, NormSet::video, precision_));
+  return out;
+}
+
+Latents CavMaeImpl::encode(const Inputs& inputs, const Masks& masks) {
+  CAVMAE_CHECK_AS(
+      ConfigError,
+      (inputs.audio.defined() || !config_.has_audio()) && (inputs.video.defined() || !config_.has_video()),
+      "masked inputs must have every modality of the network: ", enum_name(config_.modalities));
+  return encode(inputs, masks, {.joint = true, .single_streams = true});
+}
+
+Latents CavMaeImpl::encode(const Inputs& inputs) {
+  return encode(inputs, Masks{}, {.joint = true, .single_streams = true});
+}
+
+Features CavMaeImpl::features(const Inputs& inputs) {
+  const bool single = config_.joint_streams != JointStreams::both;
+  const Latents latents = encode(inputs, Masks{}, {.joint = !single, .single_streams = single});
+  Features out;
+  if (single) {
+    if (latents.audio.defined()) out.audio = latents.audio.mean(1);
+    if (latents.video.defined()) out.video = latents.video.mean(1);
+  } else {
+    const int64_t num_audio = config_.num_audio_patches();
+    out.audio = latents.joint.narrow(1, 0, num_audio).mean(1);
+    out.video = latents.joint.narrow(1, num_audio, config_.num_video_patches()).mean(1);
+  }
+  return out;
+}
+
+// The full sequence of both streams: embedded latents where patches are visible, the mask token elsewhere.
+// -> float [B, La + Lv, E]
+torch::Tensor CavMaeImpl::decoder_inputs(const torch::Tensor& joint, const Masks& masks) {
+  const auto& p = *parts_;
+  std::vector<torch::Tensor> places;  // float [1, L, E] of each stream
+  if (config_.has_audio()) places.push_back(p.decoder_pos_embed_a + p.decoder_modality_a);
+  if (config_.has_video()) places.push_back(p.decoder_pos_embed_v + p.decoder_modality_v);
+  const auto place = at::cat(places, 1);
+  const auto visible = in_sequence(masks.audio.keep, masks.video.keep, config_.num_audio_patches());
+  CAVMAE_CHECK(joint.dim() == 3 && joint.sizes().slice(0, 2) == visible.sizes(), "latents ", joint.sizes(),
+               " do not belong to masks that keep ", visible.sizes());
+  const auto embedded = parts_->decoder_embed(joint, precision_);
+  return place_tokens(embedded, p.mask_token, visible, place.size(1)).add_(place);
+}
+
+Predictions CavMaeImpl::decode(const torch::Tensor& joint, const Masks& masks, PredictionScope scope) {
+  CAVMAE_CHECK_AS(ConfigError, config_.decoder_depth > 0,
+                  "this network has no decoder (decoder_depth is 0), so it cannot rebuild patches");
+  CAVMAE_CHECK(
+      masks.audio.keep.defined() == config_.has_audio() && masks.video.keep.defined() == config_.has_video(),
+      "the masks are not of the network's modalities");
+  const auto inputs = decoder_inputs(joint, masks);
+  const int64_t num_audio_patches = config_.num_audio_patches();
+  torch::Tensor tokens;
+  int64_t num_audio = 0;
+  if (scope == PredictionScope::hidden) {
+    const auto hidden = in_sequence(masks.audio.hidden, masks.video.hidden, num_audio_patches);
+    tokens = parts_->decoder_blocks->forward_picked(inputs, hidden, NormSet::joint, precision_);
+    if (config_.has_audio()) num_audio = masks.audio.hidden.size(1);
+  } else {
+    tokens = parts_->decoder_blocks(inputs, NormSet::joint, precision_);
+    if (config_.has_audio()) num_audio = num_audio_patches;
+  }
+  tokens = parts_->decoder_norm(tokens);
+  Predictions out;
+  if (config_.has_audio()) out.audio = parts_->decoder_pred_a(tokens.narrow(1, 0, num_audio), precision_);
+  if (config_.has_video())
+    out.video = parts_->decoder_pred_v(tokens.narrow(1, num_audio, tokens.size(1) - num_audio), precision_);
+  return out;
+}
+
+torch::Tensor patchify_audio(const torch::Tensor& audio, int64_t patch) {
+  return cut_patches(audio.transpose(1, 2).unsqueeze(1), patch, PatchOrder::channels_last);
+}
+
+torch::Tensor patchify_video(const torch::Tensor& video, int64_t patch) {
+  return cut_patches(video, patch, PatchOrder::channels_last);
+}
+
+torch::Tensor unpatchify_audio(const torch::Tensor& patches, int64_t patch, int64_t num_frames) {
+  const int64_t columns = num_frames / patch;
+  return join_patches(patches, {.rows = patches.size(1) / columns, .columns = columns}, patch)
+      .squeeze(1)
+      .transpose(1, 2);
+}
+
+torch::Tensor unpatchify_video(const torch::Tensor& patches, int64_t patch) {
+  const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(patches.size(1)))));
+  return join_patches(patches, {.rows = side, .columns = side}, patch);
+}
+
+}  // namespace cavmae
