@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds everything with warnings as errors, and runs all tests.
+#   ./test.sh            the release build
+#   ./test.sh asan       under AddressSanitizer and UndefinedBehaviorSanitizer (or: dev, tsan)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+preset=${1:-release}
+
+tools/install_dependencies.sh --tests
+cmake --preset "$preset" -DCAVMAE_WERROR=ON >build-configure.log 2>&1 || { cat build-configure.log; exit 1; }
+rm -f build-configure.log
+cmake --build --preset "$preset"
+ctest --preset "$preset" -j 2

@@ -1,0 +1,64 @@
+// Runs the program as a user would: through a shell, with its output and exit code.
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace cavmae::testing_support {
+
+struct Outcome {
+  int exit_code = -1;
+  std::string out;  // standard output
+  std::string err;  // standard error
+};
+
+inline std::string read_whole(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+// A folder of its own that goes away with the object.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "cavmae-test-XXXXXX").string();
+    path_ = ::mkdtemp(pattern.data());
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// Runs a shell command.
+inline Outcome run_shell(const std::string& command) {
+  TemporaryFolder folder;
+  const std::string redirected =
+      "( " + command + " ) >'" + (folder / "out").string() + "' 2>'" + (folder / "err").string() + "'";
+  const int status = std::system(redirected.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_whole(folder / "out"),
+          read_whole(folder / "err")};
+}
+
+// Runs cavmae with these arguments (shell syntax).
+inline Outcome run_cavmae(const std::string& arguments) {
+  return run_shell(std::string(CAVMAE_PROGRAM) + " " + arguments);
+}
+
+}  // namespace cavmae::testing_support

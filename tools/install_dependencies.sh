@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that cavmae needs, and only those that are missing. `--tests` adds what the tests need.
+# Says what it is about to install; does nothing, and needs no network, when everything is there.
+set -euo pipefail
+
+packages=(
+  g++ cmake ninja-build ccache pkg-config
+  libtorch-dev libopenblas0-openmp libdnnl-dev libhwy-dev
+  libavformat-dev libavcodec-dev libavutil-dev libswresample-dev libswscale-dev
+  libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libjs-chart.js
+)
+if [[ "${1:-}" == --tests ]]; then
+  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg)
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+  [[ "$status" == installed ]] || missing+=("$package")
+done
+(( ${#missing[@]} == 0 )) && exit 0
+
+echo "Installing with apt-get: ${missing[*]}"
+sudo=()
+if (( EUID != 0 )); then
+  command -v sudo >/dev/null || { echo "Run this as root, or install sudo, or install these packages yourself: ${missing[*]}" >&2; exit 1; }
+  sudo=(sudo)
+fi
+"${sudo[@]}" apt-get update -qq
+"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
