@@ -10,7 +10,7 @@ namespace cavmae {
 struct ObjectiveOptions {
   double contrastive_weight = 0.01;
   double reconstruction_weight = 1.0;
-  ContrastiveOptions contrastive;
+  ContrastiveOptions contrastive = {};
   bool normalize_targets = true;
 
   template <class Self, class Visitor>
