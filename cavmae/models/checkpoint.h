@@ -8,6 +8,7 @@
 
 #include "cavmae/core/json.h"
 #include "cavmae/models/cav_mae.h"
+#include "cavmae/models/infer_config.h"
 
 namespace cavmae {
 
@@ -25,6 +26,8 @@ std::filesystem::path find_model_file(const std::filesystem::path& path);
 
 // Reads a model. The configuration comes from the metadata, or from the tensors' shapes where there is none.
 LoadedModel load_model(const std::filesystem::path& path);
+// The same with what sizes do not tell, for files without metadata.
+LoadedModel load_model(const std::filesystem::path& path, const InferenceHints& hints);
 
 // Copies the tensors into `model`; throws CheckpointError naming the first tensor whose size disagrees, with
 // both sizes. Prefixes "module." are ignored.
