@@ -1,0 +1,189 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "cavmae/core/error.h"
+#include "cavmae/media/audio_samples.h"
+#include "cavmae/media/decoder.h"
+#include "cavmae/media/demuxer.h"
+#include "cavmae/media/media_reader.h"
+#include "cavmae/media/sample_clock.h"
+
+namespace cavmae {
+namespace {
+
+constexpr double kPrerollSeconds = 0.6;  // a decoder that starts in the middle settles well within it
+constexpr double kMinSkipSeconds = 2.0;  // below, reading on is as cheap as seeking
+constexpr double kMissingSeconds = 0.5;  // sound that may lack at the end before a file counts as cut off
+constexpr double kMarginSeconds = 0.1;   // sound around the window, for the resampler's filter
+constexpr double kLongestSeconds = 1e7;  // of a window
+
+// A stretch of the sound at the file's own rate, kept while frames come in.
+class Recorder {
+ public:
+  Recorder(int64_t begin, int64_t end, ChannelMix channels)
+      : begin_(begin), end_(end), recorded_end_(begin), channels_(channels) {}
+
+  // Keeps what of the frame lies within; gaps stay silent. False for an unknown sample format.
+  bool add(const AVFrame& frame, int64_t start) {
+    last_end_ = std::max(last_end_, start + frame.nb_samples);
+    const int64_t from = std::max(start, begin_);
+    const int64_t to = std::min<int64_t>(start + frame.nb_samples, end_);
+    if (from >= to) return true;
+    if (to > recorded_end_) {
+      samples_.resize(static_cast<size_t>(to - begin_), 0.0f);
+      recorded_end_ = to;
+    }
+    return copy_mono(frame, channels_, from - start, to - from, samples_.data() + (from - begin_));
+  }
+
+  bool complete() const { return last_end_ >= end_; }
+  int64_t begin() const { return begin_; }
+  int64_t last_end() const { return last_end_; }  // of everything that was decoded
+  const std::vector<float>& samples() const { return samples_; }
+
+ private:
+  int64_t begin_, end_, recorded_end_;
+  int64_t last_end_ = 0;
+  ChannelMix channels_;
+  std::vector<float> samples_;
+};
+
+class AudioReader {
+ public:
+  AudioReader(const std::filesystem::path& path, const AudioRequest& request)
+      : request_(request),
+        demuxer_(path),
+        stream_index_(demuxer_.require_audio_stream().index),
+        decoder_(demuxer_, stream()),
+        clock_(stream(), demuxer_.origin_seconds()) {
+    demuxer_.read_only(stream());
+  }
+
+  torch::Tensor read();
+
+ private:
+  const AVStream& stream() const { return *demuxer_.context().streams[stream_index_]; }
+  int64_t next_frame();  // its first sample; -1 at the end
+  int64_t skip_towards(int64_t sample, int64_t start);
+  torch::Tensor cut_out(const Recorder& recorder) const;
+  [[noreturn]] void fail_at_end(int64_t last_end) const;
+  void check_not_cut_off(int64_t last_end) const;
+
+  AudioRequest request_;
+  Demuxer demuxer_;
+  int stream_index_;
+  Decoder decoder_;
+  SampleClock clock_;
+  ffmpeg::Frame frame_ = ffmpeg::make_frame();
+  int64_t rate_hz_ = 0;
+};
+
+constexpr int64_t kEnd = INT64_MIN;
+
+int64_t AudioReader::next_frame() {
+  if (!decoder_.next(*frame_)) return kEnd;
+  if (rate_hz_ == 0) rate_hz_ = frame_->sample_rate;
+  if (rate_hz_ <= 0 || frame_->sample_rate != rate_hz_)
+    demuxer_.fail(concat("changes its sample rate from ", rate_hz_, " to ", frame_->sample_rate,
+                         " Hz in the middle; convert it to one rate first"));
+  return clock_.place(*frame_);
+}
+
+// Seeks when that saves decoding, so that `sample` still lies ahead; returns where the current frame starts.
+int64_t AudioReader::skip_towards(int64_t sample, int64_t start) {
+  const auto seconds = [&](int64_t samples) {
+    return static_cast<double>(samples) / static_cast<double>(rate_hz_);
+  };
+  if (seconds(sample - start) < kMinSkipSeconds || !clock_.exact_after_seek(rate_hz_)) return start;
+  const double target = seconds(sample) - kPrerollSeconds + demuxer_.origin_seconds();
+  const bool moved = demuxer_.seek(stream(), std::llround(target / av_q2d(stream().time_base)));
+  decoder_.flush();
+  clock_.after_seek();
+  int64_t landed = moved ? next_frame() : kEnd;
+  if (landed != kEnd && landed <= sample) return landed;
+  demuxer_.restart();  // the file's index leads astray: read it from the beginning
+  decoder_.flush();
+  clock_.after_seek();
+  return next_frame();
+}
+
+torch::Tensor AudioReader::read() {
+  int64_t start = next_frame();
+  if (start == kEnd) demuxer_.fail("holds sound that cannot be decoded; it is damaged");
+  // The window starts on a sample that input and output share, so that any window is a slice of the whole.
+  const int64_t grid = rate_hz_ / std::gcd(rate_hz_, request_.sample_rate_hz);
+  const bool same_rate = rate_hz_ == request_.sample_rate_hz;
+  const double margin = same_rate ? 0.0 : kMarginSeconds;
+  const auto rate = static_cast<double>(rate_hz_);
+  const auto first = static_cast<int64_t>(std::floor((request_.start_seconds - margin) * rate));
+  const int64_t begin =
+      same_rate ? std::llround(request_.start_seconds * rate) : std::max<int64_t>(0, first / grid * grid);
+  const double end_seconds = request_.start_seconds + request_.duration_seconds;
+  const int64_t end = same_rate ? begin + std::llround(request_.duration_seconds * rate)
+                                : static_cast<int64_t>(std::ceil((end_seconds + margin) * rate));
+  start = skip_towards(begin, start);
+  Recorder recorder(begin, end, request_.channels);
+  for (; start != kEnd; start = next_frame()) {
+    if (!recorder.add(*frame_, start))
+      demuxer_.fail(concat("holds sound in a sample format that is not known (", frame_->format, ")"));
+    if (recorder.complete()) return cut_out(recorder);
+  }
+  check_not_cut_off(recorder.last_end());
+  return cut_out(recorder);
+}
+
+torch::Tensor AudioReader::cut_out(const Recorder& recorder) const {
+  const int64_t out_hz = request_.sample_rate_hz;
+  if (recorder.samples().empty()) fail_at_end(recorder.last_end());
+  const std::vector<float>& heard = recorder.samples();
+  std::vector<float> resampled;
+  if (out_hz != rate_hz_) resampled = resample(heard, rate_hz_, out_hz);
+  const std::vector<float>& samples = out_hz != rate_hz_ ? resampled : heard;
+  const int64_t offset = std::llround(request_.start_seconds * static_cast<double>(out_hz)) -
+                         recorder.begin() * out_hz / rate_hz_;
+  const int64_t wanted = std::llround(request_.duration_seconds * static_cast<double>(out_hz));
+  // As long as the sound itself; the resampler's tail may be a little longer.
+  const int64_t whole = (static_cast<int64_t>(heard.size()) * out_hz + rate_hz_ - 1) / rate_hz_;
+  const int64_t available = std::min<int64_t>(static_cast<int64_t>(samples.size()), whole) - offset;
+  if (available <= 0) fail_at_end(recorder.last_end());
+  const int64_t count = std::min(wanted, available);
+  const torch::Tensor waveform = torch::empty({count}, torch::kFloat32);
+  std::copy_n(samples.data() + offset, count, waveform.data_ptr<float>());
+  return waveform;
+}
+
+void AudioReader::fail_at_end(int64_t last_end) const {
+  check_not_cut_off(last_end);
+  demuxer_.fail(concat("is shorter than the window's start: its sound ends at ",
+                       static_cast<double>(last_end) / static_cast<double>(rate_hz_),
+                       " s, the window starts at ", request_.start_seconds, " s"));
+}
+
+// What a file still holds is used when it covers the window; this is for when it does not.
+void AudioReader::check_not_cut_off(int64_t last_end) const {
+  const double end = static_cast<double>(last_end) / static_cast<double>(rate_hz_);
+  const double declared = demuxer_.declared_end_seconds(stream());
+  if (declared > end + kMissingSeconds)
+    demuxer_.fail(concat("is cut off or damaged: its sound should last ", declared, " s and ends at ", end,
+                         " s; copy or download it again"));
+}
+
+void check_request(const AudioRequest& request) {
+  CAVMAE_CHECK(request.start_seconds >= 0.0 && request.start_seconds < kLongestSeconds,
+               "read_audio: start_seconds is ", request.start_seconds, "; it must be 0 or more");
+  CAVMAE_CHECK(request.duration_seconds > 0.0 && request.duration_seconds < kLongestSeconds,
+               "read_audio: duration_seconds is ", request.duration_seconds, "; it must be above 0");
+  CAVMAE_CHECK(request.sample_rate_hz >= 1000 && request.sample_rate_hz <= 384000,
+               "read_audio: sample_rate_hz is ", request.sample_rate_hz, "; it must be 1000 to 384000");
+}
+
+}  // namespace
+
+torch::Tensor read_audio(const std::filesystem::path& path, const AudioRequest& request) {
+  check_request(request);
+  return AudioReader(path, request).read();
+}
+
+}  // namespace cavmae

@@ -1,0 +1,67 @@
+#include "cavmae/media/decoder.h"
+
+#include "cavmae/core/error.h"
+
+namespace cavmae {
+namespace {
+
+constexpr int64_t kMaxPixels = int64_t{1} << 27;  // of a picture; 400 MB as RGB
+constexpr int kMaxErrorsInARow = 1000;            // then the rest of the stream is taken for lost
+
+}  // namespace
+
+Decoder::Decoder(Demuxer& demuxer, const AVStream& stream) : demuxer_(demuxer), stream_index_(stream.index) {
+  const AVCodec* codec = avcodec_find_decoder(stream.codecpar->codec_id);
+  if (codec == nullptr)
+    demuxer.fail(concat("is coded as ", avcodec_get_name(stream.codecpar->codec_id),
+                        ", which this FFmpeg cannot decode"));
+  context_ = ffmpeg::make_codec_context(codec);
+  int result = avcodec_parameters_to_context(context_.get(), stream.codecpar);
+  context_->pkt_timebase = stream.time_base;
+  context_->thread_count = 1;  // clips are decoded side by side instead
+  context_->max_pixels = kMaxPixels;
+  if (result >= 0) result = avcodec_open2(context_.get(), codec, nullptr);
+  if (result < 0) demuxer.fail(concat("cannot be decoded (", codec->name, "): ", ffmpeg::error_text(result)));
+}
+
+bool Decoder::next(AVFrame& frame) {
+  for (int errors = 0; errors < kMaxErrorsInARow;) {
+    const int result = avcodec_receive_frame(context_.get(), &frame);
+    if (result >= 0) return true;
+    if (result == AVERROR_EOF) return false;
+    if (result == AVERROR(ENOMEM)) throw std::bad_alloc();
+    if (result == AVERROR(EAGAIN)) {
+      if (draining_) return false;
+      send_packet();
+    } else {
+      ++errors;
+    }
+  }
+  return false;
+}
+
+void Decoder::send_packet() {
+  for (;;) {
+    const int result = av_read_frame(&demuxer_.context(), packet_.get());
+    if (result < 0) {  // the end, or what cannot be read: either way nothing more comes
+      draining_ = true;
+      avcodec_send_packet(context_.get(), nullptr);
+      return;
+    }
+    const bool ours = packet_->stream_index == stream_index_;
+    if (ours) {
+      if (observer_) observer_(*packet_);
+      // A damaged packet is refused here; the next one may be fine.
+      if (avcodec_send_packet(context_.get(), packet_.get()) == AVERROR(ENOMEM)) throw std::bad_alloc();
+    }
+    av_packet_unref(packet_.get());
+    if (ours) return;
+  }
+}
+
+void Decoder::flush() {
+  avcodec_flush_buffers(context_.get());
+  draining_ = false;
+}
+
+}  // namespace cavmae

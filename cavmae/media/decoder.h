@@ -1,0 +1,38 @@
+// One stream of an opened file as decoded frames, damaged packets left out. Private to this folder; belongs
+// to one thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "cavmae/media/demuxer.h"
+#include "cavmae/media/ffmpeg.h"
+
+namespace cavmae {
+
+class Decoder {
+ public:
+  // Throws MediaError when the decoder does not start.
+  Decoder(Demuxer& demuxer, const AVStream& stream);
+
+  // The next frame in the order of presentation; false at the end of the stream.
+  bool next(AVFrame& frame);
+  // To be called after a seek: forgets what is under way.
+  void flush();
+
+  AVCodecContext& context() { return *context_; }
+  // Called before a packet is decoded.
+  void on_packet(std::function<void(const AVPacket&)> observer) { observer_ = std::move(observer); }
+
+ private:
+  void send_packet();
+
+  Demuxer& demuxer_;
+  int stream_index_;
+  ffmpeg::CodecContext context_;
+  ffmpeg::Packet packet_ = ffmpeg::make_packet();
+  std::function<void(const AVPacket&)> observer_;
+  bool draining_ = false;
+};
+
+}  // namespace cavmae

@@ -1,0 +1,178 @@
+#include "cavmae/media/demuxer.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <fstream>
+#include <string_view>
+#include <system_error>
+
+#include <unistd.h>
+
+#include "cavmae/core/error.h"
+
+namespace cavmae {
+namespace {
+
+constexpr double kMaxPrimingSeconds = 0.2;  // no encoder needs more before its first sample
+
+// Throws what the file system has to say about the file before FFmpeg sees it.
+void check_readable(const std::filesystem::path& path) {
+  const std::string name = concat("'", path.string(), "': ");
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  CAVMAE_CHECK_AS(MediaError, status.type() != std::filesystem::file_type::not_found, name,
+                  "no such file; check the path");
+  CAVMAE_CHECK_AS(MediaError, !error, name, "cannot be looked at: ", error.message());
+  CAVMAE_CHECK_AS(MediaError, !std::filesystem::is_directory(status), name, "is a folder; give a file in it");
+  CAVMAE_CHECK_AS(MediaError, std::filesystem::is_regular_file(status), name, "is no ordinary file");
+  CAVMAE_CHECK_AS(MediaError, access(path.c_str(), R_OK) == 0, name,
+                  "permission denied; make it readable (chmod +r)");
+  CAVMAE_CHECK_AS(MediaError, std::filesystem::file_size(path, error) > 0 && !error, name,
+                  "is empty (0 bytes); copy or download it again");
+}
+
+// Whether the file begins as MP4 and QuickTime files do.
+bool begins_like_mp4(const std::filesystem::path& path) {
+  std::array<char, 8> head{};
+  std::ifstream(path, std::ios::binary).read(head.data(), head.size());
+  constexpr std::array<std::string_view, 5> kFirstBoxes = {"ftyp", "mdat", "wide", "free", "skip"};
+  return std::find(kFirstBoxes.begin(), kFirstBoxes.end(), std::string_view(head.data() + 4, 4)) !=
+         kFirstBoxes.end();
+}
+
+// What FFmpeg would open but is no clip: text drawn as pictures, and lists that point to other files.
+bool is_clip_format(std::string_view format) {
+  constexpr std::array<std::string_view, 6> kRefused = {"tty", "hls", "concat", "dash", "sdp", "ffmetadata"};
+  return std::find(kRefused.begin(), kRefused.end(), format) == kRefused.end();
+}
+
+bool is_picture_format(std::string_view format) {
+  return format == "image2" || format.ends_with("_pipe");
+}
+
+bool can_decode(const AVStream& stream) {
+  return avcodec_find_decoder(stream.codecpar->codec_id) != nullptr;
+}
+
+}  // namespace
+
+Demuxer::Demuxer(const std::filesystem::path& path) : path_(path) {
+  ffmpeg::silence_log();
+  check_readable(path_);
+  open();
+}
+
+void Demuxer::open() {
+  AVDictionary* options = nullptr;
+  av_dict_set(&options, "protocol_whitelist", "file", 0);  // a clip never makes us read something else
+  av_dict_set(&options, "pattern_type", "none", 0);        // '%' and '*' in a name are just letters
+  AVFormatContext* raw = nullptr;
+  const int result = avformat_open_input(&raw, ("file:" + path_.string()).c_str(), nullptr, &options);
+  av_dict_free(&options);
+  if (result < 0) {
+    if (result == AVERROR_INVALIDDATA && begins_like_mp4(path_))
+      fail("is cut off or damaged: its index (the moov box) is missing; copy or record it again");
+    if (result == AVERROR_INVALIDDATA) fail("is not a media file (FFmpeg does not know its format)");
+    fail(concat("cannot be opened: ", ffmpeg::error_text(result)));
+  }
+  context_.reset(raw);
+  if (!is_clip_format(context_->iformat->name))
+    fail(concat("is not a media file (FFmpeg takes it for '", context_->iformat->long_name, "')"));
+  // A picture's stream is known at once; looking closer would decode it a second time.
+  if (!is_picture()) avformat_find_stream_info(context_.get(), nullptr);
+  choose_streams();
+  if (audio_ == nullptr && video_ == nullptr)
+    fail(concat("holds neither sound nor pictures that FFmpeg can decode (format ", context_->iformat->name,
+                ")"));
+}
+
+void Demuxer::choose_streams() {
+  audio_ = video_ = nullptr;
+  const int audio = av_find_best_stream(context_.get(), AVMEDIA_TYPE_AUDIO, -1, -1, nullptr, 0);
+  if (audio >= 0) {
+    AVStream* stream = context_->streams[audio];
+    if (can_decode(*stream) && stream->codecpar->sample_rate > 0) audio_ = stream;
+  }
+  int64_t best_score = -1;
+  for (unsigned i = 0; i < context_->nb_streams; ++i) {
+    AVStream* stream = context_->streams[i];
+    if (stream->codecpar->codec_type != AVMEDIA_TYPE_VIDEO || !can_decode(*stream)) continue;
+    if ((stream->disposition & (AV_DISPOSITION_ATTACHED_PIC | AV_DISPOSITION_TIMED_THUMBNAILS)) != 0)
+      continue;
+    const int64_t area = int64_t{stream->codecpar->width} * stream->codecpar->height;
+    if (area <= 0 && !is_picture()) continue;
+    const int64_t score = area + ((stream->disposition & AV_DISPOSITION_DEFAULT) != 0 ? int64_t{1} << 40 : 0);
+    if (score > best_score) {
+      best_score = score;
+      video_ = stream;
+    }
+  }
+}
+
+bool Demuxer::is_picture() const {
+  return is_picture_format(context_->iformat->name);
+}
+
+AVStream& Demuxer::require_audio_stream() const {
+  if (audio_ == nullptr) fail("has no sound");
+  return *audio_;
+}
+
+AVStream& Demuxer::require_video_stream() const {
+  if (video_ == nullptr) fail("has no pictures (no video stream)");
+  return *video_;
+}
+
+void Demuxer::read_only(const AVStream& stream) {
+  only_index_ = stream.index;
+  for (unsigned i = 0; i < context_->nb_streams; ++i)
+    context_->streams[i]->discard =
+        context_->streams[i]->index == only_index_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+}
+
+double Demuxer::origin_seconds() const {
+  if (context_->start_time == AV_NOPTS_VALUE) return 0.0;
+  const double start = static_cast<double>(context_->start_time) / AV_TIME_BASE;
+  // A little before 0 is the priming of an audio encoder, which is not shown.
+  return start < 0.0 && start > -kMaxPrimingSeconds ? 0.0 : start;
+}
+
+double Demuxer::declared_end_seconds(const AVStream& stream) const {
+  if (context_->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE) return 0.0;
+  if (stream.duration != AV_NOPTS_VALUE) {
+    const int64_t start = stream.start_time == AV_NOPTS_VALUE ? 0 : stream.start_time;
+    const bool has_start = stream.start_time != AV_NOPTS_VALUE;
+    return static_cast<double>(start + stream.duration) * av_q2d(stream.time_base) -
+           (has_start ? origin_seconds() : 0.0);
+  }
+  // Matroska as FFmpeg writes it: "00:00:06.023000000".
+  const AVDictionaryEntry* tag = av_dict_get(stream.metadata, "DURATION", nullptr, 0);
+  int hours = 0, minutes = 0;
+  double seconds = 0.0;
+  if (tag != nullptr && std::sscanf(tag->value, "%d:%d:%lf", &hours, &minutes, &seconds) == 3)
+    return hours * 3600.0 + minutes * 60.0 + seconds;
+  const bool alone = (audio_ == nullptr) != (video_ == nullptr);
+  return alone && context_->duration > 0 ? static_cast<double>(context_->duration) / AV_TIME_BASE : 0.0;
+}
+
+bool Demuxer::seek(const AVStream& stream, int64_t timestamp) {
+  if (av_seek_frame(context_.get(), stream.index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0) return true;
+  // Matroska indexes the pictures alone.
+  if (video_ == nullptr || video_->index == stream.index) return false;
+  const int64_t moved = av_rescale_q(timestamp, stream.time_base, video_->time_base);
+  return av_seek_frame(context_.get(), video_->index, moved, AVSEEK_FLAG_BACKWARD) >= 0;
+}
+
+void Demuxer::restart() {
+  context_.reset();
+  open();
+  if (only_index_ >= 0 && only_index_ < static_cast<int>(context_->nb_streams))
+    read_only(*context_->streams[only_index_]);
+}
+
+void Demuxer::fail(const std::string& what) const {
+  throw MediaError(concat("'", path_.string(), "' ", what));
+}
+
+}  // namespace cavmae

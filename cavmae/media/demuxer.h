@@ -1,0 +1,57 @@
+// An opened media file: its streams, the one sound and the one picture stream that count, its time axis.
+// Private to this folder; belongs to one thread.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "cavmae/media/ffmpeg.h"
+
+namespace cavmae {
+
+class Demuxer {
+ public:
+  // Throws MediaError when the file is missing, unreadable, empty or no media file.
+  explicit Demuxer(const std::filesystem::path& path);
+
+  AVFormatContext& context() const { return *context_; }
+  const std::filesystem::path& path() const { return path_; }
+
+  // The streams that are heard and seen, or nullptr. Cover art is not a picture stream.
+  AVStream* audio_stream() const { return audio_; }
+  AVStream* video_stream() const { return video_; }
+  bool is_picture() const;  // a jpg, png, webp, ...
+
+  // The same, with a MediaError that names what is missing.
+  AVStream& require_audio_stream() const;
+  AVStream& require_video_stream() const;
+
+  // Packets of the other streams are dropped as early as the container allows.
+  void read_only(const AVStream& stream);
+
+  // Where the file's time 0 lies on the streams' own axis.
+  double origin_seconds() const;
+  // The end of a stream as the file declares it, counted from the file's time 0; 0 when it is not known or
+  // a mere estimate.
+  double declared_end_seconds(const AVStream& stream) const;
+
+  // Moves to the last keyframe at or before `timestamp` (in the stream's time base); false when the file
+  // cannot do that, and then the position is undefined until restart().
+  bool seek(const AVStream& stream, int64_t timestamp);
+  // Opens the file anew, at its beginning. References to its streams end.
+  void restart();
+
+  [[noreturn]] void fail(const std::string& what) const;
+
+ private:
+  void open();
+  void choose_streams();
+
+  std::filesystem::path path_;
+  ffmpeg::InputContext context_;
+  AVStream* audio_ = nullptr;
+  AVStream* video_ = nullptr;
+  int only_index_ = -1;
+};
+
+}  // namespace cavmae

@@ -1,0 +1,208 @@
+#include "cavmae/media/frame_reader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "cavmae/core/error.h"
+#include "cavmae/media/decoder.h"
+#include "cavmae/media/demuxer.h"
+#include "cavmae/media/image_converter.h"
+#include "cavmae/media/media_reader.h"
+
+namespace cavmae {
+namespace {
+
+constexpr double kRoundingSeconds = 0.001;  // containers round timestamps to milliseconds
+constexpr double kBlindSeekSeconds = 1.0;   // without an index: a first seek shows whether there is one
+constexpr double kFarSeekSeconds = 10.0;    // without an index: seek over more than this
+constexpr double kMissingSeconds = 0.5;  // pictures that may lack at the end before a file counts as cut off
+
+class FrameReader {
+ public:
+  FrameReader(const std::filesystem::path& path, FrameStats& stats)
+      : stats_(stats),
+        demuxer_(path),
+        stream_index_(demuxer_.require_video_stream().index),
+        decoder_(demuxer_, stream()),
+        converter_(ffmpeg::rotation_degrees(stream())) {
+    demuxer_.read_only(stream());
+    decoder_.on_packet([this](const AVPacket& packet) { watch_packet(packet); });
+  }
+
+  // Times come in ascending order.
+  torch::Tensor picture_at(double seconds);
+
+ private:
+  // A picture and when it appears, in the stream's time base.
+  struct Picture {
+    ffmpeg::Frame frame = ffmpeg::make_frame();
+    int64_t timestamp = 0;
+    bool empty = true;
+  };
+
+  const AVStream& stream() const { return *demuxer_.context().streams[stream_index_]; }
+  int64_t to_timestamp(double seconds) const;
+  void watch_packet(const AVPacket& packet);
+  void decode_pending();
+  void advance(int64_t target);
+  bool seeking_pays(int64_t target);
+  void seek_before(int64_t target);
+  void check_not_cut_off(double seconds) const;
+
+  FrameStats& stats_;
+  Demuxer demuxer_;
+  int stream_index_;
+  Decoder decoder_;
+  ImageConverter converter_;
+
+  Picture current_, pending_;  // the last one at or before the target, and the one after it
+  bool ended_ = false, sought_blindly_ = false;
+  int64_t target_ = 0;
+  std::optional<int64_t> last_packet_;  // timestamp in decoding order
+  std::optional<int64_t> best_packet_;  // the latest picture up to the target whose packet was decoded
+  torch::Tensor converted_;             // of current_
+};
+
+// A picture that is stamped a little late still counts, but no more than a quarter of a picture late.
+int64_t FrameReader::to_timestamp(double seconds) const {
+  const AVRational rate = stream().avg_frame_rate;
+  const double frame_seconds = rate.num > 0 && rate.den > 0 ? 1.0 / av_q2d(rate) : 1.0;
+  const double shown = seconds + demuxer_.origin_seconds() + std::min(kRoundingSeconds, frame_seconds / 4);
+  return static_cast<int64_t>(std::floor(shown / av_q2d(stream().time_base)));
+}
+
+// Pictures that no other refers to need no decoding when a later one, already decoded, still lies at or
+// before the target: they cannot be the answer.
+void FrameReader::watch_packet(const AVPacket& packet) {
+  ++stats_.packets;
+  const bool superseded = packet.pts != AV_NOPTS_VALUE && best_packet_ && packet.pts < *best_packet_;
+  decoder_.context().skip_frame = superseded ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
+  if (packet.pts != AV_NOPTS_VALUE && packet.pts <= target_)
+    best_packet_ = std::max(best_packet_.value_or(packet.pts), packet.pts);
+  const int64_t order = packet.dts != AV_NOPTS_VALUE ? packet.dts : packet.pts;
+  if (order != AV_NOPTS_VALUE) last_packet_ = order;
+}
+
+void FrameReader::decode_pending() {
+  if (!decoder_.next(*pending_.frame)) {
+    ended_ = true;
+    return;
+  }
+  ++stats_.decoded;
+  const int64_t stamp = pending_.frame->best_effort_timestamp;
+  pending_.timestamp = stamp != AV_NOPTS_VALUE ? stamp : current_.empty ? 0 : current_.timestamp + 1;
+  pending_.empty = false;
+}
+
+// Decodes until the picture after the target is known, or the end.
+void FrameReader::advance(int64_t target) {
+  while (true) {
+    if (pending_.empty && !ended_) decode_pending();
+    if (pending_.empty || pending_.timestamp > target) return;
+    std::swap(current_, pending_);
+    pending_.empty = true;
+    converted_ = torch::Tensor();
+  }
+}
+
+bool FrameReader::seeking_pays(int64_t target) {
+  if (ended_) return false;
+  AVStream* stream = demuxer_.context().streams[stream_index_];
+  const double gap_seconds =
+      static_cast<double>(target - last_packet_.value_or(to_timestamp(0.0))) * av_q2d(stream->time_base);
+  if (avformat_index_get_entries_count(stream) > 1) {
+    const int index = av_index_search_timestamp(stream, target, AVSEEK_FLAG_BACKWARD);
+    if (index <= 0) return false;
+    const int64_t keyframe = avformat_index_get_entry(stream, index)->timestamp;
+    return !last_packet_ || keyframe > *last_packet_;
+  }
+  if (gap_seconds > kFarSeekSeconds) return true;
+  return !std::exchange(sought_blindly_, sought_blindly_ || gap_seconds > kBlindSeekSeconds) &&
+         gap_seconds > kBlindSeekSeconds;
+}
+
+// Moves to a place from which decoding reaches the picture shown at `target`. An index may name a keyframe
+// that is shown only after the target, or one that does not decode: then one further back is tried.
+void FrameReader::seek_before(int64_t target) {
+  const int64_t second = std::max<int64_t>(1, std::llround(1.0 / av_q2d(stream().time_base)));
+  const int64_t start = to_timestamp(0.0);
+  for (int64_t back = 0;; back = back == 0 ? second : back * 4) {
+    const int64_t timestamp = std::max(start, target - back);
+    ++stats_.seeks;
+    if (!demuxer_.seek(stream(), timestamp) || (timestamp == start && back > 0)) demuxer_.restart();
+    decoder_.flush();
+    current_.empty = pending_.empty = true;
+    converted_ = torch::Tensor();
+    ended_ = false;
+    last_packet_.reset();
+    best_packet_.reset();
+    decode_pending();
+    if (!pending_.empty && pending_.timestamp <= target) return;
+    if (timestamp == start) return;
+  }
+}
+
+torch::Tensor FrameReader::picture_at(double seconds) {
+  target_ = to_timestamp(seconds);
+  if (!demuxer_.is_picture()) {
+    const bool answered = !pending_.empty && pending_.timestamp > target_;
+    if (!answered && seeking_pays(target_)) seek_before(target_);
+  }
+  advance(target_);
+  if (pending_.empty && ended_) check_not_cut_off(seconds);
+  if (current_.empty) {  // the first picture comes after the time asked for
+    if (pending_.empty) demuxer_.fail("holds no picture that can be decoded; it is damaged");
+    std::swap(current_, pending_);
+    converted_ = torch::Tensor();
+  }
+  if (!converted_.defined()) {
+    ++stats_.converted;
+    try {
+      converted_ = converter_.convert(*current_.frame);
+    } catch (const MediaError& error) {
+      demuxer_.fail(error.what());
+    }
+  }
+  return converted_;
+}
+
+// The last picture stays to the end of the file, but not when the file should have more of them.
+void FrameReader::check_not_cut_off(double seconds) const {
+  if (demuxer_.is_picture() || current_.empty) return;
+  const double last =
+      static_cast<double>(current_.timestamp) * av_q2d(stream().time_base) - demuxer_.origin_seconds();
+  const double declared = demuxer_.declared_end_seconds(stream());
+  const AVRational rate = stream().avg_frame_rate;
+  const double frame_seconds = rate.num > 0 && rate.den > 0 ? 1.0 / av_q2d(rate) : 0.0;
+  const double end = last + std::max(kMissingSeconds, 2 * frame_seconds);
+  if (seconds > end && declared > end)
+    demuxer_.fail(concat("is cut off or damaged: its pictures should last ", declared, " s and end at ", last,
+                         " s; copy or download it again"));
+}
+
+}  // namespace
+
+std::vector<torch::Tensor> read_frames(const std::filesystem::path& path,
+                                       const std::vector<double>& times_seconds, FrameStats& stats) {
+  const bool valid =
+      std::is_sorted(times_seconds.begin(), times_seconds.end()) &&
+      std::all_of(times_seconds.begin(), times_seconds.end(), [](double t) { return t >= 0.0 && t < 1e7; });
+  CAVMAE_CHECK(valid, "read_frames: the times must ascend from 0 or more seconds");
+  FrameReader reader(path, stats);
+  std::vector<torch::Tensor> pictures;
+  for (const double seconds : times_seconds) pictures.push_back(reader.picture_at(seconds));
+  return pictures;
+}
+
+std::vector<torch::Tensor> read_frames(const std::filesystem::path& path,
+                                       const std::vector<double>& times_seconds) {
+  FrameStats stats;
+  return read_frames(path, times_seconds, stats);
+}
+
+torch::Tensor read_image(const std::filesystem::path& path) {
+  return read_frames(path, {0.0}).front();
+}
+
+}  // namespace cavmae

@@ -1,0 +1,28 @@
+// Decoded pictures of any pixel format as RGB tensors. Private to this folder; one owner.
+#pragma once
+
+#include <cstdint>
+
+#include "cavmae/core/torch.h"
+#include "cavmae/media/ffmpeg.h"
+
+namespace cavmae {
+
+class ImageConverter {
+ public:
+  // `rotation_degrees`: clockwise, a multiple of 90.
+  explicit ImageConverter(int64_t rotation_degrees) : rotation_degrees_(rotation_degrees) {}
+
+  // uint8 [H, W, 3], as it is shown. Throws MediaError for a format that FFmpeg cannot convert.
+  torch::Tensor convert(const AVFrame& frame);
+
+ private:
+  void prepare(const AVFrame& frame);
+
+  int64_t rotation_degrees_;
+  ffmpeg::Scaler scaler_;
+  ffmpeg::Frame rgb_;
+  ffmpeg::Frame source_;  // what the scaler was made for: its size, format, colours
+};
+
+}  // namespace cavmae

@@ -1,0 +1,46 @@
+#include <algorithm>
+
+#include "cavmae/media/demuxer.h"
+#include "cavmae/media/media_reader.h"
+
+namespace cavmae {
+namespace {
+
+void describe_audio(const AVStream& stream, MediaInfo& info) {
+  info.has_audio = true;
+  info.sample_rate_hz = stream.codecpar->sample_rate;
+  info.num_channels = stream.codecpar->ch_layout.nb_channels;
+  info.audio_codec = avcodec_get_name(stream.codecpar->codec_id);
+}
+
+void describe_video(const AVStream& stream, MediaInfo& info) {
+  info.has_video = true;
+  info.video_codec = avcodec_get_name(stream.codecpar->codec_id);
+  info.rotation_degrees = ffmpeg::rotation_degrees(stream);
+  info.width_px = stream.codecpar->width;
+  info.height_px = stream.codecpar->height;
+  if (info.rotation_degrees % 180 != 0) std::swap(info.width_px, info.height_px);
+  const AVRational rate = stream.avg_frame_rate.num > 0 ? stream.avg_frame_rate : stream.r_frame_rate;
+  if (!info.is_picture && rate.num > 0 && rate.den > 0) info.frame_rate_hz = av_q2d(rate);
+}
+
+}  // namespace
+
+MediaInfo probe_media(const std::filesystem::path& path) {
+  const Demuxer demuxer(path);
+  AVFormatContext& context = demuxer.context();
+  MediaInfo info;
+  info.container = context.iformat->name;
+  info.is_picture = demuxer.is_picture();
+  if (info.is_picture) {
+    avformat_find_stream_info(&context, nullptr);
+    if (demuxer.require_video_stream().codecpar->width <= 0) demuxer.fail("is not a picture or is damaged");
+  } else if (context.duration > 0) {
+    info.duration_seconds = static_cast<double>(context.duration) / AV_TIME_BASE;
+  }
+  if (demuxer.audio_stream() != nullptr) describe_audio(*demuxer.audio_stream(), info);
+  if (demuxer.video_stream() != nullptr) describe_video(*demuxer.video_stream(), info);
+  return info;
+}
+
+}  // namespace cavmae
