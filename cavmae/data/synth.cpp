@@ -110,8 +110,7 @@ void make_clip(const fs::path& path, int64_t index, const SynthOptions& options)
                             .height_px = options.image_size_px,
                             .frame_rate_hz = options.frame_rate_hz,
                             .sample_rate_hz = kSynthSampleRateHz,
-                            .crf = kCrf,
-                            .video_encoder = {}});
+                            .crf = kCrf});
   for (const auto& frame : render_frames(scene, options)) writer.add_frame(frame);
   writer.add_audio(render_audio(scene, options));
   writer.finish();
@@ -244,7 +243,7 @@ SynthResult make_clips(const fs::path& out_dir, const SynthOptions& options, Log
                      .total = options.num_clips,
                      .already_done = result.num_kept,
                      .line_interval_seconds = 10.0,
-                     .quiet = !log.should_log(spdlog::level::info)});
+                     .quiet = !options.show_progress});
   ClipMakers makers(out_dir, options, std::move(missing));
   while (makers.wait()) progress.update(result.num_kept + makers.num_done());
   result.num_made = makers.num_done();

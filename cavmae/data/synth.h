@@ -19,6 +19,7 @@ struct SynthOptions {
   int64_t image_size_px = 96;
   int64_t frame_rate_hz = 12;
   int64_t num_workers = 0;
+  bool show_progress = true;  // how a run is watched; neither a flag nor kept
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {

@@ -169,7 +169,7 @@ double pitch_hz(double height) {
 }
 
 double loudness_db(const SynthObject& o) {
-  return -14.0 * (1.0 - share(o.radius, kMinRadius, kMaxRadius));
+  return -12.0 * (1.0 - share(o.radius, kMinRadius, kMaxRadius));
 }
 
 // The colour circle has no ends, and so the two numbers that are heard of it have none: its cosine (red

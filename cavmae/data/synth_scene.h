@@ -99,7 +99,7 @@ struct SynthScene {
   }
 };
 
-constexpr double kMinRadius = 0.07, kMaxRadius = 0.17;
+constexpr double kMinRadius = 0.085, kMaxRadius = 0.18;
 constexpr double kMinBrightness = 0.15, kMaxBrightness = 0.8;
 constexpr double kMinContrast = 0.08, kMaxContrast = 0.4;
 
@@ -126,7 +126,7 @@ constexpr double kBeatDecaySeconds = 0.1;
 // ---- the laws
 
 double pitch_hz(double height);                       // 3.5 octaves from bottom to top, logarithmic
-double loudness_db(const SynthObject& object);        // -14 (smallest) to 0 (largest)
+double loudness_db(const SynthObject& object);        // -12 (smallest) to 0 (largest)
 double vibrato_hz(const SynthObject& object);         // 2 to 9, by the red of the hue
 double harmony_semitones(const SynthObject& object);  // 3 to 9, by the green against the blue of the hue
 double noise_cutoff_hz(const SynthBackground& background);  // 200 (dark) to 8000 (bright)

@@ -15,7 +15,9 @@ constexpr int64_t kBlock = 16;
 // Root mean square of the loudest object between its beats: three of them together hardly ever clip.
 constexpr double kFullLevel = 0.07;
 constexpr double kHarmonyLevel = 0.6;  // of the second voice, against the first
+// A voice wavers in pitch and in loudness at once, as a singer's does.
 constexpr double kVibratoSemitones = 0.5;
+constexpr double kTremolo = 0.45;
 
 struct Partial {
   double ratio;  // of the fundamental
@@ -27,24 +29,24 @@ struct Partial {
 std::vector<Partial> timbre_of(ShapeKind kind) {
   std::vector<Partial> partials;
   switch (kind) {
-    case ShapeKind::circle:
-      return {{1, 1.0}};  // a pure tone
-    case ShapeKind::star:
-      return {{1, 1.0}, {2.76, 0.8}, {5.40, 0.6}, {8.93, 0.4}};  // a bell's bar
-    case ShapeKind::ring:
-      return {{1, 1.0}, {2, 1.0}, {4, 0.8}, {8, 0.6}};  // organ: octaves
-    case ShapeKind::cross:
-      return {{1, 0.25}, {2, 0.5}, {3, 1.0}, {4, 1.0}, {5, 0.7}, {6, 0.4}};  // reed
-    case ShapeKind::diamond:
-      return {{1, 1.0}, {4, 0.7}, {5, 0.9}};  // glass
-    case ShapeKind::crescent:
-      return {{1, 1.0}, {2, 0.5}, {3, 0.35}};  // breath, see below
-    case ShapeKind::square:                    // odd harmonics
+    case ShapeKind::circle:  // a pure tone
+      return {{1, 1.0}};
+    case ShapeKind::square:  // hollow: odd harmonics
       for (int n = 1; n <= 11; n += 2) partials.push_back({static_cast<double>(n), 1.0 / n});
       return partials;
-    case ShapeKind::triangle:  // a sawtooth's harmonics, all of them
+    case ShapeKind::triangle:  // a saw: all harmonics
       for (int n = 1; n <= 10; ++n) partials.push_back({static_cast<double>(n), 1.0 / std::sqrt(n)});
       return partials;
+    case ShapeKind::star:  // a bell: the partials of a free bar
+      return {{1, 1.0}, {2.76, 0.8}, {5.40, 0.6}, {8.93, 0.4}};
+    case ShapeKind::ring:  // an organ: octaves
+      return {{1, 1.0}, {2, 1.0}, {4, 0.8}, {8, 0.6}};
+    case ShapeKind::cross:  // a reed: nasal, hardly any fundamental
+      return {{1, 0.2}, {3, 1.0}, {4, 1.0}, {5, 0.8}, {6, 0.5}};
+    case ShapeKind::diamond:  // glass: low and high, nothing between
+      return {{1, 1.0}, {4, 0.7}, {5, 0.9}};
+    case ShapeKind::crescent:  // breath: bands of noise instead of lines
+      return {{1, 1.0}, {2, 0.5}, {3, 0.35}};
   }
   return partials;
 }
@@ -69,22 +71,42 @@ class Sine {
   std::array<float, kSize + 2> table_;
 };
 
-// White noise of unit variance through a one-pole low pass that keeps the variance.
+// Nearly normal: three uniform numbers, much cheaper. Variance 1.
+double white_noise(Random& random) {
+  return 2.0 * (random.uniform() + random.uniform() + random.uniform()) - 3.0;
+}
+
+double pole_at(double cutoff_hz) {
+  return std::exp(-2.0 * std::numbers::pi * cutoff_hz / kSampleRateHz);
+}
+
+// White noise through a one-pole low pass that keeps the variance at 1.
 class ColouredNoise {
  public:
   ColouredNoise(Random& random, double cutoff_hz)
-      : random_(random),
-        keep_(std::exp(-2.0 * std::numbers::pi * cutoff_hz / kSampleRateHz)),
-        gain_(std::sqrt(1.0 - keep_ * keep_)) {}
+      : random_(random), pole_(pole_at(cutoff_hz)), gain_(std::sqrt(1.0 - pole_ * pole_)) {}
+  double next() { return last_ = pole_ * last_ + gain_ * white_noise(random_); }
+
+ private:
+  Random& random_;
+  double pole_, gain_, last_ = 0.0;
+};
+
+// The same with a double pole, whose skirts fall off fast enough not to cover other voices.
+class Breath {
+ public:
+  Breath(Random& random, double cutoff_hz) : random_(random), pole_(pole_at(cutoff_hz)) {
+    const double rest = 1.0 - pole_ * pole_;
+    gain_ = std::sqrt(rest * rest * rest / (1.0 + pole_ * pole_));
+  }
   double next() {
-    // Three uniform numbers are near enough to a normal one, and much cheaper.
-    const double white = 2.0 * (random_.uniform() + random_.uniform() + random_.uniform()) - 3.0;
-    return last_ = keep_ * last_ + gain_ * white;
+    first_ = pole_ * first_ + gain_ * white_noise(random_);
+    return second_ = pole_ * second_ + first_;
   }
 
  private:
   Random& random_;
-  double keep_, gain_, last_ = 0.0;
+  double pole_, gain_, first_ = 0.0, second_ = 0.0;
 };
 
 // An object's voice, added to `out` block by block.
@@ -98,12 +120,12 @@ class Voice {
         harmony_ratio_(std::exp2(harmony_semitones(object) / 12.0)),
         vibrato_phase_(random.uniform()),
         random_(random),
-        breath_(random, 60.0) {
+        breath_(random, 50.0) {
     // Whatever the timbre, both voices together have the root mean square `gain_`.
     double power = 0.0;
     for (const Partial& p : partials_) power += 0.5 * p.amplitude * p.amplitude;
     for (Partial& p : partials_) p.amplitude /= std::sqrt(2.0 * power);
-    gain_ /= std::sqrt(0.5 * (1.0 + kHarmonyLevel * kHarmonyLevel));
+    gain_ /= std::sqrt(0.5 * (1.0 + kHarmonyLevel * kHarmonyLevel) * (1.0 + 0.5 * kTremolo * kTremolo));
   }
 
   void add_to(std::vector<float>& out) {
@@ -114,24 +136,21 @@ class Voice {
   }
 
  private:
-  double pitch_at(double seconds) const {
-    const double vibrato =
-        std::sin(2.0 * std::numbers::pi * (vibrato_phase_ + vibrato_hz(object_) * seconds));
-    return pitch_hz(place_at(object_, seconds).height) * std::exp2(kVibratoSemitones * vibrato / 12.0);
-  }
-
   // Between beats at the object's own loudness, a good deal louder at a beat.
-  double level_at(double seconds) {
+  double accent_at(double seconds) {
     while (next_beat_ < beats_.size() && beats_[next_beat_] <= seconds) ++next_beat_;
-    if (next_beat_ == 0) return gain_;
-    return gain_ * (1.0 + 1.2 * std::exp((beats_[next_beat_ - 1] - seconds) / kBeatDecaySeconds));
+    if (next_beat_ == 0) return 1.0;
+    return 1.0 + 1.2 * std::exp((beats_[next_beat_ - 1] - seconds) / kBeatDecaySeconds);
   }
 
   void add_block(int64_t begin, int64_t count, float* out) {
     static const Sine sine;
     const double seconds = static_cast<double>(begin) / kSampleRateHz;
-    const double pitch = pitch_at(seconds), advance = pitch / kSampleRateHz;
-    const double level = level_at(seconds);
+    const double waver = std::sin(2.0 * std::numbers::pi * (vibrato_phase_ + vibrato_hz(object_) * seconds));
+    const double pitch =
+        pitch_hz(place_at(object_, seconds).height) * std::exp2(kVibratoSemitones * waver / 12.0);
+    const double advance = pitch / kSampleRateHz;
+    const double level = gain_ * (1.0 + kTremolo * waver) * accent_at(seconds);
     std::array<float, kBlock> sum{};
     for (const Partial& p : partials_) {
       const auto amplitude = static_cast<float>(level * p.amplitude * audible_share(p.ratio * pitch));
@@ -174,7 +193,7 @@ class Voice {
   std::vector<Partial> partials_;
   double gain_, harmony_ratio_, vibrato_phase_;
   Random& random_;
-  ColouredNoise breath_;
+  Breath breath_;
   size_t next_beat_ = 0;
   double cycles_ = 0.0;  // of the fundamental so far
 };

@@ -14,8 +14,8 @@ struct VideoWriterOptions {
   int64_t width_px = 96, height_px = 96;  // even
   int64_t frame_rate_hz = 12;
   int64_t sample_rate_hz = 16000;
-  int64_t crf = 23;           // H.264 quality; lower is better
-  std::string video_encoder;  // FFmpeg's name of it; empty: the best there is
+  int64_t crf = 23;                // H.264 quality; lower is better
+  std::string video_encoder = "";  // FFmpeg's name of it; empty: the best there is
 };
 
 // H.264 (libx264, else another encoder that FFmpeg has) and AAC. What is encoded is kept in memory, so that
