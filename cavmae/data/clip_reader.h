@@ -51,8 +51,8 @@ inline std::vector<std::pair<FrameChoice, std::string>> option_names(FrameChoice
 // How a clip is looked at: training draws, evaluation does not.
 struct ViewOptions {
   bool random_window = false;  // else the middle of a longer file
-  std::optional<double>
-      window_start;  // pins the window of every clip, in seconds; goes before the clip's own
+  // Pins the window of every clip, in seconds; goes before the clip's own.
+  std::optional<double> window_start = std::nullopt;
   FrameChoice frames = FrameChoice::middle;
   bool noise = false;  // add_noise() to the filterbank
   bool roll = false;   // roll_time()

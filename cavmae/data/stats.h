@@ -13,8 +13,8 @@ namespace cavmae {
 
 struct StatsOptions {
   LoaderOptions loader;
-  std::filesystem::path cache_dir;     // may be empty
-  std::optional<double> window_start;  // else the middle of longer files
+  std::filesystem::path cache_dir = {};               // may be empty
+  std::optional<double> window_start = std::nullopt;  // else the middle of longer files
   bool show_progress = true;
 };
 

@@ -23,7 +23,7 @@ struct WindowRequest {
   double file_seconds = 0.0;  // 0: not known
   double window_seconds = 10.0;
   WindowPlace place = WindowPlace::middle;
-  std::optional<double> pinned_start;  // goes before `place`
+  std::optional<double> pinned_start = std::nullopt;  // goes before `place`
 };
 
 // A file that is not longer than the window is taken whole. Throws MediaError (without the file's name) when

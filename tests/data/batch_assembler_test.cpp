@@ -1,0 +1,176 @@
+#include "cavmae/data/batch_assembler.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/random.h"
+#include "cavmae/data/epoch_order.h"
+
+#include "tests/data/toy_media.h"
+
+namespace cavmae {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr int64_t kNumClips = 11;
+
+ReadResult good() {
+  ReadResult result;
+  result.sample.audio = torch::zeros({1});
+  return result;
+}
+
+ReadResult bad(const std::string& reason) {
+  ReadResult result;
+  result.bad_reason = reason;
+  return result;
+}
+
+class BatchAssemblerTest : public testing::Test {
+ protected:
+  BatchAssemblerTest() {
+    for (int64_t i = 0; i < kNumClips; ++i) {
+      clips.emplace_back().id = "clip" + std::to_string(i);
+      order.push_back(kNumClips - 1 - i);
+    }
+    account.start_epoch(kNumClips);
+  }
+  BatchAssembler assembler(int64_t batch_size, const EpochOptions& epoch) {
+    return BatchAssembler({.order = order, .clips = clips, .bad = account}, batch_size, epoch);
+  }
+  // Batches' indices, in order of coming out, when clips are read in the order of `positions`.
+  std::vector<std::vector<int64_t>> batches(BatchAssembler& assembler, const std::vector<int64_t>& positions,
+                                            const std::vector<int64_t>& bad_positions) {
+    std::vector<std::vector<int64_t>> out;
+    for (const int64_t position : positions) {
+      const bool is_bad = std::ranges::count(bad_positions, position) > 0;
+      assembler.add(position, is_bad ? bad("broken") : good());
+      while (const auto output = assembler.take()) {
+        if (const auto* error = std::get_if<std::exception_ptr>(&*output)) std::rethrow_exception(*error);
+        if (const auto* list = std::get_if<SampleList>(&*output)) out.push_back(list->indices);
+      }
+    }
+    return out;
+  }
+  std::vector<int64_t> positions_from(int64_t first) {
+    std::vector<int64_t> all(kNumClips - first);
+    std::iota(all.begin(), all.end(), first);
+    return all;
+  }
+
+  std::vector<ClipSource> clips;
+  std::vector<int64_t> order;
+  CapturedLog captured;
+  BadClips account{0.5, captured.log};
+};
+
+TEST_F(BatchAssemblerTest, OrderOfReadingChangesNothing) {
+  auto in_order = assembler(3, {.drop_last = false});
+  const auto expected = batches(in_order, positions_from(0), {1, 4});
+  EXPECT_EQ(expected, (std::vector<std::vector<int64_t>>{{10, 8, 7}, {5, 4, 3}, {2, 1, 0}}));
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    auto positions = positions_from(0);
+    std::shuffle(positions.begin(), positions.end(), Random(seed));
+    account.start_epoch(kNumClips);
+    auto mixed = assembler(3, {.drop_last = false});
+    EXPECT_EQ(batches(mixed, positions, {1, 4}), expected);
+    EXPECT_TRUE(mixed.ended());
+  }
+  EXPECT_EQ(account.all().size(), 2u) << "a clip is told once, however often it is met";
+}
+
+TEST_F(BatchAssemblerTest, LastBatchIsLeftOutOrNot) {
+  auto kept = assembler(4, {.drop_last = false});
+  EXPECT_EQ(batches(kept, positions_from(0), {}).back(), (std::vector<int64_t>{2, 1, 0}));
+  auto dropped = assembler(4, {.drop_last = true});
+  EXPECT_EQ(batches(dropped, positions_from(0), {}).size(), 2u);
+}
+
+TEST_F(BatchAssemblerTest, NextPositionIsBehindTheLastGoodClip) {
+  auto whole = assembler(2, {.drop_last = false});
+  for (const int64_t p : {0, 1, 2, 3}) whole.add(p, p == 2 ? bad("x") : good());
+  const auto first = std::get<SampleList>(whole.take().value());
+  EXPECT_EQ(first.next_position, 2);
+  auto rest = assembler(2, {.drop_last = false, .start_position = first.next_position});
+  EXPECT_THAT(batches(rest, positions_from(2), {2}).front(), ElementsAre(7, 6));
+}
+
+TEST_F(BatchAssemblerTest, ErrorComesOutInItsPlace) {
+  auto a = assembler(2, {});
+  ReadResult broken;
+  broken.error = std::make_exception_ptr(Error("the cache is gone"));
+  a.add(2, std::move(broken));
+  EXPECT_FALSE(a.take().has_value());
+  a.add(0, good());
+  a.add(1, good());
+  EXPECT_TRUE(std::holds_alternative<SampleList>(a.take().value()));
+  EXPECT_TRUE(std::holds_alternative<std::exception_ptr>(a.take().value()));
+  EXPECT_TRUE(a.ended());
+  EXPECT_FALSE(a.take().has_value());
+}
+
+TEST_F(BatchAssemblerTest, FewerClipsThanABatchIsAnError) {
+  auto a = assembler(12, {.drop_last = true});
+  EXPECT_THAT(message_of<DataError>([&] { batches(a, positions_from(0), {}); }),
+              HasSubstr("only 11 of 11 clips can be read, fewer than one batch of 12"));
+  auto resumed = assembler(12, {.drop_last = true, .start_position = 9});
+  EXPECT_TRUE(batches(resumed, positions_from(9), {}).empty()) << "the end of an epoch that had batches";
+}
+
+TEST(BadClips, ShareIsThatOfTheWholeEpoch) {
+  BadClips account(0.1, null_log());
+  account.start_epoch(100);
+  for (int i = 0; i < 10; ++i) account.count_bad("c" + std::to_string(i), "broken");
+  EXPECT_NO_THROW(account.check_share(false));
+  account.count_bad("c10", "broken");
+  const auto message = message_of<DataError>([&] { account.check_share(false); });
+  EXPECT_THAT(message, HasSubstr("11 of the first 11 clips (100 in all)"));
+  EXPECT_THAT(message, HasSubstr("c4: broken"));
+  EXPECT_THAT(message, Not(HasSubstr("c5: broken")));
+  EXPECT_THAT(message, HasSubstr("and 6 more"));
+  EXPECT_THAT(message, HasSubstr("--max-bad-ratio"));
+}
+
+TEST(BadClips, SmallSetIsReadToTheEndBeforeItStops) {
+  BadClips account(0.1, null_log());
+  account.start_epoch(6);
+  account.count_bad("a", "broken");
+  EXPECT_NO_THROW(account.check_share(false));
+  EXPECT_THROW(account.check_share(true), DataError);
+}
+
+TEST(BadClips, HopelessDataStopsEarly) {
+  BadClips account(0.1, null_log());
+  account.start_epoch(1'000'000);
+  for (int i = 0; i < 19; ++i) account.count_bad("c" + std::to_string(i), "broken");
+  EXPECT_NO_THROW(account.check_share(false));
+  account.count_bad("c19", "broken");
+  EXPECT_THROW(account.check_share(false), DataError);
+}
+
+TEST(BadClips, NoneAllowedStopsAtTheFirst) {
+  BadClips account(0.0, null_log());
+  account.start_epoch(1000);
+  account.count_bad("a", "broken");
+  EXPECT_THROW(account.check_share(false), DataError);
+}
+
+TEST(EpochOrder, IsAPermutationOfSeedAndEpochAlone) {
+  const auto first = epoch_order(100, {.epoch = 0, .seed = 7});
+  EXPECT_EQ(first, epoch_order(100, {.epoch = 0, .seed = 7, .start_position = 5}));
+  EXPECT_NE(first, epoch_order(100, {.epoch = 1, .seed = 7}));
+  EXPECT_NE(first, epoch_order(100, {.epoch = 0, .seed = 8}));
+  auto sorted = first;
+  std::ranges::sort(sorted);
+  EXPECT_EQ(sorted, epoch_order(100, {.shuffle = false}));
+}
+
+}  // namespace
+}  // namespace cavmae

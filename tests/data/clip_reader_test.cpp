@@ -1,0 +1,221 @@
+#include "cavmae/data/clip_reader.h"
+
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/data/media_files.h"
+#include "cavmae/features/fbank.h"
+#include "cavmae/features/image_transform.h"
+
+#include "tests/data/toy_media.h"
+
+namespace cavmae {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+const fs::path kGoldenMedia = fs::path(CAVMAE_TEST_DATA) / "golden/media";
+
+ClipSource clip_at(const fs::path& path) {
+  ClipSource clip = clip_of_file(path);
+  clip.id = path.stem().string();
+  return clip;
+}
+
+std::string media_error(const ClipSource& clip, Need need, const ViewOptions& view = {}) {
+  return message_of<MediaError>([&] { ClipReader(tiny_features()).read(clip, view, need, 0); });
+}
+
+// One video of five seconds, made once for all tests.
+class ClipReaderTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    shared_ = new TemporaryFolder();
+    write_video(*shared_ / "video.mp4", 5, "", "sine=f=300:beep_factor=4:r=44100");
+    write_video(*shared_ / "short.mkv", 1);
+    write_video(*shared_ / "mute.mp4", 1, "", "");
+  }
+  static void TearDownTestSuite() { delete shared_; }
+
+  const ClipReader reader{tiny_features()};
+  const ClipSource video = clip_at(*shared_ / "video.mp4");
+  TemporaryFolder folder;
+
+  static TemporaryFolder* shared_;
+};
+TemporaryFolder* ClipReaderTest::shared_ = nullptr;
+
+// The pictures that read_frames() finds at these times, as the model sees them.
+std::vector<torch::Tensor> pictures_at(const fs::path& path, const std::vector<double>& times) {
+  std::vector<torch::Tensor> out;
+  for (const auto& image : read_frames(path, times))
+    out.push_back(normalize_image(resize_and_crop(image, tiny_features().image_size)));
+  return out;
+}
+
+TEST_F(ClipReaderTest, EvaluationSeesTheMiddleOfTheMiddle) {
+  const Sample sample = reader.read(video, {}, Need::both, 1);
+  // Window [1.5, 3.5): frame 5 of 10 is at 2.5 s.
+  EXPECT_TRUE(same_bits(sample.video, pictures_at(video.video, {2.5})[0]));
+  const auto features = tiny_features();
+  const auto waveform = read_audio(video.audio, {.start_seconds = 1.5, .duration_seconds = 2});
+  const auto fbank = Fbank({.num_mel_bins = features.num_mel_bins}).compute(waveform);
+  const auto expected = (fit_frames(fbank, 208) - features.fbank_mean) / features.fbank_std;
+  EXPECT_EQ(sample.audio.sizes(), (torch::IntArrayRef{208, 32}));
+  EXPECT_TRUE(at::allclose(sample.audio, expected, 0, 1e-5));
+}
+
+TEST_F(ClipReaderTest, PaddingIsNormalisedZeros) {
+  const auto features = tiny_features();
+  const Sample sample = reader.read(clip_at(kGoldenMedia / "short_0.3s_16k.wav"), {}, Need::audio, 0);
+  const auto padding = sample.audio.narrow(0, 100, 108);
+  EXPECT_TRUE(at::allclose(padding, torch::full_like(padding, -features.fbank_mean / features.fbank_std)));
+}
+
+TEST_F(ClipReaderTest, AllFramesAreSpreadOverTheWindow) {
+  const Sample all = reader.read(video, {.frames = FrameChoice::all}, Need::video, 0);
+  ASSERT_EQ(all.video.sizes(), (torch::IntArrayRef{10, 3, 32, 32}));
+  std::vector<double> times;
+  for (int i = 0; i < 10; ++i) times.push_back(1.5 + 0.2 * i);
+  const auto expected = pictures_at(video.video, times);
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(same_bits(all.video[i], expected[i])) << i;
+  EXPECT_TRUE(same_bits(all.video[5], reader.read(video, {}, Need::video, 0).video));
+}
+
+TEST_F(ClipReaderTest, ShortFileSpreadsItsFramesOverWhatItHas) {
+  const auto clip = clip_at(*shared_ / "short.mkv");
+  const double length = probe_media(clip.video).duration_seconds;
+  const Sample sample = reader.read(clip, {}, Need::video, 0);
+  EXPECT_TRUE(same_bits(sample.video, pictures_at(clip.video, {length / 2})[0]));
+}
+
+TEST_F(ClipReaderTest, RandomFramesAreAmongTheTenAndReachAll) {
+  const Sample all = reader.read(video, {.frames = FrameChoice::all}, Need::video, 0);
+  std::set<int> chosen;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    const auto picture = reader.read(video, {.frames = FrameChoice::random}, Need::video, seed).video;
+    for (int i = 0; i < 10; ++i)
+      if (same_bits(picture, all.video[i])) chosen.insert(i);
+  }
+  EXPECT_EQ(chosen.size(), 10u);
+}
+
+TEST_F(ClipReaderTest, WindowIsPinnedByTheClipAndByTheViewBeforeIt) {
+  ClipSource pinned = video;
+  pinned.start_seconds = 0.5;
+  EXPECT_TRUE(same_bits(reader.read(pinned, {.random_window = true}, Need::video, 0).video,
+                        pictures_at(video.video, {1.5})[0]));
+  EXPECT_TRUE(same_bits(reader.read(pinned, {.window_start = 2.0}, Need::video, 0).video,
+                        pictures_at(video.video, {3.0})[0]));
+  EXPECT_THAT(media_error(video, Need::both, {.window_start = 60.0}), HasSubstr("is to start at 60 s"));
+  EXPECT_THAT(media_error(video, Need::both, {.window_start = 60.0}), HasSubstr("video.mp4"));
+}
+
+TEST_F(ClipReaderTest, EverythingRandomDependsOnTheSeedAlone) {
+  const Sample first = reader.read(video, training_view(), Need::both, 11);
+  const Sample again = reader.read(video, training_view(), Need::both, 11);
+  EXPECT_TRUE(same_bits(first.audio, again.audio));
+  EXPECT_TRUE(same_bits(first.video, again.video));
+  EXPECT_FALSE(same_bits(first.audio, reader.read(video, training_view(), Need::both, 12).audio));
+  // One choice does not shift another: without noise the window and the roll stay the same.
+  ViewOptions quiet = training_view();
+  quiet.noise = false;
+  const auto difference = first.audio - reader.read(video, quiet, Need::both, 11).audio;
+  EXPECT_GE(difference.min().item<float>(), -1e-5);
+  EXPECT_LE(difference.max().item<float>(), 0.1 + 1e-5);
+  EXPECT_GT(difference.max().item<float>(), 0);
+}
+
+TEST_F(ClipReaderTest, SoundAndPictureMayBeSeparateFiles) {
+  write_wav(folder / "s.wav", 1, 400);
+  write_flat_png(folder / "p.png", 128);
+  ClipSource clip;
+  clip.audio = folder / "s.wav";
+  clip.video = folder / "p.png";
+  const Sample sample = reader.read(clip, {.frames = FrameChoice::all}, Need::both, 0);
+  EXPECT_TRUE(sample.audio.isfinite().all().item<bool>());
+  const auto grey = normalize_image(torch::full({32, 32, 3}, 128, torch::kUInt8));
+  EXPECT_TRUE(same_bits(sample.video, grey.expand({10, 3, 32, 32}).contiguous()));
+}
+
+TEST_F(ClipReaderTest, MissingFrameIsReplacedByALowerOneThenByAHigher) {
+  ClipSource clip;
+  for (int i = 0; i < 10; ++i) clip.frames.push_back(folder / ("f" + std::to_string(i) + ".png"));
+  for (const int i : {2, 3, 7}) write_flat_png(clip.frames[i], 20 * i);
+  const Sample all = reader.read(clip, {.frames = FrameChoice::all}, Need::video, 0);
+  const int expected[] = {2, 2, 2, 3, 3, 3, 3, 7, 7, 7};
+  for (int i = 0; i < 10; ++i) {
+    const auto grey = normalize_image(torch::full({32, 32, 3}, 20 * expected[i], torch::kUInt8));
+    EXPECT_TRUE(same_bits(all.video[i], grey)) << i;
+  }
+  for (const int i : {2, 3, 7}) fs::remove(clip.frames[i]);
+  EXPECT_THAT(media_error(clip, Need::video), HasSubstr("nor does any other picture"));
+}
+
+TEST_F(ClipReaderTest, FewOrManyListedFramesAreSpreadEvenly) {
+  for (const int listed : {1, 3, 25}) {
+    ClipSource clip;
+    for (int i = 0; i < listed; ++i) {
+      clip.frames.push_back(folder / (std::to_string(listed) + "_" + std::to_string(i) + ".png"));
+      write_flat_png(clip.frames.back(), i);
+    }
+    const Sample all = reader.read(clip, {.frames = FrameChoice::all}, Need::video, 0);
+    for (int i = 0; i < 10; ++i) {
+      const auto grey = normalize_image(torch::full({32, 32, 3}, i * listed / 10, torch::kUInt8));
+      EXPECT_TRUE(same_bits(all.video[i], grey)) << listed << " " << i;
+    }
+    EXPECT_TRUE(same_bits(all.video[5], reader.read(clip, {}, Need::video, 0).video));
+  }
+}
+
+TEST_F(ClipReaderTest, LackOfASideIsAnErrorUnlessAnyWillDo) {
+  write_wav(folder / "s.wav", 1, 400);
+  write_flat_png(folder / "p.png", 128);
+  const auto sound = clip_at(folder / "s.wav"), picture = clip_at(folder / "p.png"),
+             mute = clip_at(*shared_ / "mute.mp4");
+  EXPECT_THAT(media_error(sound, Need::both), HasSubstr("s.wav: has no picture"));
+  EXPECT_THAT(media_error(picture, Need::both), HasSubstr("p.png: has no sound"));
+  EXPECT_THAT(media_error(mute, Need::audio), HasSubstr("mute.mp4: has no sound"));
+  EXPECT_TRUE(reader.read(sound, {}, Need::audio, 0).audio.defined());
+  EXPECT_TRUE(reader.read(mute, {}, Need::video, 0).video.defined());
+  const Sample any = reader.read(mute, {}, Need::any, 0);
+  EXPECT_TRUE(any.video.defined());
+  EXPECT_FALSE(any.audio.defined());
+  EXPECT_FALSE(reader.read(sound, {}, Need::any, 0).video.defined());
+  EXPECT_FALSE(reader.read(picture, {}, Need::any, 0).audio.defined());
+}
+
+TEST_F(ClipReaderTest, HostileFilesAreMediaErrorsThatNameThem) {
+  write_text(folder / "text.mp4", "I am a text, not a video.\n");
+  write_text(folder / "empty.mp4", "");
+  const std::string whole = testing_support::read_whole(video.video);
+  write_text(folder / "cut.mp4", whole.substr(0, whole.size() / 3));
+  for (const char* name : {"text.mp4", "empty.mp4", "cut.mp4", "gone.mp4"})
+    EXPECT_THAT(media_error(clip_at(folder / name), Need::both), HasSubstr(name));
+  EXPECT_THAT(media_error(clip_at(kGoldenMedia / "tiny_20ms_16k.wav"), Need::audio),
+              HasSubstr("too short: 20 ms, at least 25 ms"));
+}
+
+TEST_F(ClipReaderTest, SilenceIsAClip) {
+  const Sample sample = reader.read(clip_at(kGoldenMedia / "silence_2s_16k.wav"), {}, Need::audio, 0);
+  EXPECT_TRUE(sample.audio.isfinite().all().item<bool>());
+}
+
+TEST(FeatureOptions, EveryWrongFieldIsNamed) {
+  FeatureOptions features;
+  EXPECT_NO_THROW(features.validate());
+  features.num_fbank_frames = 0;
+  features.image_size = -1;
+  features.fbank_std = 0;
+  features.window_seconds = 0.001;
+  const auto message = message_of<ConfigError>([&] { ClipReader reader(features); });
+  for (const char* name : {"num_fbank_frames", "image_size", "fbank_std", "window_seconds"})
+    EXPECT_THAT(message, HasSubstr(name));
+}
+
+}  // namespace
+}  // namespace cavmae

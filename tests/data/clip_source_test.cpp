@@ -1,0 +1,269 @@
+#include "cavmae/data/clip_source.h"
+
+#include <algorithm>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/error.h"
+
+#include "tests/data/toy_media.h"
+
+namespace cavmae {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+std::vector<ClipSource> read(const std::vector<fs::path>& data) {
+  const auto log = null_log();
+  return read_clip_sources(data, *log);
+}
+
+std::vector<std::string> ids(const std::vector<ClipSource>& clips) {
+  std::vector<std::string> out;
+  for (const auto& clip : clips) out.push_back(clip.id);
+  return out;
+}
+
+// A folder with an empty file of each name; nothing here opens them.
+class ClipSourceTest : public testing::Test {
+ protected:
+  void make_files(const std::vector<std::string>& names) {
+    for (const auto& name : names) write_text(folder / name, "");
+  }
+  std::string error_of(const std::string& name) {
+    return message_of<DataError>([&] { read({folder / name}); });
+  }
+  TemporaryFolder folder;
+};
+
+TEST_F(ClipSourceTest, FolderIsSearchedInOrderWithoutHiddenFiles) {
+  make_files({"b/two.MKV", "b/.hidden.mp4", ".git/x.mp4", "a.mp4", "c.wav", "b/a/one.png", "b/notes.txt"});
+  const auto clips = read({folder.path()});
+  EXPECT_THAT(ids(clips), ElementsAre("a", "one", "two", "c"));
+  EXPECT_EQ(clips[0].audio, folder / "a.mp4");
+  EXPECT_EQ(clips[0].video, folder / "a.mp4");
+  EXPECT_EQ(clips[1].audio, "");
+  EXPECT_EQ(clips[1].video, folder / "b/a/one.png");
+  EXPECT_EQ(clips[3].audio, folder / "c.wav");
+  EXPECT_EQ(clips[3].video, "");
+}
+
+TEST_F(ClipSourceTest, LinkedFoldersAreFollowedButNeverInCircles) {
+  make_files({"real/a.mp4", "data/b.mp4"});
+  fs::create_directory_symlink("../real", folder / "data/link");
+  fs::create_directory_symlink("..", folder / "data/up");
+  EXPECT_THAT(ids(read({folder / "data"})), ElementsAre("b", "link/a.mp4", "up/real/a.mp4"));
+}
+
+TEST_F(ClipSourceTest, FolderWithAManifestUsesIt) {
+  make_files({"a.mp4", "b.mp4"});
+  write_text(folder / "manifest.jsonl", R"({"path": "b.mp4", "parameters": {"pitch": 3}})");
+  EXPECT_THAT(ids(read({folder.path()})), ElementsAre("b"));
+}
+
+TEST_F(ClipSourceTest, SingleMediaFileIsAClip) {
+  make_files({"a.mp4"});
+  EXPECT_THAT(ids(read({folder / "a.mp4"})), ElementsAre("a"));
+}
+
+TEST_F(ClipSourceTest, TextListIsRelativeToItself) {
+  make_files({"media/a b.mp4", "lists/c.wav"});
+  write_text(folder / "lists/l.txt", "\xef\xbb\xbf../media/a b.mp4\r\n\r\n# a comment\nc.wav\n");
+  const auto clips = read({folder / "lists/l.txt"});
+  EXPECT_THAT(ids(clips), ElementsAre("a b", "c"));
+  EXPECT_EQ(clips[0].video, folder / "media/a b.mp4");
+}
+
+TEST_F(ClipSourceTest, CsvColumnsAreFoundByName) {
+  make_files({"a,1.mp4", "b.wav", "b.jpg"});
+  write_text(folder / "l.csv",
+             "ID,Path,labels,note,start_seconds,audio,image\n"
+             "x,\"a,1.mp4\",\"dog, cat\",\"say \"\"hi\"\"\",1.5,,\n"
+             "y,,bird;frog,\"two\nlines\",,b.wav,b.jpg\n");
+  const auto clips = read({folder / "l.csv"});
+  EXPECT_THAT(ids(clips), ElementsAre("x", "y"));
+  EXPECT_EQ(clips[0].audio, folder / "a,1.mp4");
+  EXPECT_THAT(clips[0].labels, ElementsAre("dog", "cat"));
+  EXPECT_EQ(clips[0].start_seconds, 1.5);
+  EXPECT_EQ(clips[1].audio, folder / "b.wav");
+  EXPECT_EQ(clips[1].video, folder / "b.jpg");
+  EXPECT_THAT(clips[1].labels, ElementsAre("bird", "frog"));
+  EXPECT_FALSE(clips[1].start_seconds.has_value());
+}
+
+TEST_F(ClipSourceTest, CsvWithoutHeaderIsAListOfPaths) {
+  make_files({"a.mp4", "b.mp4"});
+  write_text(folder / "l.csv", "a.mp4\nb.mp4\n");
+  EXPECT_THAT(ids(read({folder / "l.csv"})), ElementsAre("a", "b"));
+}
+
+TEST_F(ClipSourceTest, ManifestTakesEveryForm) {
+  make_files({"v.mp4"});
+  write_text(folder / "m.jsonl", R"({"path": "v.mp4", "id": 7, "labels": ["a, b"], "start_seconds": 3}
+{"audio": "s.wav", "image": "p.jpg", "labels": "x,y", "id": null}
+
+{"audio": "/abs/t.wav", "frames": ["f/0.png", "f/1.png"], "id": "t"}
+{"audio": "only.flac"})");
+  const auto clips = read({folder / "m.jsonl"});
+  EXPECT_THAT(ids(clips), ElementsAre("7", "s", "t", "only"));
+  EXPECT_THAT(clips[0].labels, ElementsAre("a, b"));
+  EXPECT_EQ(clips[0].start_seconds, 3.0);
+  EXPECT_EQ(clips[1].audio, folder / "s.wav");
+  EXPECT_EQ(clips[1].video, folder / "p.jpg");
+  EXPECT_THAT(clips[1].labels, ElementsAre("x", "y"));
+  EXPECT_EQ(clips[2].audio, "/abs/t.wav");
+  EXPECT_THAT(clips[2].frames, ElementsAre(folder / "f/0.png", folder / "f/1.png"));
+  EXPECT_EQ(clips[3].video, "");
+}
+
+TEST_F(ClipSourceTest, AuthorsJsonNamesTenFrames) {
+  make_files({"wav/a.wav"});
+  write_text(folder / "set.json", R"({"data": [
+    {"wav": "wav/a.wav", "video_id": "a", "video_path": "img", "labels": "/m/09x0r,/m/04rlf"},
+    {"wav": "wav/b.wav", "video_id": "b", "video_path": "/img"}]})");
+  const auto clips = read({folder / "set.json"});
+  EXPECT_THAT(ids(clips), ElementsAre("a", "b"));
+  EXPECT_THAT(clips[0].labels, ElementsAre("/m/09x0r", "/m/04rlf"));
+  ASSERT_EQ(clips[0].frames.size(), 10u);
+  EXPECT_EQ(clips[0].frames[7], folder / "img/frame_7/a.jpg");
+  EXPECT_EQ(clips[1].frames[0], "/img/frame_0/b.jpg");
+}
+
+TEST_F(ClipSourceTest, SeveralDataAddUpAndUnnamedClipsGetDistinctNames) {
+  make_files({"1/x.mp4", "1/sub/x.mp4", "2/x.mp4", "2/y.mp4", "2/y.wav", "2/z.mp4"});
+  const auto clips = read({folder / "1", folder / "2", folder / "2/z.mp4"});
+  EXPECT_THAT(ids(clips), ElementsAre("sub/x.mp4", (folder / "1/x.mp4").string(),
+                                      (folder / "2/x.mp4").string(), "y.mp4", "y.wav", "z"));
+}
+
+TEST_F(ClipSourceTest, OneFileMayGiveSeveralWindows) {
+  make_files({"long.mp4"});
+  write_text(folder / "m.jsonl", R"({"path": "long.mp4", "start_seconds": 0}
+{"path": "long.mp4", "start_seconds": 12.5})");
+  const auto clips = read({folder / "m.jsonl"});
+  ASSERT_EQ(clips.size(), 2u);
+  EXPECT_NE(clips[0].id, clips[1].id);
+  EXPECT_THAT(clips[1].id, HasSubstr("12.5"));
+}
+
+TEST_F(ClipSourceTest, UnnamedClipGivesWayToANamedOne) {
+  make_files({"a.mp4", "b.mp4"});
+  write_text(folder / "m.jsonl", R"({"path": "a.mp4"}
+{"path": "b.mp4", "id": "a"})");
+  EXPECT_THAT(ids(read({folder / "m.jsonl"})), ElementsAre("a.mp4", "a"));
+}
+
+TEST_F(ClipSourceTest, RepeatedClipCountsOnceAndIsTold) {
+  make_files({"d/a.mp4", "d/b.mp4"});
+  CapturedLog captured;
+  const auto clips = read_clip_sources({folder / "d", folder / "d/a.mp4"}, *captured.log);
+  EXPECT_THAT(ids(clips), ElementsAre("a", "b"));
+  EXPECT_THAT(captured.text->str(), HasSubstr("1 clips are listed more than once"));
+}
+
+TEST_F(ClipSourceTest, TwoNamedClipsOfOneIdAreAnErrorThatNamesBothPlaces) {
+  make_files({"a.mp4", "b.mp4"});
+  write_text(folder / "m.jsonl", R"({"path": "a.mp4", "id": "same"}
+{"path": "b.mp4", "id": "same"})");
+  const std::string message = error_of("m.jsonl");
+  EXPECT_THAT(message, HasSubstr("m.jsonl:1"));
+  EXPECT_THAT(message, HasSubstr("m.jsonl:2: the id 'same'"));
+}
+
+TEST_F(ClipSourceTest, MissingPathNamesWhatIsMissingAndTheNearest) {
+  make_files({"videos/train/a.mp4"});
+  EXPECT_THAT(error_of("videos/trian"), HasSubstr("there is no 'trian'"));
+  EXPECT_THAT(error_of("videos/trian"), HasSubstr("did you mean 'train'?"));
+  EXPECT_THAT(error_of("vidoes/train"), HasSubstr("did you mean 'videos'?"));
+}
+
+TEST_F(ClipSourceTest, FolderWithoutMediaSaysWhatWasLookedFor) {
+  make_files({"d/readme.md"});
+  EXPECT_THAT(error_of("d"), HasSubstr("1 other files"));
+  EXPECT_THAT(error_of("d"), HasSubstr(".mp4"));
+}
+
+TEST_F(ClipSourceTest, FileOfNoKnownKindIsAnError) {
+  make_files({"x.doc"});
+  EXPECT_THAT(error_of("x.doc"), HasSubstr("no list (.txt"));
+  EXPECT_THAT(message_of<DataError>([] { read({"/dev/null"}); }), HasSubstr("neither a file nor a folder"));
+  EXPECT_THAT(message_of<ConfigError>([] { read({}); }), HasSubstr("--data"));
+}
+
+TEST_F(ClipSourceTest, ListWhosePathsLeadNowhereIsAnError) {
+  write_text(folder / "l.txt", "gone/a.mp4\ngone/b.mp4\n");
+  EXPECT_THAT(error_of("l.txt"), HasSubstr("none of the files of its first 2 clips exists"));
+  make_files({"here.mp4"});
+  write_text(folder / "l.txt", "gone/a.mp4\nhere.mp4\n");
+  EXPECT_EQ(read({folder / "l.txt"}).size(), 2u);
+}
+
+TEST_F(ClipSourceTest, MisspelledKeyIsToldOnce) {
+  make_files({"a.mp4", "b.mp4"});
+  write_text(folder / "m.jsonl", R"({"path": "a.mp4", "lables": ["x"]}
+{"path": "b.mp4", "lables": ["x"], "parameters": 1})");
+  CapturedLog captured;
+  EXPECT_EQ(read_clip_sources({folder / "m.jsonl"}, *captured.log).size(), 2u);
+  const std::string text = captured.text->str();
+  EXPECT_THAT(text, HasSubstr("m.jsonl:1: the key 'lables' is not used; did you mean 'labels'?"));
+  EXPECT_THAT(text, Not(HasSubstr("m.jsonl:2")));
+  EXPECT_THAT(text, Not(HasSubstr("parameters")));
+}
+
+struct BrokenList {
+  std::string name, text, message;
+};
+
+class BrokenListTest : public testing::TestWithParam<BrokenList> {};
+
+TEST_P(BrokenListTest, IsAnErrorThatNamesThePlace) {
+  TemporaryFolder folder;
+  write_text(folder / "a.mp4", "");
+  write_text(folder / GetParam().name, GetParam().text);
+  EXPECT_THAT(message_of<DataError>([&] { read({folder / GetParam().name}); }),
+              HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    ClipSource, BrokenListTest,
+    testing::Values(
+        BrokenList{"e.txt", "\n# nothing\n", "e.txt: lists no clips"},
+        BrokenList{"e.csv", "", "lists no clips"}, BrokenList{"e.jsonl", "", "lists no clips"},
+        BrokenList{"e.json", R"({"data": []})", "lists no clips"},
+        BrokenList{"z.txt", std::string("a.mp4\0x", 7), "zero bytes"},
+        BrokenList{"m.jsonl", "{\"path\": \"a.mp4\"}\n{\"path\": ", "m.jsonl:2: not valid JSON"},
+        BrokenList{"m.jsonl", "{\"path\": \"\xff.mp4\"}", "m.jsonl:1: not valid JSON"},
+        BrokenList{"m.jsonl", R"(["a.mp4"])", "m.jsonl:1: expected an object"},
+        BrokenList{"m.jsonl", R"({"lable": "x", "file": "a.mp4"})", "found the keys 'lable', 'file'"},
+        BrokenList{"m.jsonl", "{}", "found the keys none"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "audio": "a.wav"})", "too many media files"},
+        BrokenList{"m.jsonl", R"({"image": "a.png", "frames": ["a.png"]})", "too many media files"},
+        BrokenList{"m.jsonl", R"({"path": 3})", "'path' must be the path of a file, found 3"},
+        BrokenList{"m.jsonl", R"({"path": ""})", "'path' must be the path of a file"},
+        BrokenList{"m.jsonl", R"({"frames": []})", "'frames' must be a list"},
+        BrokenList{"m.jsonl", R"({"frames": [1]})", "'frames' must hold paths"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "id": ""})", "'id' is empty"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "id": [1]})", "'id' must be text"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "labels": {"a": 1}})", "'labels' must be a list"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "labels": [1]})", "'labels' must hold words"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "start_seconds": -1})", "at least 0, found -1"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "start_seconds": "2"})", "'start_seconds' must be"},
+        BrokenList{"l.csv", "path,id\na.mp4\n", "l.csv:2: has 1 cells where the header has 2"},
+        BrokenList{"l.csv", "path\n\"a.mp4\n", "l.csv:2: this quote is never closed"},
+        BrokenList{"l.csv", "path\n\"a\"b\n", "l.csv:2: text after a closing quote"},
+        BrokenList{"l.csv", "file,label\na.mp4,x\n", "no column 'path'"},
+        BrokenList{"l.csv", "path,start_seconds\na.mp4,soon\n", "found 'soon'"},
+        BrokenList{"s.json", R"([{"wav": "a"}])", "expected {\"data\""},
+        BrokenList{"s.json", R"({"clips": []})", "found the keys 'clips'"},
+        BrokenList{"s.json", R"({"data": [7]})", "data[0]: expected an object, found 7"},
+        BrokenList{"s.json", R"({"data": [{"video_id": "a"}]})", "names no media"},
+        BrokenList{"s.json", R"({"data": [{"video_path": "a"}]})", "needs a 'video_id'"},
+        BrokenList{"s.json", R"({"data": [{"wav": 1}]})", "'wav' must be text"},
+        BrokenList{"s.json", R"({"data": [{"wav": "a.wav", "labels": [1]}]})", "must hold words"}));
+
+}  // namespace
+}  // namespace cavmae
