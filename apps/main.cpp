@@ -1,4 +1,147 @@
+// The program: reads the command line, runs one subcommand, turns errors into messages and exit codes.
 #include <cstdio>
-int main() {
-  std::puts("cavmae");
+#include <exception>
+#include <new>
+
+#include "cavmae/core/machine.h"
+#include "cavmae/core/torch.h"
+
+#include "apps/command.h"
+#include "apps/version.h"
+
+namespace cavmae::apps {
+namespace {
+
+constexpr int kExitUsage = 2;
+constexpr int kExitFailure = 1;
+
+void describe_program(Program& program) {
+  CLI::App& root = program.root;
+  root.name("cavmae");
+  root.description(
+      "cavmae learns from videos and their own sound without labels (CAV-MAE, Gong et al., ICLR 2023)\n"
+      "and finds a picture by a sound and a sound by a picture.\n\n"
+      "A first run:\n"
+      "  cavmae synth    --out clips --clips 500            make videos to learn from\n"
+      "  cavmae pretrain --config tiny --data clips --out run\n"
+      "  cavmae retrieve --checkpoint run --data clips\n"
+      "Your own videos: --data FOLDER; 'cavmae COMMAND --help' tells the rest.");
+  root.set_version_flag("--version", std::string("cavmae ") + kVersion);
+  root.require_subcommand(1);
+  root.fallthrough();
+  root.add_flag("--quiet,-q", program.global.quiet, "print warnings and results only")->group("Everywhere");
+  root.add_flag("--verbose,-v", program.global.verbose, "print details")->group("Everywhere");
+  root.add_option("--threads", program.global.threads, "threads for computing (0: every usable core)")
+      ->group("Everywhere")
+      ->type_name("N");
+}
+
+// The subcommand that was named on the command line, or the root.
+const CLI::App& named_command(const CLI::App& root) {
+  const auto chosen = root.get_subcommands();
+  return chosen.empty() ? root : *chosen.front();
+}
+
+std::vector<std::string> known_flags(const CLI::App& root, const CLI::App& command) {
+  std::vector<std::string> flags;
+  for (const CLI::App* app : {&root, &command})
+    for (const CLI::Option* option : app->get_options())
+      for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+  return flags;
+}
+
+std::vector<std::string> command_names(const CLI::App& root) {
+  std::vector<std::string> names;
+  for (const CLI::App* sub : root.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(sub->get_name());
+  return names;
+}
+
+// Words that no flag or subcommand took: names the nearest known one.
+void reject_extras(const CLI::App& root) {
+  const CLI::App& command = named_command(root);
+  auto extras = root.remaining(true);
+  if (extras.empty()) return;
+  const std::string word = extras.front().substr(0, extras.front().find('='));
+  if (word.starts_with("-")) {
+    const std::string near = nearest_word(word, known_flags(root, command));
+    throw ConfigError(concat("unknown flag '", word, "'",
+                             near.empty() ? "" : " (did you mean '" + near + "'?)", "; 'cavmae ",
+                             &command == &root ? "" : command.get_name() + " ", "--help' lists them all"));
+  }
+  if (&command == &root) {
+    throw ConfigError(concat("unknown command '", word, "'", suggestion(word, command_names(root))));
+  }
+  throw ConfigError(concat("'", word, "' was not expected after 'cavmae ", command.get_name(), "'; 'cavmae ",
+                           command.get_name(), " --help' shows the usage"));
+}
+
+int parse_and_run(Program& program, int argc, char** argv) {
+  program.root.allow_extras();
+  for (CLI::App* sub : program.root.get_subcommands([](const CLI::App*) { return true; }))
+    sub->allow_extras();
+  try {
+    program.root.parse(argc, argv);
+    reject_extras(program.root);
+  } catch (const CLI::CallForHelp& e) {
+    return program.root.exit(e);
+  } catch (const CLI::CallForVersion& e) {
+    return program.root.exit(e);
+  } catch (const CLI::ParseError& e) {
+    // A wrong word is a better reason than the required flag that is missing because of it.
+    reject_extras(program.root);
+    throw ConfigError(concat(e.what(), "; 'cavmae ",
+                             named_command(program.root).get_name() == "cavmae"
+                                 ? ""
+                                 : named_command(program.root).get_name() + " ",
+                             "--help' shows the usage"));
+  }
+  CAVMAE_CHECK_AS(ConfigError, program.global.threads >= 0, "--threads: ", program.global.threads,
+                  " is negative");
+  tune_process({.num_threads = program.global.threads});
+  return program.action();
+}
+
+// LibTorch appends where in its own source an error arose and a stack trace; the first line is what matters.
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+int run(int argc, char** argv) {
+  try {
+    Program program;
+    describe_program(program);
+    add_synth(program);
+    add_pretrain(program);
+    add_retrieve(program);
+    add_embed(program);
+    add_report(program);
+    add_stats(program);
+    add_convert(program);
+    add_info(program);
+    return parse_and_run(program, argc, argv);
+  } catch (const ConfigError& e) {
+    std::fprintf(stderr, "cavmae: %s\n", e.what());
+    return kExitUsage;
+  } catch (const Error& e) {
+    std::fprintf(stderr, "cavmae: %s\n", e.what());
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "cavmae: out of memory; try a smaller --batch-size\n");
+  } catch (const c10::Error& e) {
+    const std::string what = first_line(e.what_without_backtrace());
+    const bool memory = what.find("not enough memory") != std::string::npos ||
+                        what.find("out of memory") != std::string::npos;
+    std::fprintf(stderr, "cavmae: %s\n",
+                 memory ? "out of memory; try a smaller --batch-size" : ("internal error: " + what).c_str());
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "cavmae: internal error: %s\n", first_line(e.what()).c_str());
+  }
+  return kExitFailure;
+}
+
+}  // namespace
+}  // namespace cavmae::apps
+
+int main(int argc, char** argv) {
+  return cavmae::apps::run(argc, argv);
 }

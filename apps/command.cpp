@@ -1,0 +1,45 @@
+#include "apps/command.h"
+
+#include <cstdio>
+
+namespace cavmae::apps {
+
+std::string flag_name(const std::string& option) {
+  std::string flag = "--" + option;
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  return flag;
+}
+
+void OptionFlags::add_leaf(CLI::App& app, const OptionLeaf& leaf, const std::string& group) {
+  auto text = std::make_shared<std::optional<std::string>>();
+  CAVMAE_CHECK(texts_.emplace(leaf.name, text).second, "two options are called ", leaf.name);
+  const std::string flag = flag_name(leaf.name);
+  CLI::Option* option = nullptr;
+  if (leaf.is_flag) {
+    const std::string both = flag + "{true},--no-" + flag.substr(2) + "{false}";
+    option = app.add_flag_function(
+        both, [text](int64_t) {}, leaf.help + " [" + leaf.fallback + "]");
+    option->each([text](const std::string& value) { *text = value; });
+  } else {
+    option = app.add_option_function<std::string>(
+        flag, [text](const std::string& value) { *text = value; }, leaf.help + " [" + leaf.fallback + "]");
+    option->type_name("");
+  }
+  option->group(group);
+}
+
+void add_json_flag(CLI::App& app, std::filesystem::path& file) {
+  app.add_option("--json", file, "write the result to FILE as JSON ('-': standard output)")
+      ->type_name("FILE");
+}
+
+void write_json_result(const std::filesystem::path& file, const Json& value) {
+  if (file.empty()) return;
+  if (file == "-") {
+    std::puts(value.dump(2).c_str());
+  } else {
+    write_json(file, value);
+  }
+}
+
+}  // namespace cavmae::apps

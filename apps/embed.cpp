@@ -1,0 +1,61 @@
+// cavmae embed: clips to vectors in a .safetensors file.
+#include <fmt/format.h>
+
+#include "cavmae/eval/embed_file.h"
+
+#include "apps/evaluation.h"
+
+namespace cavmae::apps {
+namespace {
+
+struct EmbedFlags {
+  EvaluationFlags evaluation;
+  std::vector<std::filesystem::path> files;
+  std::filesystem::path out;
+  std::filesystem::path json;
+};
+
+int run(const EmbedFlags& flags, const GlobalOptions& global) {
+  auto log = make_log(global.verbosity());
+  std::vector<std::filesystem::path> data = flags.evaluation.data;
+  data.insert(data.end(), flags.files.begin(), flags.files.end());
+  CAVMAE_CHECK_AS(ConfigError, !data.empty(), "nothing to embed: name files, or give --data");
+  auto clips = read_clip_sources(data, *log);
+  std::vector<std::string> ids;
+  for (const ClipSource& clip : clips) ids.push_back(clip.id);
+  auto [loaded, features] = load_for_evaluation(flags.evaluation.checkpoint, *log);
+  EmbedOptions options = flags.evaluation.embed_options(global);
+  options.need = Need::any;
+  const Embeddings embeddings = embed_clips(loaded.model, features, std::move(clips), options, log);
+  report_failed(embeddings.failed, *log);
+  CAVMAE_CHECK_AS(DataError, !embeddings.indices.empty(), "no clip could be read, nothing was written");
+  write_embeddings(flags.out, embeddings, ids, loaded.path);
+  const Json out = {{"out", flags.out.string()},
+                    {"clips", embeddings.indices.size()},
+                    {"dimension", loaded.model->config().embed_dim},
+                    {"failed", embeddings.failed.size()}};
+  if (flags.json != "-") fmt::print("{} clips -> {}\n", embeddings.indices.size(), flags.out.string());
+  write_json_result(flags.json, out);
+  return 0;
+}
+
+}  // namespace
+
+void add_embed(Program& program) {
+  CLI::App* app = program.root.add_subcommand("embed", "Turn clips into vectors");
+  app->description(
+      "Writes `audio` and `video`, float32 [N, D], the mean-pooled outputs of each clip before L2 "
+      "normalisation, with\n"
+      "the clips' ids and what failed in the metadata. A clip without sound (or picture) has NaN in that "
+      "row.\n\n"
+      "Examples: cavmae embed --checkpoint run --out e.safetensors a.mp4 b.wav\n"
+      "          cavmae embed --checkpoint run --out e.safetensors --data archive");
+  auto flags = std::make_shared<EmbedFlags>();
+  flags->evaluation.add(*app);
+  app->add_option("files", flags->files, "media files")->type_name("FILE");
+  app->add_option("--out", flags->out, "the .safetensors file to write")->required()->type_name("FILE");
+  add_json_flag(*app, flags->json);
+  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+}
+
+}  // namespace cavmae::apps

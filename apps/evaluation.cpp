@@ -1,0 +1,57 @@
+#include "apps/evaluation.h"
+
+namespace cavmae::apps {
+
+void EvaluationFlags::add(CLI::App& app) {
+  app.add_option("--checkpoint", checkpoint,
+                 "a run's folder, one of its checkpoints, a .safetensors or a .pth file")
+      ->required()
+      ->type_name("PATH");
+  app.add_option("--data", data, "clips: a folder, a list, a manifest, or a file; may be given several times")
+      ->type_name("PATH");
+  app.add_option("--cache", cache, "folder that keeps decoded clips, so that the next time is quick")
+      ->type_name("DIR");
+  app.add_option("--frames", frames, "pictures of a clip: middle, or all (their mean) [middle]")
+      ->type_name("");
+  app.add_option("--window-start", window_start,
+                 "pin the window's start in longer files, in seconds [the middle]")
+      ->type_name("");
+  loader.batch_size = 16;
+  loader_flags.add(app, loader, "Reading clips");
+}
+
+EmbedOptions EvaluationFlags::embed_options(const GlobalOptions& global) const {
+  EmbedOptions options;
+  options.loader = loader;
+  loader_flags.apply(options.loader);
+  option_from_json(Json(frames), options.frames, "--frames");
+  CAVMAE_CHECK_AS(ConfigError, options.frames != FrameChoice::random, "--frames: allowed are middle and all");
+  option_from_json(option_text_to_json<std::optional<double>>(window_start, "--window-start"),
+                   options.window_start, "--window-start");
+  options.cache_dir = cache;
+  options.show_progress = !global.quiet;
+  return options;
+}
+
+ModelToEvaluate load_for_evaluation(const std::filesystem::path& checkpoint, Log& log) {
+  ModelToEvaluate result{.loaded = load_model(checkpoint), .features = {}};
+  const CavMaeConfig& config = result.loaded.model->config();
+  result.features.num_fbank_frames = config.num_fbank_frames;
+  result.features.num_mel_bins = config.num_mel_bins;
+  result.features.image_size = config.image_size;
+  if (!result.loaded.features.is_null())
+    option_from_json(result.loaded.features, result.features, result.loaded.path.string());
+  log.info("model: {}", result.loaded.path.string());
+  if (!result.loaded.missing.empty())
+    log.warn("{} parameters are not in the file and keep their initial value, the first is {}",
+             result.loaded.missing.size(), result.loaded.missing.front());
+  return result;
+}
+
+void report_failed(const std::vector<BadClip>& failed, Log& log) {
+  if (failed.empty()) return;
+  log.warn("{} clip{} could not be read:", failed.size(), failed.size() == 1 ? "" : "s");
+  for (const BadClip& clip : failed) log.warn("  {}: {}", clip.id, clip.reason);
+}
+
+}  // namespace cavmae::apps

@@ -1,0 +1,166 @@
+// cavmae info: what a checkpoint, a media file, a data set or this machine is.
+#include <fmt/format.h>
+
+#include "cavmae/core/files.h"
+#include "cavmae/core/machine.h"
+#include "cavmae/core/safetensors.h"
+#include "cavmae/data/clip_source.h"
+#include "cavmae/media/media_reader.h"
+#include "cavmae/models/checkpoint.h"
+
+#include "apps/command.h"
+
+namespace cavmae::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct InfoFlags {
+  fs::path path;
+  bool machine = false;
+  fs::path json;
+};
+
+// What is printed, and the same as JSON.
+struct Description {
+  std::string text;
+  Json json;
+};
+
+Description machine_info() {
+  Description out;
+  const MachineInfo info = inspect_machine();
+  out.text += describe(info);
+  out.json = to_json(info);
+  out.json["warnings"] = machine_warnings(info);
+  for (const std::string& warning : machine_warnings(info)) out.text += fmt::format("warning: {}\n", warning);
+  return out;
+}
+
+Description checkpoint_info(const fs::path& path) {
+  Description out;
+  LoadedModel loaded = load_model(path);
+  int64_t parameters = 0, trainable = 0;
+  for (const auto& parameter : loaded.model->parameters()) {
+    parameters += parameter.numel();
+    if (parameter.requires_grad()) trainable += parameter.numel();
+  }
+  out.text += fmt::format("checkpoint     {} ({})\n", loaded.path.string(),
+                          human_bytes(static_cast<double>(fs::file_size(loaded.path))));
+  out.text +=
+      fmt::format("parameters     {:.3f} M, {:.3f} M of them training\n", parameters / 1e6, trainable / 1e6);
+  const Json config = option_to_json(loaded.model->config());
+  for (const auto& [key, value] : config.items()) out.text += fmt::format("{:<22} {}\n", key, value.dump());
+  if (!loaded.features.is_null())
+    for (const auto& [key, value] : loaded.features.items())
+      if (!config.contains(key)) out.text += fmt::format("{:<22} {}\n", key, value.dump());
+  out.json = {{"kind", "checkpoint"},      {"path", loaded.path.string()},
+              {"parameters", parameters},  {"trainable", trainable},
+              {"model", config},           {"features", loaded.features},
+              {"missing", loaded.missing}, {"unexpected", loaded.unexpected}};
+  return out;
+}
+
+Description media_info(const fs::path& path) {
+  Description out;
+  const MediaInfo info = probe_media(path);
+  out.text += fmt::format("media file     {} ({}, {})\n", path.string(), info.container,
+                          human_bytes(static_cast<double>(fs::file_size(path))));
+  if (!info.is_picture) out.text += fmt::format("duration       {:.3f} s\n", info.duration_seconds);
+  if (info.has_video)
+    out.text += fmt::format(
+        "picture        {} x {} px, {}{}{}\n", info.width_px, info.height_px, info.video_codec,
+        info.is_picture ? "" : fmt::format(", {:.3g} frames/s", info.frame_rate_hz),
+        info.rotation_degrees ? fmt::format(", rotated by {} degrees", info.rotation_degrees) : "");
+  if (info.has_audio)
+    out.text += fmt::format("sound          {} Hz, {} channel{}, {}\n", info.sample_rate_hz,
+                            info.num_channels, info.num_channels == 1 ? "" : "s", info.audio_codec);
+  if (!info.has_audio) out.text += fmt::format("sound          none\n");
+  if (!info.has_video) out.text += fmt::format("picture        none\n");
+  out.json = {{"kind", "media"},
+              {"path", path.string()},
+              {"container", info.container},
+              {"duration_seconds", info.duration_seconds},
+              {"has_audio", info.has_audio},
+              {"has_video", info.has_video},
+              {"is_picture", info.is_picture},
+              {"width_px", info.width_px},
+              {"height_px", info.height_px},
+              {"frame_rate_hz", info.frame_rate_hz},
+              {"rotation_degrees", info.rotation_degrees},
+              {"sample_rate_hz", info.sample_rate_hz},
+              {"num_channels", info.num_channels},
+              {"video_codec", info.video_codec},
+              {"audio_codec", info.audio_codec}};
+  return out;
+}
+
+Description data_set_info(const fs::path& path, Log& log) {
+  Description out;
+  const auto clips = read_clip_sources({path}, log);
+  std::map<std::string, int64_t> labels;
+  int64_t with_audio = 0, with_video = 0;
+  for (const ClipSource& clip : clips) {
+    with_audio += !clip.audio.empty();
+    with_video += !clip.video.empty() || !clip.frames.empty();
+    for (const std::string& label : clip.labels) ++labels[label];
+  }
+  out.text += fmt::format("data set       {}\nclips          {}\n", path.string(), clips.size());
+  out.text +=
+      fmt::format("sound          {} clips name a file for it\npicture        {} clips name a file for it\n",
+                  with_audio, with_video);
+  out.text += fmt::format("labels         {}\n", labels.size());
+  for (const auto& [label, count] : labels) out.text += fmt::format("  {:<20} {}\n", label, count);
+  out.json = {{"kind", "data"},           {"path", path.string()},    {"clips", clips.size()},
+              {"with_audio", with_audio}, {"with_video", with_video}, {"labels", labels}};
+  return out;
+}
+
+bool is_checkpoint(const fs::path& path) {
+  if (path.extension() == ".safetensors" || path.extension() == ".pth" || path.extension() == ".pt")
+    return true;
+  return fs::is_directory(path) &&
+         (fs::exists(path / "model.safetensors") || fs::is_directory(path / "checkpoints"));
+}
+
+bool is_data_set(const fs::path& path) {
+  const std::string extension = lower(path.extension().string());
+  return fs::is_directory(path) || extension == ".json" || extension == ".jsonl" || extension == ".csv" ||
+         extension == ".txt" || extension == ".lst";
+}
+
+int run(const InfoFlags& flags, const GlobalOptions& global) {
+  CAVMAE_CHECK_AS(ConfigError, flags.machine || !flags.path.empty(),
+                  "name a file or folder, or give --machine");
+  auto log = make_log(global.verbosity());
+  Description out;
+  if (flags.machine) out = machine_info();
+  if (!flags.path.empty()) {
+    CAVMAE_CHECK(fs::exists(flags.path), flags.path.string(), ": no such file or folder");
+    out = is_checkpoint(flags.path) ? checkpoint_info(flags.path)
+          : is_data_set(flags.path) ? data_set_info(flags.path, *log)
+                                    : media_info(flags.path);
+  }
+  if (flags.json != "-") fmt::print("{}", out.text);
+  write_json_result(flags.json, out.json);
+  return 0;
+}
+
+}  // namespace
+
+void add_info(Program& program) {
+  CLI::App* app =
+      program.root.add_subcommand("info", "Describe a checkpoint, a media file, a data set or this machine");
+  app->description(
+      "Examples: cavmae info run           a run's checkpoint\n"
+      "          cavmae info clip.mp4      a media file\n"
+      "          cavmae info clips         a folder of clips or a manifest\n"
+      "          cavmae info --machine     cores, instruction sets, BLAS, threads, and what slows it down");
+  auto flags = std::make_shared<InfoFlags>();
+  app->add_option("path", flags->path, "a checkpoint, media file, folder or manifest")->type_name("PATH");
+  app->add_flag("--machine", flags->machine, "describe this machine");
+  add_json_flag(*app, flags->json);
+  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+}
+
+}  // namespace cavmae::apps

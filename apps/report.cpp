@@ -1,0 +1,78 @@
+// cavmae report: a run as one HTML page that opens offline.
+#include "cavmae/report/report.h"
+
+#include <fmt/format.h>
+
+#include "cavmae/report/collect.h"
+#include "cavmae/train/pretrain_options.h"
+#include "cavmae/train/run_folder.h"
+
+#include "apps/evaluation.h"
+#include "apps/run_report.h"
+
+namespace cavmae::apps {
+namespace {
+
+// The masks and targets that the run trained with.
+ShowcaseOptions showcase_options(const RunReportOptions& options, const GlobalOptions& global) {
+  PretrainOptions trained;
+  const std::filesystem::path config = options.run / "config.json";
+  option_from_json(read_json(config), trained, config.string());
+  ShowcaseOptions showcase;
+  showcase.frames = options.frames;
+  showcase.masks = trained.mask;
+  showcase.normalized_targets = trained.objective.normalize_targets;
+  showcase.seed = static_cast<uint64_t>(trained.seed);
+  showcase.loader = trained.loader;
+  showcase.loader.batch_size = std::min<int64_t>(trained.loader.batch_size, 16);
+  showcase.cache_dir = options.cache;
+  showcase.show_progress = !global.quiet;
+  return showcase;
+}
+
+}  // namespace
+
+std::filesystem::path write_run_report(const RunReportOptions& options, const GlobalOptions& global,
+                                       std::shared_ptr<Log> log) {
+  const PretrainPaths saved = read_run_paths(options.run);
+  std::vector<std::filesystem::path> data = options.data;
+  if (data.empty()) data = saved.val.empty() ? saved.data : saved.val;
+  RunReportOptions resolved = options;
+  if (resolved.cache.empty()) resolved.cache = saved.cache;
+  auto [loaded, features] = load_for_evaluation(options.run, *log);
+  const auto clips = read_clip_sources(data, *log);
+  const ReportContent content =
+      collect_report(options.run, loaded.model, features, clips, showcase_options(resolved, global), log);
+  const std::filesystem::path page = options.out.empty() ? options.run / "report.html" : options.out;
+  write_report(page, content);
+  return page;
+}
+
+void add_report(Program& program) {
+  CLI::App* app = program.root.add_subcommand("report", "Write a run's HTML report");
+  app->description(
+      "One page that opens offline: curves, retrieval, example queries with their pictures and "
+      "spectrograms,\n"
+      "reconstructions, settings. Shows clips of --data, or those that the run validated with.\n\n"
+      "Example: cavmae report run --data held_out");
+  auto options = std::make_shared<RunReportOptions>();
+  auto frames = std::make_shared<std::string>("middle");
+  app->add_option("run", options->run, "the run's folder")->required()->type_name("RUN");
+  app->add_option("--data", options->data, "clips to show; may be given several times")->type_name("PATH");
+  app->add_option("--cache", options->cache, "folder that keeps decoded clips")->type_name("DIR");
+  app->add_option("--frames", *frames, "pictures of a clip: middle, or all (their mean) [middle]")
+      ->type_name("");
+  app->add_option("--out", options->out, "the page to write [RUN/report.html]")->type_name("FILE");
+  app->callback([=, &program] {
+    program.action = [=, &program] {
+      option_from_json(Json(*frames), options->frames, "--frames");
+      CAVMAE_CHECK_AS(ConfigError, options->frames != FrameChoice::random,
+                      "--frames: allowed are middle and all");
+      const auto log = make_log(program.global.verbosity());
+      fmt::print("report: {}\n", write_run_report(*options, program.global, log).string());
+      return 0;
+    };
+  });
+}
+
+}  // namespace cavmae::apps

@@ -1,0 +1,25 @@
+// Writing a run's report; shared by `report` and the end of `pretrain`.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "cavmae/data/clip_reader.h"
+
+#include "apps/command.h"
+
+namespace cavmae::apps {
+
+struct RunReportOptions {
+  std::filesystem::path run;                // the run's folder
+  std::vector<std::filesystem::path> data;  // clips to show; empty: those the run validated with
+  std::filesystem::path cache;
+  std::filesystem::path out;  // the page; empty: RUN/report.html
+  FrameChoice frames = FrameChoice::middle;
+};
+
+// Returns the page's path.
+std::filesystem::path write_run_report(const RunReportOptions& options, const GlobalOptions& global,
+                                       std::shared_ptr<Log> log);
+
+}  // namespace cavmae::apps

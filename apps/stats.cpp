@@ -1,0 +1,57 @@
+// cavmae stats: mean and deviation of a data set's filterbanks, for --fbank-mean and --fbank-std.
+#include "cavmae/data/stats.h"
+
+#include <fmt/format.h>
+
+#include "apps/command.h"
+
+namespace cavmae::apps {
+namespace {
+
+struct StatsFlags {
+  std::vector<std::filesystem::path> data;
+  std::filesystem::path cache, json;
+  OptionFlags features, loader;
+};
+
+int run(const StatsFlags& flags, const GlobalOptions& global) {
+  FeatureOptions features;
+  flags.features.apply(features);
+  features.validate();
+  StatsOptions options{.loader = {.batch_size = 16},
+                       .cache_dir = flags.cache,
+                       .window_start = {},
+                       .show_progress = !global.quiet};
+  flags.loader.apply(options.loader);
+  auto log = make_log(global.verbosity());
+  const FbankStats stats = compute_fbank_stats(read_clip_sources(flags.data, *log), features, options, log);
+  if (flags.json != "-") {
+    fmt::print("mean {:.4f}, standard deviation {:.4f}, over {} clips\n", stats.mean, stats.std,
+               stats.num_clips);
+    fmt::print("train with: --fbank-mean {:.4f} --fbank-std {:.4f}\n", stats.mean, stats.std);
+  }
+  write_json_result(flags.json, {{"fbank_mean", stats.mean},
+                                 {"fbank_std", stats.std},
+                                 {"clips", stats.num_clips},
+                                 {"failed", stats.bad_clips.size()}});
+  return 0;
+}
+
+}  // namespace
+
+void add_stats(Program& program) {
+  CLI::App* app = program.root.add_subcommand("stats", "Mean and deviation of a data set's filterbanks");
+  app->description(
+      "Reads every clip's sound and computes what its filterbank is normalised by.\n\n"
+      "Example: cavmae stats --data videos");
+  auto flags = std::make_shared<StatsFlags>();
+  app->add_option("--data", flags->data, "clips; may be given several times")->required()->type_name("PATH");
+  app->add_option("--cache", flags->cache, "folder that keeps decoded clips")->type_name("DIR");
+  add_json_flag(*app, flags->json);
+  flags->features.add(*app, FeatureOptions{}, "Features",
+                      {"fbank_mean", "fbank_std", "image_size", "num_frames"});
+  flags->loader.add(*app, LoaderOptions{.batch_size = 16}, "Reading clips");
+  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+}
+
+}  // namespace cavmae::apps
