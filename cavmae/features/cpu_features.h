@@ -3,10 +3,10 @@
 
 namespace cavmae {
 
-// Whether the versions for AVX2 (with FMA) may run.
+// Whether the versions for AVX2 may run.
 inline bool has_avx2() {
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return __builtin_cpu_supports("avx2");
 #else
   return false;
 #endif

@@ -1,6 +1,7 @@
 #include "cavmae/features/fbank.h"
 
 #include <cmath>
+#include <vector>
 
 #include "cavmae/core/error.h"
 #include "cavmae/features/cpu_features.h"
@@ -25,6 +26,14 @@ int64_t to_samples(double milliseconds, int64_t sample_rate_hz) {
   return static_cast<int64_t>(static_cast<double>(sample_rate_hz) * milliseconds * 0.001);
 }
 
+// PyTorch's own, to the last bit; see Note [Rounding of the filterbank].
+std::vector<float> hann_window(const FbankOptions& options) {
+  const int64_t size = to_samples(options.frame_length_ms, options.sample_rate_hz);
+  const torch::Tensor window = at::hann_window(size, false, torch::kFloat32);
+  const float* values = window.data_ptr<float>();
+  return {values, values + size};
+}
+
 float mean_of(const float* samples, int64_t count) {
   double sum = 0.0;
   for (int64_t i = 0; i < count; ++i) sum += samples[i];
@@ -43,12 +52,12 @@ struct Fbank::Tables {
 
 Fbank::Fbank(const FbankOptions& options) {
   check_options(options);
-  tables_ = std::make_unique<const Tables>(Tables{
-      .plan = make_fbank_plan({.window_size = to_samples(options.frame_length_ms, options.sample_rate_hz),
-                               .shift = to_samples(options.frame_shift_ms, options.sample_rate_hz),
-                               .preemphasis = options.preemphasis,
-                               .sample_rate_hz = static_cast<double>(options.sample_rate_hz),
-                               .num_mel_bins = options.num_mel_bins})});
+  tables_ = std::make_unique<const Tables>(
+      Tables{.plan = make_fbank_plan({.window = hann_window(options),
+                                      .shift = to_samples(options.frame_shift_ms, options.sample_rate_hz),
+                                      .preemphasis = options.preemphasis,
+                                      .sample_rate_hz = static_cast<double>(options.sample_rate_hz),
+                                      .num_mel_bins = options.num_mel_bins})});
 }
 
 Fbank::~Fbank() = default;

@@ -1,4 +1,4 @@
-// The filterbank for AVX2 and FMA: eight lanes. Run only where has_avx2() of cpu_features.h.
+// The filterbank for AVX2: eight lanes. Run only where has_avx2() of cpu_features.h.
 #include <algorithm>
 #include <cstdint>
 #include <utility>
@@ -6,8 +6,9 @@
 #include "cavmae/features/fbank_plan.h"
 
 #if defined(__x86_64__)
-// After every other header: their inline functions stay fit for any processor.
-#pragma GCC target("avx2,fma")
+// After every other header: their inline functions stay fit for any processor. FMA is left out on purpose,
+// see Note [Rounding of the filterbank].
+#pragma GCC target("avx2")
 #define CAVMAE_LANES 8
 #define CAVMAE_FBANK_FUNCTION compute_fbank_avx2
 #include "cavmae/features/fbank_kernel.h"

@@ -1,5 +1,5 @@
 // The filterbank over SIMD lanes; included once by each version's .cpp, which sets the processor's features,
-// CAVMAE_LANES and CAVMAE_FBANK_FUNCTION before. See Note [Fourier transform of the filterbank].
+// CAVMAE_LANES and CAVMAE_FBANK_FUNCTION before. See Note [Rounding of the filterbank].
 
 #include <algorithm>
 #include <cstdint>
@@ -72,11 +72,26 @@ CAVMAE_INLINE void gather_frames(const float* const (&starts)[kLanes], int64_t c
     for (int l = 0; l < kLanes; ++l) samples[n][l] = starts[l][n] - mean;
 }
 
+// The mean of a frame, summed in PyTorch's order: sample n goes to running sum n mod 32.
+CAVMAE_INLINE V frame_mean(const V* samples, int64_t count) {
+  const int64_t num_rounds = count / 32;
+  V sums[32];
+  for (int64_t i = 0; i < 32; ++i) {
+    sums[i] = V{};
+    for (int64_t round = 0; round < num_rounds; ++round) sums[i] += samples[32 * round + i];
+  }
+  int64_t n = 32 * num_rounds;
+  for (; n + 8 <= count; n += 8)
+    for (int64_t i = 0; i < 8; ++i) sums[i] += samples[n + i];
+  V sum = {};
+  for (; n < count; ++n) sum += samples[n];
+  for (int64_t i = 0; i < 8; ++i) sum += sums[i] + sums[i + 8] + sums[i + 16] + sums[i + 24];
+  return sum / static_cast<float>(count);
+}
+
 // Without its own mean, pre-emphasised, windowed and padded with zeros.
 CAVMAE_INLINE void condition(const FbankPlan& plan, V* samples) {
-  V sum = {};
-  for (int64_t n = 0; n < plan.window_size; ++n) sum += samples[n];
-  const V mean = sum / static_cast<float>(plan.window_size);
+  const V mean = frame_mean(samples, plan.window_size);
   V previous = samples[0] - mean;
   for (int64_t n = 0; n < plan.window_size; ++n) {
     const V sample = samples[n] - mean;
@@ -89,62 +104,84 @@ CAVMAE_INLINE void condition(const FbankPlan& plan, V* samples) {
 struct Complex {
   V re, im;
 };
-CAVMAE_INLINE Complex operator+(const Complex& a, const Complex& b) {
-  return {a.re + b.re, a.im + b.im};
-}
-CAVMAE_INLINE Complex operator-(const Complex& a, const Complex& b) {
-  return {a.re - b.re, a.im - b.im};
-}
-CAVMAE_INLINE Complex rotate(const Complex& a, const float* root) {
-  return {a.re * root[0] - a.im * root[1], a.re * root[1] + a.im * root[0]};
+
+// z / root, for a root on the unit circle.
+CAVMAE_INLINE Complex turn_back(V re, V im, const float* root) {
+  return {root[0] * re + root[1] * im, root[0] * im - root[1] * re};
 }
 
-// Four points that are `quarter` apart; roots: w^j, w^2j, w^3j.
-template <bool kRotate>
-CAVMAE_INLINE void radix4(Complex* z, int64_t quarter, const float* roots) {
-  const Complex a = z[0], b = z[quarter], c = z[2 * quarter], d = z[3 * quarter];
-  const Complex ac = a + c, a_c = a - c, bd = b + d, b_d = b - d;
-  const Complex turned{b_d.im, -b_d.re};  // -i (b - d)
-  z[0] = ac + bd;
-  z[quarter] = kRotate ? rotate(a_c + turned, roots) : a_c + turned;
-  z[2 * quarter] = kRotate ? rotate(ac - bd, roots + 2) : ac - bd;
-  z[3 * quarter] = kRotate ? rotate(a_c - turned, roots + 4) : a_c - turned;
+// Joins the transforms a, b, c, d (length m, `apart` from each other) of every fourth sample to one of 4m.
+CAVMAE_INLINE void join_four(const V* a, int64_t apart, int64_t m, const float* roots, V* out) {
+  constexpr float kRootHalf = 0.70710678118654752f;
+  const V *b = a + apart, *c = b + apart, *d = c + apart;
+  const V even_sum = a[0] + c[0], odd_sum = d[0] + b[0];
+  out[0] = even_sum + odd_sum;
+  out[4 * m - 1] = even_sum - odd_sum;
+  out[2 * m - 1] = a[0] - c[0];
+  out[2 * m] = d[0] - b[0];
+  if (m == 1) return;
+  const int64_t top = m - 1;  // the real value at the highest frequency
+  const V real = kRootHalf * (b[top] - d[top]), imag = -kRootHalf * (b[top] + d[top]);
+  out[m - 1] = a[top] + real;
+  out[m] = imag - c[top];
+  out[3 * m - 1] = a[top] - real;
+  out[3 * m] = imag + c[top];
+  for (int64_t j = 1; j < m / 2; ++j, roots += 6) {
+    const int64_t re = 2 * j - 1, im = 2 * j;
+    const Complex tb = turn_back(b[re], b[im], roots);
+    const Complex tc = turn_back(c[re], c[im], roots + 2);
+    const Complex td = turn_back(d[re], d[im], roots + 4);
+    const Complex sum_ac{a[re] + tc.re, a[im] + tc.im}, diff_ac{a[re] - tc.re, a[im] - tc.im};
+    const Complex sum_bd{td.re + tb.re, tb.im + td.im}, diff_bd{td.re - tb.re, tb.im - td.im};
+    out[re] = sum_ac.re + sum_bd.re;
+    out[im] = sum_bd.im + sum_ac.im;
+    out[4 * m - 2 * j - 1] = sum_ac.re - sum_bd.re;
+    out[4 * m - 2 * j] = sum_bd.im - sum_ac.im;
+    out[2 * m + re] = diff_ac.re + diff_bd.im;
+    out[2 * m + im] = diff_bd.re + diff_ac.im;
+    out[2 * m - 2 * j - 1] = diff_ac.re - diff_bd.im;
+    out[2 * m - 2 * j] = diff_bd.re - diff_ac.im;
+  }
 }
 
-CAVMAE_INLINE void transform(const FbankPlan& plan, Complex* z) {
-  const int64_t half = plan.fft_size / 2;
+// Joins the transforms a and b (length m) of the even and the odd samples to one of 2m.
+CAVMAE_INLINE void join_two(const V* a, int64_t m, const float* roots, V* out) {
+  const V* b = a + m;
+  out[0] = a[0] + b[0];
+  out[2 * m - 1] = a[0] - b[0];
+  out[m - 1] = a[m - 1];
+  out[m] = -b[m - 1];
+  for (int64_t j = 1; j < m / 2; ++j, roots += 2) {
+    const int64_t re = 2 * j - 1, im = 2 * j;
+    const Complex tb = turn_back(b[re], b[im], roots);
+    out[re] = a[re] + tb.re;
+    out[im] = tb.im + a[im];
+    out[2 * m - 2 * j - 1] = a[re] - tb.re;
+    out[2 * m - 2 * j] = tb.im - a[im];
+  }
+}
+
+// The transform of `data`, with `other` of the same size to work in; returns which of the two holds it.
+CAVMAE_INLINE V* transform(const FbankPlan& plan, V* data, V* other) {
   const float* roots = plan.twiddles.data();
-  int64_t size = half;
-  for (; size >= 4; size /= 4) {
-    const int64_t quarter = size / 4;
-    for (int64_t block = 0; block < half; block += size) radix4<false>(z + block, quarter, roots);
-    for (int64_t j = 1; j < quarter; ++j)
-      for (int64_t block = 0; block < half; block += size)
-        radix4<true>(z + block + j, quarter, roots + 6 * j);
-    roots += 6 * quarter;
+  int64_t m = 1;
+  for (; 4 * m <= plan.fft_size; m *= 4) {
+    const int64_t apart = plan.fft_size / 4;
+    for (int64_t start = 0; start < apart; start += m)
+      join_four(data + start, apart, m, roots, other + 4 * start);
+    if (m > 1) roots += 6 * (m / 2 - 1);
+    std::swap(data, other);
   }
-  if (size != 2) return;
-  for (int64_t block = 0; block < half; block += 2) {
-    const Complex a = z[block], b = z[block + 1];
-    z[block] = a + b;
-    z[block + 1] = a - b;
-  }
+  if (m == plan.fft_size) return data;
+  join_two(data, m, roots, other);
+  return other;
 }
 
-// power[k] = 4 |X[k]|^2 for k < N / 2.
-CAVMAE_INLINE void power_spectrum(const FbankPlan& plan, const Complex* z, V* power) {
-  const int64_t half = plan.fft_size / 2;
-  const Complex dc = z[0];
-  power[0] = 4.0f * (dc.re + dc.im) * (dc.re + dc.im);
-  for (int64_t k = 1; k <= half / 2; ++k) {
-    const Complex a = z[plan.position[static_cast<size_t>(k)]];
-    const Complex b = z[plan.position[static_cast<size_t>(half - k)]];
-    const Complex even{a.re + b.re, a.im - b.im};
-    const Complex odd = rotate({a.im + b.im, b.re - a.re}, &plan.split_twiddles[static_cast<size_t>(2 * k)]);
-    const Complex low = even + odd, high = even - odd;
-    power[k] = low.re * low.re + low.im * low.im;
-    power[half - k] = high.re * high.re + high.im * high.im;
-  }
+// |X[k]|^2 for k < fft_size / 2.
+CAVMAE_INLINE void power_spectrum(const FbankPlan& plan, const V* x, V* power) {
+  power[0] = x[0] * x[0];
+  for (int64_t k = 1; k < plan.fft_size / 2; ++k)
+    power[k] = x[2 * k - 1] * x[2 * k - 1] + x[2 * k] * x[2 * k];
 }
 
 CAVMAE_INLINE void log_mel(const MelBank& mel, const V* power, V* out) {
@@ -178,17 +215,16 @@ CAVMAE_INLINE void scatter_rows(const FbankTask& task, int64_t first, int64_t nu
 
 void CAVMAE_FBANK_FUNCTION(const FbankPlan& plan, const FbankTask& task) {
   V* samples = reinterpret_cast<V*>(task.scratch);
-  V* power = samples + plan.fft_size;
-  V* bins = power + plan.fft_size / 2 + 1;
+  V* work = samples + plan.fft_size;
+  V* power = work + plan.fft_size;
+  V* bins = power + plan.fft_size / 2;
   for (int64_t first = 0; first < task.num_frames; first += kLanes) {
     const float* starts[kLanes];
     for (int l = 0; l < kLanes; ++l)
       starts[l] = task.waveform + std::min(first + l, task.num_frames - 1) * plan.shift;
     gather_frames(starts, plan.window_size, task.mean, samples);
     condition(plan, samples);
-    auto* z = reinterpret_cast<Complex*>(samples);
-    transform(plan, z);
-    power_spectrum(plan, z, power);
+    power_spectrum(plan, transform(plan, samples, work), power);
     log_mel(plan.mel, power, bins);
     scatter_rows(task, first, static_cast<int64_t>(plan.mel.spans.size()), bins);
   }

@@ -9,27 +9,28 @@
 
 namespace cavmae {
 
-// Note [Fourier transform of the filterbank]
-// A frame of N real samples is transformed as N/2 complex ones, z[i] = x[2i] + i x[2i+1], by radix-4 steps
-// (decimation in frequency, in place; a radix-2 step last where log2(N/2) is odd), which leave Z[k] at
-// position[k]. Then X[k] = (E + W O)[k] with E = (Z[k] + conj Z[N/2-k]) / 2, O = (Z[k] - conj Z[N/2-k]) / 2i,
-// W = exp(-2 pi i k / N). Several frames are worked on at once, one a SIMD lane, so that nothing has to be
-// shuffled inside the transform.
+// Note [Rounding of the filterbank]
+// Beside a loud tone, the quiet bins of a frame hold little but rounding errors of single precision, and they
+// are as visible in the logarithm as the tone: an exact computation differs from torchaudio's, on which the
+// models were trained, by 2e-3 there. So the steps up to the power spectrum round as torchaudio's do: the
+// frame's mean is summed in PyTorch's order (32 running sums), the window is PyTorch's own, products and sums
+// are never fused, and the Fourier transform is the real-valued radix-4 one in decimation in time: transforms
+// of length m, in the order re 0, re 1, im 1, re 2, im 2, ..., re m/2, are joined by four to one of length
+// 4m, starting from single samples; a last step joins two where the size is no power of four. Several frames
+// are worked on at once, one a SIMD lane, so nothing is shuffled inside the transform.
 struct FbankPlan {
   int64_t window_size = 0;  // samples in a frame
   int64_t shift = 0;        // samples from frame to frame
-  int64_t fft_size = 0;     // N, a power of two from 8 on
+  int64_t fft_size = 0;     // a power of two from 8 on
   float preemphasis = 0.0f;
-  std::vector<float> window;  // [window_size]
-  std::vector<float>
-      twiddles;  // of the radix-4 steps, the largest first: w^j, w^2j, w^3j (re, im) for each j
-  std::vector<int32_t> position;      // [N / 2]
-  std::vector<float> split_twiddles;  // W^k (re, im), k <= N / 4
-  MelBank mel;                        // weights divided by 4, for 2E and 2O
+  std::vector<float> window;    // [window_size]
+  std::vector<float> twiddles;  // of each step of m -> r m in turn: exp(2 pi i j q / r m) (re, im), j = 1 to
+                                // m/2 - 1, q = 1 to r - 1
+  MelBank mel;
 };
 
 struct FbankPlanOptions {
-  int64_t window_size = 400;
+  std::vector<float> window;  // its length is the frame's
   int64_t shift = 160;
   double preemphasis = 0.97;
   double sample_rate_hz = 16000.0;
@@ -50,6 +51,6 @@ struct FbankTask {
 int64_t scratch_floats(const FbankPlan& plan);
 
 void compute_fbank_baseline(const FbankPlan& plan, const FbankTask& task);
-void compute_fbank_avx2(const FbankPlan& plan, const FbankTask& task);  // as above where not on x86-64
+void compute_fbank_avx2(const FbankPlan& plan, const FbankTask& task);  // baseline where not on x86-64
 
 }  // namespace cavmae

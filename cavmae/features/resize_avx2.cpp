@@ -1,7 +1,6 @@
 // The resize for AVX2. Run only where has_avx2().
 #include <cstdint>
 #include <cstring>
-#include <vector>
 
 #include "cavmae/features/resize_plan.h"
 

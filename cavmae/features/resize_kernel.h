@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <vector>
 
 #include "cavmae/features/resize_plan.h"
 
@@ -25,8 +24,15 @@ CAVMAE_INLINE VInt load_bytes(const uint8_t* source) {
   return __builtin_convertvector(bytes, VInt);
 }
 
+CAVMAE_INLINE VInt load_taps(const int32_t* source) {
+  VInt taps;
+  std::memcpy(&taps, source, sizeof(taps));
+  return taps;
+}
+
 // From fixed point to 8 bits; half was added before.
-CAVMAE_INLINE VByte to_bytes(VInt sum) {
+CAVMAE_INLINE VByte to_bytes(const VInt& fixed_point) {
+  VInt sum = fixed_point;
   sum >>= kPointBits;
   sum = sum > 0 ? sum : VInt{};
   sum = sum < 255 ? sum : VInt{} + 255;
@@ -34,9 +40,10 @@ CAVMAE_INLINE VByte to_bytes(VInt sum) {
 }
 
 // One output pixel: two input pixels (RGBRGB and two strangers, whose taps are 0) at a time.
-CAVMAE_INLINE void resize_pixel(const uint8_t* source, const VInt* taps, int64_t num_pairs, uint8_t* target) {
+CAVMAE_INLINE void resize_pixel(const uint8_t* source, const int32_t* taps, int64_t num_pairs,
+                                uint8_t* target) {
   VInt sum = {};
-  for (int64_t i = 0; i < num_pairs; ++i) sum += load_bytes(source + 6 * i) * taps[i];
+  for (int64_t i = 0; i < num_pairs; ++i) sum += load_bytes(source + 6 * i) * load_taps(taps + kLanes * i);
   sum += __builtin_shufflevector(sum, sum, 3, 4, 5, 3, 4, 5, 3, 4) + (1 << (kPointBits - 1));
   const VByte bytes = to_bytes(sum);
   std::memcpy(target, &bytes, 4);  // the fourth byte is overwritten by the next pixel
@@ -48,16 +55,10 @@ void CAVMAE_RESIZE_ROWS(const ResizePass& pass) {
   constexpr int64_t kRowsAtOnce = 4;
   const ResizeTaps& taps = *pass.taps;
   const auto num_outputs = static_cast<int64_t>(taps.first.size());
-  // Taps as the lanes want them: t0 t0 t0 t1 t1 t1 0 0 for each pair. A block of rows uses them in turn.
-  std::vector<VInt> pairs(static_cast<size_t>(num_outputs * taps.num_taps / 2));
-  for (size_t i = 0; i < pairs.size(); ++i) {
-    const int32_t a = taps.taps[2 * i], b = taps.taps[2 * i + 1];
-    pairs[i] = VInt{a, a, a, b, b, b, 0, 0};
-  }
   for (int64_t row = 0; row < pass.num_rows; row += kRowsAtOnce) {
     const int64_t end = row + kRowsAtOnce < pass.num_rows ? row + kRowsAtOnce : pass.num_rows;
     for (int64_t x = 0; x < num_outputs; ++x) {
-      const VInt* pixel_taps = pairs.data() + x * taps.num_taps / 2;
+      const int32_t* pixel_taps = taps.paired.data() + kLanes * (x * taps.num_taps / 2);
       const int64_t num_pairs = (taps.count[static_cast<size_t>(x)] + 1) / 2;
       const uint8_t* source = pass.source + 3 * taps.first[static_cast<size_t>(x)];
       for (int64_t y = row; y < end; ++y)

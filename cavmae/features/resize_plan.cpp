@@ -43,6 +43,10 @@ ResizeTaps make_resize_taps(const ResizeRange& range) {
     out.first.push_back(static_cast<int32_t>(first));
     out.count.push_back(static_cast<int32_t>(last - first));
   }
+  for (size_t i = 0; i < out.taps.size(); i += 2) {
+    const int32_t s = out.taps[i], t = out.taps[i + 1];
+    out.paired.insert(out.paired.end(), {s, s, s, t, t, t, 0, 0});
+  }
   return out;
 }
 

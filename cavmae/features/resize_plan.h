@@ -13,10 +13,11 @@ namespace cavmae {
 // Integer sums do not depend on their order, so every version gives the very same picture. The filter is
 // Keys' cubic with a = -0.5, stretched by the scale where the picture shrinks.
 struct ResizeTaps {
-  int64_t num_taps = 0;        // room for each output pixel, even
-  std::vector<int32_t> first;  // [outputs]: the first input pixel
-  std::vector<int32_t> count;  // [outputs]: how many pixels are summed
-  std::vector<int32_t> taps;   // [outputs, num_taps], zero where unused
+  int64_t num_taps = 0;         // room for each output pixel, even
+  std::vector<int32_t> first;   // [outputs]: the first input pixel
+  std::vector<int32_t> count;   // [outputs]: how many pixels are summed
+  std::vector<int32_t> taps;    // [outputs, num_taps], zero where unused
+  std::vector<int32_t> paired;  // [outputs, num_taps / 2, 8]: taps s, t as s s s t t t 0 0, for RGBRGB
 };
 
 struct ResizeRange {

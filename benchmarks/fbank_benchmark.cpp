@@ -1,0 +1,85 @@
+// The features of a clip on one core: filterbank, augmentation, image transform.
+#include <benchmark/benchmark.h>
+
+#include "cavmae/core/random.h"
+#include "cavmae/features/augment.h"
+#include "cavmae/features/cpu_features.h"
+#include "cavmae/features/fbank.h"
+#include "cavmae/features/fbank_plan.h"
+#include "cavmae/features/image_transform.h"
+
+namespace cavmae {
+namespace {
+
+torch::Tensor noise(int64_t count) {
+  Random random(1);
+  torch::Tensor samples = torch::empty({count}, torch::kFloat32);
+  for (int64_t i = 0; i < count; ++i)
+    samples.data_ptr<float>()[i] = static_cast<float>(random.uniform(-0.5, 0.5));
+  return samples;
+}
+
+torch::Tensor picture(int64_t height, int64_t width) {
+  return (noise(height * width * 3) * 255 + 128).to(torch::kUInt8).view({height, width, 3});
+}
+
+// Seconds of sound as the argument.
+void BM_Fbank(benchmark::State& state) {
+  const Fbank fbank;
+  const torch::Tensor waveform = noise(state.range(0) * 16000);
+  for (auto _ : state) benchmark::DoNotOptimize(fbank.compute(waveform).data_ptr());
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(BM_Fbank)->Arg(10)->Unit(benchmark::kMillisecond);
+
+using Kernel = void (*)(const FbankPlan&, const FbankTask&);
+void BM_FbankKernel(benchmark::State& state, Kernel kernel) {
+  if (kernel == compute_fbank_avx2 && !has_avx2()) return state.SkipWithError("no AVX2 here");
+  const FbankPlan plan = make_fbank_plan({.window = std::vector<float>(400, 0.5f)});
+  const torch::Tensor waveform = noise(160000);
+  torch::Tensor scratch = torch::empty({scratch_floats(plan)}), out = torch::empty({998, 128});
+  const FbankTask task{.waveform = waveform.data_ptr<float>(),
+                       .num_frames = 998,
+                       .scratch = scratch.data_ptr<float>(),
+                       .out = out.data_ptr<float>()};
+  for (auto _ : state) kernel(plan, task);
+}
+BENCHMARK_CAPTURE(BM_FbankKernel, baseline, compute_fbank_baseline)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_FbankKernel, avx2, compute_fbank_avx2)->Unit(benchmark::kMillisecond);
+
+void BM_AddNoise(benchmark::State& state) {
+  Random random(2);
+  torch::Tensor fbank = torch::zeros({1024, 128});
+  for (auto _ : state) add_noise(fbank, random);
+}
+BENCHMARK(BM_AddNoise)->Unit(benchmark::kMillisecond);
+
+void BM_RollTime(benchmark::State& state) {
+  Random random(2);
+  const torch::Tensor fbank = torch::zeros({1024, 128});
+  for (auto _ : state) benchmark::DoNotOptimize(roll_time(fbank, random).data_ptr());
+}
+BENCHMARK(BM_RollTime)->Unit(benchmark::kMillisecond);
+
+// Height and width of the picture as the arguments.
+void BM_ResizeAndCrop(benchmark::State& state) {
+  const torch::Tensor image = picture(state.range(0), state.range(1));
+  for (auto _ : state) benchmark::DoNotOptimize(resize_and_crop(image, 224).data_ptr());
+}
+BENCHMARK(BM_ResizeAndCrop)->Args({360, 640})->Args({1080, 1920})->Unit(benchmark::kMillisecond);
+
+void BM_NormalizeImage(benchmark::State& state) {
+  const torch::Tensor image = picture(224, 224);
+  for (auto _ : state) benchmark::DoNotOptimize(normalize_image(image).data_ptr());
+}
+BENCHMARK(BM_NormalizeImage)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace cavmae
+
+int main(int argc, char** argv) {
+  at::set_num_threads(1);
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+}
