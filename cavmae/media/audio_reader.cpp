@@ -99,12 +99,12 @@ int64_t AudioReader::skip_towards(int64_t sample, int64_t start) {
   if (seconds(sample - start) < kMinSkipSeconds || !clock_.exact_after_seek(rate_hz_)) return start;
   const double target = seconds(sample) - kPrerollSeconds + demuxer_.origin_seconds();
   const bool moved = demuxer_.seek(stream(), std::llround(target / av_q2d(stream().time_base)));
-  decoder_.flush();
+  decoder_.flush(ResumeAt::any_packet);
   clock_.after_seek();
   int64_t landed = moved ? next_frame() : kEnd;
   if (landed != kEnd && landed <= sample) return landed;
   demuxer_.restart();  // the file's index leads astray: read it from the beginning
-  decoder_.flush();
+  decoder_.flush(ResumeAt::any_packet);
   clock_.after_seek();
   return next_frame();
 }

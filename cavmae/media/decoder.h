@@ -10,6 +10,9 @@
 
 namespace cavmae {
 
+// Where decoding may go on after a seek: at any packet (sound) or at a keyframe (pictures).
+enum class ResumeAt { any_packet, keyframe };
+
 class Decoder {
  public:
   // Throws MediaError when the decoder does not start.
@@ -18,7 +21,7 @@ class Decoder {
   // The next frame in the order of presentation; false at the end of the stream.
   bool next(AVFrame& frame);
   // To be called after a seek: forgets what is under way.
-  void flush();
+  void flush(ResumeAt resume);
 
   AVCodecContext& context() { return *context_; }
   // Called before a packet is decoded.
@@ -33,6 +36,7 @@ class Decoder {
   ffmpeg::Packet packet_ = ffmpeg::make_packet();
   std::function<void(const AVPacket&)> observer_;
   bool draining_ = false;
+  bool awaits_keyframe_ = false;
 };
 
 }  // namespace cavmae

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <string_view>
+#include <utility>
 
 #include "cavmae/core/error.h"
 #include "cavmae/media/decoder.h"
@@ -44,6 +46,7 @@ class FrameReader {
   const AVStream& stream() const { return *demuxer_.context().streams[stream_index_]; }
   int64_t to_timestamp(double seconds) const;
   void watch_packet(const AVPacket& packet);
+  std::optional<int64_t> stamp(const AVFrame& frame);
   void decode_pending();
   void advance(int64_t target);
   bool seeking_pays(int64_t target);
@@ -58,10 +61,15 @@ class FrameReader {
 
   Picture current_, pending_;  // the last one at or before the target, and the one after it
   bool ended_ = false, sought_blindly_ = false;
+  bool at_start_ = true;    // decoding began at the file's start, not after a seek
+  bool lacks_pts_ = false;  // packets tell when they are decoded, not when they are shown
   int64_t target_ = 0;
-  std::optional<int64_t> last_packet_;  // timestamp in decoding order
-  std::optional<int64_t> best_packet_;  // the latest picture up to the target whose packet was decoded
-  torch::Tensor converted_;             // of current_
+  std::optional<int64_t> last_stamp_;    // of the picture decoded last
+  int64_t delay_ = 0;                    // of pictures without a time of their own
+  std::optional<int64_t> first_packet_;  // since the start or the last seek
+  std::optional<int64_t> last_packet_;   // timestamp in decoding order
+  std::optional<int64_t> best_packet_;   // the latest picture up to the target whose packet was decoded
+  torch::Tensor converted_;              // of current_
 };
 
 // A picture that is stamped a little late still counts, but no more than a quarter of a picture late.
@@ -77,22 +85,46 @@ int64_t FrameReader::to_timestamp(double seconds) const {
 void FrameReader::watch_packet(const AVPacket& packet) {
   ++stats_.packets;
   const bool superseded = packet.pts != AV_NOPTS_VALUE && best_packet_ && packet.pts < *best_packet_;
-  decoder_.context().skip_frame = superseded ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
+  decoder_.context().skip_frame = superseded && !lacks_pts_ ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
   if (packet.pts != AV_NOPTS_VALUE && packet.pts <= target_)
     best_packet_ = std::max(best_packet_.value_or(packet.pts), packet.pts);
   const int64_t order = packet.dts != AV_NOPTS_VALUE ? packet.dts : packet.pts;
-  if (order != AV_NOPTS_VALUE) last_packet_ = order;
+  if (order == AV_NOPTS_VALUE) return;
+  if (!last_packet_) {
+    first_packet_ = order;
+    lacks_pts_ = packet.pts == AV_NOPTS_VALUE;
+  }
+  last_packet_ = order;
+}
+
+// When a decoded picture appears; nothing when that is not known.
+std::optional<int64_t> FrameReader::stamp(const AVFrame& frame) {
+  const AVRational rate = av_inv_q(stream().avg_frame_rate);
+  const int64_t ticks = rate.num > 0 ? std::max<int64_t>(1, av_rescale_q(1, rate, stream().time_base)) : 1;
+  std::optional<int64_t> shown;
+  if (frame.best_effort_timestamp != AV_NOPTS_VALUE) shown = frame.best_effort_timestamp;
+  if (lacks_pts_ && shown && first_packet_) {
+    // AVI knows decoding times alone: its pictures seem late by the decoder's delay, which the first one
+    // shows.
+    if (at_start_ && !last_stamp_) delay_ = *shown - *first_packet_;
+    *shown -= delay_;
+  }
+  if (!shown && last_stamp_) shown = *last_stamp_ + ticks;
+  if (!shown && at_start_) shown = to_timestamp(0.0);
+  if (shown) last_stamp_ = shown;
+  return shown;
 }
 
 void FrameReader::decode_pending() {
-  if (!decoder_.next(*pending_.frame)) {
-    ended_ = true;
+  while (decoder_.next(*pending_.frame)) {
+    ++stats_.decoded;
+    const std::optional<int64_t> shown = stamp(*pending_.frame);
+    if (!shown) continue;
+    pending_.timestamp = *shown;
+    pending_.empty = false;
     return;
   }
-  ++stats_.decoded;
-  const int64_t stamp = pending_.frame->best_effort_timestamp;
-  pending_.timestamp = stamp != AV_NOPTS_VALUE ? stamp : current_.empty ? 0 : current_.timestamp + 1;
-  pending_.empty = false;
+  ended_ = true;
 }
 
 // Decodes until the picture after the target is known, or the end.
@@ -107,19 +139,22 @@ void FrameReader::advance(int64_t target) {
 }
 
 bool FrameReader::seeking_pays(int64_t target) {
-  if (ended_) return false;
+  const std::string_view format = demuxer_.context().iformat->name;
+  // MPEG program streams guess the times after a seek.
+  if (ended_ || demuxer_.is_picture() || format == "mpeg") return false;
+  // AVI's delay shows at the start alone; see stamp().
+  if (format == "avi" && !last_packet_ && pending_.empty) decode_pending();
   AVStream* stream = demuxer_.context().streams[stream_index_];
-  const double gap_seconds =
-      static_cast<double>(target - last_packet_.value_or(to_timestamp(0.0))) * av_q2d(stream->time_base);
   if (avformat_index_get_entries_count(stream) > 1) {
     const int index = av_index_search_timestamp(stream, target, AVSEEK_FLAG_BACKWARD);
     if (index <= 0) return false;
     const int64_t keyframe = avformat_index_get_entry(stream, index)->timestamp;
     return !last_packet_ || keyframe > *last_packet_;
   }
-  if (gap_seconds > kFarSeekSeconds) return true;
-  return !std::exchange(sought_blindly_, sought_blindly_ || gap_seconds > kBlindSeekSeconds) &&
-         gap_seconds > kBlindSeekSeconds;
+  const int64_t gap = target - last_packet_.value_or(to_timestamp(0.0));
+  const double gap_seconds = static_cast<double>(gap) * av_q2d(stream->time_base);
+  if (gap_seconds <= kBlindSeekSeconds) return false;
+  return !std::exchange(sought_blindly_, true) || gap_seconds > kFarSeekSeconds;
 }
 
 // Moves to a place from which decoding reaches the picture shown at `target`. An index may name a keyframe
@@ -130,13 +165,15 @@ void FrameReader::seek_before(int64_t target) {
   for (int64_t back = 0;; back = back == 0 ? second : back * 4) {
     const int64_t timestamp = std::max(start, target - back);
     ++stats_.seeks;
-    if (!demuxer_.seek(stream(), timestamp) || (timestamp == start && back > 0)) demuxer_.restart();
-    decoder_.flush();
+    at_start_ = !demuxer_.seek(stream(), timestamp) || (timestamp == start && back > 0);
+    if (at_start_) demuxer_.restart();
+    decoder_.flush(at_start_ ? ResumeAt::any_packet : ResumeAt::keyframe);
     current_.empty = pending_.empty = true;
     converted_ = torch::Tensor();
     ended_ = false;
     last_packet_.reset();
     best_packet_.reset();
+    last_stamp_.reset();
     decode_pending();
     if (!pending_.empty && pending_.timestamp <= target) return;
     if (timestamp == start) return;
@@ -145,10 +182,8 @@ void FrameReader::seek_before(int64_t target) {
 
 torch::Tensor FrameReader::picture_at(double seconds) {
   target_ = to_timestamp(seconds);
-  if (!demuxer_.is_picture()) {
-    const bool answered = !pending_.empty && pending_.timestamp > target_;
-    if (!answered && seeking_pays(target_)) seek_before(target_);
-  }
+  const bool answered = !pending_.empty && pending_.timestamp > target_;
+  if (!answered && seeking_pays(target_)) seek_before(target_);
   advance(target_);
   if (pending_.empty && ended_) check_not_cut_off(seconds);
   if (current_.empty) {  // the first picture comes after the time asked for

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "cavmae/core/error.h"
+#include "cavmae/media/yuv_to_rgb.h"
 
 namespace cavmae {
 namespace {
@@ -52,8 +53,8 @@ ChromaPosition chroma_position(AVChromaLocation location) {
 ffmpeg::Scaler make_scaler(const AVFrame& frame) {
   ffmpeg::Scaler scaler(sws_alloc_context());
   if (!scaler) throw std::bad_alloc();
-  // Bilinear concerns the chroma alone, as nothing is scaled; it is what JPEG decoders do.
-  const int flags = SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP;
+  // The filter concerns the chroma alone, as nothing is scaled.
+  const int flags = SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP;
   const ChromaPosition chroma = chroma_position(frame.chroma_location);
   const auto set = [&](const char* name, int64_t value) { av_opt_set_int(scaler.get(), name, value, 0); };
   set("srcw", frame.width);
@@ -104,19 +105,32 @@ void ImageConverter::prepare(const AVFrame& frame) {
 }
 
 torch::Tensor ImageConverter::convert(const AVFrame& frame) {
+  torch::Tensor image;
+  if (is_plain_yuv(frame)) {
+    const int64_t num_bytes = int64_t{frame.height} * frame.width * 3;
+    const torch::Tensor bytes = torch::empty({num_bytes + 1}, torch::kUInt8);
+    yuv_to_rgb(frame, bytes.data_ptr<uint8_t>());
+    image = bytes.narrow(0, 0, num_bytes).view({frame.height, frame.width, 3});
+  } else {
+    image = scale(frame);
+  }
+  const int64_t counterclockwise = (4 - rotation_degrees_ / 90) % 4;
+  return counterclockwise == 0 ? image : at::rot90(image, counterclockwise, {0, 1}).contiguous();
+}
+
+torch::Tensor ImageConverter::scale(const AVFrame& frame) {
   prepare(frame);
   const int rows =
       sws_scale(scaler_.get(), frame.data, frame.linesize, 0, frame.height, rgb_->data, rgb_->linesize);
   CAVMAE_CHECK_AS(MediaError, rows == frame.height, "a picture could not be turned into RGB");
   // FFmpeg's fast paths write whole vectors, past a row's end: hence its own padded frame, and a copy.
-  const torch::Tensor image = torch::empty({frame.height, frame.width, 3}, torch::kUInt8);
+  torch::Tensor image = torch::empty({frame.height, frame.width, 3}, torch::kUInt8);
   const size_t row_bytes = static_cast<size_t>(frame.width) * 3;
   auto* out = image.data_ptr<uint8_t>();
   for (int y = 0; y < frame.height; ++y)
     std::memcpy(out + static_cast<size_t>(y) * row_bytes, rgb_->data[0] + int64_t{y} * rgb_->linesize[0],
                 row_bytes);
-  const int64_t counterclockwise = (4 - rotation_degrees_ / 90) % 4;
-  return counterclockwise == 0 ? image : at::rot90(image, counterclockwise, {0, 1}).contiguous();
+  return image;
 }
 
 }  // namespace cavmae

@@ -17,6 +17,7 @@ class ImageConverter {
   torch::Tensor convert(const AVFrame& frame);
 
  private:
+  torch::Tensor scale(const AVFrame& frame);  // for what is not plain YUV
   void prepare(const AVFrame& frame);
 
   int64_t rotation_degrees_;

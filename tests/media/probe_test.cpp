@@ -1,0 +1,45 @@
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/media/media_reader.h"
+
+#include "tests/media/media_files.h"
+
+namespace cavmae {
+namespace {
+
+using testing_media::MediaFiles;
+
+class Probe : public MediaFiles {};
+
+TEST_F(Probe, TellsWhatAMovieHolds) {
+  ffmpeg(
+      "-f lavfi -i testsrc2=s=160x120:r=25:d=3 -f lavfi -i sine=d=2:r=44100 -c:v libx264 -c:a aac -ac 2 "
+      "a.mp4");
+  const MediaInfo info = probe_media(at("a.mp4"));
+  EXPECT_TRUE(info.has_audio && info.has_video && !info.is_picture);
+  EXPECT_NEAR(info.duration_seconds, 3.0, 0.05);
+  EXPECT_EQ(info.width_px, 160);
+  EXPECT_EQ(info.height_px, 120);
+  EXPECT_NEAR(info.frame_rate_hz, 25.0, 0.01);
+  EXPECT_EQ(info.rotation_degrees, 0);
+  EXPECT_EQ(info.sample_rate_hz, 44100);
+  EXPECT_EQ(info.num_channels, 2);
+  EXPECT_EQ(info.video_codec, "h264");
+  EXPECT_EQ(info.audio_codec, "aac");
+  EXPECT_THAT(info.container, testing::HasSubstr("mp4"));
+}
+
+TEST_F(Probe, TellsWhatSoundHolds) {
+  write_wav("a.wav", 22050, 1.5);
+  const MediaInfo info = probe_media(at("a.wav"));
+  EXPECT_TRUE(info.has_audio && !info.has_video && !info.is_picture);
+  EXPECT_NEAR(info.duration_seconds, 1.5, 0.01);
+  EXPECT_EQ(info.sample_rate_hz, 22050);
+  EXPECT_EQ(info.num_channels, 1);
+}
+
+}  // namespace
+}  // namespace cavmae
