@@ -5,6 +5,7 @@
 #include <limits>
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cavmae/core/text.h"
@@ -14,6 +15,13 @@ namespace {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// A line longer than the terminal is wide would wrap, and a wrapped line cannot be drawn over.
+void cut_to_terminal(std::string& line) {
+  struct winsize size = {};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && line.size() >= size.ws_col)
+    line.resize(size.ws_col - 1u);
 }
 
 }  // namespace
@@ -68,6 +76,7 @@ void Progress::draw(const std::string& details, bool last) {
     line += fmt::format(", ETA {}", human_duration(eta_seconds()));
   }
   if (!details.empty()) line += ", " + details;
+  if (terminal_) cut_to_terminal(line);
   std::fprintf(stderr, terminal_ ? (last ? "\r\033[K%s\n" : "\r\033[K%s") : "%s\n", line.c_str());
   std::fflush(stderr);
 }

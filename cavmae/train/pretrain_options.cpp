@@ -102,6 +102,12 @@ void compare(Differences& found, const Json& saved, const Json& now, const Pretr
 
 }  // namespace
 
+bool is_due(const CheckpointOptions& options, const CheckpointMoment& moment) {
+  const int64_t steps = options.checkpoint_interval_steps;
+  const double seconds = options.checkpoint_interval_seconds;
+  return (steps > 0 && moment.step % steps == 0) || (seconds > 0 && moment.seconds_since_last >= seconds);
+}
+
 void PretrainOptions::validate() const {
   Problems problems;
   collect(problems, [&] { model.validate(); });

@@ -59,6 +59,13 @@ struct CheckpointOptions {
   }
 };
 
+// Whether a checkpoint is to be written between two steps.
+struct CheckpointMoment {
+  int64_t step = 0;
+  double seconds_since_last = 0.0;
+};
+bool is_due(const CheckpointOptions& options, const CheckpointMoment& moment);
+
 struct PretrainOptions {
   int64_t epochs = 25;
   int64_t seed = 0;

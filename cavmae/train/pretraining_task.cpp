@@ -83,7 +83,7 @@ StepResult PretrainingTask::forward(const Inputs& inputs, torch::Generator gener
   return result;
 }
 
-// Gong et al., ICLR 2023, Eq. (5) and (6): L_r = L_audio + L_video.
+// Gong et al., ICLR 2023: L_r = L_audio + L_video.
 void PretrainingTask::add_reconstruction(StepResult& result, const Inputs& inputs, const Latents& latents,
                                          const Masks& masks) {
   const Predictions predictions = model_->decode(latents.joint, masks, PredictionScope::hidden);
@@ -104,7 +104,7 @@ void PretrainingTask::add_reconstruction(StepResult& result, const Inputs& input
   result.loss = sum * objective_.reconstruction_weight;
 }
 
-// Eq. (7) and (8): L = L_r + lambda_c * L_c.
+// Gong et al., ICLR 2023: L = L_r + lambda_c * L_c, L_c being Eq. (7).
 void PretrainingTask::add_contrastive(StepResult& result, const Latents& latents) {
   const ContrastiveResult contrastive =
       contrastive_loss(latents.audio.mean(1), latents.video.mean(1), objective_.contrastive);

@@ -1,4 +1,4 @@
-// The pretraining objective as one call: network and losses joined (Gong et al., ICLR 2023, Eq. (5) to (8)).
+// The pretraining objective as one call: network and losses joined (Gong et al., ICLR 2023).
 // It works for every system of the paper: what the network lacks is left out of the loss. One owner.
 #pragma once
 

@@ -25,6 +25,20 @@ struct PretrainPaths {
 // nothing.
 void check_run_folder(const PretrainPaths& paths);
 
+// Keeps other processes out of a run for its lifetime; the system lifts it when the process ends, however it
+// ends.
+class RunLock {
+ public:
+  // Throws ConfigError when another process is at work there.
+  explicit RunLock(const std::filesystem::path& run);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int fd_;
+};
+
 // The paths that the run was started with. Throws ConfigError when there is no such run.
 PretrainPaths read_run_paths(const std::filesystem::path& run);
 void write_run_paths(const PretrainPaths& paths);

@@ -21,9 +21,9 @@ RunRecorder::RunRecorder(const std::filesystem::path& run, const RunState& state
                  .line_interval_seconds = std::numeric_limits<double>::infinity(),
                  .quiet = !options.show_progress}) {}
 
-void RunRecorder::step_done(const RunState& state, const StepMeans& sums) {
-  progress_.update(state.step, fmt::format("epoch {}/{}, loss {:.4g}", state.epoch + 1, options_.epochs,
-                                           sums.mean().loss));
+void RunRecorder::step_done(const RunState& state, double lr) {
+  progress_.update(state.step, fmt::format("epoch {}/{}, {}", state.epoch + 1, options_.epochs,
+                                           train_line(train_record(state, lr, options_.parts))));
 }
 
 void RunRecorder::interval_done(const RunState& state, double lr) {

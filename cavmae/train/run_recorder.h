@@ -26,8 +26,9 @@ class RunRecorder {
   RunRecorder(const std::filesystem::path& run, const RunState& state, const RecorderOptions& options,
               std::shared_ptr<Log> log);
 
-  void step_done(const RunState& state, const StepMeans& sums);
-  // Writes the means over state.interval, which the caller then empties.
+  // Shows the means over state.interval, which holds the step.
+  void step_done(const RunState& state, double lr);
+  // Writes the same; the caller then empties the interval.
   void interval_done(const RunState& state, double lr);
   // `better`: the best one so far.
   void validation_done(const RunState& state, const ValidationResult& result, bool better);

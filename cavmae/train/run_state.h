@@ -26,6 +26,9 @@ struct DataFingerprint {
 };
 DataFingerprint fingerprint(const std::vector<ClipSource>& clips);
 
+// Throws DataError naming both counts when a run that learned from `saved` is to go on with other clips.
+void check_same_data(const DataFingerprint& saved, const DataFingerprint& now);
+
 // Sums since the last line of the log.
 struct IntervalSums {
   int64_t steps = 0;
@@ -34,6 +37,9 @@ struct IntervalSums {
   double seconds = 0.0;
   double wait_seconds = 0.0;
   StepMeans means;
+
+  // One step.
+  void add(const StepMeans& step_sums, double step_gradient_norm, double step_seconds);
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {

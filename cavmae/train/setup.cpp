@@ -27,6 +27,11 @@ Need needed_of_clips(const CavMaeConfig& config) {
   return Need::both;
 }
 
+int64_t steps_per_epoch(const PretrainOptions& options, int64_t clips) {
+  const int64_t batches = clips / options.loader.batch_size;
+  return (batches + options.gradient_accumulation - 1) / options.gradient_accumulation;
+}
+
 int64_t count_values(CavMae& model, ValueCount which) {
   int64_t count = 0;
   for (const auto& tensor : model->parameters())

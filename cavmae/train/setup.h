@@ -20,6 +20,9 @@ CavMae make_model(const PretrainOptions& options);
 // What a clip must hold for this network.
 Need needed_of_clips(const CavMaeConfig& config);
 
+// Optimizer steps that `clips` clips give in an epoch; 0 when they do not fill a batch.
+int64_t steps_per_epoch(const PretrainOptions& options, int64_t clips);
+
 enum class ValueCount { all, trained };
 int64_t count_values(CavMae& model, ValueCount which);
 

@@ -56,7 +56,7 @@ Json train_record(const RunState& state, double lr, const LossParts& parts) {
   record["lr"] = lr;
   record["gradient_norm"] = sums.gradient_norm / static_cast<double>(std::max<int64_t>(1, sums.steps));
   record["samples_per_second"] = static_cast<double>(sums.samples) / seconds;
-  record["wait_ratio"] = sums.wait_seconds / seconds;
+  record["data_wait_share"] = sums.wait_seconds / seconds;
   record["elapsed_seconds"] = state.elapsed_seconds;
   return record;
 }
@@ -77,7 +77,7 @@ Json validation_record(const RunState& state, const ValidationResult& result, co
 std::string train_line(const Json& record) {
   return fmt::format("{}, lr {:.3g}, {:.3g} samples/s, waiting {:.0f} %", losses_line(record),
                      number(record, "lr"), number(record, "samples_per_second"),
-                     100 * number(record, "wait_ratio"));
+                     100 * number(record, "data_wait_share"));
 }
 
 std::string validation_line(const Json& record) {

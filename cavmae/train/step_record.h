@@ -18,7 +18,7 @@ struct LossParts {
 LossParts loss_parts(const PretrainingTask& task);
 
 // {"kind": "train", "step", "epoch" (from 1), "samples", "loss", ..., "lr", "gradient_norm",
-// "samples_per_second", "wait_ratio", "elapsed_seconds"}: means over the steps of state.interval.
+// "samples_per_second", "data_wait_share", "elapsed_seconds"}: means over the steps of state.interval.
 Json train_record(const RunState& state, double lr, const LossParts& parts);
 
 // {"kind": "validation", "step", "epoch", "loss", ..., "audio_to_video_r1", ..., "chance_r1", "clips",

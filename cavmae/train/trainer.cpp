@@ -7,7 +7,6 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/options.h"
 #include "cavmae/core/stop_signal.h"
-#include "cavmae/models/checkpoint.h"
 #include "cavmae/train/optimization_step.h"
 #include "cavmae/train/run_recorder.h"
 #include "cavmae/train/setup.h"
@@ -47,8 +46,8 @@ class Trainer {
   void save(Standing standing);
   std::vector<BadClip> bad_clips() const;
 
-  int64_t steps_per_epoch() const;
-  int64_t total_steps() const { return steps_per_epoch() * options_.epochs; }
+  int64_t epoch_steps() const { return steps_per_epoch(options_, static_cast<int64_t>(clips_.size())); }
+  int64_t total_steps() const { return epoch_steps() * options_.epochs; }
   double elapsed_seconds() const { return elapsed_before_ + seconds_since(start_); }
 
   const PretrainOptions options_;
@@ -58,6 +57,7 @@ class Trainer {
   const std::vector<ClipSource> clips_, val_clips_;
   OptimizationStep step_;
   CheckpointFolder checkpoints_;
+  std::unique_ptr<RunLock> lock_;
   std::unique_ptr<Loader> loader_, val_loader_;
   std::unique_ptr<RunRecorder> recorder_;
   RunState state_;
@@ -79,15 +79,10 @@ Trainer::Trainer(const PretrainOptions& options, const PretrainPaths& paths, con
       step_(make_model(options), options.objective, options.mask, options.optimizer,
             at::detail::createCPUGenerator(run_seed(options, SeedUse::masks))),
       checkpoints_(paths.out, options.checkpoint.keep_checkpoints, log_) {
-  CAVMAE_CHECK_AS(DataError, steps_per_epoch() > 0, "the data holds ", clips_.size(),
+  CAVMAE_CHECK_AS(DataError, epoch_steps() > 0, "the data holds ", clips_.size(),
                   " clips, which do not fill a batch of ", options.loader.batch_size,
                   "; set a smaller --batch-size or add clips");
   state_.data = fingerprint(clips_);
-}
-
-int64_t Trainer::steps_per_epoch() const {
-  const int64_t batches = static_cast<int64_t>(clips_.size()) / options_.loader.batch_size;
-  return (batches + options_.gradient_accumulation - 1) / options_.gradient_accumulation;
 }
 
 // Everything that can be wrong is looked at before anything is written.
@@ -101,6 +96,7 @@ void Trainer::open_run() {
   }
   checkpoints_.require_space(step_.task().model(), step_.adam());
   make_directories(paths_.out);
+  lock_ = std::make_unique<RunLock>(paths_.out);
   write_json(paths_.out / "config.json", option_to_json(options_));
   write_run_paths(paths_);
   log_ = also_to_file(*log_, paths_.out / "run.log");
@@ -119,17 +115,9 @@ void Trainer::open_run() {
 }
 
 void Trainer::restore(const FoundCheckpoint& found) {
-  const DataFingerprint& saved = found.state.data;
-  CAVMAE_CHECK_AS(DataError, saved.clips == state_.data.clips && saved.hash == state_.data.hash,
-                  "the run learns from ", saved.clips, " clips, --data gives ",
-                  saved.clips == state_.data.clips ? "as many others" : concat(state_.data.clips),
-                  "; give the same --data, or start anew in another --out");
-  const LoadReport report = load_parameters(step_.task().model(), found.path / "model.safetensors");
-  CAVMAE_CHECK_AS(CheckpointError, report.missing.empty() && report.unexpected.empty(), found.path.string(),
-                  ": ", report.missing.size(), " parameters are missing and ", report.unexpected.size(),
-                  " do not belong to the model");
-  step_.adam().load_state(read_safetensors(found.path / "optimizer.safetensors"));
-  step_.generator().set_state(read_safetensors(found.path / "generator.safetensors").at("masks"));
+  check_same_data(found.state.data, state_.data);
+  restore_tensors(found,
+                  {.model = step_.task().model(), .optimizer = step_.adam(), .generator = step_.generator()});
   state_ = found.state;
   elapsed_before_ = state_.elapsed_seconds;
   result_.last_checkpoint = found.path;
@@ -153,7 +141,7 @@ PretrainResult Trainer::run() {
       "{:.3f} M parameters, {:.3f} M of them train, in {}; {} clips, {} to validate with; {} steps an epoch, "
       "{} in all",
       millions(count_values(model, ValueCount::all)), millions(count_values(model, ValueCount::trained)),
-      enum_name(options_.precision), clips_.size(), val_clips_.size(), steps_per_epoch(), total_steps());
+      enum_name(options_.precision), clips_.size(), val_clips_.size(), epoch_steps(), total_steps());
   start_ = last_save_ = Clock::now();
   bool go_on = true;
   while (go_on && state_.epoch < options_.epochs) go_on = train_epoch() && finish_epoch();
@@ -214,14 +202,9 @@ void Trainer::train_step(const std::vector<Batch>& group) {
   ++state_.step;
   state_.next_position = group.back().next_position;
   state_.samples += outcome.sums.clips;
-  IntervalSums& interval = state_.interval;
-  ++interval.steps;
-  interval.samples += outcome.sums.clips;
-  interval.gradient_norm += outcome.gradient_norm;
-  interval.means.add(outcome.sums);
-  interval.seconds += seconds_since(start);
+  state_.interval.add(outcome.sums, outcome.gradient_norm, seconds_since(start));
+  recorder_->step_done(state_, lr_);
   if (state_.step % options_.log_interval_steps == 0) record_interval();
-  recorder_->step_done(state_, outcome.sums);
   if (hooks_.after_step) hooks_.after_step(state_.step);
 }
 
@@ -282,11 +265,7 @@ void Trainer::record_interval() {
 }
 
 bool Trainer::save_is_due() const {
-  const CheckpointOptions& o = options_.checkpoint;
-  const bool by_steps = o.checkpoint_interval_steps > 0 && state_.step % o.checkpoint_interval_steps == 0;
-  const bool by_time =
-      o.checkpoint_interval_seconds > 0 && seconds_since(last_save_) >= o.checkpoint_interval_seconds;
-  return by_steps || by_time;
+  return is_due(options_.checkpoint, {.step = state_.step, .seconds_since_last = seconds_since(last_save_)});
 }
 
 void Trainer::save(Standing standing) {

@@ -102,9 +102,9 @@ void CheckpointFolder::require_space(CavMae& model, const Adam& optimizer) const
 }
 
 void CheckpointFolder::write_files(const fs::path& folder, const CheckpointContent& content) const {
-  save_model(folder / "model.safetensors", content.model, content.features);
-  write_safetensors(folder / "optimizer.safetensors", content.optimizer.state());
-  write_safetensors(folder / "generator.safetensors", {{"masks", content.generator}});
+  save_model(folder / kTensorFiles[0], content.model, content.features);
+  write_safetensors(folder / kTensorFiles[1], content.optimizer.state());
+  write_safetensors(folder / kTensorFiles[2], {{"masks", content.generator}});
   Json files = Json::object();
   for (const char* name : kTensorFiles)
     files[name] = {{"bytes", fs::file_size(folder / name)},
@@ -194,6 +194,15 @@ FoundCheckpoint verify_checkpoint(const fs::path& folder) {
   } catch (const std::exception& e) {  // Error, a missing file, a missing key
     throw CheckpointError(concat(folder.string(), ": a damaged checkpoint: ", e.what()));
   }
+}
+
+void restore_tensors(const FoundCheckpoint& found, const RestoreTargets& targets) {
+  const LoadReport report = load_parameters(targets.model, found.path / kTensorFiles[0]);
+  CAVMAE_CHECK_AS(CheckpointError, report.missing.empty() && report.unexpected.empty(), found.path.string(),
+                  ": ", report.missing.size(), " parameters are missing and ", report.unexpected.size(),
+                  " do not belong to the model");
+  targets.optimizer.load_state(read_safetensors(found.path / kTensorFiles[1]));
+  targets.generator.set_state(read_safetensors(found.path / kTensorFiles[2]).at("masks"));
 }
 
 }  // namespace cavmae

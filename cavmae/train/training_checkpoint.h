@@ -81,4 +81,12 @@ void check_space(const SpaceNeed& need);
 // Reads a checkpoint's state.json and verifies its files. Throws CheckpointError naming what is damaged.
 FoundCheckpoint verify_checkpoint(const std::filesystem::path& folder);
 
+// Puts a checkpoint's tensors back where they were saved from. Throws CheckpointError when they do not fit.
+struct RestoreTargets {
+  CavMae& model;
+  Adam& optimizer;
+  torch::Generator& generator;
+};
+void restore_tensors(const FoundCheckpoint& found, const RestoreTargets& targets);
+
 }  // namespace cavmae

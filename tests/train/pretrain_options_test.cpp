@@ -1,0 +1,84 @@
+#include "cavmae/train/pretrain_options.h"
+
+#include <set>
+
+#include <gmock/gmock.h>
+
+#include "cavmae/core/options.h"
+
+#include "tests/core/temporary_folder.h"
+
+namespace cavmae {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST(PretrainOptions, FlagsHaveDistinctNames) {
+  std::set<std::string> names;
+  for (const OptionLeaf& leaf : option_leaves(PretrainOptions())) {
+    EXPECT_TRUE(names.insert(leaf.name).second) << leaf.name << " is declared twice";
+    EXPECT_FALSE(leaf.help.empty()) << leaf.name;
+  }
+}
+
+TEST(PretrainOptions, SurviveTheirOwnJson) {
+  PretrainOptions options;
+  options.schedule.lr = 1e-3;
+  options.optimizer.clip_gradient_norm = 2.5;
+  options.model.embed_dim = 64;
+  PretrainOptions read;
+  option_from_json(option_to_json(options), read, "test");
+  EXPECT_EQ(option_to_json(read), option_to_json(options));
+}
+
+TEST(PretrainOptions, DefaultsAreValidAndTheModelGivesTheShapes) {
+  PretrainOptions options;
+  EXPECT_NO_THROW(options.validate());
+  options.model.num_fbank_frames = 64;
+  options.model.image_size = 32;
+  EXPECT_EQ(feature_options(options).num_fbank_frames, 64);
+  EXPECT_EQ(feature_options(options).image_size, 32);
+}
+
+TEST(PretrainOptions, EveryBadFieldIsTold) {
+  PretrainOptions options;
+  options.epochs = 0;
+  options.schedule.lr = -1;
+  options.optimizer.beta2 = 1;
+  options.mask.mask_ratio_audio = 1.5;
+  options.objective.contrastive.temperature = 0;
+  options.view.frames = FrameChoice::all;
+  EXPECT_THAT(message_from<ConfigError>([&] { options.validate(); }),
+              AllOf(HasSubstr("epochs is 0"), HasSubstr("lr is -1"), HasSubstr("beta2 is 1"),
+                    HasSubstr("mask_ratio_audio"), HasSubstr("temperature"), HasSubstr("frames is 'all'")));
+}
+
+TEST(CheckResumable, NamesWhatWouldChangeTheRun) {
+  PretrainOptions options;
+  const Json saved = option_to_json(options);
+  options.loader.num_workers = 7;
+  options.epochs = 99;
+  options.checkpoint.keep_checkpoints = 5;
+  EXPECT_THAT(check_resumable(saved, options), IsEmpty());
+  options.schedule.lr = 1e-6;
+  EXPECT_THAT(check_resumable(saved, options), ElementsAre("lr: 5e-05, now 1e-06"));
+  options.loader.batch_size = 3;
+  options.objective.contrastive.temperature = 0.5;
+  EXPECT_THAT(message_from<ConfigError>([&] { check_resumable(saved, options); }),
+              AllOf(HasSubstr("batch_size: the run has 8, this call 3"), HasSubstr("temperature"),
+                    ::testing::Not(HasSubstr("num_workers"))));
+}
+
+TEST(CheckResumable, EpochsMatterToACosineSchedule) {
+  PretrainOptions options;
+  options.schedule.lr_schedule = LrSchedule::cosine;
+  const Json saved = option_to_json(options);
+  options.epochs = 99;
+  EXPECT_THAT(message_from<ConfigError>([&] { check_resumable(saved, options); }), HasSubstr("epochs"));
+}
+
+}  // namespace
+}  // namespace cavmae

@@ -1,0 +1,187 @@
+#include "cavmae/train/pretraining_task.h"
+
+#include <gmock/gmock.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/safetensors.h"
+#include "cavmae/train/optimization_step.h"
+
+#include "tests/train/toy_run.h"
+
+namespace cavmae {
+namespace {
+
+Batch toy_batch(uint64_t seed, int64_t clips = 3) {
+  const auto generator = at::detail::createCPUGenerator(seed);
+  const CavMaeConfig config = toy_config();
+  return {.audio =
+              torch::randn({clips, config.num_fbank_frames, config.num_mel_bins}, generator, torch::kFloat32),
+          .video = torch::randn({clips, 3, config.image_size, config.image_size}, generator, torch::kFloat32),
+          .indices = std::vector<int64_t>(static_cast<size_t>(clips)),
+          .next_position = 0};
+}
+
+CavMae toy_model(const CavMaeConfig& config = toy_config()) {
+  CavMae model(config);
+  initialize(model, 3);
+  return model;
+}
+
+OptimizationStep toy_step(const OptimizerOptions& optimizer = {}) {
+  return {toy_model(), {}, {}, optimizer, at::detail::createCPUGenerator(5)};
+}
+
+std::vector<torch::Tensor> copies(const std::vector<torch::Tensor>& tensors) {
+  std::vector<torch::Tensor> out;
+  for (const auto& tensor : tensors) out.push_back(tensor.detach().clone());
+  return out;
+}
+
+// Largest difference over the size of the wanted tensor's largest value.
+double relative_difference(const torch::Tensor& got, const torch::Tensor& wanted) {
+  const double size = std::max(1e-6, wanted.abs().max().item<double>());
+  return (got - wanted).abs().max().item<double>() / size;
+}
+
+TEST(PretrainingTask, TwelveAdamStepsAreThoseOfTheReference) {
+  const TensorFile golden =
+      read_safetensors(std::filesystem::path(CAVMAE_TEST_DATA) / "golden/adam_trajectory.safetensors");
+  CavMaeConfig config;
+  config.num_fbank_frames = 128;
+  config.image_size = 64;
+  config.embed_dim = 32;
+  config.num_heads = 4;
+  config.decoder_embed_dim = 24;
+  config.decoder_depth = 2;
+  config.decoder_num_heads = 4;
+  CavMae model(config);
+  {
+    const torch::NoGradGuard no_grad;
+    for (auto& item : model->named_parameters()) item.value().copy_(golden.at("param." + item.key()));
+  }
+  OptimizationStep step(model, {}, {}, {}, at::detail::createCPUGenerator(0));
+  const Batch batch{.audio = golden.at("input.audio"),
+                    .video = golden.at("input.video"),
+                    .indices = std::vector<int64_t>(8),
+                    .next_position = 0};
+  const torch::Tensor& trajectory = golden.at("trajectory");  // [12, 5]
+  for (int64_t i = 0; i < trajectory.size(0); ++i) {
+    step.generator().set_current_seed(static_cast<uint64_t>(1000 + i));
+    const StepMeans means = step.take({batch}, 1e-3).sums.mean();
+    const double got[] = {means.loss, means.loss_audio, means.loss_video, means.loss_contrastive,
+                          means.accuracy};
+    for (int64_t k = 0; k < 5; ++k) {
+      const auto wanted = trajectory[i][k].item<double>();
+      EXPECT_NEAR(got[k], wanted, 1e-4 * wanted) << "step " << i << ", column " << k;
+    }
+  }
+  int64_t compared = 0;
+  for (const auto& item : model->named_parameters()) {
+    const torch::Tensor* wanted = golden.find("final." + item.key());  // there are none of the middle layers
+    if (wanted == nullptr) continue;
+    EXPECT_LT(relative_difference(item.value().detach(), *wanted), 1e-4) << item.key();
+    ++compared;
+  }
+  EXPECT_GT(compared, 100);
+}
+
+TEST(PretrainingTask, EvaluationDependsOnTheMaskSeedAlone) {
+  PretrainingTask task(toy_model(), {}, {});
+  const Batch batch = toy_batch(1);
+  const Inputs inputs{.audio = batch.audio, .video = batch.video};
+  const auto loss = [&](uint64_t seed) { return task.evaluation_forward(inputs, seed).loss.item<double>(); };
+  EXPECT_EQ(loss(1), loss(1));
+  EXPECT_NE(loss(1), loss(2));
+  EXPECT_FALSE(task.evaluation_forward(inputs, 1).loss.requires_grad());
+}
+
+TEST(PretrainingTask, EverySystemHasItsPartsOfTheLoss) {
+  const Batch batch = toy_batch(2);
+  const Inputs inputs{.audio = batch.audio, .video = batch.video};
+  CavMaeConfig cav = toy_config(), av_mae = toy_config();
+  cav.joint_streams = JointStreams::audio_video;
+  cav.decoder_depth = 0;
+  av_mae.joint_streams = JointStreams::both;
+
+  PretrainingTask contrastive(toy_model(cav), {}, {});
+  StepResult result = contrastive.training_forward(inputs, at::detail::createCPUGenerator(1));
+  EXPECT_FALSE(result.loss_audio.defined());
+  EXPECT_NEAR(result.loss.item<double>(), 0.01 * result.loss_contrastive.item<double>(), 1e-7);
+  result.loss.backward();
+
+  PretrainingTask reconstruction(toy_model(av_mae), {}, {});
+  result = reconstruction.training_forward(inputs, at::detail::createCPUGenerator(1));
+  EXPECT_FALSE(result.loss_contrastive.defined());
+  EXPECT_NEAR(result.loss.item<double>(), (result.loss_audio + result.loss_video).item<double>(), 1e-6);
+  result.loss.backward();
+
+  EXPECT_THAT(message_from<ConfigError>([&] {
+                ObjectiveOptions nothing;
+                nothing.contrastive_weight = 0;
+                PretrainingTask(toy_model(cav), nothing, {});
+              }),
+              ::testing::HasSubstr("nothing to learn"));
+}
+
+TEST(OptimizationStep, AccumulationIsTheMeanOfTheBatchesGradients) {
+  const Batch first = toy_batch(10), second = toy_batch(11);
+  OptimizationStep accumulated = toy_step();
+  const StepOutcome outcome = accumulated.take({first, second}, 1e-2);
+
+  CavMae model = toy_model();
+  PretrainingTask task(model, {}, {});
+  auto generator = at::detail::createCPUGenerator(5);
+  NamedTensors parameters;
+  for (const auto& item : model->named_parameters()) parameters.emplace_back(item.key(), item.value());
+  Adam adam({{.parameters = parameters}}, {});
+  double loss = 0;
+  for (const Batch* batch : {&first, &second}) {
+    const StepResult result =
+        task.training_forward({.audio = batch->audio, .video = batch->video}, generator);
+    (result.loss / 2).backward();
+    loss += result.loss.item<double>() / 2;
+  }
+  EXPECT_NEAR(outcome.gradient_norm, adam.gradient_norm(), 1e-6 * outcome.gradient_norm);
+  EXPECT_NEAR(outcome.sums.mean().loss, loss, 1e-6);
+  EXPECT_EQ(outcome.sums.clips, 6);
+  // One step of Adam is a sign where the gradient is near 0, so the running means are compared.
+  adam.step({.lr = 1e-2});
+  const NamedTensors wanted = adam.state(), got = accumulated.adam().state();
+  ASSERT_EQ(got.size(), wanted.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (!got[i].first.ends_with(".exp_avg")) continue;
+    EXPECT_LT(relative_difference(got[i].second, wanted[i].second), 1e-4) << got[i].first;
+  }
+}
+
+TEST(OptimizationStep, ClippingScalesTheGradientToTheNorm) {
+  OptimizerOptions clipped;
+  clipped.weight_decay = 0;
+  OptimizationStep free = toy_step(clipped);
+  const double norm = free.take({toy_batch(4)}, 1e-3).gradient_norm;
+  clipped.clip_gradient_norm = norm / 10;
+  OptimizationStep limited = toy_step(clipped);
+  EXPECT_EQ(limited.take({toy_batch(4)}, 1e-3).gradient_norm, norm) << "told before clipping";
+  const NamedTensors wanted = free.adam().state(), got = limited.adam().state();
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (!got[i].first.ends_with(".exp_avg")) continue;
+    EXPECT_LT(relative_difference(got[i].second, wanted[i].second / 10), 1e-5) << got[i].first;
+  }
+}
+
+TEST(OptimizationStep, ALossThatIsNotFiniteChangesNothing) {
+  OptimizationStep step = toy_step();
+  step.take({toy_batch(4)}, 1e-3);
+  const auto before = copies(step.task().model()->parameters());
+  const torch::Tensor generator_before = step.generator().get_state();
+  Batch broken = toy_batch(5);
+  broken.audio[1][2][3] = std::numeric_limits<float>::quiet_NaN();
+  const StepOutcome outcome = step.take({toy_batch(6), broken}, 1e-3);
+  EXPECT_THAT(outcome.not_finite, ::testing::HasSubstr("nan"));
+  const auto after = step.task().model()->parameters();
+  for (size_t i = 0; i < after.size(); ++i) EXPECT_TRUE(torch::equal(after[i], before[i]));
+  EXPECT_TRUE(torch::equal(step.generator().get_state(), generator_before));
+}
+
+}  // namespace
+}  // namespace cavmae
