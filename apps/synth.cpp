@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "apps/command.h"
+#include "cavmae/core/stop_signal.h"
 
 namespace cavmae::apps {
 
@@ -26,6 +27,8 @@ void add_synth(Program& program) {
     program.action = [=, &program] {
       SynthOptions options;
       flags->apply(options);
+      options.show_progress = !program.global.quiet;
+      const StopSignal stop_signal;
       const auto log = make_log(program.global.verbosity());
       make_clips(*out, options, *log);
       fmt::print("{} clips in {}\n", options.num_clips, out->string());

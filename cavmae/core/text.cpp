@@ -25,7 +25,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string nearest_word(std::string_view word, const std::vector<std::string>& candidates) {
   std::string best;
-  size_t best_distance = std::max<size_t>(2, word.size() / 2);
+  size_t best_distance = std::max<size_t>(2, word.size() / 2) + 1;  // beyond it: something else was meant
   for (const auto& candidate : candidates) {
     const size_t distance = edit_distance(word, candidate);
     const bool prefix = word.size() >= 3 && candidate.size() > word.size() && candidate.starts_with(word);

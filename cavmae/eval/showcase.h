@@ -15,7 +15,6 @@
 #include "cavmae/data/loader.h"
 #include "cavmae/eval/retrieval.h"
 #include "cavmae/models/cav_mae.h"
-#include "cavmae/nn/masking.h"
 
 namespace cavmae {
 

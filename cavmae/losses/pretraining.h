@@ -1,4 +1,4 @@
-// The settings of the pretraining objective and its targets: Gong et al., ICLR 2023, Eq. (8),
+// The settings of the pretraining objective and its targets: L_r + lambda_c L_c of Gong et al., ICLR 2023,
 // L = reconstruction_weight * (L_audio + L_video) + contrastive_weight * L_contrastive. Free functions.
 #pragma once
 

@@ -1,4 +1,4 @@
-// The reconstruction loss: Gong et al., ICLR 2023, Eq. (5) and (6). Free functions.
+// The reconstruction loss: L_r of Gong et al., ICLR 2023. Free functions.
 #pragma once
 
 #include "cavmae/core/torch.h"
