@@ -1,0 +1,18 @@
+#include "cavmae/nn/patch_embedding.h"
+
+#include "cavmae/nn/linear.h"
+
+namespace cavmae {
+
+PatchEmbeddingImpl::ProjectionImpl::ProjectionImpl(int64_t channels, int64_t patch, int64_t width)
+    : weight(register_parameter("weight", torch::zeros({width, channels, patch, patch}))),
+      bias(register_parameter("bias", torch::zeros({width}))) {}
+
+PatchEmbeddingImpl::PatchEmbeddingImpl(int64_t channels, int64_t patch, int64_t width)
+    : projection_(register_module("proj", std::make_shared<ProjectionImpl>(channels, patch, width))) {}
+
+torch::Tensor PatchEmbeddingImpl::forward(const torch::Tensor& patches, Precision precision) {
+  return linear(patches, projection_->weight.flatten(1), projection_->bias, precision);
+}
+
+}  // namespace cavmae
