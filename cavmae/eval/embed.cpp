@@ -147,8 +147,8 @@ std::vector<BadClip> embed_what_there_is(Job& job, std::shared_ptr<Log> log) {
     append(embed_pass(job, left, Need::video, patient, null_log()));
   }
   for (const BadClip& clip : failed) log->warn("{}: {}", clip.id, clip.reason);
-  const double ratio = static_cast<double>(failed.size()) / static_cast<double>(job.clips.size());
-  CAVMAE_CHECK_AS(DataError, ratio <= job.options.loader.max_bad_ratio, failed.size(), " of ",
+  const auto allowed = job.options.loader.max_bad_ratio * static_cast<double>(job.clips.size());
+  CAVMAE_CHECK_AS(DataError, static_cast<double>(failed.size()) <= allowed, failed.size(), " of ",
                   job.clips.size(), " clips could not be read, more than max_bad_ratio ",
                   job.options.loader.max_bad_ratio, " allows; the last one: ", failed.back().id, ": ",
                   failed.back().reason);
@@ -191,7 +191,7 @@ Embeddings embed_clips(CavMae& model, const FeatureOptions& features, std::vecto
                      .quiet = !options.show_progress});
   Collector collector(model->config().embed_dim);
   Job job{.model = model,
-          .reader = std::make_shared<const ClipReader>(features, options.cache_dir),
+          .reader = std::make_shared<const ClipReader>(features, options.cache_dir, log),
           .clips = clips,
           .options = options,
           .progress = progress,

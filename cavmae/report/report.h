@@ -1,4 +1,4 @@
-// The HTML report of a run: one file that opens offline.
+// The HTML report of a run: one file that opens offline. Free functions; safe from several threads.
 #pragma once
 
 #include <filesystem>
@@ -10,11 +10,11 @@
 
 namespace cavmae {
 
-// A clip to show: pictures are uint8 [H, W, 3].
+// A clip to show: pictures are uint8 [H, W, 3]; one that is undefined is shown as not available.
 struct ReportClip {
   std::string id;
   torch::Tensor picture;
-  torch::Tensor spectrogram;
+  torch::Tensor spectrogram;  // low frequencies below
   std::vector<std::string> labels;
 };
 
@@ -26,6 +26,7 @@ struct ReportQuery {
   std::vector<ReportClip> answers;  // best first
   std::vector<double> scores;       // cosine similarities, as long as `answers`
   std::vector<bool> is_partner;
+  std::string kind;  // why it is shown: "best", "middle", "worst"
 };
 
 struct ReportReconstruction {
@@ -42,7 +43,9 @@ struct ReportContent {
   Json retrieval;             // to_json(RetrievalResult), or null
   std::vector<ReportQuery> queries;
   std::vector<ReportReconstruction> reconstructions;
-  std::vector<std::string> notes;  // bad clips and the like
+  std::vector<std::string> notes;   // bad clips and the like
+  std::string subtitle;             // a line below the title
+  std::string reconstruction_note;  // how the reconstructions were made
 };
 
 // The page as text; everything it needs is inside.
@@ -50,7 +53,7 @@ std::string render_report(const ReportContent& content);
 void write_report(const std::filesystem::path& path, const ReportContent& content);
 
 // A filterbank as a picture: float [T, F] -> uint8 [F, T, 3], low frequencies below, colours of a perceptual
-// map between `low` and `high`.
+// map between `low` and `high`; NaN is the grey of what is hidden.
 torch::Tensor spectrogram_picture(const torch::Tensor& fbank, double low, double high);
 
 }  // namespace cavmae

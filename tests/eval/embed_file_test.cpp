@@ -1,0 +1,81 @@
+#include "cavmae/eval/embed_file.h"
+
+#include <limits>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/safetensors.h"
+
+namespace cavmae {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+class EmbeddingFile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() /
+              ("cavmae_embed_file_" + std::to_string(::getpid()) + "_" +
+               ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(EmbeddingFile, ComesBackAsItWasWritten) {
+  Embeddings embeddings{
+      .audio = torch::randn({2, 5}), .video = torch::randn({2, 5}), .indices = {0, 2}, .failed = {}};
+  embeddings.audio[1] = std::numeric_limits<float>::quiet_NaN();
+  embeddings.failed = {{"b.mp4", "truncated: \"no\" moov"}};
+  write_embeddings(folder_ / "e.safetensors", embeddings, {"a.mp4", "b.mp4", "c<d>\".jpg"}, "run/best");
+
+  const StoredEmbeddings back = read_embeddings(folder_ / "e.safetensors");
+  EXPECT_TRUE(back.video.equal(embeddings.video));
+  EXPECT_TRUE(back.audio[0].equal(embeddings.audio[0]));
+  EXPECT_TRUE(back.audio[1].isnan().all().item<bool>());
+  EXPECT_THAT(back.ids, ElementsAre("a.mp4", "c<d>\".jpg"));
+  ASSERT_EQ(back.failed.size(), 1u);
+  EXPECT_EQ(back.failed[0].id, "b.mp4");
+  EXPECT_EQ(back.failed[0].reason, "truncated: \"no\" moov");
+  EXPECT_EQ(back.model, "run/best");
+}
+
+TEST_F(EmbeddingFile, MayHoldOneSide) {
+  const Embeddings embeddings{.audio = torch::ones({1, 3}), .video = {}, .indices = {0}, .failed = {}};
+  write_embeddings(folder_ / "e.safetensors", embeddings, {"a"}, "m");
+  const StoredEmbeddings back = read_embeddings(folder_ / "e.safetensors");
+  EXPECT_TRUE(back.audio.defined());
+  EXPECT_FALSE(back.video.defined());
+}
+
+TEST_F(EmbeddingFile, TakesNamesThatAreNoUtf8) {
+  const Embeddings embeddings{.audio = torch::ones({1, 3}), .video = {}, .indices = {0}, .failed = {}};
+  write_embeddings(folder_ / "e.safetensors", embeddings, {"caf\xE9.wav"}, "m");
+  EXPECT_THAT(read_embeddings(folder_ / "e.safetensors").ids, ElementsAre("caf\xEF\xBF\xBD.wav"));
+}
+
+TEST_F(EmbeddingFile, OfAnotherKindIsRefused) {
+  const auto path = folder_ / "x.safetensors";
+  write_safetensors(path, {{"audio", torch::ones({2, 3})}});
+  EXPECT_THAT([&] { read_embeddings(path); },
+              ThrowsMessage<CheckpointError>(::testing::AllOf(HasSubstr(path.string()), HasSubstr("ids"))));
+  write_safetensors(path, {{"audio", torch::ones({2, 3})}}, {{"ids", "[\"a\"]"}, {"failed", "[]"}});
+  EXPECT_THAT([&] { read_embeddings(path); },
+              ThrowsMessage<CheckpointError>(HasSubstr("expected float32 [1, D]")));
+  write_safetensors(path, {{"audio", torch::ones({1, 3})}}, {{"ids", "[7]"}, {"failed", "[]"}});
+  EXPECT_THROW(read_embeddings(path), CheckpointError);
+  write_safetensors(path, {{"audio", torch::ones({1, 3})}}, {{"ids", "[\"a\""}, {"failed", "[]"}});
+  EXPECT_THROW(read_embeddings(path), CheckpointError);
+  write_safetensors(path, {{"other", torch::ones({1, 3})}}, {{"ids", "[\"a\"]"}, {"failed", "[]"}});
+  EXPECT_THAT([&] { read_embeddings(path); }, ThrowsMessage<CheckpointError>(HasSubstr("neither")));
+}
+
+}  // namespace
+}  // namespace cavmae

@@ -1,0 +1,162 @@
+#include "cavmae/eval/embed.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/error.h"
+
+#include "tests/eval/tiny_model.h"
+
+namespace cavmae {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+EmbedOptions quiet_options() {
+  EmbedOptions options;
+  options.loader = {.batch_size = 4, .num_workers = 2, .max_bad_ratio = 0.9};
+  options.show_progress = false;
+  return options;
+}
+
+Embeddings embed(CavMae& model, const std::vector<ClipSource>& clips, const EmbedOptions& options) {
+  return embed_clips(model, testing::tiny_features(), clips, options, null_log());
+}
+
+// Clip by clip, picture by picture, by the definition.
+Features embed_by_hand(CavMae& model, const ClipSource& clip, FrameChoice frames) {
+  torch::NoGradGuard no_grad;
+  const ClipReader reader(testing::tiny_features());
+  ViewOptions view;
+  view.frames = frames;
+  const Sample sample = reader.read(clip, view, Need::both, 0);
+  torch::Tensor pictures = sample.video;
+  if (pictures.dim() == 3) pictures = pictures.unsqueeze(0);
+  Features sum;
+  for (int64_t k = 0; k < pictures.size(0); ++k) {
+    const Features one =
+        model->features({.audio = sample.audio.unsqueeze(0), .video = pictures[k].unsqueeze(0)});
+    sum.audio = k == 0 ? one.audio : sum.audio + one.audio;
+    sum.video = k == 0 ? one.video : sum.video + one.video;
+  }
+  return {.audio = sum.audio[0] / pictures.size(0), .video = sum.video[0] / pictures.size(0)};
+}
+
+void expect_by_hand(CavMae& model, FrameChoice frames) {
+  const auto clips = testing::tiny_clips();
+  EmbedOptions options = quiet_options();
+  options.frames = frames;
+  const Embeddings all = embed(model, clips, options);
+  ASSERT_THAT(all.indices, ElementsAre(0, 1, 2, 3, 4, 5));
+  EXPECT_TRUE(all.failed.empty());
+  for (size_t i = 0; i < clips.size(); ++i) {
+    const Features expected = embed_by_hand(model, clips[i], frames);
+    const auto row = static_cast<int64_t>(i);
+    EXPECT_TRUE(all.audio[row].allclose(expected.audio, 1e-4, 1e-5)) << i;
+    EXPECT_TRUE(all.video[row].allclose(expected.video, 1e-4, 1e-5)) << i;
+  }
+}
+
+TEST(Embeddings, AreTheFeaturesOfEachClip) {
+  CavMae model = testing::tiny_model();
+  expect_by_hand(model, FrameChoice::middle);
+}
+
+TEST(Embeddings, OfAllPicturesAreTheMeanOfEach) {
+  CavMae model = testing::tiny_model();
+  expect_by_hand(model, FrameChoice::all);
+}
+
+TEST(Embeddings, OfAMixedNetworkRunTheSoundBesideEachPicture) {
+  CavMaeConfig config = testing::tiny_config();
+  config.joint_streams = JointStreams::both;
+  CavMae model = testing::tiny_model(config);
+  expect_by_hand(model, FrameChoice::middle);
+  expect_by_hand(model, FrameChoice::all);
+}
+
+TEST(Embeddings, SkipAndNameClipsThatFail) {
+  CavMae model = testing::tiny_model();
+  auto clips = testing::tiny_clips();
+  clips[1].audio = testing::media_file("square_224.png");
+  clips[4].frames.clear();
+  const Embeddings all = embed(model, clips, quiet_options());
+  EXPECT_THAT(all.indices, ElementsAre(0, 2, 3, 5));
+  EXPECT_EQ(all.audio.size(0), 4);
+  ASSERT_EQ(all.failed.size(), 2u);
+  EXPECT_EQ(all.failed[0].id, "clip1");
+  EXPECT_EQ(all.failed[1].id, "clip4");
+  EXPECT_FALSE(all.failed[0].reason.empty());
+}
+
+TEST(Embeddings, OfAnyKindHaveNanWhereASideIsMissing) {
+  CavMae model = testing::tiny_model();
+  auto clips = testing::tiny_clips();
+  clips[0].frames.clear();                                 // sound alone
+  clips[2].audio.clear();                                  // pictures alone
+  clips[3].audio = testing::media_file("square_224.png");  // a sound that is none
+  clips[5].audio = "/nowhere/sound.wav";                   // nothing
+  clips[5].frames = {"/nowhere/picture.png"};
+  EmbedOptions options = quiet_options();
+  options.need = Need::any;
+  const Embeddings all = embed(model, clips, options);
+  EXPECT_THAT(all.indices, ElementsAre(0, 1, 2, 3, 4));
+  const auto missing = [](const torch::Tensor& rows) {
+    const torch::Tensor flags = rows.isnan().any(1);
+    EXPECT_TRUE(flags.equal(rows.isnan().all(1)));
+    std::vector<bool> out;
+    for (int64_t i = 0; i < flags.size(0); ++i) out.push_back(flags[i].item<bool>());
+    return out;
+  };
+  EXPECT_THAT(missing(all.audio), ElementsAre(false, false, true, true, false));
+  EXPECT_THAT(missing(all.video), ElementsAre(true, false, false, false, false));
+  ASSERT_EQ(all.failed.size(), 1u);
+  EXPECT_EQ(all.failed[0].id, "clip5");
+  const Features alone = embed_by_hand(model, testing::tiny_clips()[3], FrameChoice::middle);
+  EXPECT_TRUE(all.video[3].allclose(alone.video, 1e-4, 1e-5));
+}
+
+TEST(Embeddings, OfOneSideLeaveTheOtherUndefined) {
+  CavMae model = testing::tiny_model();
+  EmbedOptions options = quiet_options();
+  options.need = Need::audio;
+  const Embeddings all = embed(model, testing::tiny_clips(), options);
+  EXPECT_EQ(all.audio.sizes(), (std::vector<int64_t>{6, 24}));
+  EXPECT_FALSE(all.video.defined());
+}
+
+TEST(Embeddings, OfNoClipsAreEmpty) {
+  CavMae model = testing::tiny_model();
+  EmbedOptions options = quiet_options();
+  options.need = Need::any;
+  EXPECT_EQ(embed(model, {}, options).audio.sizes(), (std::vector<int64_t>{0, 24}));
+}
+
+TEST(Embeddings, StopPastTheShareOfBadClips) {
+  CavMae model = testing::tiny_model();
+  auto clips = testing::tiny_clips();
+  for (auto& clip : clips) {
+    clip.audio = "/nowhere/sound.wav";
+    clip.frames = {"/nowhere/picture.png"};
+  }
+  EmbedOptions options = quiet_options();
+  for (const Need need : {Need::both, Need::any}) {
+    options.need = need;
+    EXPECT_THROW(embed(model, clips, options), DataError);
+  }
+}
+
+TEST(Embeddings, AskOnlyWhatTheNetworkHas) {
+  CavMaeConfig config = testing::tiny_config();
+  config.joint_streams = JointStreams::both;
+  CavMae mixed = testing::tiny_model(config);
+  EmbedOptions options = quiet_options();
+  options.need = Need::audio;
+  EXPECT_THAT([&] { embed(mixed, testing::tiny_clips(), options); },
+              ThrowsMessage<ConfigError>(HasSubstr("cannot embed one alone")));
+}
+
+}  // namespace
+}  // namespace cavmae
