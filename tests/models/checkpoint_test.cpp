@@ -1,0 +1,181 @@
+#include "cavmae/models/checkpoint.h"
+
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/options.h"
+
+#include "tests/models/toy_model.h"
+#include "tests/support/program.h"
+
+namespace cavmae {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing_support::golden_config;
+using testing_support::golden_path;
+using testing_support::random_model;
+using testing_support::small_config;
+using testing_support::TemporaryFolder;
+
+std::string checkpoint_error(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const CheckpointError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+void expect_same_parameters(CavMae& a, CavMae& b) {
+  const auto expected = b->named_parameters();
+  ASSERT_EQ(a->named_parameters().keys(), expected.keys());
+  for (const auto& item : a->named_parameters())
+    EXPECT_TRUE(item.value().equal(expected[item.key()])) << item.key();
+}
+
+TEST(Checkpoint, SavedModelsComeBackWithConfigurationAndFeatures) {
+  TemporaryFolder folder;
+  CavMaeConfig config = small_config();
+  config.train_positions = true;
+  auto model = random_model(config, 1);
+  const Json features = {{"num_mel_bins", 32}};
+  save_model(folder / "model.safetensors", model, features);
+  LoadedModel loaded = load_model(folder / "model.safetensors");
+  EXPECT_EQ(option_to_json(loaded.model->config()), option_to_json(config));
+  EXPECT_EQ(loaded.features, features);
+  EXPECT_THAT(loaded.missing, IsEmpty());
+  EXPECT_THAT(loaded.unexpected, IsEmpty());
+  expect_same_parameters(loaded.model, model);
+}
+
+TEST(Checkpoint, PthComesBackWithItsConfigurationInferred) {
+  TemporaryFolder folder;
+  CavMaeConfig config = golden_config();
+  auto model = random_model(config, 2);
+  export_pth(folder / "model.pth", model);
+  LoadedModel loaded = load_model(folder / "model.pth", {.num_heads = 4, .decoder_num_heads = 4});
+  EXPECT_EQ(option_to_json(loaded.model->config()), option_to_json(config));
+  EXPECT_TRUE(loaded.features.is_null());
+  expect_same_parameters(loaded.model, model);
+  EXPECT_EQ(read_pth(folder / "model.pth").front().first, "module.modality_a");
+}
+
+TEST(Checkpoint, ConfigurationsOfOtherSystemsAreInferred) {
+  TemporaryFolder folder;
+  std::vector<CavMaeConfig> configs(3, golden_config());
+  configs[0].joint_streams = JointStreams::both;
+  configs[0].modality_depth = 0;
+  configs[0].mlp_ratio = 2.0;
+  configs[1].joint_streams = JointStreams::audio_video;
+  configs[1].decoder_depth = 0;
+  configs[2].joint_streams = JointStreams::none;
+  configs[2].modalities = Modalities::audio;
+  configs[2].joint_depth = 0;
+  for (const auto& config : configs) {
+    CavMae model(config);
+    export_pth(folder / "model.pth", model);
+    const auto inferred =
+        load_model(folder / "model.pth", {.num_heads = 4, .decoder_num_heads = 4}).model->config();
+    EXPECT_EQ(inferred.joint_streams, config.joint_streams);
+    EXPECT_EQ(inferred.modalities, config.modalities);
+    EXPECT_EQ(inferred.modality_depth, config.modality_depth);
+    EXPECT_EQ(inferred.joint_depth, config.joint_depth);
+    EXPECT_EQ(inferred.decoder_depth, config.decoder_depth);
+    EXPECT_EQ(inferred.mlp_ratio, config.mlp_ratio);
+    EXPECT_EQ(inferred.num_fbank_frames, config.num_fbank_frames);
+  }
+}
+
+TEST(Checkpoint, TheAuthorsFilesLoad) {
+  const LoadedModel pretrained = load_model(golden_path("authors_pretrain.pth"));
+  EXPECT_THAT(pretrained.missing, IsEmpty());
+  EXPECT_THAT(pretrained.unexpected, IsEmpty());
+  EXPECT_EQ(pretrained.model->config().decoder_depth, 2);
+  EXPECT_EQ(pretrained.model->config().num_heads, 1) << "width 32 / 64, at least 1";
+  const LoadedModel classifier = load_model(golden_path("authors_finetune_legacy.pth"));
+  EXPECT_THAT(classifier.missing, IsEmpty());
+  EXPECT_THAT(classifier.unexpected,
+              ElementsAre("mlp_head.0.weight", "mlp_head.0.bias", "mlp_head.1.weight", "mlp_head.1.bias"));
+  EXPECT_EQ(classifier.model->config().decoder_depth, 0);
+}
+
+TEST(Checkpoint, MissingParametersAreNamedAndInitialised) {
+  TemporaryFolder folder;
+  auto model = random_model(small_config(), 3);
+  save_model(folder / "model.safetensors", model, {});
+  TensorFile file = read_safetensors(folder / "model.safetensors");
+  std::erase_if(file.tensors, [](const auto& item) { return item.first == "blocks_a.1.mlp.fc1.weight"; });
+  file.tensors.emplace_back("extra", torch::zeros({1}));
+  write_safetensors(folder / "model.safetensors", file.tensors, file.metadata);
+  LoadedModel loaded = load_model(folder / "model.safetensors");
+  EXPECT_THAT(loaded.missing, ElementsAre("blocks_a.1.mlp.fc1.weight"));
+  EXPECT_THAT(loaded.unexpected, ElementsAre("extra"));
+  EXPECT_GT(loaded.model->named_parameters()["blocks_a.1.mlp.fc1.weight"].abs().max().item<float>(), 0.0F);
+  EXPECT_TRUE(loaded.model->named_parameters()["blocks_a.0.mlp.fc1.weight"].equal(
+      model->named_parameters()["blocks_a.0.mlp.fc1.weight"]));
+}
+
+TEST(Checkpoint, TheFirstTensorOfAnotherSizeIsNamedAndNothingIsCopied) {
+  TemporaryFolder folder;
+  auto model = random_model(small_config(), 4);
+  save_model(folder / "model.safetensors", model, {});
+  CavMaeConfig wider = small_config();
+  wider.decoder_embed_dim = 32;
+  auto other = random_model(wider, 5);
+  const auto before = other->named_parameters()["modality_a"].detach().clone();
+  EXPECT_THAT(checkpoint_error([&] { load_parameters(other, folder / "model.safetensors"); }),
+              AllOf(HasSubstr("model.safetensors"), HasSubstr("'mask_token'"), HasSubstr("[1, 1, 16]"),
+                    HasSubstr("[1, 1, 32]")));
+  EXPECT_TRUE(other->named_parameters()["modality_a"].equal(before));
+}
+
+TEST(Checkpoint, FilesThatAreNoModelAreRefused) {
+  TemporaryFolder folder;
+  write_safetensors(folder / "x.safetensors", {{"weights", torch::zeros({2})}});
+  EXPECT_THAT(checkpoint_error([&] { load_model(folder / "x.safetensors"); }),
+              AllOf(HasSubstr("x.safetensors"), HasSubstr("no CAV-MAE checkpoint")));
+  auto model = random_model(small_config(), 6);
+  EXPECT_THAT(checkpoint_error([&] { load_parameters(model, folder / "x.safetensors"); }),
+              HasSubstr("none of its 1 tensors"));
+  TensorFile broken;
+  for (const auto& item : model->named_parameters()) broken.tensors.emplace_back(item.key(), item.value());
+  broken.tensors.front().second = torch::zeros({1, 1, 24}, torch::kInt64);
+  write_safetensors(folder / "x.safetensors", broken.tensors,
+                    {{"model", option_to_json(small_config()).dump()}});
+  EXPECT_THAT(checkpoint_error([&] { load_model(folder / "x.safetensors"); }),
+              HasSubstr("not floating-point"));
+}
+
+TEST(FindModelFile, PrefersTheBestThenTheLastThenTheHighestStep) {
+  TemporaryFolder folder;
+  const auto make = [&](const std::string& path) {
+    fs::create_directories((folder / path).parent_path());
+    std::ofstream(folder / path) << "x";
+    return folder / path;
+  };
+  EXPECT_THAT(checkpoint_error([&] { find_model_file(folder.path()); }),
+              AllOf(HasSubstr("holds no model"), HasSubstr("checkpoints/best")));
+  EXPECT_THAT(checkpoint_error([&] { find_model_file(folder / "nothing"); }), HasSubstr("no such file"));
+  make("checkpoints/step-00000900/model.safetensors");
+  const auto step = make("checkpoints/step-00001000/model.safetensors");
+  fs::create_directories(folder / "checkpoints/step-00002000");  // one that was never finished
+  EXPECT_EQ(find_model_file(folder.path()), step);
+  EXPECT_EQ(find_model_file(folder / "checkpoints"), step);
+  const auto last = make("checkpoints/last/model.safetensors");
+  EXPECT_EQ(find_model_file(folder.path()), last);
+  const auto best = make("checkpoints/best/model.safetensors");
+  EXPECT_EQ(find_model_file(folder.path()), best);
+  EXPECT_EQ(find_model_file(folder / "checkpoints/last"), last);
+  EXPECT_EQ(find_model_file(step), step);
+}
+
+}  // namespace
+}  // namespace cavmae

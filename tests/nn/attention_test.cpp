@@ -1,0 +1,112 @@
+#include "cavmae/nn/attention.h"
+
+#include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/error.h"
+
+#include "tests/support/golden.h"
+
+namespace cavmae {
+namespace {
+
+using testing_support::IsNear;
+
+constexpr double kTolerance = 2e-6;
+
+struct Sizes {
+  int64_t clips, queries, keys, heads, head_width;
+};
+
+torch::Tensor normal(torch::IntArrayRef sizes, uint64_t seed) {
+  return torch::empty(sizes).normal_(0, 1, at::detail::createCPUGenerator(seed)).requires_grad_();
+}
+
+class AttentionSizes : public ::testing::TestWithParam<Sizes> {};
+
+TEST_P(AttentionSizes, PackedEqualsThePlainTwin) {
+  const auto [clips, queries, length, heads, head_width] = GetParam();
+  const int64_t width = heads * head_width;
+  const auto ours = normal({clips, length, 3 * width}, 1), plain = ours.detach().clone().requires_grad_();
+  const auto gradient = normal({clips, length, width}, 2).detach();
+  const auto result = attention(ours, heads);
+  const auto expected = attention_plain(plain.narrow(2, 0, width), plain.narrow(2, width, 2 * width), heads);
+  EXPECT_THAT(result, IsNear(expected, kTolerance));
+  result.backward(gradient);
+  expected.backward(gradient);
+  EXPECT_THAT(ours.grad(), IsNear(plain.grad(), kTolerance));
+}
+
+TEST_P(AttentionSizes, OtherQueriesThanKeysEqualThePlainTwin) {
+  const auto [clips, queries, length, heads, head_width] = GetParam();
+  const int64_t width = heads * head_width;
+  const auto q = normal({clips, queries, width}, 3), kv = normal({clips, length, 2 * width}, 4);
+  const auto plain_q = q.detach().clone().requires_grad_(), plain_kv = kv.detach().clone().requires_grad_();
+  const auto gradient = normal({clips, queries, width}, 5).detach();
+  const auto result = attention(q, kv, heads);
+  const auto expected = attention_plain(plain_q, plain_kv, heads);
+  ASSERT_EQ(result.sizes(), expected.sizes());
+  if (queries > 0) {
+    EXPECT_THAT(result, IsNear(expected, kTolerance));
+  }
+  result.backward(gradient);
+  expected.backward(gradient);
+  EXPECT_THAT(q.grad(), IsNear(plain_q.grad(), kTolerance));
+  EXPECT_THAT(kv.grad(), IsNear(plain_kv.grad(), kTolerance));
+}
+
+// Single tokens, odd sizes, no queries at all, and lengths that are below, at and beyond a tile.
+INSTANTIATE_TEST_SUITE_P(All, AttentionSizes,
+                         ::testing::Values(Sizes{1, 1, 1, 1, 1}, Sizes{2, 3, 5, 3, 7}, Sizes{3, 0, 4, 2, 4},
+                                           Sizes{2, 128, 128, 2, 8}, Sizes{1, 129, 260, 2, 16},
+                                           Sizes{2, 300, 301, 1, 5}));
+
+TEST(Attention, DoesNotDependOnTheNumberOfThreads) {
+  const auto run = [](int threads) {
+    const int before = at::get_num_threads();
+    at::set_num_threads(threads);
+    const auto qkv = normal({3, 150, 3 * 32}, 6);
+    const auto result = attention(qkv, 4);
+    result.backward(normal({3, 150, 32}, 7).detach());
+    at::set_num_threads(before);
+    return std::pair(result.detach(), qkv.grad());
+  };
+  const auto [result, gradient] = run(1);
+  const auto [other_result, other_gradient] = run(4);
+  EXPECT_TRUE(result.equal(other_result));
+  EXPECT_TRUE(gradient.equal(other_gradient));
+}
+
+TEST(Attention, GradientEqualsFiniteDifferences) {
+  const auto qkv = normal({1, 5, 3 * 4}, 8);
+  const auto weights = normal({1, 5, 4}, 9).detach();
+  attention(qkv, 2).mul(weights).sum().backward();
+  const auto gradient = qkv.grad().flatten();
+  const torch::NoGradGuard no_grad;
+  const auto value = [&](const torch::Tensor& x) {
+    return attention_plain(x.narrow(2, 0, 4), x.narrow(2, 4, 8), 2);
+  };
+  const auto at64 = qkv.detach().to(torch::kFloat64);
+  for (int64_t i = 0; i < at64.numel(); ++i) {
+    constexpr double kStep = 1e-5;
+    const auto moved = [&](double by) {
+      const auto x = at64.clone();
+      x.view(-1)[i] += by;
+      return value(x).mul(weights.to(torch::kFloat64)).sum().item<double>();
+    };
+    EXPECT_NEAR(gradient[i].item<double>(), (moved(kStep) - moved(-kStep)) / (2 * kStep), 1e-5) << i;
+  }
+}
+
+TEST(Attention, EnormousProductsStayFinite) {
+  const auto qkv = normal({1, 6, 3 * 8}, 10).detach() * 1e4;
+  EXPECT_TRUE(attention(qkv, 2).isfinite().all().item<bool>());
+}
+
+TEST(Attention, KeysOfAnotherWidthAreAnError) {
+  EXPECT_THROW(attention(torch::zeros({1, 2, 4}), torch::zeros({1, 3, 6}), 2), Error);
+}
+
+}  // namespace
+}  // namespace cavmae

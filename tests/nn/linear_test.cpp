@@ -1,0 +1,74 @@
+#include "cavmae/nn/linear.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/golden.h"
+
+namespace cavmae {
+namespace {
+
+using testing_support::IsNear;
+using testing_support::relative_error;
+
+torch::Tensor normal(torch::IntArrayRef sizes, uint64_t seed) {
+  return torch::empty(sizes).normal_(0, 1, at::detail::createCPUGenerator(seed));
+}
+
+torch::Tensor rounded(const torch::Tensor& x) {
+  return x.to(torch::kBFloat16).to(torch::kFloat32);
+}
+
+struct Layer {
+  torch::Tensor x = normal({3, 7, 20}, 1).requires_grad_();
+  torch::Tensor weight = normal({9, 20}, 2).requires_grad_();
+  torch::Tensor bias = normal({9}, 3).requires_grad_();
+  torch::Tensor gradient = normal({3, 7, 9}, 4);
+};
+
+// What the products of rounded factors are, written out.
+TEST(LinearBf16, EmulatedProductsAreThoseOfRoundedFactors) {
+  Layer layer;
+  const auto result = linear_bf16(layer.x, layer.weight, layer.bias, Bf16Products::emulated);
+  result.backward(layer.gradient);
+  const auto x = rounded(layer.x.detach()), weight = rounded(layer.weight.detach());
+  const auto gradient = rounded(layer.gradient);
+  EXPECT_THAT(result, IsNear(x.matmul(weight.t()) + layer.bias.detach(), 1e-6));
+  EXPECT_THAT(layer.x.grad(), IsNear(gradient.matmul(weight), 1e-6));
+  EXPECT_THAT(layer.weight.grad(), IsNear(gradient.flatten(0, 1).t().mm(x.flatten(0, 1)), 1e-6));
+  EXPECT_THAT(layer.bias.grad(), IsNear(layer.gradient.sum(torch::IntArrayRef{0, 1}), 1e-6));
+}
+
+class LinearBf16Products : public ::testing::TestWithParam<Bf16Products> {};
+
+TEST_P(LinearBf16Products, IsCloseToFp32AndFloatEverywhere) {
+  Layer ours, exact;
+  const auto result = linear_bf16(ours.x, ours.weight, ours.bias, GetParam());
+  const auto expected = linear(exact.x, exact.weight, exact.bias, Precision::fp32);
+  result.backward(ours.gradient);
+  expected.backward(exact.gradient);
+  EXPECT_THAT(result, IsNear(expected.detach(), 1e-2));
+  EXPECT_THAT(ours.x.grad(), IsNear(exact.x.grad(), 1e-2));
+  EXPECT_THAT(ours.weight.grad(), IsNear(exact.weight.grad(), 1e-2));
+  EXPECT_THAT(ours.bias.grad(), IsNear(exact.bias.grad(), 1e-6));
+  for (const auto& tensor : {result, ours.x.grad(), ours.weight.grad(), ours.bias.grad()})
+    EXPECT_EQ(tensor.scalar_type(), torch::kFloat32);
+  EXPECT_GT(relative_error(result, expected.detach()), 1e-5) << "nothing was rounded";
+}
+
+TEST_P(LinearBf16Products, TakesRowsAndNoGradients) {
+  Layer layer;
+  const auto rows = layer.x.flatten(0, 1);
+  const auto result = linear_bf16(rows, layer.weight, layer.bias, GetParam());
+  EXPECT_TRUE(result.view({3, 7, 9}).equal(linear_bf16(layer.x, layer.weight, layer.bias, GetParam())));
+  const auto constant = linear_bf16(rows.detach(), layer.weight, layer.bias, GetParam());
+  constant.sum().backward();
+  EXPECT_TRUE(layer.weight.grad().defined());
+  EXPECT_FALSE(layer.x.grad().defined());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LinearBf16Products,
+                         ::testing::Values(Bf16Products::native, Bf16Products::emulated));
+
+}  // namespace
+}  // namespace cavmae
