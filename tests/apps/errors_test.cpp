@@ -1,0 +1,130 @@
+// Every wrong command line: what is said and the exit code.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/program.h"
+
+namespace cavmae {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing_support::Outcome;
+using testing_support::run_cavmae;
+using testing_support::run_shell;
+using testing_support::TemporaryFolder;
+
+// A message never shows where in LibTorch's source something happened, nor a stack.
+void expect_error(const Outcome& outcome, int exit_code, const std::string& part) {
+  EXPECT_EQ(outcome.exit_code, exit_code) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr(part));
+  EXPECT_THAT(outcome.err, AllOf(Not(HasSubstr("frame #")), Not(HasSubstr("Exception raised")),
+                                 Not(HasSubstr("terminate"))));
+}
+
+void write_text(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream(path) << text;
+}
+
+TEST(CommandLine, NoCommandShowsHowToBegin) {
+  expect_error(run_cavmae(""), 2, "subcommand");
+}
+
+TEST(CommandLine, UnknownCommandNamesTheNearest) {
+  expect_error(run_cavmae("pretrian"), 2, "did you mean 'pretrain'?");
+}
+
+TEST(CommandLine, UnknownFlagNamesTheNearest) {
+  expect_error(run_cavmae("pretrain --mask-ratio-adio 0.5"), 2, "did you mean '--mask-ratio-audio'?");
+  expect_error(run_cavmae("retrieve --chekpoint x"), 2, "did you mean '--checkpoint'?");
+}
+
+TEST(CommandLine, MissingRequiredFlagIsNamed) {
+  expect_error(run_cavmae("retrieve --data x"), 2, "--checkpoint");
+}
+
+TEST(CommandLine, WrongNumberIsShown) {
+  expect_error(run_cavmae("pretrain --data x --out y --epochs many"), 2,
+               "--epochs: expected a whole number, found 'many'");
+}
+
+TEST(CommandLine, UnknownConfigNamesTheNearest) {
+  expect_error(run_cavmae("pretrain --config tyni --data x --out y"), 2, "did you mean 'tiny'?");
+}
+
+TEST(CommandLine, UnknownConfigKeyNamesFileAndNearest) {
+  TemporaryFolder folder;
+  write_text(folder / "a.json", R"({"model": {"embed_dims": 32}})");
+  const Outcome outcome =
+      run_cavmae("pretrain --config " + (folder / "a.json").string() + " --data x --out y");
+  expect_error(outcome, 2, "a.json: model: unknown key 'embed_dims' (did you mean 'embed_dim'?)");
+}
+
+TEST(CommandLine, BrokenConfigNamesTheLine) {
+  TemporaryFolder folder;
+  write_text(folder / "a.json", "{\n  \"epochs\": ,\n}");
+  expect_error(run_cavmae("pretrain --config " + (folder / "a.json").string() + " --data x --out y"), 2,
+               "line 2");
+}
+
+TEST(CommandLine, EveryBadFieldIsReportedAtOnce) {
+  const Outcome outcome =
+      run_cavmae("pretrain --config tiny --data x --out y --embed-dim 30 --mask-ratio-audio 1.5");
+  expect_error(outcome, 2, "embed_dim");
+  EXPECT_THAT(outcome.err, HasSubstr("mask_ratio_audio"));
+}
+
+TEST(CommandLine, MissingDataPathIsNamed) {
+  TemporaryFolder folder;
+  expect_error(run_cavmae("pretrain --config tiny --data /no/such/place --out " + (folder / "run").string()),
+               1, "/no/such/place");
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+}
+
+TEST(CommandLine, EmptyFolderSaysWhatWasLookedFor) {
+  TemporaryFolder folder;
+  std::filesystem::create_directories(folder / "empty");
+  expect_error(run_cavmae("pretrain --config tiny --data " + (folder / "empty").string() + " --out " +
+                          (folder / "run").string()),
+               1, "mp4");
+}
+
+TEST(CommandLine, NoCheckpointSaysWhatWasLookedFor) {
+  TemporaryFolder folder;
+  write_text(folder / "a.mp4", "");
+  expect_error(
+      run_cavmae("retrieve --checkpoint " + folder.path().string() + " --data " + folder.path().string()), 1,
+      folder.path().string());
+}
+
+TEST(CommandLine, CorruptCheckpointIsNamed) {
+  TemporaryFolder folder;
+  write_text(folder / "bad.safetensors", "not tensors at all");
+  expect_error(run_cavmae("info " + (folder / "bad.safetensors").string()), 1, "bad.safetensors");
+  write_text(folder / "bad.pth", "not a checkpoint");
+  expect_error(run_cavmae("info " + (folder / "bad.pth").string()), 1, "bad.pth");
+}
+
+TEST(CommandLine, InfoOfAMissingFile) {
+  expect_error(run_cavmae("info /no/such/file.mp4"), 1, "/no/such/file.mp4");
+}
+
+TEST(CommandLine, HelpTeaches) {
+  for (const std::string command :
+       {"synth", "pretrain", "retrieve", "embed", "report", "stats", "convert", "info"}) {
+    const Outcome outcome = run_cavmae(command + " --help");
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_THAT(outcome.out, HasSubstr("Example")) << command;
+  }
+  EXPECT_THAT(run_cavmae("--help").out, HasSubstr("pretrain"));
+}
+
+TEST(CommandLine, MachineIsDescribed) {
+  const Outcome outcome = run_cavmae("info --machine --json -");
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.out, HasSubstr("\"warnings\""));
+}
+
+}  // namespace
+}  // namespace cavmae

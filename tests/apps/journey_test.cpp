@@ -1,0 +1,138 @@
+// The whole way as a user goes it, at toy size: clips, training, a stop, resuming, retrieval, embeddings,
+// report.
+#include <chrono>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/json.h"
+#include "cavmae/core/safetensors.h"
+
+#include "tests/support/program.h"
+
+namespace cavmae {
+namespace {
+
+using testing::HasSubstr;
+using testing_support::Outcome;
+using testing_support::read_whole;
+using testing_support::run_cavmae;
+using testing_support::run_shell;
+using testing_support::TemporaryFolder;
+
+// A network small enough for a test.
+constexpr const char* kConfig = R"({
+  "epochs": 2, "log_interval_steps": 1,
+  "model": {"num_fbank_frames": 96, "num_mel_bins": 32, "image_size": 32, "embed_dim": 32, "num_heads": 2,
+            "modality_depth": 1, "decoder_depth": 1, "decoder_embed_dim": 32, "decoder_num_heads": 2},
+  "data": {"window_seconds": 1.0},
+  "loader": {"batch_size": 4},
+  "checkpoint": {"checkpoint_interval_steps": 1},
+  "schedule": {"lr": 1e-3}
+})";
+
+class Journey : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::ofstream(folder_ / "config.json") << kConfig;
+    ASSERT_EQ(run_cavmae("synth --out " + path("clips") + " --clips 12 --seconds 1 --image-size 48 --seed 5")
+                  .exit_code,
+              0);
+  }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string pretrain(const std::string& out, const std::string& more = "") const {
+    return "pretrain --config " + path("config.json") + " --data " + path("clips") + " --out " + path(out) +
+           " --no-report " + more;
+  }
+  // The bytes of every tensor of a run's last checkpoint.
+  std::string last_model(const std::string& out) const {
+    return read_whole(folder_ / out / "checkpoints" / "last" / "model.safetensors");
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Journey, ClipsToReport) {
+  Outcome outcome =
+      run_cavmae("pretrain --config " + path("config.json") + " --data " + path("clips") + " --val " +
+                 path("clips") + " --out " + path("run") + " --cache " + path("cache"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "run/metrics.jsonl"));
+  EXPECT_THAT(read_whole(folder_ / "run/report.html"), HasSubstr("</html>"));
+
+  outcome = run_cavmae("retrieve --checkpoint " + path("run") + " --data " + path("clips") + " --json " +
+                       path("r.json"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("audio -> video"));
+  const Json result = read_json(folder_ / "r.json");
+  EXPECT_EQ(result["clips"], 12);
+  EXPECT_DOUBLE_EQ(result["chance_r1"].get<double>(), 1.0 / 12);
+
+  outcome = run_cavmae("embed --checkpoint " + path("run") + " --data " + path("clips") + " --out " +
+                       path("e.safetensors"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const TensorFile embeddings = read_safetensors(folder_ / "e.safetensors");
+  EXPECT_EQ(embeddings.at("audio").sizes(), (std::vector<int64_t>{12, 32}));
+  EXPECT_EQ(embeddings.at("video").sizes(), (std::vector<int64_t>{12, 32}));
+
+  outcome = run_cavmae("convert " + path("run") + " " + path("model.pth"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  outcome = run_cavmae("info " + path("run"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("parameters"));
+
+  outcome = run_cavmae("pretrain --config " + path("config.json") + " --data " + path("clips") + " --out " +
+                       path("run"));
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("--resume"));
+}
+
+TEST_F(Journey, KilledRunResumesToTheSameParameters) {
+  ASSERT_EQ(run_cavmae(pretrain("whole")).exit_code, 0);
+  // Kill -9 in the middle, as soon as a checkpoint is there.
+  const std::string wait = "while [ ! -e '" + path("killed") + "/checkpoints/last' ]; do sleep 0.02; done";
+  run_shell(std::string(CAVMAE_PROGRAM) + " " + pretrain("killed") + " & pid=$!; " + wait +
+            "; kill -9 $pid; wait $pid");
+  const Outcome resumed = run_cavmae("pretrain --resume --no-report --out " + path("killed"));
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(last_model("whole"), last_model("killed"));
+}
+
+TEST_F(Journey, TerminatedRunSavesAndResumesToTheSameParameters) {
+  ASSERT_EQ(run_cavmae(pretrain("whole")).exit_code, 0);
+  const std::string wait = "while [ ! -e '" + path("stopped") + "/checkpoints/last' ]; do sleep 0.02; done";
+  run_shell(std::string(CAVMAE_PROGRAM) + " " + pretrain("stopped") + " & pid=$!; " + wait +
+            "; kill -TERM $pid; wait $pid");
+  const Outcome resumed = run_cavmae("pretrain --resume --no-report --out " + path("stopped"));
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(last_model("whole"), last_model("stopped"));
+}
+
+TEST_F(Journey, WorkersDoNotChangeTheResult) {
+  ASSERT_EQ(run_cavmae(pretrain("one", "--num-workers 1")).exit_code, 0);
+  ASSERT_EQ(run_cavmae(pretrain("three", "--num-workers 3")).exit_code, 0);
+  const TensorFile one = read_safetensors(folder_ / "one/checkpoints/last/model.safetensors");
+  const TensorFile three = read_safetensors(folder_ / "three/checkpoints/last/model.safetensors");
+  for (const auto& [name, tensor] : one.tensors) EXPECT_TRUE(torch::equal(tensor, three.at(name))) << name;
+}
+
+TEST_F(Journey, BadClipsAreNamedAndSkipped) {
+  std::ofstream(folder_ / "clips/text.mp4") << "this is not a video";
+  std::ofstream(folder_ / "clips/empty.mp4");
+  std::filesystem::remove(folder_ / "clips/manifest.jsonl");
+  const Outcome outcome = run_cavmae(pretrain("run", "--max-bad-ratio 0.5"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("text"));
+  EXPECT_THAT(outcome.out, HasSubstr("empty"));
+}
+
+TEST_F(Journey, ClipsThatDifferFromTheFolderAreRefused) {
+  const Outcome outcome =
+      run_cavmae("synth --out " + path("clips") + " --clips 12 --seconds 1 --image-size 48 --seed 6");
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("seed"));
+}
+
+}  // namespace
+}  // namespace cavmae
