@@ -12,14 +12,12 @@
 #include <iostream>
 #include <map>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <ATen/Parallel.h>
-#include <malloc.h>
-#include <sys/resource.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/machine.h"
 #include "cavmae/core/options.h"
 #include "cavmae/train/adam.h"
 #include "cavmae/train/pretraining_task.h"
@@ -32,7 +30,7 @@ struct Settings {
   Precision dtype = Precision::fp32;
   int64_t batch = 8;
   int64_t steps = 3;
-  int64_t threads = std::max<int64_t>(1, std::thread::hardware_concurrency());
+  int64_t threads = 0;
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -40,7 +38,7 @@ struct Settings {
     v("dtype", o.dtype, "precision");
     v("batch", o.batch, "clips in a batch");
     v("steps", o.steps, "steps that are timed");
-    v("threads", o.threads, "threads of the tensor operators");
+    v("threads", o.threads, "threads of the tensor operators (0: one a core)");
   }
 };
 
@@ -122,21 +120,16 @@ Json measure(const Settings& settings) {
     seconds["optimizer"].push_back(optimizer);
     seconds["step"].push_back(forward + backward + optimizer);
   }
-  struct rusage usage = {};
-  ::getrusage(RUSAGE_SELF, &usage);
   Json out = option_to_json(settings);
   for (const auto& [phase, values] : seconds) out[phase + "_seconds"] = median(values);
   out["samples_per_second"] = static_cast<double>(settings.batch) / median(seconds["step"]);
-  out["peak_memory_bytes"] = int64_t{usage.ru_maxrss} * 1024;
+  out["peak_memory_bytes"] = static_cast<int64_t>(peak_resident_bytes());
   return out;
 }
 
 int run(int argc, char** argv) {
-  // Big tensors stay with the process instead of going back to the system at every free.
-  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  ::mallopt(M_TRIM_THRESHOLD, -1);
   const Settings settings = parse(argc, argv);
-  at::set_num_threads(static_cast<int>(settings.threads));
+  tune_process({.num_threads = settings.threads});
   std::cout << measure(settings).dump() << "\n";
   return 0;
 }

@@ -32,11 +32,11 @@ int64_t steps_per_epoch(const PretrainOptions& options, int64_t clips) {
   return (batches + options.gradient_accumulation - 1) / options.gradient_accumulation;
 }
 
-int64_t count_values(CavMae& model, ValueCount which) {
+double count_millions(CavMae& model, ValueCount which) {
   int64_t count = 0;
   for (const auto& tensor : model->parameters())
     if (which == ValueCount::all || tensor.requires_grad()) count += tensor.numel();
-  return count;
+  return static_cast<double>(count) / 1e6;
 }
 
 }  // namespace cavmae

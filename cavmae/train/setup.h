@@ -24,6 +24,7 @@ Need needed_of_clips(const CavMaeConfig& config);
 int64_t steps_per_epoch(const PretrainOptions& options, int64_t clips);
 
 enum class ValueCount { all, trained };
-int64_t count_values(CavMae& model, ValueCount which);
+// Values in the parameters, in millions.
+double count_millions(CavMae& model, ValueCount which);
 
 }  // namespace cavmae

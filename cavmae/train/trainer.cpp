@@ -21,10 +21,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-double millions(int64_t count) {
-  return static_cast<double>(count) / 1e6;
-}
-
 class Trainer {
  public:
   Trainer(const PretrainOptions& options, const PretrainPaths& paths, const PretrainHooks& hooks,
@@ -140,7 +136,7 @@ PretrainResult Trainer::run() {
   log_->info(
       "{:.3f} M parameters, {:.3f} M of them train, in {}; {} clips, {} to validate with; {} steps an epoch, "
       "{} in all",
-      millions(count_values(model, ValueCount::all)), millions(count_values(model, ValueCount::trained)),
+      count_millions(model, ValueCount::all), count_millions(model, ValueCount::trained),
       enum_name(options_.precision), clips_.size(), val_clips_.size(), epoch_steps(), total_steps());
   start_ = last_save_ = Clock::now();
   bool go_on = true;
