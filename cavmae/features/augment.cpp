@@ -1,8 +1,5 @@
 #include "cavmae/features/augment.h"
 
-#include <algorithm>
-#include <array>
-
 #include "cavmae/core/error.h"
 
 namespace cavmae {
@@ -18,19 +15,23 @@ void check_fbank(const torch::Tensor& fbank) {
 
 void add_noise(torch::Tensor& fbank, Random& random) {
   check_fbank(fbank);
-  constexpr int64_t kBlock = 512;  // draws, each of which serves two cells with 24 bits
+  // A draw serves two cells with 24 bits each, all that a float holds.
   const auto strength = static_cast<float>(random.uniform() / 10.0) * 0x1p-24f;
+  const auto high = [&](uint64_t draw) {
+    return static_cast<float>(static_cast<int32_t>(draw >> 40)) * strength;
+  };
+  const auto low = [&](uint64_t draw) {
+    return static_cast<float>(static_cast<int32_t>(draw >> 16 & 0xffffff)) * strength;
+  };
   float* cells = fbank.data_ptr<float>();
-  std::array<uint64_t, kBlock> draws{};
-  for (int64_t start = 0; start < fbank.numel(); start += 2 * kBlock) {
-    const int64_t count = std::min(2 * kBlock, fbank.numel() - start);
-    for (int64_t i = 0; i < (count + 1) / 2; ++i) draws[static_cast<size_t>(i)] = random();
-    for (int64_t i = 0; i < count; ++i) {
-      const uint64_t draw = draws[static_cast<size_t>(i / 2)];
-      const auto bits = static_cast<int32_t>(i % 2 == 0 ? draw >> 40 : draw >> 16 & 0xffffff);
-      cells[start + i] += static_cast<float>(bits) * strength;
-    }
+  const int64_t count = fbank.numel();
+  int64_t i = 0;
+  for (; i + 2 <= count; i += 2) {
+    const uint64_t draw = random();
+    cells[i] += high(draw);
+    cells[i + 1] += low(draw);
   }
+  if (i < count) cells[i] += high(random());
 }
 
 torch::Tensor roll_time(const torch::Tensor& fbank, Random& random) {

@@ -5,8 +5,10 @@
 #include "cavmae/features/resize_plan.h"
 
 #if defined(__x86_64__)
+#include <immintrin.h>
 // After every other header: their inline functions stay fit for any processor.
 #pragma GCC target("avx2")
+#define CAVMAE_RESIZE_AVX2
 #define CAVMAE_RESIZE_ROWS resize_rows_avx2
 #define CAVMAE_RESIZE_COLUMNS resize_columns_avx2
 #include "cavmae/features/resize_kernel.h"

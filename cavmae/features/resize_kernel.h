@@ -18,25 +18,39 @@ constexpr int kPointBits = 22;
 using VInt = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
 using VByte = uint8_t __attribute__((vector_size(kLanes)));
 
+// Eight bytes as integers, and back from fixed point to 8 bits (half was added before). Compilers take
+// vectors of bytes apart, hence the intrinsics where it counts.
+#if defined(CAVMAE_RESIZE_AVX2)
+CAVMAE_INLINE VInt load_bytes(const uint8_t* source) {
+  return reinterpret_cast<VInt>(
+      _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(source))));
+}
+CAVMAE_INLINE VByte to_bytes(VInt fixed_point) {
+  const __m256i levels = reinterpret_cast<__m256i>(fixed_point >> kPointBits);
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(levels), _mm256_extracti128_si256(levels, 1));
+  const __m128i bytes = _mm_packus_epi16(words, words);
+  VByte result;
+  std::memcpy(&result, &bytes, sizeof(result));
+  return result;
+}
+#else
 CAVMAE_INLINE VInt load_bytes(const uint8_t* source) {
   VByte bytes;
   std::memcpy(&bytes, source, sizeof(bytes));
   return __builtin_convertvector(bytes, VInt);
 }
+CAVMAE_INLINE VByte to_bytes(const VInt& fixed_point) {
+  VInt levels = fixed_point >> kPointBits;
+  levels = levels > 0 ? levels : VInt{};
+  levels = levels < 255 ? levels : VInt{} + 255;
+  return __builtin_convertvector(levels, VByte);
+}
+#endif
 
 CAVMAE_INLINE VInt load_taps(const int32_t* source) {
   VInt taps;
   std::memcpy(&taps, source, sizeof(taps));
   return taps;
-}
-
-// From fixed point to 8 bits; half was added before.
-CAVMAE_INLINE VByte to_bytes(const VInt& fixed_point) {
-  VInt sum = fixed_point;
-  sum >>= kPointBits;
-  sum = sum > 0 ? sum : VInt{};
-  sum = sum < 255 ? sum : VInt{} + 255;
-  return __builtin_convertvector(sum, VByte);
 }
 
 // One output pixel: two input pixels (RGBRGB and two strangers, whose taps are 0) at a time.
