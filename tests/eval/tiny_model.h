@@ -36,7 +36,7 @@ inline FeatureOptions tiny_features() {
 }
 
 inline std::string media_file(const std::string& name) {
-  return std::string(CAVMAE_TEST_DATA) + "/golden/media/" + name;
+  return CAVMAE_TEST_DATA "/golden/media/" + name;
 }
 
 // Six clips of separate files: a sound and three pictures each, no two alike.

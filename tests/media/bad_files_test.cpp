@@ -43,7 +43,9 @@ TEST_F(BadFiles, AreNamedWithTheReason) {
   expect_refused("text.mp4", "not a media file");
   for (const char* name :
        {"text.wav", "text.mkv", "text.txt", "text.avi", "text.ogg", "text.flac", "text.webm"}) {
-    write_file(at(name), std::string(3000, 'a') + "\nThis is a text.\n");
+    std::string text(3000, 'a');
+    text.append("\nThis is a text.\n");
+    write_file(at(name), text);
     expect_refused(name, "");
   }
   write_file(at("list.mp4"), "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nother.ts\n#EXT-X-ENDLIST\n");
