@@ -3,8 +3,9 @@
 
 #include <fmt/format.h>
 
-#include "apps/command.h"
 #include "cavmae/core/stop_signal.h"
+
+#include "apps/command.h"
 
 namespace cavmae::apps {
 
