@@ -38,7 +38,8 @@
 // OPENBLAS_CORETYPE. A login script that exports an older processor's name halves the speed of every product.
 //
 // The last two are environment variables that libraries read before main() runs, so the program starts itself
-// once more; it takes a tenth of a second. A user who has set OMP_WAIT_POLICY or GOMP_SPINCOUNT is obeyed.
+// once more, which takes as long as loading the libraries, 0.7 s. A user who has set OMP_WAIT_POLICY or
+// GOMP_SPINCOUNT is obeyed.
 namespace cavmae {
 namespace {
 
