@@ -5,7 +5,7 @@
 
 #include "cavmae/features/fbank_plan.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__clang__)  // Clang does not know the pragma
 // After every other header: their inline functions stay fit for any processor. FMA is left out on purpose,
 // see Note [Rounding of the filterbank].
 #pragma GCC target("avx2")

@@ -51,6 +51,6 @@ struct FbankTask {
 int64_t scratch_floats(const FbankPlan& plan);
 
 void compute_fbank_baseline(const FbankPlan& plan, const FbankTask& task);
-void compute_fbank_avx2(const FbankPlan& plan, const FbankTask& task);  // baseline where not on x86-64
+void compute_fbank_avx2(const FbankPlan& plan, const FbankTask& task);  // the baseline where there is none
 
 }  // namespace cavmae

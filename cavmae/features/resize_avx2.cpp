@@ -4,7 +4,7 @@
 
 #include "cavmae/features/resize_plan.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__clang__)  // Clang does not know the pragma
 #include <immintrin.h>
 // After every other header: their inline functions stay fit for any processor.
 #pragma GCC target("avx2")
