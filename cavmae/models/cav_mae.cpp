@@ -14,10 +14,11 @@ namespace {
 void check_shape(const char* name, const torch::Tensor& input, torch::IntArrayRef expected) {
   const bool fits = input.dim() == static_cast<int64_t>(expected.size()) + 1 && input.size(0) > 0 &&
                     input.sizes().slice(1) == expected;
-  std::string sizes = "[clips";
-  for (const int64_t size : expected) sizes += ", " + std::to_string(size);
-  CAVMAE_CHECK_AS(ConfigError, fits, name, " input has the shape ", input.sizes(), "; this network takes ",
-                  sizes, "]");
+  if (fits) return;
+  std::string wanted = "[clips";
+  for (const int64_t size : expected) wanted += concat(", ", size);
+  throw ConfigError(
+      concat(name, " input has the shape ", input.sizes(), "; this network takes ", wanted, "]"));
 }
 
 CavMaeConfig validated(const CavMaeConfig& config) {
