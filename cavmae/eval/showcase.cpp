@@ -19,6 +19,8 @@
 namespace cavmae {
 namespace {
 
+constexpr int kHiddenGrey = 132;
+
 using Samples = std::map<int64_t, Sample>;  // by position in the list of clips
 
 torch::Tensor middle_picture(const torch::Tensor& video) {
@@ -130,7 +132,8 @@ ShownReconstruction shown_reconstruction(const Inpainting& inpainting) {
   if (inpainting.original_video.defined()) {
     out.original_picture = denormalize_image(inpainting.original_video[0].cpu());
     out.rebuilt_picture = denormalize_image(inpainting.rebuilt_video[0].cpu());
-    out.masked_picture = denormalize_image(inpainting.masked_video[0].cpu());
+    out.masked_picture =
+        out.original_picture.masked_fill(inpainting.hidden_video[0].cpu().unsqueeze(-1), kHiddenGrey);
   }
   if (inpainting.original_audio.defined()) {
     const torch::Tensor original = inpainting.original_audio[0].cpu();

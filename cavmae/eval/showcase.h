@@ -55,7 +55,7 @@ struct ShownQuery {
 
 struct ShownReconstruction {
   std::string id;
-  torch::Tensor original_picture, masked_picture, rebuilt_picture;  // uint8 [S, S, 3]
+  torch::Tensor original_picture, masked_picture, rebuilt_picture;  // uint8 [S, S, 3]; grey where hidden
   torch::Tensor original_fbank, masked_fbank, rebuilt_fbank;        // float [t, F]; NaN where hidden
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -132,6 +133,7 @@ Placed place(const RawSeries& s) {
     return {"Time waiting for data", ChartUnit::percent, s.kind, by_kind, SeriesLine::solid};
   std::string title = s.name;
   std::ranges::replace(title, '_', ' ');
+  if (!title.empty()) title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
   return {title, ChartUnit::number, s.kind, by_kind, SeriesLine::solid};
 }
 

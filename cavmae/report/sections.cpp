@@ -119,8 +119,8 @@ std::string key_numbers_html(const ReportContent& content) {
       std::isfinite(rate) ? number_text(rate) + " clips/s" : "");
   const double loss = last_number(content.metrics, "loss", "train");
   const double validation = last_number(content.metrics, "loss", "validation");
-  add(loss, number_text(loss), "last loss",
-      std::isfinite(validation) ? number_text(validation) + " in validation" : "");
+  add(loss, fmt::format("{:.3f}", loss), "last loss",
+      std::isfinite(validation) ? fmt::format("{:.3f} in validation", validation) : "");
   return out.empty() ? "" : "<div class=\"keys\">\n" + out + "</div>\n";
 }
 

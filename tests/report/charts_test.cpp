@@ -25,7 +25,7 @@ TEST(Charts, SortKnownSeriesIntoTheirPlaces) {
       Json::parse(R"({"kind":"train","step":20,"loss":2,"loss_audio":0.8,"lr":1e-4,"novel":4})"),
   });
   EXPECT_THAT(titles(charts), ElementsAre("Loss", "Retrieval on validation clips", "Reconstruction loss",
-                                          "Median rank", "Learning rate", "novel"));
+                                          "Median rank", "Learning rate", "Novel"));
   ASSERT_EQ(charts[0].series.size(), 2u);
   EXPECT_EQ(charts[0].series[0].name, "train");
   EXPECT_THAT(charts[0].series[0].values, ElementsAre(Pair(10, 2.5), Pair(20, 2)));
