@@ -1,0 +1,145 @@
+#include "cavmae/nn/kernels/flash_attention.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include <ATen/Parallel.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/nn/kernels/attention_head.h"
+
+namespace cavmae::kernels {
+namespace {
+
+HeadKernel head_kernel(AttentionKernel kernel) {
+  const auto supported = supported_attention_kernels();
+  CAVMAE_CHECK(std::find(supported.begin(), supported.end(), kernel) != supported.end(),
+               "this processor cannot run the attention kernel ", attention_kernel_name(kernel));
+  return baseline_head_kernel();
+}
+
+void check(const AttentionCall& call) {
+  CAVMAE_CHECK(call.head_width >= 1 && call.head_width <= kMaxHeadWidth, "attention: a head width of ",
+               call.head_width, " is not in 1 to ", kMaxHeadWidth);
+}
+
+size_t bytes(Element element) {
+  return element == Element::bf16 ? 2 : 4;
+}
+
+// Head `i` of all clips' heads.
+HeadRows head(const AttentionCall& call, const HeadsView& view, int64_t i) {
+  const int64_t offset = i / call.heads * view.clip_stride + i % call.heads * call.head_width;
+  return {static_cast<char*>(view.data) + offset * static_cast<int64_t>(bytes(call.element)),
+          view.row_stride};
+}
+ConstHeadRows head(const AttentionCall& call, const ConstHeadsView& view, int64_t i) {
+  const int64_t offset = i / call.heads * view.clip_stride + i % call.heads * call.head_width;
+  return {static_cast<const char*>(view.data) + offset * static_cast<int64_t>(bytes(call.element)),
+          view.row_stride};
+}
+
+HeadSizes head_sizes(const AttentionCall& call) {
+  return {.queries = call.queries, .keys = call.keys, .width = call.head_width, .element = call.element};
+}
+
+struct Free {
+  void operator()(void* memory) const { std::free(memory); }
+};
+using Scratch = std::unique_ptr<void, Free>;
+
+Scratch make_scratch(size_t wanted_bytes) {
+  constexpr size_t kAlignment = 64;
+  void* memory = std::aligned_alloc(kAlignment, (wanted_bytes / kAlignment + 1) * kAlignment);
+  if (memory == nullptr) throw std::bad_alloc();
+  return Scratch(memory);
+}
+
+// Calls work(i, scratch) for every head of every clip.
+template <class Work>
+void for_each_head(const AttentionCall& call, size_t scratch_bytes, const Work& work) {
+  at::parallel_for(0, call.clips * call.heads, 1, [&](int64_t begin, int64_t end) {
+    const Scratch scratch = make_scratch(scratch_bytes);
+    for (int64_t i = begin; i < end; ++i) work(i, scratch.get());
+  });
+}
+
+}  // namespace
+
+std::vector<AttentionKernel> supported_attention_kernels() {
+  return {AttentionKernel::baseline};
+}
+
+AttentionKernel best_attention_kernel(Element) {
+  return AttentionKernel::baseline;
+}
+
+std::string attention_kernel_name(AttentionKernel kernel) {
+  switch (kernel) {
+    case AttentionKernel::baseline:
+      return "baseline";
+    case AttentionKernel::avx2:
+      return "avx2";
+    case AttentionKernel::avx512:
+      return "avx512";
+    case AttentionKernel::avx512_bf16:
+      return "avx512_bf16";
+    case AttentionKernel::avx512_bf16_emulated:
+      return "avx512_bf16_emulated";
+  }
+  throw Error("no such attention kernel");
+}
+
+void flash_attention_forward(const AttentionCall& call, const AttentionForward& arrays,
+                             AttentionKernel kernel) {
+  check(call);
+  const HeadKernel chosen = head_kernel(kernel);
+  const HeadSizes sizes = head_sizes(call);
+  for_each_head(call, chosen.forward_scratch_bytes(sizes), [&](int64_t i, void* scratch) {
+    chosen.forward(
+        {
+            .sizes = sizes,
+            .q = head(call, arrays.q, i),
+            .k = head(call, arrays.k, i),
+            .v = head(call, arrays.v, i),
+            .out = head(call, arrays.out, i),
+            .log_sum_exp = arrays.log_sum_exp == nullptr ? nullptr : arrays.log_sum_exp + i * call.queries,
+        },
+        scratch);
+  });
+}
+
+void flash_attention_backward(const AttentionCall& call, const AttentionBackward& arrays,
+                              AttentionKernel kernel) {
+  check(call);
+  const HeadKernel chosen = head_kernel(kernel);
+  const HeadSizes sizes = head_sizes(call);
+  for_each_head(call, chosen.backward_scratch_bytes(sizes), [&](int64_t i, void* scratch) {
+    chosen.backward(
+        {
+            .sizes = sizes,
+            .q = head(call, arrays.q, i),
+            .k = head(call, arrays.k, i),
+            .v = head(call, arrays.v, i),
+            .out = head(call, arrays.out, i),
+            .d_out = head(call, arrays.d_out, i),
+            .log_sum_exp = arrays.log_sum_exp + i * call.queries,
+            .d_q = head(call, arrays.d_q, i),
+            .d_k = head(call, arrays.d_k, i),
+            .d_v = head(call, arrays.d_v, i),
+        },
+        scratch);
+  });
+}
+
+void flash_attention_forward(const AttentionCall& call, const AttentionForward& arrays) {
+  flash_attention_forward(call, arrays, best_attention_kernel(call.element));
+}
+
+void flash_attention_backward(const AttentionCall& call, const AttentionBackward& arrays) {
+  flash_attention_backward(call, arrays, best_attention_kernel(call.element));
+}
+
+}  // namespace cavmae::kernels
