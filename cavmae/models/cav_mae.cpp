@@ -49,6 +49,16 @@ struct Encoder {
   }
 };
 
+// What goes through the joint layers together: float [B, Na + Nv, D], or the tokens of the one that is there.
+// A clip's sound is repeated for each of its pictures.
+torch::Tensor join_tokens(const torch::Tensor& audio, const torch::Tensor& video) {
+  if (!audio.defined()) return video;
+  if (!video.defined()) return audio;
+  const int64_t num_pictures = video.size(0) / audio.size(0);
+  if (num_pictures == 1) return at::cat({audio, video}, 1);
+  return at::cat({audio.repeat_interleave(num_pictures, /*dim=*/0), video}, 1);
+}
+
 // Positions of the tokens of both streams in the decoder's sequence. int64 [B, N]
 torch::Tensor in_sequence(const torch::Tensor& audio, const torch::Tensor& video, int64_t num_audio_patches) {
   if (!audio.defined()) return video;
@@ -103,28 +113,31 @@ CavMaeImpl::Tokens CavMaeImpl::encode_modalities(const Inputs& inputs, const Mas
   CAVMAE_CHECK_AS(ConfigError, tokens.audio.defined() || tokens.video.defined(),
                   "no input that this network could take; its modalities are ",
                   enum_name(config_.modalities));
-  if (tokens.audio.defined() && tokens.video.defined())
-    CAVMAE_CHECK_AS(ConfigError, tokens.audio.size(0) == tokens.video.size(0), "a batch of ",
-                    tokens.audio.size(0), " audio and ", tokens.video.size(0), " video inputs");
   return tokens;
 }
 
-Latents CavMaeImpl::encode(const Inputs& inputs, const Masks& masks, const Wanted& wanted) {
+Latents CavMaeImpl::encode(const Inputs& inputs, const Masks& masks, const Streams& streams,
+                           JointOf joint_of) {
   auto [audio, video] = encode_modalities(inputs, masks);
+  const bool both = audio.defined() && video.defined();
+  if (both) {
+    const int64_t clips = audio.size(0), pictures = video.size(0);
+    CAVMAE_CHECK_AS(ConfigError, joint_of == JointOf::any ? pictures % clips == 0 : pictures == clips,
+                    "a batch of ", clips, " audio and ", pictures, " video inputs");
+  }
   Latents out;
   if (config_.joint_streams == JointStreams::none) {
     out.joint = parts_->norm(audio.defined() ? audio : video);
     (audio.defined() ? out.audio : out.video) = out.joint;
     return out;
   }
-  const bool both = audio.defined() && video.defined();
-  CAVMAE_CHECK_AS(ConfigError, both || config_.has_single_streams(),
+  CAVMAE_CHECK_AS(ConfigError, both || joint_of == JointOf::any || config_.has_single_streams(),
                   "this network joins audio and video and has no output for one alone; give it both");
   auto& joint_layers = parts_->blocks_u;
   // Each stream goes through all the joint layers on its own.
-  if (wanted.joint && both && !parts_->norm.is_empty())
-    out.joint = parts_->norm(joint_layers(at::cat({audio, video}, 1), NormSet::joint, precision_));
-  if (!wanted.single_streams || !config_.has_single_streams()) return out;
+  if (streams.joint && (both || joint_of == JointOf::any) && !parts_->norm.is_empty())
+    out.joint = parts_->norm(joint_layers(join_tokens(audio, video), NormSet::joint, precision_));
+  if (!streams.single || !config_.has_single_streams()) return out;
   if (audio.defined()) out.audio = parts_->norm_a(joint_layers(audio, NormSet::audio, precision_));
   if (video.defined()) out.video = parts_->norm_v(joint_layers(video, NormSet::video, precision_));
   return out;
@@ -135,16 +148,20 @@ Latents CavMaeImpl::encode(const Inputs& inputs, const Masks& masks) {
       ConfigError,
       (inputs.audio.defined() || !config_.has_audio()) && (inputs.video.defined() || !config_.has_video()),
       "masked inputs must have every modality of the network: ", enum_name(config_.modalities));
-  return encode(inputs, masks, {.joint = true, .single_streams = true});
+  return encode(inputs, masks, Streams{}, JointOf::both);
 }
 
 Latents CavMaeImpl::encode(const Inputs& inputs) {
-  return encode(inputs, Masks{}, {.joint = true, .single_streams = true});
+  return encode(inputs, Masks{}, Streams{}, JointOf::both);
+}
+
+Latents CavMaeImpl::encode(const Inputs& inputs, const Streams& streams) {
+  return encode(inputs, Masks{}, streams, JointOf::any);
 }
 
 Features CavMaeImpl::features(const Inputs& inputs) {
   const bool single = config_.joint_streams != JointStreams::both;
-  const Latents latents = encode(inputs, Masks{}, {.joint = !single, .single_streams = single});
+  const Latents latents = encode(inputs, Masks{}, {.joint = !single, .single = single}, JointOf::both);
   Features out;
   if (single) {
     if (latents.audio.defined()) out.audio = latents.audio.mean(1);

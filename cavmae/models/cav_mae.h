@@ -28,6 +28,12 @@ struct Latents {
   torch::Tensor video;  // float [B, Nv, D]
 };
 
+// Which outputs of the encoders are computed.
+struct Streams {
+  bool joint = true;   // Latents::joint
+  bool single = true;  // Latents::audio and Latents::video
+};
+
 // Mean-pooled single-stream outputs, before L2 normalisation.
 struct Features {
   torch::Tensor audio;  // float [B, D]
@@ -58,6 +64,11 @@ class CavMaeImpl : public torch::nn::Module {
   // Nothing hidden. Either input may be absent; then its streams are undefined and `joint` is undefined. (A
   // network whose only stream is the joint one needs both: ConfigError.)
   Latents encode(const Inputs& inputs);
+  // Nothing hidden, and those streams alone. The joint stream of one modality without the other is that
+  // modality's tokens through the joint layers as they take both, after `norm`. Several pictures of each clip
+  // may be given one after another, video float [B * K, 3, S, S]: the sound's own encoder then runs once a
+  // clip, and Latents::joint has B * K rows.
+  Latents encode(const Inputs& inputs, const Streams& streams);
   // Mean-pooled single-stream outputs of unmasked inputs; for systems without single streams (av-mae) the
   // means over each modality's part of the joint output.
   Features features(const Inputs& inputs);
@@ -70,15 +81,12 @@ class CavMaeImpl : public torch::nn::Module {
 
  private:
   struct Parts;
-  struct Wanted {  // which outputs of the encoders
-    bool joint = false;
-    bool single_streams = false;
-  };
-  struct Tokens {  // float [B, N, D] of each modality, as its own encoder leaves them
+  enum class JointOf { both, any };  // what the joint stream needs to be computed
+  struct Tokens {                    // float [B, N, D] of each modality, as its own encoder leaves them
     torch::Tensor audio, video;
   };
   Tokens encode_modalities(const Inputs& inputs, const Masks& masks);
-  Latents encode(const Inputs& inputs, const Masks& masks, const Wanted& wanted);
+  Latents encode(const Inputs& inputs, const Masks& masks, const Streams& streams, JointOf joint_of);
   torch::Tensor decoder_inputs(const torch::Tensor& joint, const Masks& masks);
 
   CavMaeConfig config_;

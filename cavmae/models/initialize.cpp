@@ -12,6 +12,11 @@ bool contains(const std::string& text, const char* part) {
   return text.find(part) != std::string::npos;
 }
 
+// The parameters of a layer normalisation; the classifier's has no name but its place.
+bool is_norm(const std::string& name) {
+  return contains(name, "norm") || contains(name, "mlp_head.0.");
+}
+
 // Glorot and Bengio, AISTATS 2010, with the parameter as a matrix of one row an output.
 void xavier_uniform(torch::Tensor weight, torch::Generator& generator) {
   const auto outputs = static_cast<double>(weight.size(0));
@@ -37,7 +42,7 @@ void initialize(CavMae& model, uint64_t seed) {
     else if (parameter.dim() >= 2)
       xavier_uniform(parameter, generator);
     else
-      parameter.fill_(contains(item.key(), "norm") && contains(item.key(), "weight") ? 1.0 : 0.0);
+      parameter.fill_(is_norm(item.key()) && contains(item.key(), "weight") ? 1.0 : 0.0);
   }
 }
 
