@@ -18,20 +18,6 @@ namespace {
 
 constexpr int kAuthorsFrames = 10;  // frame_0 to frame_9
 
-std::string read_list_text(const fs::path& path) {
-  std::string text;
-  try {
-    text = read_text(path);
-  } catch (const Error& e) {
-    throw DataError(e.what());
-  }
-  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
-  CAVMAE_CHECK_AS(DataError, text.find('\0') == std::string::npos, path.string(),
-                  ": holds zero bytes, so it is no text; a list must be UTF-8 text");
-  return text;
-}
-
 Json parse_or_data_error(const std::string& text, const std::string& where) {
   try {
     return parse_json(text, where);
@@ -196,6 +182,20 @@ void check_that_files_exist(const fs::path& path, const std::vector<ListedClip>&
 }
 
 }  // namespace
+
+std::string read_list_text(const fs::path& path) {
+  std::string text;
+  try {
+    text = read_text(path);
+  } catch (const Error& e) {
+    throw DataError(e.what());
+  }
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+  CAVMAE_CHECK_AS(DataError, text.find('\0') == std::string::npos, path.string(),
+                  ": holds zero bytes, so it is no text; a list must be UTF-8 text");
+  return text;
+}
 
 bool is_list_file(const fs::path& path) {
   static constexpr const char* kExtensions[] = {".txt", ".lst", ".csv", ".tsv", ".jsonl", ".ndjson", ".json"};

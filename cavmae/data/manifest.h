@@ -21,6 +21,9 @@ struct ListedClip {
 // Whether the extension is one of a list: .txt .lst .csv .tsv .jsonl .ndjson .json.
 bool is_list_file(const std::filesystem::path& path);
 
+// The file's text without a byte order mark. Throws DataError when it cannot be read or is no text.
+std::string read_list_text(const std::filesystem::path& path);
+
 // Throws DataError naming the file and the line or entry. Relative paths are relative to the list.
 std::vector<ListedClip> read_list_file(const std::filesystem::path& path, Log& log);
 
