@@ -70,6 +70,24 @@ torch::Tensor CachedDecoder::fitted_fbank(const fs::path& path, const ClipWindow
   return fit_frames(fbank, features_.num_fbank_frames);
 }
 
+torch::Tensor CachedDecoder::waveform(const fs::path& path, const ClipWindow& window) const {
+  if (!cache_) return decoder_.waveform(path, window);
+  const CacheKey key{
+      .name = concat("waveform\n", absolute_name(path), "\n", microseconds(window.start_seconds), " ",
+                     microseconds(features_.window_seconds), " ", enum_name(features_.audio_channels)),
+      .stamp = source_stamp({path})};
+  if (const auto entry = cache_->open(key);
+      entry && entry->dtype() == torch::kFloat32 && entry->record_shape().size() == 1)
+    if (auto kept = entry->read(0)) return *kept;
+  torch::Tensor waveform = decoder_.waveform(path, window);
+  cache_->store(key, waveform.unsqueeze(0));
+  return waveform;
+}
+
+torch::Tensor CachedDecoder::fitted_fbank(const torch::Tensor& waveform) const {
+  return fit_frames(decoder_.fbank(waveform), features_.num_fbank_frames);
+}
+
 std::vector<torch::Tensor> CachedDecoder::cached_pictures(const CacheKey& key, int64_t num_pictures,
                                                           const std::vector<int64_t>& positions) const {
   const auto entry = cache_->open(key);

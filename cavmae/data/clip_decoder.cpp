@@ -13,6 +13,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int64_t kSampleRateHz = 16000;
+constexpr int64_t kFrameSamples = kSampleRateHz / 40;  // 25 ms
 
 // The picture at `index` of the list, or the nearest before it that exists, or the nearest after it.
 const fs::path& existing_frame(const std::vector<fs::path>& frames, int64_t index) {
@@ -41,16 +42,23 @@ FileFacts ClipDecoder::facts(const fs::path& path) const {
           .duration_seconds = info.duration_seconds};
 }
 
-torch::Tensor ClipDecoder::fbank(const fs::path& path, const ClipWindow& window) const {
-  const torch::Tensor waveform = read_audio(path, {.start_seconds = window.start_seconds,
-                                                   .duration_seconds = features_.window_seconds,
-                                                   .sample_rate_hz = kSampleRateHz,
-                                                   .channels = features_.audio_channels});
-  torch::Tensor fbank = fbank_.compute(waveform);
-  CAVMAE_CHECK_AS(MediaError, fbank.size(0) > 0, path.string(), ": the sound is too short: ",
+torch::Tensor ClipDecoder::waveform(const fs::path& path, const ClipWindow& window) const {
+  torch::Tensor waveform = read_audio(path, {.start_seconds = window.start_seconds,
+                                             .duration_seconds = features_.window_seconds,
+                                             .sample_rate_hz = kSampleRateHz,
+                                             .channels = features_.audio_channels});
+  CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= kFrameSamples, path.string(), ": the sound is too short: ",
                   1000.0 * static_cast<double>(waveform.size(0)) / kSampleRateHz,
                   " ms, at least 25 ms are needed; leave this clip out or give it a longer sound");
-  return fbank;
+  return waveform;
+}
+
+torch::Tensor ClipDecoder::fbank(const torch::Tensor& waveform) const {
+  return fbank_.compute(waveform);
+}
+
+torch::Tensor ClipDecoder::fbank(const fs::path& path, const ClipWindow& window) const {
+  return fbank(waveform(path, window));
 }
 
 int64_t ClipDecoder::num_pictures(const ClipSource& clip, const FileFacts& video) const {

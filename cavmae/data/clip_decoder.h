@@ -26,7 +26,11 @@ class ClipDecoder {
   // Opens the file, but for a picture by its name. Throws MediaError.
   FileFacts facts(const std::filesystem::path& path) const;
 
-  // The window's filterbank, float [t, F], t >= 1. Throws MediaError, also when the sound is too short.
+  // The window's sound at 16 kHz, float [n], long enough for one frame. Throws MediaError.
+  torch::Tensor waveform(const std::filesystem::path& path, const ClipWindow& window) const;
+  // Its filterbank, float [t, F], t >= 1. waveform: float [n], of that length.
+  torch::Tensor fbank(const torch::Tensor& waveform) const;
+  // Both.
   torch::Tensor fbank(const std::filesystem::path& path, const ClipWindow& window) const;
 
   // Distinct pictures that a window has: K of a video, 1 of a picture, at most K of a list.

@@ -8,19 +8,33 @@
 #include "cavmae/core/options.h"
 #include "cavmae/core/random.h"
 #include "cavmae/data/cached_decoder.h"
+#include "cavmae/data/draws.h"
 #include "cavmae/data/window.h"
 #include "cavmae/features/augment.h"
 #include "cavmae/features/image_transform.h"
+#include "cavmae/features/mixup.h"
 
 namespace cavmae {
 namespace fs = std::filesystem;
 namespace {
 
-// What is drawn for a clip, each from a sequence of its own, so that one choice never shifts another.
-enum class Draw : uint64_t { window = 1, frame, noise, roll };
-
-Random random_for(uint64_t seed, Draw draw) {
-  return Random({seed, static_cast<uint64_t>(draw)});
+// The order of the authors' code: masks on the filterbank as it is, then mean and deviation, noise, roll.
+torch::Tensor augment(torch::Tensor fbank, const FeatureOptions& features, const ViewOptions& view,
+                      uint64_t seed) {
+  Random masks = random_for(seed, Draw::masks);
+  if (view.frequency_mask > 0) mask_frequencies(fbank, view.frequency_mask, masks);
+  if (view.time_mask > 0) mask_times(fbank, view.time_mask, masks);
+  // The padding is normalised too, as in the authors' code.
+  fbank.sub_(features.fbank_mean).div_(features.fbank_std);
+  if (view.noise) {
+    Random random = random_for(seed, Draw::noise);
+    add_noise(fbank, random);
+  }
+  if (view.roll) {
+    Random random = random_for(seed, Draw::roll);
+    fbank = roll_time(fbank, random);
+  }
+  return fbank;
 }
 
 }  // namespace
@@ -47,7 +61,9 @@ ViewOptions training_view() {
           .window_start = std::nullopt,
           .frames = FrameChoice::random,
           .noise = true,
-          .roll = true};
+          .roll = true,
+          .frequency_mask = 0,
+          .time_mask = 0};
 }
 
 struct ClipReader::State {
@@ -65,8 +81,13 @@ struct ClipReader::State {
   ClipWindow window(const ClipSource& clip, const ViewOptions& view, const Side& audio, const Side& video,
                     uint64_t seed) const;
 
-  torch::Tensor audio(const fs::path& path, const ClipWindow& window, const ViewOptions& view,
-                      uint64_t seed) const;
+  // What is to be read of a clip, and from where in its files.
+  struct Place {
+    Side audio, video;
+    ClipWindow window;
+  };
+  Place place(const ClipSource& clip, const ViewOptions& view, Need need, uint64_t seed) const;
+
   torch::Tensor video(const ClipSource& clip, const FileFacts& facts, const ClipWindow& window,
                       const ViewOptions& view, uint64_t seed) const;
 };
@@ -124,20 +145,14 @@ ClipWindow ClipReader::State::window(const ClipSource& clip, const ViewOptions& 
   }
 }
 
-torch::Tensor ClipReader::State::audio(const fs::path& path, const ClipWindow& window,
-                                       const ViewOptions& view, uint64_t seed) const {
-  torch::Tensor fbank = decoder.fitted_fbank(path, window);
-  // The padding is normalised too, as in the authors' code.
-  fbank.sub_(features.fbank_mean).div_(features.fbank_std);
-  if (view.noise) {
-    Random random = random_for(seed, Draw::noise);
-    add_noise(fbank, random);
-  }
-  if (view.roll) {
-    Random random = random_for(seed, Draw::roll);
-    fbank = roll_time(fbank, random);
-  }
-  return fbank;
+ClipReader::State::Place ClipReader::State::place(const ClipSource& clip, const ViewOptions& view, Need need,
+                                                  uint64_t seed) const {
+  Place place{.audio = audio_side(clip, need), .video = {}, .window = {}};
+  place.video = video_side(clip, need, place.audio);
+  CAVMAE_CHECK_AS(MediaError, place.audio.wanted || place.video.wanted,
+                  (clip.audio.empty() ? clip.video : clip.audio).string(), ": has neither sound nor picture");
+  place.window = window(clip, view, place.audio, place.video, seed);
+  return place;
 }
 
 torch::Tensor ClipReader::State::video(const ClipSource& clip, const FileFacts& facts,
@@ -172,15 +187,37 @@ const FeatureOptions& ClipReader::features() const {
 }
 
 Sample ClipReader::read(const ClipSource& clip, const ViewOptions& view, Need need, uint64_t seed) const {
-  const auto audio = state_->audio_side(clip, need);
-  const auto video = state_->video_side(clip, need, audio);
-  CAVMAE_CHECK_AS(MediaError, audio.wanted || video.wanted,
-                  (clip.audio.empty() ? clip.video : clip.audio).string(), ": has neither sound nor picture");
-  const ClipWindow window = state_->window(clip, view, audio, video, seed);
+  const auto place = state_->place(clip, view, need, seed);
   Sample sample;
-  if (audio.wanted) sample.audio = state_->audio(clip.audio, window, view, seed);
-  if (video.wanted) sample.video = state_->video(clip, video.facts, window, view, seed);
+  if (place.audio.wanted)
+    sample.audio =
+        augment(state_->decoder.fitted_fbank(clip.audio, place.window), state_->features, view, seed);
+  if (place.video.wanted) sample.video = state_->video(clip, place.video.facts, place.window, view, seed);
   return sample;
+}
+
+RawClip ClipReader::read_raw(const ClipSource& clip, const ViewOptions& view, Need need,
+                             uint64_t seed) const {
+  const auto place = state_->place(clip, view, need, seed);
+  RawClip raw;
+  if (place.audio.wanted) raw.waveform = state_->decoder.waveform(clip.audio, place.window);
+  if (place.video.wanted) raw.video = state_->video(clip, place.video.facts, place.window, view, seed);
+  return raw;
+}
+
+Sample ClipReader::finish(const RawClip& clip, const ViewOptions& view, uint64_t seed) const {
+  Sample sample;
+  if (clip.waveform.defined())
+    sample.audio = augment(state_->decoder.fitted_fbank(clip.waveform), state_->features, view, seed);
+  sample.video = clip.video;
+  return sample;
+}
+
+RawClip mix_clips(const RawClip& first, const RawClip& second, double first_share) {
+  RawClip mix;
+  if (first.waveform.defined()) mix.waveform = mix_waveforms(first.waveform, second.waveform, first_share);
+  if (first.video.defined()) mix.video = mix_pictures(first.video, second.video, first_share);
+  return mix;
 }
 
 }  // namespace cavmae

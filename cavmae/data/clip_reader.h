@@ -56,6 +56,9 @@ struct ViewOptions {
   FrameChoice frames = FrameChoice::middle;
   bool noise = false;  // add_noise() to the filterbank
   bool roll = false;   // roll_time()
+  // mask_frequencies() and mask_times(), before the filterbank is normalised; 0: none
+  int64_t frequency_mask = 0;
+  int64_t time_mask = 0;
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -65,6 +68,8 @@ struct ViewOptions {
     v("frames", o.frames, "which of a clip's pictures are used");
     v("noise", o.noise, "add random noise to the filterbank");
     v("roll", o.roll, "roll the filterbank in time by a random amount");
+    v("frequency_mask", o.frequency_mask, "widest band of mel bins that is hidden at random (0: none)");
+    v("time_mask", o.time_mask, "longest stretch of frames that is hidden at random (0: none)");
   }
 };
 
@@ -75,7 +80,16 @@ struct Sample {
   torch::Tensor audio;  // float [T, F], normalised; undefined when the clip has none
   torch::Tensor
       video;  // float [3, S, S], or [K, 3, S, S] with FrameChoice::all; undefined when the clip has none
+  torch::Tensor target = {};  // float [C]; undefined when no labels are asked for
 };
+
+// A clip before its filterbank, which is where two clips can be mixed.
+struct RawClip {
+  torch::Tensor waveform;  // float [n] at 16 kHz, at least one frame long; undefined when the clip has none
+  torch::Tensor video;     // as Sample::video
+};
+// mix_waveforms() and mix_pictures() of the sides, which both clips must have alike.
+RawClip mix_clips(const RawClip& first, const RawClip& second, double first_share);
 
 // Which sides of a clip are read. any: those that it has.
 enum class Need { both, audio, video, any };
@@ -93,6 +107,10 @@ class ClipReader {
   // Reads a clip. What is random depends on `seed` alone (the loader mixes it from run seed, epoch and clip
   // id). Throws MediaError naming the file and what is missing or broken.
   Sample read(const ClipSource& clip, const ViewOptions& view, Need need, uint64_t seed) const;
+
+  // The same in two steps, with mix_clips() between them; `seed` draws the same things in both.
+  RawClip read_raw(const ClipSource& clip, const ViewOptions& view, Need need, uint64_t seed) const;
+  Sample finish(const RawClip& clip, const ViewOptions& view, uint64_t seed) const;
 
  private:
   struct State;

@@ -40,13 +40,15 @@ Batch join_samples(SampleList list) {
   Batch batch;
   batch.indices = std::move(list.indices);
   batch.next_position = list.next_position;
-  std::vector<torch::Tensor> audio, video;
+  std::vector<torch::Tensor> audio, video, targets;
   for (const Sample& sample : list.samples) {
     if (sample.audio.defined()) audio.push_back(sample.audio);
     if (sample.video.defined()) video.push_back(sample.video);
+    if (sample.target.defined()) targets.push_back(sample.target);
   }
   if (!audio.empty()) batch.audio = at::stack(audio);
   if (!video.empty()) batch.video = at::stack(video);
+  if (!targets.empty()) batch.targets = at::stack(targets);
   return batch;
 }
 
@@ -73,8 +75,10 @@ struct Loader::State {
   ViewOptions view;
   Need need = Need::both;
   LoaderOptions options;
+  std::optional<Supervision> supervision;
   EpochOptions epoch;
   std::vector<int64_t> order;
+  std::vector<int64_t> occurrence;  // how often the clip at a position came before in this order
 
   // The consumer's own.
   std::vector<std::thread> workers;
@@ -121,8 +125,16 @@ ReadResult Loader::State::read(int64_t position) const {
   const ClipSource& clip = clips[order[position]];
   ReadResult result;
   try {
-    const uint64_t seed = mix_seed({epoch.seed, static_cast<uint64_t>(epoch.epoch), stable_hash(clip.id)});
-    result.sample = reader->read(clip, view, need, seed);
+    uint64_t seed = mix_seed({epoch.seed, static_cast<uint64_t>(epoch.epoch), stable_hash(clip.id)});
+    // A clip that is drawn again is seen another way.
+    if (occurrence[position] > 0) seed = mix_seed({seed, static_cast<uint64_t>(occurrence[position])});
+    result.sample = supervision ? read_labelled({.clips = clips,
+                                                 .supervision = *supervision,
+                                                 .reader = *reader,
+                                                 .view = view,
+                                                 .need = need},
+                                                order[position], seed)
+                                : reader->read(clip, view, need, seed);
   } catch (const MediaError& e) {
     result.bad_reason = e.what();
   } catch (...) {
@@ -178,7 +190,9 @@ void Loader::State::stop() {
 void Loader::State::start(const EpochOptions& new_epoch) {
   stop();
   epoch = new_epoch;
-  order = epoch_order(static_cast<int64_t>(clips.size()), epoch);
+  order = epoch_order(static_cast<int64_t>(clips.size()), epoch,
+                      supervision ? supervision->weights : std::vector<double>());
+  occurrence = occurrences(order, static_cast<int64_t>(clips.size()));
   wait_seconds = 0.0;
   {
     MutexLock lock(mutex);
@@ -231,6 +245,17 @@ Loader::Loader(std::vector<ClipSource> clips, std::shared_ptr<const ClipReader> 
   state_->reader = std::move(reader);
   state_->view = view;
   state_->need = need;
+}
+
+void Loader::supervise(Supervision supervision) {
+  CAVMAE_CHECK(!state_->running, "Loader: supervise() comes before the first epoch");
+  const size_t num_clips = state_->clips.size();
+  CAVMAE_CHECK(supervision.classes.size() == num_clips &&
+                   (supervision.weights.empty() || supervision.weights.size() == num_clips),
+               "Loader: labels of ", supervision.classes.size(), " clips and weights of ",
+               supervision.weights.size(), " for ", num_clips, " clips");
+  supervision.options.validate();
+  state_->supervision = std::move(supervision);
 }
 
 Loader::~Loader() {

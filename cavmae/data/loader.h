@@ -10,6 +10,7 @@
 
 #include "cavmae/core/log.h"
 #include "cavmae/data/clip_reader.h"
+#include "cavmae/data/targets.h"
 
 namespace cavmae {
 
@@ -31,6 +32,7 @@ struct LoaderOptions {
 struct Batch {
   torch::Tensor audio;           // float [B, T, F]; undefined when not needed
   torch::Tensor video;           // float [B, 3, S, S] or [B, K, 3, S, S]; undefined when not needed
+  torch::Tensor targets;         // float [B, C]; undefined without supervise()
   std::vector<int64_t> indices;  // positions in the list of clips, [B]
   int64_t next_position = 0;     // where in the epoch's order to go on after this batch
 };
@@ -40,7 +42,8 @@ struct BadClip {
   std::string reason;
 };
 
-// An epoch's order: clip indices, a permutation that depends on (seed, epoch) alone, or the plain order.
+// An epoch's order: clip indices that depend on (seed, epoch) alone, each once or, with Supervision::weights,
+// as many draws with replacement; or the plain order.
 struct EpochOptions {
   int64_t epoch = 0;
   uint64_t seed = 0;
@@ -54,6 +57,9 @@ class Loader {
   Loader(std::vector<ClipSource> clips, std::shared_ptr<const ClipReader> reader, ViewOptions view, Need need,
          LoaderOptions options, std::shared_ptr<Log> log);
   ~Loader();  // stops and joins
+
+  // Gives batches targets, mixes clips, and balances the order: before the first epoch.
+  void supervise(Supervision supervision);
 
   void start_epoch(const EpochOptions& options);
   // The next batch, or nothing at the end of the epoch. Throws DataError past max_bad_ratio.

@@ -1,5 +1,7 @@
 #include "cavmae/features/augment.h"
 
+#include <algorithm>
+
 #include "cavmae/core/error.h"
 
 namespace cavmae {
@@ -11,7 +13,23 @@ void check_fbank(const torch::Tensor& fbank) {
                fbank.sizes());
 }
 
+void mask_along(torch::Tensor& fbank, int64_t dim, int64_t widest, Random& random) {
+  check_fbank(fbank);
+  const auto size = static_cast<double>(fbank.size(dim));
+  const double width = random.uniform() * std::min(static_cast<double>(widest), size);
+  const double start = random.uniform() * (size - width);
+  fbank.narrow(dim, static_cast<int64_t>(start), static_cast<int64_t>(width)).zero_();
+}
+
 }  // namespace
+
+void mask_frequencies(torch::Tensor& fbank, int64_t widest, Random& random) {
+  mask_along(fbank, 1, widest, random);
+}
+
+void mask_times(torch::Tensor& fbank, int64_t widest, Random& random) {
+  mask_along(fbank, 0, widest, random);
+}
 
 void add_noise(torch::Tensor& fbank, Random& random) {
   check_fbank(fbank);

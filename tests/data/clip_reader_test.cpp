@@ -130,6 +130,35 @@ TEST_F(ClipReaderTest, EverythingRandomDependsOnTheSeedAlone) {
   EXPECT_GT(difference.max().item<float>(), 0);
 }
 
+TEST_F(ClipReaderTest, TwoStepsReadWhatOneReads) {
+  ViewOptions view = training_view();
+  view.frequency_mask = 8;
+  view.time_mask = 40;
+  for (uint64_t seed = 0; seed < 3; ++seed) {
+    const Sample at_once = reader.read(video, view, Need::both, seed);
+    const Sample in_steps = reader.finish(reader.read_raw(video, view, Need::both, seed), view, seed);
+    EXPECT_TRUE(same_bits(at_once.audio, in_steps.audio));
+    EXPECT_TRUE(same_bits(at_once.video, in_steps.video));
+  }
+  EXPECT_FALSE(reader.read_raw(video, view, Need::video, 0).waveform.defined());
+}
+
+TEST_F(ClipReaderTest, MasksHideBeforeTheFilterbankIsNormalised) {
+  const auto features = tiny_features();
+  ViewOptions masked;
+  masked.time_mask = 208;
+  bool changed = false;
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    const auto plain = reader.read(video, {}, Need::audio, seed).audio;
+    const auto audio = reader.read(video, masked, Need::audio, seed).audio;
+    const auto hidden = audio.ne(plain);
+    const auto zero = torch::full_like(audio, -features.fbank_mean / features.fbank_std);
+    EXPECT_TRUE(at::allclose(audio.masked_select(hidden), zero.masked_select(hidden)));
+    changed = changed || hidden.any().item<bool>();
+  }
+  EXPECT_TRUE(changed);
+}
+
 TEST_F(ClipReaderTest, SoundAndPictureMayBeSeparateFiles) {
   write_wav(folder / "s.wav", 1, 400);
   write_flat_png(folder / "p.png", 128);
