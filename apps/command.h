@@ -43,6 +43,8 @@ void add_info(Program& program);
 void add_stats(Program& program);
 void add_report(Program& program);
 void add_convert(Program& program);
+void add_weights(Program& program);
+void add_enhance_labels(Program& program);
 
 // "mask_ratio_audio" -> "--mask-ratio-audio"
 std::string flag_name(const std::string& option);

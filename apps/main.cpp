@@ -118,6 +118,8 @@ int run(int argc, char** argv) {
     add_report(program);
     add_stats(program);
     add_convert(program);
+    add_weights(program);
+    add_enhance_labels(program);
     add_info(program);
     return parse_and_run(program, argc, argv);
   } catch (const ConfigError& e) {

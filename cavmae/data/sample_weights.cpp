@@ -54,7 +54,8 @@ std::vector<double> read_sample_weights(const std::filesystem::path& path, int64
     if (!cell.empty()) weights.push_back(read_weight(cell, concat(path.string(), ":", line)));
   }
   CAVMAE_CHECK_AS(DataError, static_cast<int64_t>(weights.size()) == num_clips, path.string(), ": holds ",
-                  weights.size(), " weights for ", num_clips, " clips; it must be made from the same data");
+                  weights.size(), " weights for ", num_clips,
+                  " clips; it must be made from the same data ('cavmae weights' makes one)");
   CAVMAE_CHECK_AS(DataError, std::ranges::any_of(weights, [](double w) { return w > 0; }), path.string(),
                   ": every weight is 0, so no clip would ever be drawn");
   return weights;
