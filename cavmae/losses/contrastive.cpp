@@ -1,5 +1,7 @@
 #include "cavmae/losses/contrastive.h"
 
+#include <algorithm>
+
 #include "cavmae/core/error.h"
 
 namespace cavmae {
@@ -18,17 +20,13 @@ ContrastiveResult rows_find_partners(const torch::Tensor& logits, const torch::T
           .accuracy = logits.detach().argmax(1).eq(partner).to(torch::kFloat32).mean()};
 }
 
-}  // namespace
-
-ContrastiveResult contrastive_loss(const torch::Tensor& audio, const torch::Tensor& video,
-                                   const ContrastiveOptions& options) {
-  CAVMAE_CHECK(audio.dim() == 2 && audio.sizes() == video.sizes(), "audio ", audio.sizes(), " and video ",
-               video.sizes(), " are not pairs of vectors");
-  const auto a = unit_rows(audio), v = unit_rows(video);
+// Unit vectors of one group. audio, video: float [N, D]
+ContrastiveResult group_loss(const torch::Tensor& audio, const torch::Tensor& video,
+                             const ContrastiveOptions& options) {
   const auto partner =
       torch::arange(audio.size(0), torch::TensorOptions(torch::kInt64).device(audio.device()));
   // Row i of `logits`: video i against every audio.
-  const auto logits = at::mm(v, a.t()) / options.temperature;
+  const auto logits = at::mm(video, audio.t()) / options.temperature;
   auto result = rows_find_partners(logits, partner);
   if (options.bidirectional) {
     const auto reverse = rows_find_partners(logits.t(), partner);
@@ -36,6 +34,31 @@ ContrastiveResult contrastive_loss(const torch::Tensor& audio, const torch::Tens
     result.accuracy = (result.accuracy + reverse.accuracy) / 2;
   }
   return result;
+}
+
+int64_t num_groups(int64_t clips, int64_t contrastive_batch) {
+  if (contrastive_batch <= 0) return 1;
+  return std::max<int64_t>(1, (clips + contrastive_batch - 1) / contrastive_batch);
+}
+
+}  // namespace
+
+ContrastiveResult contrastive_loss(const torch::Tensor& audio, const torch::Tensor& video,
+                                   const ContrastiveOptions& options) {
+  CAVMAE_CHECK(audio.dim() == 2 && audio.sizes() == video.sizes(), "audio ", audio.sizes(), " and video ",
+               video.sizes(), " are not pairs of vectors");
+  const int64_t clips = audio.size(0), groups = num_groups(clips, options.contrastive_batch);
+  const auto a = unit_rows(audio), v = unit_rows(video);
+  if (groups == 1) return group_loss(a, v, options);
+  const auto audios = a.tensor_split(groups), videos = v.tensor_split(groups);
+  ContrastiveResult mean;
+  for (int64_t g = 0; g < groups; ++g) {
+    const double share = static_cast<double>(audios[g].size(0)) / static_cast<double>(clips);
+    const ContrastiveResult group = group_loss(audios[g], videos[g], options);
+    mean.loss = g == 0 ? group.loss * share : mean.loss + group.loss * share;
+    mean.accuracy = g == 0 ? group.accuracy * share : mean.accuracy + group.accuracy * share;
+  }
+  return mean;
 }
 
 }  // namespace cavmae

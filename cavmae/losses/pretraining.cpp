@@ -16,6 +16,9 @@ void ObjectiveOptions::validate() const {
                    ", it must be 0 or more");
   problems.require(std::isfinite(contrastive.temperature) && contrastive.temperature > 0, "temperature is ",
                    contrastive.temperature, ", it must be above 0");
+  problems.require(contrastive.contrastive_batch == 0 || contrastive.contrastive_batch >= 2,
+                   "contrastive_batch is ", contrastive.contrastive_batch,
+                   ", it must be 0 (the whole batch) or at least 2");
   problems.throw_if_any("the objective cannot be used");
 }
 

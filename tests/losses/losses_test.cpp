@@ -106,6 +106,47 @@ TEST(ContrastiveLoss, EqualsBruteForceWithGradients) {
   }
 }
 
+// What `groups` of so many clips give one after another, weighted by their clips.
+Expected grouped_brute_force(const torch::Tensor& audio, const torch::Tensor& video,
+                             const std::vector<int64_t>& groups, const ContrastiveOptions& options) {
+  Expected mean{};
+  int64_t first = 0;
+  for (const int64_t size : groups) {
+    const Expected group = brute_force(audio.narrow(0, first, size), video.narrow(0, first, size), options);
+    const double share = static_cast<double>(size) / static_cast<double>(audio.size(0));
+    mean.loss += group.loss * share;
+    mean.accuracy += group.accuracy * share;
+    first += size;
+  }
+  return mean;
+}
+
+TEST(ContrastiveLoss, GroupsEqualTheMeanOfTheirOwnLossesWithGradients) {
+  struct Case {
+    int64_t clips, contrastive_batch;
+    std::vector<int64_t> groups;
+  };
+  for (const Case& c : {Case{6, 3, {3, 3}}, Case{6, 2, {2, 2, 2}}, Case{7, 3, {3, 2, 2}}, Case{5, 4, {3, 2}},
+                        Case{4, 9, {4}}, Case{3, 0, {3}}}) {
+    for (const bool bidirectional : {false, true}) {
+      ContrastiveOptions options{.temperature = 0.3, .bidirectional = bidirectional};
+      const auto audio = normal({c.clips, 4}, 11).requires_grad_(),
+                 video = normal({c.clips, 4}, 12).requires_grad_();
+      const auto expected = [&](const torch::Tensor& a, const torch::Tensor& v) {
+        return grouped_brute_force(a, v, c.groups, {.temperature = 0.3, .bidirectional = bidirectional});
+      };
+      options.contrastive_batch = c.contrastive_batch;
+      const ContrastiveResult result = contrastive_loss(audio, video, options);
+      const Expected whole = expected(audio.detach(), video.detach());
+      EXPECT_NEAR(result.loss.item<double>(), whole.loss, 1e-5) << c.clips << " " << c.contrastive_batch;
+      EXPECT_NEAR(result.accuracy.item<double>(), whole.accuracy, 1e-6);
+      result.loss.backward();
+      expect_gradient(audio, [&](const auto& x) { return expected(x, video.detach()).loss; });
+      expect_gradient(video, [&](const auto& x) { return expected(audio.detach(), x).loss; });
+    }
+  }
+}
+
 TEST(ContrastiveLoss, OneWayIsEachVideoAgainstAllAudios) {
   // Video 1 lies on audio 0: seen from the videos one of two is wrong, seen from the audios another sum.
   const auto audio = torch::tensor({{1.0F, 0.0F}, {0.6F, 0.8F}});
@@ -173,15 +214,16 @@ TEST(HiddenTargets, NormalizeEachPatchByItself) {
 }
 
 TEST(ObjectiveOptions, ValidateNamesEveryBadField) {
-  const ObjectiveOptions options{
-      .contrastive_weight = -1, .reconstruction_weight = NAN, .contrastive = {.temperature = 0}};
+  const ObjectiveOptions options{.contrastive_weight = -1,
+                                 .reconstruction_weight = NAN,
+                                 .contrastive = {.temperature = 0, .contrastive_batch = 1}};
   try {
     options.validate();
     FAIL() << "no error";
   } catch (const ConfigError& error) {
     EXPECT_THAT(error.what(),
                 AllOf(HasSubstr("contrastive_weight is -1"), HasSubstr("reconstruction_weight is nan"),
-                      HasSubstr("temperature is 0")));
+                      HasSubstr("temperature is 0"), HasSubstr("contrastive_batch is 1")));
   }
 }
 
