@@ -1,7 +1,7 @@
 // cavmae convert: between our checkpoints and the authors' .pth.
 #include <fmt/format.h>
 
-#include "cavmae/models/checkpoint.h"
+#include "cavmae/models/convert_model.h"
 
 #include "apps/command.h"
 
@@ -12,23 +12,16 @@ namespace fs = std::filesystem;
 
 struct ConvertFlags {
   fs::path from, to;
+  InferenceHints hints;
 };
 
 int run(const ConvertFlags& flags) {
-  const std::string extension = flags.to.extension().string();
-  CAVMAE_CHECK_AS(ConfigError, extension == ".pth" || extension == ".safetensors", flags.to.string(),
-                  ": the result is a .pth or a .safetensors file");
-  LoadedModel loaded = load_model(flags.from);
-  CAVMAE_CHECK_AS(CheckpointError, loaded.missing.empty(), loaded.path.string(), ": ", loaded.missing.size(),
-                  " parameters are missing, the first is ", loaded.missing.front(), "; nothing was written");
-  if (extension == ".pth") {
-    export_pth(flags.to, loaded.model);
-  } else {
-    save_model(flags.to, loaded.model, loaded.features);
-  }
-  fmt::print("{} -> {}\n", loaded.path.string(), flags.to.string());
-  for (const std::string& name : loaded.unexpected)
+  const Conversion conversion = convert_model(flags.from, flags.to, flags.hints);
+  fmt::print("{} -> {}\n", conversion.from.string(), flags.to.string());
+  for (const std::string& name : conversion.left_out)
     fmt::print("left out, the model has no use for it: {}\n", name);
+  for (const std::string& option : conversion.unstated)
+    fmt::print("a .pth cannot say it, keep it in mind: {}\n", option);
   return 0;
 }
 
@@ -38,13 +31,24 @@ void add_convert(Program& program) {
   CLI::App* app =
       program.root.add_subcommand("convert", "Convert a model between .safetensors and the authors' .pth");
   app->description(
+      "Pretrained and fine-tuned models, bit for bit, in both directions. A .pth does not say how many heads "
+      "a "
+      "network\n"
+      "has: the authors' have heads of width 64 in the encoders and 16 heads in the decoder.\n\n"
       "Examples: cavmae convert run model.pth                a trained run for the authors' Python code\n"
-      "          cavmae convert cav-mae-base.pth ours.safetensors");
+      "          cavmae convert cav-mae-base.pth ours.safetensors\n"
+      "          cavmae convert small.pth small.safetensors --num-heads 4 --decoder-num-heads 4");
   auto flags = std::make_shared<ConvertFlags>();
   app->add_option("from", flags->from, "a run, a checkpoint, a .safetensors or a .pth file")
       ->required()
       ->type_name("FROM");
   app->add_option("to", flags->to, "the file to write: .pth or .safetensors")->required()->type_name("TO");
+  app->add_option("--num-heads", flags->hints.num_heads, "heads of a .pth's encoders [width / 64]")
+      ->type_name("N");
+  app->add_option("--decoder-num-heads", flags->hints.decoder_num_heads, "heads of a .pth's decoder [16]")
+      ->type_name("N");
+  app->add_option("--num-mel-bins", flags->hints.num_mel_bins, "mel bins that a .pth was trained with [128]")
+      ->type_name("N");
   app->callback([=, &program] { program.action = [=] { return run(*flags); }; });
 }
 

@@ -23,7 +23,7 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
   auto clips = read_clip_sources(data, *log);
   std::vector<std::string> ids;
   for (const ClipSource& clip : clips) ids.push_back(clip.id);
-  auto [loaded, features] = load_for_evaluation(flags.evaluation.checkpoint, *log);
+  auto [loaded, features] = load_for_evaluation(flags.evaluation, *log);
   EmbedOptions options = flags.evaluation.embed_options(global);
   options.need = Need::any;
   const Embeddings embeddings = embed_clips(loaded.model, features, std::move(clips), options, log);

@@ -16,6 +16,15 @@ void EvaluationFlags::add(CLI::App& app) {
   app.add_option("--window-start", window_start,
                  "pin the window's start in longer files, in seconds [the middle]")
       ->type_name("");
+  app.add_option("--num-fbank-frames", shape.num_fbank_frames,
+                 "filterbank frames (10 ms each) of a clip, where not those of the training")
+      ->type_name("N");
+  app.add_option("--image-size", shape.image_size, "side of the picture in pixels, likewise")->type_name("N");
+  app.add_option("--window-seconds", window_seconds,
+                 "length of the part of a file that makes a clip, likewise")
+      ->type_name("SECONDS");
+  app.add_flag("--resize-positions", resize_positions,
+               "fit the checkpoint's position embeddings to such clips or pictures");
   loader.batch_size = 16;
   loader_flags.add(app, loader, "Reading clips");
 }
@@ -33,19 +42,28 @@ EmbedOptions EvaluationFlags::embed_options(const GlobalOptions& global) const {
   return options;
 }
 
-ModelToEvaluate load_for_evaluation(const std::filesystem::path& checkpoint, Log& log) {
-  ModelToEvaluate result{.loaded = load_model(checkpoint), .features = {}};
+ModelToEvaluate load_for_evaluation(const EvaluationFlags& flags, Log& log) {
+  const auto positions = flags.resize_positions ? PositionFit::resize : PositionFit::refuse;
+  ModelToEvaluate result{.loaded = load_model(flags.checkpoint, flags.shape, positions), .features = {}};
   const CavMaeConfig& config = result.loaded.model->config();
   result.features.num_fbank_frames = config.num_fbank_frames;
   result.features.num_mel_bins = config.num_mel_bins;
   result.features.image_size = config.image_size;
   if (!result.loaded.features.is_null())
     option_from_json(result.loaded.features, result.features, result.loaded.path.string());
+  result.features.window_seconds = flags.window_seconds.value_or(result.features.window_seconds);
+  result.features.validate();
   log.info("model: {}", result.loaded.path.string());
   if (!result.loaded.missing.empty())
-    log.warn("{} parameters are not in the file and keep their initial value, the first is {}",
-             result.loaded.missing.size(), result.loaded.missing.front());
+    log.warn("{} parameters are not in the file and keep their initial value: {}",
+             result.loaded.missing.size(), summarize_names(result.loaded.missing));
   return result;
+}
+
+ModelToEvaluate load_for_evaluation(const std::filesystem::path& checkpoint, Log& log) {
+  EvaluationFlags flags;
+  flags.checkpoint = checkpoint;
+  return load_for_evaluation(flags, log);
 }
 
 void report_failed(const std::vector<BadClip>& failed, Log& log) {

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,14 @@ struct EvaluationFlags {
   std::filesystem::path cache;
   std::string frames = "middle";
   std::string window_start = "none";
+  InputShape shape;
+  std::optional<double> window_seconds;
+  bool resize_positions = false;
   LoaderOptions loader;
   OptionFlags loader_flags;
 
-  // Registers --checkpoint, --data, --cache, --frames, --window-start and the loader's flags.
+  // Registers --checkpoint, --data, --cache, --frames, --window-start, the shape of the inputs and the
+  // loader's flags.
   void add(CLI::App& app);
   EmbedOptions embed_options(const GlobalOptions& global) const;
 };
@@ -33,8 +38,10 @@ struct ModelToEvaluate {
   FeatureOptions features;
 };
 
-// The model with the features it was trained on; an imported checkpoint without them gets the paper's, in its
-// sizes.
+// The model with the features it was trained on, but for what the flags say; an imported checkpoint without
+// them gets the paper's, in its sizes.
+ModelToEvaluate load_for_evaluation(const EvaluationFlags& flags, Log& log);
+// The same without such flags.
 ModelToEvaluate load_for_evaluation(const std::filesystem::path& checkpoint, Log& log);
 
 // "3 clips could not be read:" and the reasons.

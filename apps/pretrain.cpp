@@ -27,6 +27,8 @@ PretrainOptions resolve_options(const PretrainFlags& flags) {
   const NamedConfig config = find_config(flags.config);
   option_from_json(config.json, options, config.where);
   flags.options.apply(options);
+  // A run that is resumed elsewhere before its first checkpoint begins from it again.
+  if (!options.init.empty()) options.init = std::filesystem::absolute(options.init);
   return options;
 }
 
@@ -95,6 +97,8 @@ void add_pretrain(Program& program) {
       "configuration.\n\n"
       "Examples: cavmae pretrain --config tiny --data clips --val held_out --out run\n"
       "          cavmae pretrain --data videos --out run --batch-size 16 --lr 1e-4 --precision bf16\n"
+      "          cavmae pretrain --data videos --out run --init mae_pretrain_vit_base.pth    from an image "
+      "MAE\n"
       "          cavmae pretrain --out run --resume        go on after a stop");
   auto flags = std::make_shared<PretrainFlags>();
   app->add_option("--config", flags->config, "a built-in configuration or a JSON file [cav-mae]")

@@ -30,7 +30,7 @@ int run(const EvaluationFlags& flags, const GlobalOptions& global, const std::fi
   CAVMAE_CHECK_AS(ConfigError, !flags.data.empty(), "--data is needed: the clips to search among");
   auto log = make_log(global.verbosity());
   auto clips = read_clip_sources(flags.data, *log);
-  auto [loaded, features] = load_for_evaluation(flags.checkpoint, *log);
+  auto [loaded, features] = load_for_evaluation(flags, *log);
   EmbedOptions options = flags.embed_options(global);
   options.need = Need::both;
   const Embeddings embeddings = embed_clips(loaded.model, features, std::move(clips), options, log);

@@ -2,13 +2,17 @@
 // ("model" and "features" JSON); or the authors' .pth. Free functions.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cavmae/core/json.h"
 #include "cavmae/models/cav_mae.h"
 #include "cavmae/models/infer_config.h"
+#include "cavmae/models/model_file.h"
+#include "cavmae/models/parameter_copy.h"
 
 namespace cavmae {
 
@@ -20,25 +24,23 @@ struct LoadedModel {
   std::vector<std::string> unexpected;  // tensors of the file that the model has no use for
 };
 
-// `path`: a .safetensors or .pth file, a checkpoint folder (holding model.safetensors), or a run's folder
-// (its best checkpoint, else its last). Throws CheckpointError naming what was looked for.
-std::filesystem::path find_model_file(const std::filesystem::path& path);
-
 // Reads a model. The configuration comes from the metadata, or from the tensors' shapes where there is none.
 LoadedModel load_model(const std::filesystem::path& path);
 // The same with what sizes do not tell, for files without metadata.
 LoadedModel load_model(const std::filesystem::path& path, const InferenceHints& hints);
 
-// Copies the tensors into `model`; throws CheckpointError naming the first tensor whose size disagrees, with
-// both sizes. Prefixes "module." are ignored.
-struct LoadReport {
-  std::vector<std::string> missing, unexpected;
+// What a network is to be fed instead of what its checkpoint says.
+struct InputShape {
+  std::optional<int64_t> num_fbank_frames, image_size;
 };
+// The same network for inputs of another shape: `features` says so too, and position embeddings are fitted to
+// the new grids, or refused with a CheckpointError that names them.
+LoadedModel load_model(const std::filesystem::path& path, const InputShape& shape, PositionFit positions);
+
+// Copies the tensors into `model`; throws CheckpointError naming the tensors whose size disagrees, with both
+// sizes. Prefixes "module." are ignored.
 LoadReport load_parameters(CavMae& model, const std::filesystem::path& path);
 
 void save_model(const std::filesystem::path& path, CavMae& model, const Json& features);
-
-// Writes a .pth that the authors' code loads (zip format, OrderedDict, prefix "module.").
-void export_pth(const std::filesystem::path& path, CavMae& model);
 
 }  // namespace cavmae

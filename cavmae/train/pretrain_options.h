@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -69,6 +70,8 @@ bool is_due(const CheckpointOptions& options, const CheckpointMoment& moment);
 struct PretrainOptions {
   int64_t epochs = 25;
   int64_t seed = 0;
+  std::filesystem::path init;  // what load_initial_parameters() takes; empty: random parameters
+  bool resize_positions = false;
   Precision precision = Precision::fp32;
   int64_t gradient_accumulation = 1;
   int64_t log_interval_steps = 20;
@@ -87,6 +90,12 @@ struct PretrainOptions {
   static void visit(Self& o, Visitor&& v) {
     v("epochs", o.epochs, "passes over the data");
     v("seed", o.seed, "what every random number of the run derives from");
+    v("init", o.init,
+      "begin from this model instead of random parameters: a run, a .safetensors or .pth file, the authors' "
+      "or "
+      "an image MAE's");
+    v("resize_positions", o.resize_positions,
+      "fit the position embeddings of init to clips of another length or pictures of another size");
     v("precision", o.precision, "arithmetic of the network; parameters and optimizer stay fp32");
     v("gradient_accumulation", o.gradient_accumulation,
       "batches whose gradients are averaged for one step (the contrastive loss stays within a batch)");

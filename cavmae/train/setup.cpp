@@ -15,6 +15,12 @@ CavMae make_model(const PretrainOptions& options) {
   return model;
 }
 
+std::optional<InitialReport> load_initial_parameters(CavMae& model, const PretrainOptions& options) {
+  if (options.init.empty()) return std::nullopt;
+  return load_initial_parameters(*model, options.model, options.init,
+                                 options.resize_positions ? PositionFit::resize : PositionFit::refuse);
+}
+
 Need needed_of_clips(const CavMaeConfig& config) {
   switch (config.modalities) {
     case Modalities::audio:

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "cavmae/data/clip_reader.h"
 #include "cavmae/models/cav_mae.h"
+#include "cavmae/models/initial_parameters.h"
 #include "cavmae/train/pretrain_options.h"
 
 namespace cavmae {
@@ -16,6 +18,9 @@ uint64_t run_seed(const PretrainOptions& options, SeedUse use);
 
 // An initialised network in the precision that was asked for.
 CavMae make_model(const PretrainOptions& options);
+
+// Begins from options.init where there is one. Throws CheckpointError when it does not fit.
+std::optional<InitialReport> load_initial_parameters(CavMae& model, const PretrainOptions& options);
 
 // What a clip must hold for this network.
 Need needed_of_clips(const CavMaeConfig& config);

@@ -90,6 +90,8 @@ void Trainer::open_run() {
     for (const std::string& change : check_resumable(saved, options_)) log_->warn("resuming with {}", change);
     if (found) restore(*found);
   }
+  std::optional<InitialReport> initial;
+  if (!found) initial = load_initial_parameters(step_.task().model(), options_);
   checkpoints_.require_space(step_.task().model(), step_.adam());
   make_directories(paths_.out);
   lock_ = std::make_unique<RunLock>(paths_.out);
@@ -102,6 +104,7 @@ void Trainer::open_run() {
   } else if (paths_.start == RunStart::resume) {
     log_->warn("{}: no checkpoint was written yet; the run begins at step 0", paths_.out.string());
   }
+  if (initial) log_initial_report(*initial, *log_);
   recorder_ = std::make_unique<RunRecorder>(paths_.out, state_,
                                             RecorderOptions{.epochs = options_.epochs,
                                                             .total_steps = total_steps(),

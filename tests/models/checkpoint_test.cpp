@@ -7,6 +7,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
+#include "cavmae/models/convert_model.h"
 
 #include "tests/models/toy_model.h"
 #include "tests/support/program.h"
@@ -60,7 +61,8 @@ TEST(Checkpoint, PthComesBackWithItsConfigurationInferred) {
   TemporaryFolder folder;
   CavMaeConfig config = golden_config();
   auto model = random_model(config, 2);
-  export_pth(folder / "model.pth", model);
+  save_model(folder / "model.safetensors", model, {});
+  convert_model(folder / "model.safetensors", folder / "model.pth", {});
   LoadedModel loaded = load_model(folder / "model.pth", {.num_heads = 4, .decoder_num_heads = 4});
   EXPECT_EQ(option_to_json(loaded.model->config()), option_to_json(config));
   EXPECT_TRUE(loaded.features.is_null());
@@ -81,7 +83,8 @@ TEST(Checkpoint, ConfigurationsOfOtherSystemsAreInferred) {
   configs[2].joint_depth = 0;
   for (const auto& config : configs) {
     CavMae model(config);
-    export_pth(folder / "model.pth", model);
+    save_model(folder / "model.safetensors", model, {});
+    convert_model(folder / "model.safetensors", folder / "model.pth", {});
     const auto inferred =
         load_model(folder / "model.pth", {.num_heads = 4, .decoder_num_heads = 4}).model->config();
     EXPECT_EQ(inferred.joint_streams, config.joint_streams);

@@ -1,0 +1,31 @@
+// The file of a model before it becomes a network: where it is, its tensors, and what its metadata states.
+// Free functions.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "cavmae/core/json.h"
+#include "cavmae/core/safetensors.h"
+#include "cavmae/models/cav_mae_config.h"
+
+namespace cavmae {
+
+// "format" in the metadata of our files.
+inline constexpr const char* kModelFormat = "cavmae";
+
+// `path`: a .safetensors or .pth file, a checkpoint folder (holding model.safetensors), or a run's folder
+// (its best checkpoint, else its last). Throws CheckpointError naming what was looked for.
+std::filesystem::path find_model_file(const std::filesystem::path& path);
+
+// Tensors without the prefix "module.", and the metadata of a .safetensors.
+TensorFile read_model_file(const std::filesystem::path& file);
+
+// Metadata `key` as JSON; null when the file has none.
+Json metadata_json(const TensorFile& contents, const std::string& key, const std::filesystem::path& file);
+
+// The configuration that the metadata states. Throws ConfigError when it is none.
+std::optional<CavMaeConfig> stated_config(const TensorFile& contents, const std::filesystem::path& file);
+
+}  // namespace cavmae

@@ -1,0 +1,115 @@
+#include "cavmae/models/parameter_copy.h"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "cavmae/core/error.h"
+#include "cavmae/models/resize_positions.h"
+
+namespace cavmae {
+namespace {
+
+// Tensors of another size than their parameters.
+class SizeMismatches {
+ public:
+  void add(const std::string& name, const torch::Tensor& from, const torch::Tensor& to) {
+    positions_alone_ = positions_alone_ && is_position_table(name) && from.dim() == 3 && to.dim() == 3 &&
+                       from.size(2) == to.size(2);
+    if (count_++ < kMostNamed)
+      text_ += concat(count_ == 1 ? "" : ", ", "tensor '", name, "' has the size ", from.sizes(),
+                      " (the model's: ", to.sizes(), ")");
+  }
+
+  void throw_if_any(const std::string& where) const {
+    if (count_ == 0) return;
+    throw CheckpointError(concat(
+        where, ": ", text_, count_ > kMostNamed ? concat(" and ", count_ - kMostNamed, " more") : "",
+        positions_alone_
+            ? "; clips of another length or pictures of another size: --resize-positions fits the positions"
+            : "; use the configuration that the checkpoint was made with"));
+  }
+
+ private:
+  static constexpr int64_t kMostNamed = 6;
+  int64_t count_ = 0;
+  bool positions_alone_ = true;
+  std::string text_;
+};
+
+// Replaces position tables of another grid by tables of the network's.
+void fit_tables(std::map<std::string, torch::Tensor>& found, const CavMaeConfig& config,
+                const torch::OrderedDict<std::string, torch::Tensor>& parameters, const CopySource& source,
+                LoadReport& report) {
+  for (const auto& item : parameters) {
+    const auto it = found.find(item.key());
+    if (it == found.end() || !is_position_table(item.key())) continue;
+    torch::Tensor& table = it->second;
+    if (table.dim() != 3 || table.size(2) != item.value().size(2) || table.size(1) == item.value().size(1))
+      continue;
+    const GridChange grids = grid_change({.name = item.key(), .length = table.size(1), .where = source.where},
+                                         source.config, config);
+    table = resize_positions(table, grids);
+    report.resized.push_back(item.key());
+  }
+}
+
+}  // namespace
+
+LoadReport copy_parameters(torch::nn::Module& network, const CavMaeConfig& config, const CopySource& source,
+                           PositionFit positions) {
+  const torch::NoGradGuard no_grad;
+  std::map<std::string, torch::Tensor> found(source.tensors.begin(), source.tensors.end());
+  auto parameters = network.named_parameters();
+  LoadReport report;
+  if (positions == PositionFit::resize) fit_tables(found, config, parameters, source, report);
+  SizeMismatches mismatches;
+  for (const auto& item : parameters) {
+    const auto it = found.find(item.key());
+    if (it == found.end()) {
+      report.missing.push_back(item.key());
+      continue;
+    }
+    if (it->second.sizes() != item.value().sizes()) mismatches.add(item.key(), it->second, item.value());
+    CAVMAE_CHECK_AS(CheckpointError, at::isFloatingType(it->second.scalar_type()), source.where, ": tensor '",
+                    item.key(), "' holds ", it->second.scalar_type(), ", not floating-point numbers");
+  }
+  mismatches.throw_if_any(source.where);
+  CAVMAE_CHECK_AS(CheckpointError, report.missing.size() < parameters.size(), source.where, ": none of its ",
+                  source.tensors.size(), " tensors is a parameter of the model (the first of those is '",
+                  parameters.front().key(), "')");
+  for (auto& item : parameters)
+    if (const auto it = found.find(item.key()); it != found.end()) item.value().copy_(it->second);
+  for (const auto& [name, tensor] : source.tensors)
+    if (!parameters.contains(name)) report.unexpected.push_back(name);
+  return report;
+}
+
+std::string summarize_names(const std::vector<std::string>& names) {
+  std::vector<std::pair<std::string, int64_t>> patterns;
+  for (const std::string& name : names) {
+    std::string pattern;
+    for (size_t i = 0; i < name.size(); ++i) {
+      const bool digit = std::isdigit(static_cast<unsigned char>(name[i])) && i > 0 &&
+                         (name[i - 1] == '.' || pattern.ends_with(".*"));
+      if (!digit)
+        pattern += name[i];
+      else if (!pattern.ends_with(".*"))
+        pattern += '*';
+    }
+    const auto known =
+        std::find_if(patterns.begin(), patterns.end(), [&](const auto& p) { return p.first == pattern; });
+    if (known == patterns.end())
+      patterns.emplace_back(pattern, 1);
+    else
+      ++known->second;
+  }
+  std::string text;
+  for (const auto& [pattern, count] : patterns)
+    text += concat(text.empty() ? "" : ", ", pattern, count > 1 ? concat(" (", count, ")") : "");
+  return text;
+}
+
+}  // namespace cavmae

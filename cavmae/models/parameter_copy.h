@@ -1,0 +1,41 @@
+// The tensors of a file into the parameters of a network, by name: what fits, what is missing, what is left
+// over, and what has another size. Free functions.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cavmae/core/safetensors.h"
+#include "cavmae/models/cav_mae_config.h"
+
+namespace cavmae {
+
+// What becomes of position embeddings that are those of clips of another length or pictures of another size.
+enum class PositionFit {
+  refuse,
+  resize,  // Note [Resized positions]
+};
+
+struct LoadReport {
+  std::vector<std::string> missing;     // parameters that kept their value
+  std::vector<std::string> unexpected;  // tensors of the file that the network has no use for
+  std::vector<std::string> resized;     // position embeddings that were fitted to the network's grid
+};
+
+struct CopySource {
+  const NamedTensors& tensors;
+  std::string where;                   // names the file in errors
+  std::optional<CavMaeConfig> config;  // of the network that they come from, when it is known
+};
+
+// All sizes are looked at before anything is copied. Throws CheckpointError that names every tensor of
+// another size, with both sizes, and CheckpointError when no tensor is a parameter. `config` is that of
+// `network`, which may have parameters besides (a classifier's head).
+LoadReport copy_parameters(torch::nn::Module& network, const CavMaeConfig& config, const CopySource& source,
+                           PositionFit positions = PositionFit::refuse);
+
+// "blocks_a.*.norm1_a.weight (11), mask_token": names that differ in a number alone are told once.
+std::string summarize_names(const std::vector<std::string>& names);
+
+}  // namespace cavmae
