@@ -45,6 +45,7 @@ void add_report(Program& program);
 void add_convert(Program& program);
 void add_weights(Program& program);
 void add_enhance_labels(Program& program);
+void add_ablate(Program& program);
 
 // "mask_ratio_audio" -> "--mask-ratio-audio"
 std::string flag_name(const std::string& option);

@@ -113,6 +113,7 @@ int run(int argc, char** argv) {
     describe_program(program);
     add_synth(program);
     add_pretrain(program);
+    add_ablate(program);
     add_retrieve(program);
     add_embed(program);
     add_report(program);

@@ -1,0 +1,84 @@
+// cavmae ablate: a grid of short pretraining runs and a table of what each is worth.
+#include <fmt/format.h>
+
+#include "cavmae/train/ablation.h"
+#include "cavmae/train/ablation_table.h"
+
+#include "apps/command.h"
+#include "apps/configs.h"
+
+namespace cavmae::apps {
+namespace {
+
+constexpr int kExitInterrupted = 130;  // as a shell reports Ctrl-C
+
+struct AblateFlags {
+  std::string config = "cav-mae";
+  std::vector<std::string> over;
+  std::vector<std::filesystem::path> data, val;
+  std::filesystem::path out, cache, json;
+  OptionFlags options;
+};
+
+int run(const AblateFlags& flags, const GlobalOptions& global) {
+  AblationPlan plan{.axes = {},
+                    .data = flags.data,
+                    .val = flags.val,
+                    .out = flags.out,
+                    .cache = flags.cache,
+                    .options_of = [&flags](const std::string& name) {
+                      PretrainOptions options;
+                      const NamedConfig config = find_config(name.empty() ? flags.config : name);
+                      option_from_json(config.json, options, config.where);
+                      flags.options.apply(options);
+                      if (!options.init.empty()) options.init = std::filesystem::absolute(options.init);
+                      return options;
+                    }};
+  for (const std::string& text : flags.over) plan.axes.push_back(parse_ablation_axis(text));
+  const AblationResult result =
+      run_ablation(plan, {.show_progress = !global.quiet, .after_step = {}}, make_log(global.verbosity()));
+  if (flags.json != "-") fmt::print("{}", ablation_table(result.rows));
+  if (result.interrupted) {
+    fmt::print("Stopped and saved. The same command goes on.\n");
+    return kExitInterrupted;
+  }
+  if (!flags.json.empty()) write_json_result(flags.json, read_json(flags.out / "table.json"));
+  if (flags.json != "-") fmt::print("{}\n", (flags.out / "table.md").string());
+  return 0;
+}
+
+}  // namespace
+
+void add_ablate(Program& program) {
+  CLI::App* app = program.root.add_subcommand("ablate", "Compare settings by a grid of short runs");
+  app->description(
+      "Pretrains once for every combination of the values of --over, under one seed, measures each on "
+      "--val,\n"
+      "and writes table.md and table.json to --out. --over names any option of a configuration, mask_ratio "
+      "(both\n"
+      "modalities'), init, or config (another system). A stopped job goes on where it was.\n\n"
+      "Examples: cavmae ablate --config tiny --over mask_ratio=0.5,0.65,0.75,0.85 --data D --val V --out "
+      "ratios\n"
+      "          cavmae ablate --config tiny --over contrastive_weight=0.1,1 --over bidirectional=false,true "
+      "\\\n"
+      "                        --data D --val V --out contrast --epochs 5");
+  auto flags = std::make_shared<AblateFlags>();
+  app->add_option("--config", flags->config, "a built-in configuration or a JSON file [cav-mae]")
+      ->type_name("NAME|FILE");
+  app->add_option("--over", flags->over, "an option and its values; may be given several times")
+      ->required()
+      ->type_name("OPTION=VALUE,..");
+  app->add_option("--data", flags->data, "clips to learn from; may be given several times")
+      ->required()
+      ->type_name("PATH");
+  app->add_option("--val", flags->val, "clips to measure with")->required()->type_name("PATH");
+  app->add_option("--out", flags->out, "folder that receives the runs and the tables")
+      ->required()
+      ->type_name("DIR");
+  app->add_option("--cache", flags->cache, "folder that keeps decoded clips")->type_name("DIR");
+  add_json_flag(*app, flags->json);
+  flags->options.add(*app, PretrainOptions{}, "Configuration");
+  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+}
+
+}  // namespace cavmae::apps
