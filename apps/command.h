@@ -40,6 +40,7 @@ void add_pretrain(Program& program);
 void add_retrieve(Program& program);
 void add_embed(Program& program);
 void add_info(Program& program);
+void add_bench(Program& program);
 void add_stats(Program& program);
 void add_report(Program& program);
 void add_convert(Program& program);

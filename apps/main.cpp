@@ -121,6 +121,7 @@ int run(int argc, char** argv) {
     add_convert(program);
     add_weights(program);
     add_enhance_labels(program);
+    add_bench(program);
     add_info(program);
     return parse_and_run(program, argc, argv);
   } catch (const ConfigError& e) {

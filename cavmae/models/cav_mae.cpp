@@ -5,8 +5,10 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
+#include "cavmae/core/work_scope.h"
 #include "cavmae/models/parts.h"
 #include "cavmae/nn/patches.h"
+#include "cavmae/nn/work_parts.h"
 
 namespace cavmae {
 namespace {
@@ -28,6 +30,7 @@ CavMaeConfig validated(const CavMaeConfig& config) {
 
 // One encoder: kept patches in, its last layer's tokens out.
 struct Encoder {
+  const char* work_part;
   PatchEmbedding& embedding;
   BlockStack& blocks;
   const torch::Tensor& positions;  // float [1, L, D]
@@ -36,16 +39,19 @@ struct Encoder {
 
   // pictures: float [B, C, height, width]
   torch::Tensor operator()(const torch::Tensor& pictures, int64_t patch, const StreamMask& mask) const {
-    const torch::Tensor patches = cut_patches(pictures, patch, PatchOrder::channels_first);  // [B, L, C*P*P]
-    torch::Tensor tokens;
-    if (mask.keep.defined()) {
-      const auto kept_positions = positions.squeeze(0).index_select(0, mask.keep.flatten());  // [B * N, D]
-      const auto kept = embedding(pick_tokens(patches, mask.keep), precision);
-      tokens = kept + kept_positions.view(kept.sizes()) + modality;
-    } else {
-      tokens = embedding(patches, precision) + (positions + modality);
-    }
+    const torch::Tensor tokens = embed(pictures, patch, mask);
+    const WorkScope scope(work_part);
     return blocks(tokens, NormSet::joint, precision);
+  }
+
+ private:
+  torch::Tensor embed(const torch::Tensor& pictures, int64_t patch, const StreamMask& mask) const {
+    const WorkScope scope(work::kEmbedding);
+    const torch::Tensor patches = cut_patches(pictures, patch, PatchOrder::channels_first);  // [B, L, C*P*P]
+    if (!mask.keep.defined()) return embedding(patches, precision) + (positions + modality);
+    const auto kept_positions = positions.squeeze(0).index_select(0, mask.keep.flatten());  // [B * N, D]
+    const auto kept = embedding(pick_tokens(patches, mask.keep), precision);
+    return kept + kept_positions.view(kept.sizes()) + modality;
   }
 };
 
@@ -100,14 +106,14 @@ CavMaeImpl::Tokens CavMaeImpl::encode_modalities(const Inputs& inputs, const Mas
   Tokens tokens;
   if (config_.has_audio() && inputs.audio.defined()) {
     check_shape("audio", inputs.audio, {config_.num_fbank_frames, config_.num_mel_bins});
-    const Encoder encode{parts_->patch_embed_a, parts_->blocks_a, parts_->pos_embed_a, parts_->modality_a,
-                         precision_};
+    const Encoder encode{work::kAudioEncoder, parts_->patch_embed_a, parts_->blocks_a,
+                         parts_->pos_embed_a, parts_->modality_a,    precision_};
     tokens.audio = encode(inputs.audio.transpose(1, 2).unsqueeze(1), config_.patch_size, masks.audio);
   }
   if (config_.has_video() && inputs.video.defined()) {
     check_shape("video", inputs.video, {3, config_.image_size, config_.image_size});
-    const Encoder encode{parts_->patch_embed_v, parts_->blocks_v, parts_->pos_embed_v, parts_->modality_v,
-                         precision_};
+    const Encoder encode{work::kVideoEncoder, parts_->patch_embed_v, parts_->blocks_v,
+                         parts_->pos_embed_v, parts_->modality_v,    precision_};
     tokens.video = encode(inputs.video, config_.patch_size, masks.video);
   }
   CAVMAE_CHECK_AS(ConfigError, tokens.audio.defined() || tokens.video.defined(),
@@ -133,6 +139,7 @@ Latents CavMaeImpl::encode(const Inputs& inputs, const Masks& masks, const Strea
   }
   CAVMAE_CHECK_AS(ConfigError, both || joint_of == JointOf::any || config_.has_single_streams(),
                   "this network joins audio and video and has no output for one alone; give it both");
+  const WorkScope scope(work::kJointLayers);
   auto& joint_layers = parts_->blocks_u;
   // Each stream goes through all the joint layers on its own.
   if (streams.joint && (both || joint_of == JointOf::any) && !parts_->norm.is_empty())
@@ -177,6 +184,7 @@ Features CavMaeImpl::features(const Inputs& inputs) {
 // The full sequence of both streams: embedded latents where patches are visible, the mask token elsewhere.
 // -> float [B, La + Lv, E]
 torch::Tensor CavMaeImpl::decoder_inputs(const torch::Tensor& joint, const Masks& masks) {
+  const WorkScope scope(work::kDecoderInputs);
   const auto& p = *parts_;
   std::vector<torch::Tensor> places;  // float [1, L, E] of each stream
   if (config_.has_audio()) places.push_back(p.decoder_pos_embed_a + p.decoder_modality_a);
@@ -196,18 +204,19 @@ Predictions CavMaeImpl::decode(const torch::Tensor& joint, const Masks& masks, P
       masks.audio.keep.defined() == config_.has_audio() && masks.video.keep.defined() == config_.has_video(),
       "the masks are not of the network's modalities");
   const auto inputs = decoder_inputs(joint, masks);
-  const int64_t num_audio_patches = config_.num_audio_patches();
   torch::Tensor tokens;
-  int64_t num_audio = 0;
-  if (scope == PredictionScope::hidden) {
-    const auto hidden = in_sequence(masks.audio.hidden, masks.video.hidden, num_audio_patches);
-    tokens = parts_->decoder_blocks->forward_picked(inputs, hidden, NormSet::joint, precision_);
-    if (config_.has_audio()) num_audio = masks.audio.hidden.size(1);
-  } else {
-    tokens = parts_->decoder_blocks(inputs, NormSet::joint, precision_);
-    if (config_.has_audio()) num_audio = num_audio_patches;
+  {
+    const WorkScope work_scope(work::kDecoder);
+    auto& blocks = parts_->decoder_blocks;
+    const auto hidden = in_sequence(masks.audio.hidden, masks.video.hidden, config_.num_audio_patches());
+    tokens = parts_->decoder_norm(scope == PredictionScope::hidden
+                                      ? blocks->forward_picked(inputs, hidden, NormSet::joint, precision_)
+                                      : blocks(inputs, NormSet::joint, precision_));
   }
-  tokens = parts_->decoder_norm(tokens);
+  const WorkScope work_scope(work::kHeads);
+  int64_t num_audio = 0;
+  if (config_.has_audio())
+    num_audio = scope == PredictionScope::hidden ? masks.audio.hidden.size(1) : config_.num_audio_patches();
   Predictions out;
   if (config_.has_audio()) out.audio = parts_->decoder_pred_a(tokens.narrow(1, 0, num_audio), precision_);
   if (config_.has_video())

@@ -3,8 +3,10 @@
 #include <string>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/work_scope.h"
 #include "cavmae/nn/attention.h"
 #include "cavmae/nn/patches.h"
+#include "cavmae/nn/work_parts.h"
 
 namespace cavmae {
 namespace {
@@ -27,6 +29,12 @@ torch::Tensor rows(const torch::Tensor& x) {  // [B, L, D] -> [B * L, D]
   return x.reshape({-1, x.size(-1)});
 }
 
+template <class... Arguments>
+torch::Tensor attend(const Arguments&... arguments) {
+  const WorkScope scope(work::kAttentionProducts);
+  return attention(arguments...);
+}
+
 }  // namespace
 
 AttentionImpl::AttentionImpl(int64_t width, int64_t heads)
@@ -39,7 +47,7 @@ AttentionImpl::AttentionImpl(int64_t width, int64_t heads)
 // in place would cost a copy in the backward pass.
 torch::Tensor AttentionImpl::forward(const torch::Tensor& x, Precision precision) {
   const auto qkv = qkv_(rows(x), precision).view({x.size(0), x.size(1), 3 * width_});
-  return proj_(rows(attention(qkv, heads_)), precision);
+  return proj_(rows(attend(qkv, heads_)), precision);
 }
 
 torch::Tensor AttentionImpl::forward_picked(const torch::Tensor& x, const torch::Tensor& ids,
@@ -48,7 +56,7 @@ torch::Tensor AttentionImpl::forward_picked(const torch::Tensor& x, const torch:
   const auto biases = qkv_->bias.split_with_sizes({width_, 2 * width_});
   const auto queries = linear(pick_tokens(x, ids), weights[0], biases[0], precision);
   const auto kv = linear(x, weights[1], biases[1], precision);
-  return proj_(rows(attention(queries, kv, heads_)), precision);
+  return proj_(rows(attend(queries, kv, heads_)), precision);
 }
 
 MlpImpl::MlpImpl(int64_t width, int64_t hidden_width)
@@ -80,18 +88,27 @@ torch::Tensor BlockImpl::norm(std::vector<LayerNorm>& of_set, NormSet norms, con
 
 // attended: float [n, D]. The sum goes into what the layer returns, which nothing else needs.
 torch::Tensor BlockImpl::add_mlp(const torch::Tensor& attended, NormSet norms, Precision precision) {
+  const WorkScope scope(work::kMlp);
   return mlp_(norm(norm2_, norms, attended), precision).add_(attended);
 }
 
 torch::Tensor BlockImpl::forward(const torch::Tensor& x, NormSet norms, Precision precision) {
-  const auto attended = attention_(norm(norm1_, norms, x), precision).add_(rows(x));
+  torch::Tensor attended;
+  {
+    const WorkScope scope(work::kAttention);
+    attended = attention_(norm(norm1_, norms, x), precision).add_(rows(x));
+  }
   return add_mlp(attended, norms, precision).view(x.sizes());
 }
 
 torch::Tensor BlockImpl::forward_picked(const torch::Tensor& x, const torch::Tensor& ids, NormSet norms,
                                         Precision precision) {
-  const auto attended =
-      attention_->forward_picked(norm(norm1_, norms, x), ids, precision).add_(rows(pick_tokens(x, ids)));
+  torch::Tensor attended;
+  {
+    const WorkScope scope(work::kAttention);
+    attended =
+        attention_->forward_picked(norm(norm1_, norms, x), ids, precision).add_(rows(pick_tokens(x, ids)));
+  }
   return add_mlp(attended, norms, precision).view({ids.size(0), ids.size(1), x.size(2)});
 }
 

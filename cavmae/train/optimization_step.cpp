@@ -4,6 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "cavmae/core/work_scope.h"
+#include "cavmae/train/work_parts.h"
+
 namespace cavmae {
 namespace {
 
@@ -30,6 +33,7 @@ OptimizationStep::OptimizationStep(CavMae model, const ObjectiveOptions& objecti
 StepOutcome OptimizationStep::take(const std::vector<Batch>& group, double lr) {
   const torch::Tensor generator_before = generator_.get_state();
   StepOutcome outcome = accumulate(group);
+  const WorkScope scope(work::kOptimizer);
   double scale = 1.0 / static_cast<double>(group.size());
   if (outcome.not_finite.empty()) {
     outcome.gradient_norm = adam_.gradient_norm() * scale;
@@ -56,7 +60,10 @@ StepOutcome OptimizationStep::accumulate(const std::vector<Batch>& group) {
       outcome.not_finite = fmt::format("the loss ({})", loss);
       break;
     }
-    result.loss.backward();
+    {
+      const WorkScope scope(work::kBackward);
+      result.loss.backward();
+    }
     outcome.sums.add(result, static_cast<int64_t>(batch.indices.size()));
   }
   return outcome;

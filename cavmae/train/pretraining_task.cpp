@@ -1,7 +1,9 @@
 #include "cavmae/train/pretraining_task.h"
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/work_scope.h"
 #include "cavmae/losses/reconstruction.h"
+#include "cavmae/train/work_parts.h"
 
 namespace cavmae {
 namespace {
@@ -87,6 +89,7 @@ StepResult PretrainingTask::forward(const Inputs& inputs, torch::Generator gener
 void PretrainingTask::add_reconstruction(StepResult& result, const Inputs& inputs, const Latents& latents,
                                          const Masks& masks) {
   const Predictions predictions = model_->decode(latents.joint, masks, PredictionScope::hidden);
+  const WorkScope scope(work::kLoss);
   const int64_t patch = model_->config().patch_size;
   const auto loss = [&](const torch::Tensor& prediction, const torch::Tensor& patches,
                         const StreamMask& mask) {
@@ -106,6 +109,7 @@ void PretrainingTask::add_reconstruction(StepResult& result, const Inputs& input
 
 // Gong et al., ICLR 2023: L = L_r + lambda_c * L_c, L_c being Eq. (7).
 void PretrainingTask::add_contrastive(StepResult& result, const Latents& latents) {
+  const WorkScope scope(work::kLoss);
   const ContrastiveResult contrastive =
       contrastive_loss(latents.audio.mean(1), latents.video.mean(1), objective_.contrastive);
   result.loss_contrastive = contrastive.loss;

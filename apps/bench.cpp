@@ -1,0 +1,201 @@
+// cavmae bench: how fast this machine takes steps of a network, part by part, beside its own peak.
+#include <algorithm>
+#include <ctime>
+#include <iostream>
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include "cavmae/core/files.h"
+#include "cavmae/core/machine.h"
+#include "cavmae/core/machine_peak.h"
+#include "cavmae/core/progress.h"
+#include "cavmae/train/step_profile.h"
+
+#include "apps/command.h"
+#include "apps/configs.h"
+
+namespace cavmae::apps {
+namespace {
+
+struct BenchFlags {
+  std::string config = "cav-mae";
+  int64_t steps = 5;
+  bool follow = false;
+  std::filesystem::path json;
+  OptionFlags profile, recipe;
+};
+
+// What the shares of the peak refer to.
+struct PeakInUse {
+  double gflops = 0.0;
+  std::string name;
+};
+
+PeakInUse peak_for(const MachinePeak& peak, Precision dtype) {
+  if (dtype == Precision::bf16 && peak.bf16_gflops) return {*peak.bf16_gflops, "bf16, vdpbf16ps"};
+  const std::string name = "fp32, " + peak.fp32_instructions;
+  return {peak.fp32_gflops,
+          dtype == Precision::bf16 ? name + "; this processor computes bf16 in fp32" : name};
+}
+
+struct Result {
+  ProfileOptions options;
+  std::string config;
+  int64_t steps = 0;
+  StepProfile step;  // the median one
+  double gflop_per_clip = 0.0;
+  MachinePeak peak;
+
+  double clips_per_second() const { return static_cast<double>(options.batch) / step.seconds; }
+  double gflops() const { return gflop_per_clip * clips_per_second(); }
+};
+
+void print_row(const std::string& name, const PartProfile& part, double step_seconds, double peak_gflops) {
+  fmt::print("{:<22}{:>10.1f}{:>8.1f}", name, 1e3 * part.seconds, 100 * part.seconds / step_seconds);
+  if (part.gflop > 0)
+    fmt::print("{:>10.1f}{:>10.1f}{:>8.1f}", part.gflop, part.gflop / part.seconds,
+               100 * part.gflop / part.seconds / peak_gflops);
+  fmt::print("\n");
+}
+
+// A part and what lies inside it: every path that begins with "NAME/".
+PartProfile with_inner_parts(const StepProfile& step, const std::string& name) {
+  PartProfile sum{.part = name};
+  for (const PartProfile& part : step.parts) {
+    if (part.part != name && !part.part.starts_with(name + "/")) continue;
+    sum.seconds += part.seconds;
+    sum.gflop += part.gflop;
+  }
+  return sum;
+}
+
+std::vector<std::string> outer_parts(const StepProfile& step) {
+  std::vector<std::string> names;
+  for (const PartProfile& part : step.parts) {
+    const std::string name = part.part.substr(0, part.part.find('/'));
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  }
+  return names;
+}
+
+void print_parts(const StepProfile& step, double peak_gflops) {
+  fmt::print("{:<22}{:>10}{:>8}{:>10}{:>10}{:>8}\n", "part", "ms", "share %", "GFLOP", "GFLOP/s", "% peak");
+  for (const std::string& outer : outer_parts(step)) {
+    print_row(outer, with_inner_parts(step, outer), step.seconds, peak_gflops);
+    for (const PartProfile& part : step.parts)
+      if (part.part.starts_with(outer + "/"))
+        print_row("  " + part.part.substr(outer.size() + 1), part, step.seconds, peak_gflops);
+  }
+}
+
+void print(const Result& result) {
+  const MachineInfo machine = inspect_machine();
+  const PeakInUse peak = peak_for(result.peak, result.options.dtype);
+  fmt::print("{}, {}, batch {}, {}, {} thread{} on {}; the median of {} step{}\n", result.config,
+             enum_name(result.options.mode), result.options.batch, enum_name(result.options.dtype),
+             machine.torch_threads, machine.torch_threads == 1 ? "" : "s", machine.cpu_model, result.steps,
+             result.steps == 1 ? "" : "s");
+  print_parts(result.step, peak.gflops);
+  PartProfile total{.part = "total",
+                    .seconds = result.step.seconds,
+                    .gflop = result.gflop_per_clip * static_cast<double>(result.options.batch)};
+  print_row("total", total, result.step.seconds, peak.gflops);
+  fmt::print("peak           {:.1f} GFLOP/s ({})\n", peak.gflops, peak.name);
+  fmt::print("speed          {:.3f} clips/s, {:.2f} GFLOP a clip\n", result.clips_per_second(),
+             result.gflop_per_clip);
+  fmt::print("memory         {} at most\n", human_bytes(peak_resident_bytes()));
+}
+
+Json to_json(const Result& result) {
+  const PeakInUse peak = peak_for(result.peak, result.options.dtype);
+  Json out = option_to_json(result.options);
+  out["config"] = result.config;
+  out["machine"] = cavmae::to_json(inspect_machine());
+  out["threads"] = at::get_num_threads();
+  out["steps"] = result.steps;
+  out["step_seconds"] = result.step.seconds;
+  out["samples_per_second"] = result.clips_per_second();
+  out["gflop_per_sample"] = result.gflop_per_clip;
+  out["gflops"] = result.gflops();
+  out["peak_gflops"] = peak.gflops;
+  out["peak_instructions"] = peak.name;
+  out["peak_share"] = result.gflops() / peak.gflops;
+  out["peak_memory_bytes"] = static_cast<int64_t>(peak_resident_bytes());
+  out["parts"] = Json::array();
+  for (const PartProfile& part : result.step.parts)
+    out["parts"].push_back({{"part", part.part}, {"seconds", part.seconds}, {"gflop", part.gflop}});
+  return out;
+}
+
+// A step for each line of standard input, for a script that takes turns between programs.
+int follow(StepProfiler& profiler) {
+  const auto say = [](const Json& json) { std::cout << json.dump() << std::endl; };
+  profiler.step();  // warms up
+  say({{"ready", true}, {"gflop_per_sample", profiler.gflop_per_clip()}});
+  for (std::string line; std::getline(std::cin, line);) {
+    const std::clock_t before = std::clock();
+    const double seconds = profiler.step().seconds;
+    say({{"seconds", seconds}, {"cpu_seconds", static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC}});
+  }
+  say({{"peak_memory_bytes", static_cast<int64_t>(peak_resident_bytes())}});
+  return 0;
+}
+
+int run(const BenchFlags& flags, const GlobalOptions& global) {
+  CAVMAE_CHECK_AS(ConfigError, flags.steps >= 1, "--steps: ", flags.steps, "; it must be at least 1");
+  PretrainOptions recipe;
+  const NamedConfig config = find_config(flags.config);
+  option_from_json(config.json, recipe, config.where);
+  flags.recipe.apply(recipe);
+  recipe.validate();
+  Result result{.options = {}, .config = flags.config, .steps = flags.steps, .step = {}, .peak = {}};
+  flags.profile.apply(result.options);
+  StepProfiler profiler(recipe, result.options);
+  if (flags.follow) return follow(profiler);
+
+  Progress progress({.title = "measuring", .unit = "steps", .total = flags.steps + 1, .quiet = global.quiet});
+  profiler.step();  // warms up
+  std::vector<StepProfile> steps;
+  while (static_cast<int64_t>(steps.size()) < flags.steps) {
+    progress.update(static_cast<int64_t>(steps.size()) + 1);
+    steps.push_back(profiler.step());
+  }
+  progress.update(flags.steps + 1);
+  progress.finish();
+  result.step = median_step(std::move(steps));
+  result.gflop_per_clip = profiler.gflop_per_clip();
+  result.peak = measure_peak();
+  if (flags.json != "-") print(result);
+  write_json_result(flags.json, to_json(result));
+  return 0;
+}
+
+}  // namespace
+
+void add_bench(Program& program) {
+  CLI::App* app = program.root.add_subcommand("bench", "Measure a network's speed on this machine");
+  app->description(
+      "Takes steps on random inputs, without reading clips, and prints for each part of the network its "
+      "time, "
+      "its\n"
+      "arithmetic (forward and backward, what the result needs), and its share of the peak that the same run "
+      "measures.\n\n"
+      "Examples: cavmae bench --config cav-mae --batch 8 --dtype fp32\n"
+      "          cavmae bench --mode features --batch 1 --threads 1 --json bench.json");
+  auto flags = std::make_shared<BenchFlags>();
+  app->add_option("--config", flags->config, "a built-in configuration or a JSON file [cav-mae]")
+      ->type_name("NAME|FILE");
+  app->add_option("--steps", flags->steps, "steps that are timed, after one that warms up [5]")
+      ->type_name("");
+  app->add_flag("--follow", flags->follow,
+                "take a step for each line of standard input and print its seconds as JSON (all threads' "
+                "together as cpu_seconds)");
+  add_json_flag(*app, flags->json);
+  flags->profile.add(*app, ProfileOptions{}, "What is measured");
+  flags->recipe.add(*app, CavMaeConfig{}, "Network");
+  flags->recipe.add(*app, MaskOptions{}, "Masks");
+  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+}
+
+}  // namespace cavmae::apps

@@ -1,0 +1,251 @@
+"""Takes turns between cavmae and plain PyTorch (peer_train.py) and prints a table; compare.sh calls it.
+
+Both programs stay in memory, warmed up, and each takes a step when it is told to: A B A B. A round is one step of each,
+and a ratio is the median of the rounds' ratios, so that what a neighbour takes from one round is taken from both sides.
+"""
+import argparse
+import contextlib
+import fcntl
+import glob
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PROGRAM = os.path.join(ROOT, "build/release/cavmae")
+PEAK = os.path.join(ROOT, "build/release/bin/peak_benchmark")
+PEER = [sys.executable, os.path.join(ROOT, "benchmarks/peer_train.py")]
+
+# What is tuned for the peer: what cavmae sets for itself, so that the difference is the program.
+TUNED = {
+    "MALLOC_MMAP_MAX_": "0",                 # big tensors stay in the heap, whose pages are kept
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    "MALLOC_TOP_PAD_": "67108864",
+    "GOMP_SPINCOUNT": "3000",                # a thread that waits soon sleeps: a busy neighbour costs less
+}
+TUNING_IN_WORDS = ("OpenBLAS with OpenMP threads; malloc keeps freed memory (MALLOC_MMAP_MAX_=0, MALLOC_TRIM_THRESHOLD_, "
+                   "MALLOC_TOP_PAD_); GOMP_SPINCOUNT=3000; gradients set to none; bf16 by autocast")
+
+
+class Side:
+    """A program that takes a step when it reads a line."""
+
+    def __init__(self, name, command, environment):
+        self.name = name
+        clean = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OMP_NUM_THREADS")}
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env={**clean, **environment})
+        self.seconds = []
+        self.cpu_seconds = []
+        self.ready = self._read("ready")
+
+    def _read(self, key):
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"compare: {self.name} ended early; its command was {' '.join(self.process.args)}")
+        answer = json.loads(line)
+        if key not in answer:
+            sys.exit(f"compare: {self.name} answered {line.strip()}")
+        return answer
+
+    def step(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        answer = self._read("seconds")
+        self.seconds.append(answer["seconds"])
+        self.cpu_seconds.append(answer["cpu_seconds"])
+
+    def finish(self):
+        self.process.stdin.close()
+        memory = self._read("peak_memory_bytes")["peak_memory_bytes"]
+        self.process.wait()
+        return memory
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="compare.sh", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = lambda text: text.split(",")
+    parser.add_argument("--quick", action="store_true", help="a small model (configuration tiny)")
+    parser.add_argument("--config", help="configuration of cavmae, by name or file [cav-mae]")
+    parser.add_argument("--modes", type=words, default=["pretrain", "features"],
+                        help="of pretrain and features [both]")
+    parser.add_argument("--dtypes", type=words, default=["fp32", "bf16"], help="of fp32, bf16 [both]")
+    parser.add_argument("--threads", type=lambda t: [int(n) for n in t.split(",")], help="e.g. 1,2 [1 and every core, at most 2]")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5, help="steps of each side whose median counts, at least 5")
+    parser.add_argument("--no-shipped", action="store_true", help="leave out PyTorch as shipped")
+    parser.add_argument("--json", metavar="FILE", help="write everything measured to FILE")
+    parser.add_argument("--lock", metavar="FILE", help="hold a lock on FILE in each round, to take turns with other measurements")
+    parser.add_argument("--shipped-blas", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.config = options.config or ("tiny" if options.quick else "cav-mae")
+    cores = sorted(os.sched_getaffinity(0))
+    options.threads = options.threads or sorted({1, min(2, len(cores))})
+    known = {"modes": {"pretrain", "features"}, "dtypes": {"fp32", "bf16"}}
+    for name, allowed in known.items():
+        for word in getattr(options, name):
+            if word not in allowed:
+                parser.error(f"--{name}: '{word}' is none of {', '.join(sorted(allowed))}")
+    if not 1 <= max(options.threads) <= len(cores) or min(options.threads) < 1:
+        parser.error(f"--threads: from 1 to {len(cores)}, as many as there are cores")
+    if options.rounds < 5:
+        parser.error("--rounds: at least 5")
+    if options.batch < 1:
+        parser.error("--batch: at least 1")
+    return options
+
+
+@contextlib.contextmanager
+def turn(lock):
+    if not lock:
+        yield
+        return
+    with open(lock, "w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def cpu():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        lines = dict(line.split(":", 1) for line in file if ":" in line)
+    fields = {key.strip(): value.strip() for key, value in lines.items()}
+    return fields.get("model name", "an unnamed processor"), fields.get("flags", "").split()
+
+
+def model_file(options):
+    """The configuration with every size spelled out, for the peer."""
+    text = subprocess.run([PROGRAM, "pretrain", "--config", options.config, "--print-config"], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+    path = os.path.join(ROOT, "build/compare_config.json")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def pinned(threads):
+    return ["taskset", "-c", ",".join(str(core) for core in sorted(os.sched_getaffinity(0))[:threads])]
+
+
+def blas_folder(pattern):
+    found = glob.glob(pattern)
+    return os.path.dirname(found[0]) if found else None
+
+
+def start_cavmae(options, mode, dtype, threads):
+    return Side("cavmae", pinned(threads) + [
+        PROGRAM, "bench", "--config", options.config, "--mode", mode, "--dtype", dtype, "--batch", str(options.batch),
+        "--threads", str(threads), "--follow"], {})
+
+
+def start_peer(options, mode, dtype, threads, name, environment):
+    return Side(name, pinned(threads) + PEER + [
+        "--mode", mode, "--dtype", dtype, "--batch", str(options.batch), "--threads", str(threads), "--config",
+        options.model_file, "--follow"], environment)
+
+
+def peers(options, dtype):
+    """Names and environments of the peers that can be measured."""
+    if dtype == "bf16" and not options.has_bf16:
+        return []
+    tuned = dict(TUNED)
+    openmp = blas_folder("/usr/lib/*/openblas-openmp/libblas.so.3")
+    if openmp:
+        tuned["LD_LIBRARY_PATH"] = openmp
+    found = [("PyTorch, best tuned", tuned)]
+    shipped = blas_folder(f"{options.shipped_blas}/*/openblas-pthread/libblas.so.3")
+    if dtype == "fp32" and shipped and not options.no_shipped:
+        found.append(("PyTorch as shipped", {"LD_LIBRARY_PATH": shipped}))
+    return found
+
+
+def measure_peak(options, threads, dtype):
+    with turn(options.lock):
+        text = subprocess.run(pinned(threads) + [PEAK, str(threads)], check=True, text=True, stdout=subprocess.PIPE).stdout
+    peak = json.loads(text)
+    return peak["bf16_gflops"] if dtype == "bf16" and peak["bf16_gflops"] else peak["fp32_gflops"]
+
+
+def rounds(options, sides):
+    for number in range(options.rounds):
+        with turn(options.lock):
+            for side in sides:
+                side.step()
+        say(f"  round {number + 1}: " + ", ".join(f"{side.name} {side.seconds[-1]:.3f} s" for side in sides))
+
+
+def row(options, side, reference, peak, gflop_per_sample, memory):
+    speed = options.batch / statistics.median(side.seconds)
+    got = statistics.median(busy / wall for busy, wall in zip(side.cpu_seconds, side.seconds))
+    return {"side": side.name, "seconds": side.seconds, "cpu_seconds": side.cpu_seconds, "cores_got": got,
+            "samples_per_second": speed,
+            "cavmae_is_faster_by": statistics.median(b / a for a, b in zip(reference.seconds, side.seconds)),
+            "peak_share": speed * gflop_per_sample / peak, "peak_memory_bytes": memory}
+
+
+def compare(options, mode, dtype, threads):
+    """One group of rows: cavmae beside each peer. Never more than two programs at once: three would need 30 GB."""
+    group = {"mode": mode, "dtype": dtype, "threads": threads, "peak_gflops": measure_peak(options, threads, dtype), "rows": []}
+    chosen = [p for p in peers(options, dtype) if p[0] != "PyTorch as shipped" or mode == "pretrain"]
+    for name, environment in chosen or [(None, None)]:
+        say(f"{mode}, {dtype}, {threads} thread(s): cavmae{' beside ' + name if name else ''}")
+        with turn(options.lock):
+            sides = [start_cavmae(options, mode, dtype, threads)]
+        if name:
+            with turn(options.lock):
+                sides.append(start_peer(options, mode, dtype, threads, name, environment))
+        rounds(options, sides)
+        needed = sides[0].ready["gflop_per_sample"]
+        group["gflop_per_sample"] = needed
+        for side in sides:
+            memory = side.finish()
+            if side is not sides[0] or not group["rows"]:
+                group["rows"].append(row(options, side, sides[0], group["peak_gflops"], needed, memory))
+    return group
+
+
+def print_table(options, groups):
+    print(f"\n{options.config}, batch {options.batch}, medians of {options.rounds} steps taken in turn, on {options.cpu}")
+    print(f"{'':32}{'samples/s':>10}{'cavmae is':>12}{'of peak':>9}{'memory':>10}{'cores':>7}")
+    for group in groups:
+        print(f"{group['mode']}, {group['dtype']}, {group['threads']} thread{'' if group['threads'] == 1 else 's'}"
+              f" (peak {group['peak_gflops']:.0f} GFLOP/s, {group['gflop_per_sample']:.2f} GFLOP a sample)")
+        for r in group["rows"]:
+            faster = "" if r["side"] == "cavmae" else f"{r['cavmae_is_faster_by']:.2f} times"
+            print(f"  {r['side']:<30}{r['samples_per_second']:>10.3f}{faster:>12}{100 * r['peak_share']:>8.1f}%"
+                  f"{r['peak_memory_bytes'] / 1e9:>7.2f} GB{r['cores_got']:>7.2f}")
+    print(f"\nPyTorch, best tuned: {TUNING_IN_WORDS}.")
+    if any(r["side"] == "PyTorch as shipped" for g in groups for r in g["rows"]):
+        print("PyTorch as shipped: Debian's default OpenBLAS with pthreads, malloc and OpenMP as they come.")
+    print("The share of the peak counts the arithmetic that the result needs, for every side the same. Cores: how many a side "
+          "had while it was measured; fewer than its threads tell of busy neighbours.")
+    if "bf16" in options.dtypes and not options.has_bf16:
+        print("bf16: PyTorch's rows are left out: this processor has no bf16 instructions (avx512_bf16), so that autocast would "
+              "emulate them many times slower than fp32; cavmae computes the same products in fp32.")
+
+
+def main():
+    options = parse()
+    for path in (PROGRAM, PEAK):
+        if not os.path.exists(path):
+            sys.exit(f"compare: no {path}; build it first: cmake --preset release && cmake --build --preset release")
+    options.cpu, flags = cpu()
+    options.has_bf16 = "avx512_bf16" in flags
+    options.model_file = model_file(options)
+    groups = [compare(options, mode, dtype, threads)
+              for mode in options.modes for dtype in options.dtypes for threads in options.threads]
+    print_table(options, groups)
+    if options.json:
+        result = {"config": options.config, "batch": options.batch, "cpu": options.cpu, "tuned": TUNED, "groups": groups}
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(result, file, indent=2)
+
+
+if __name__ == "__main__":
+    main()

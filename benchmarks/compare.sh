@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Measures cavmae beside plain PyTorch on the same sizes, in turn, and prints a table: samples a second, how many times
+# faster cavmae is, the share of the machine's measured peak, and peak memory.
+#
+#   benchmarks/compare.sh              the full-size model, about 25 minutes on two cores
+#   benchmarks/compare.sh --quick      a small model, about a minute
+#   benchmarks/compare.sh --help       all options
+#
+# Installs Debian's PyTorch where it is missing. The program must have been built: cmake --preset release &&
+# cmake --build --preset release.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+for word in "$@"; do
+  case $word in -h | --help) exec /usr/bin/python3 "$root/benchmarks/compare.py" --help ;; esac
+done
+
+packages=(python3-torch python3-torchaudio python3-torchvision python3-pil libopenblas0-openmp)
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+  [[ "$status" == installed ]] || missing+=("$package")
+done
+if (( ${#missing[@]} > 0 )); then
+  echo "compare: installing with apt-get: ${missing[*]}" >&2
+  sudo=(); (( EUID == 0 )) || sudo=(sudo)
+  "${sudo[@]}" apt-get update -qq
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# The BLAS that comes with PyTorch unless one asks for another. Installed, it could become the one that cavmae and the
+# rest of the machine use, so it is only unpacked.
+shipped=$root/build/as_shipped
+if [[ ! -e $shipped/usr ]]; then
+  mkdir -p "$shipped"
+  (cd "$shipped" && apt-get download -qq libopenblas0-pthread >/dev/null 2>&1 && dpkg -x libopenblas0-pthread_*.deb .) ||
+    echo "compare: libopenblas0-pthread cannot be downloaded; no row for PyTorch as shipped" >&2
+fi
+
+exec /usr/bin/python3 "$root/benchmarks/compare.py" --shipped-blas "$shipped/usr/lib" "$@"

@@ -1,0 +1,303 @@
+#!/usr/bin/env python3
+"""CAV-MAE in plain PyTorch, to measure cavmae against: modules, autograd, torch.optim.Adam and nothing fused.
+
+It does the same work on inputs of the same sizes: a pretraining step, retrieval features, or a fine-tuning step on
+both modalities. Every patch is embedded and masked by gathering, and the decoder rebuilds every patch, as plain code does.
+Parameters carry the names of the authors' checkpoints.
+
+    peer_train.py --mode pretrain --batch 8 --threads 2 --steps 5      one JSON object with the median seconds
+    peer_train.py --mode pretrain --batch 8 --threads 2 --follow       a step for each line of standard input
+
+With --follow it warms up, prints {"ready": true}, then {"seconds": ..., "cpu_seconds": ...} for each line that it reads, and at the end of
+its input {"peak_memory_bytes": ...}.
+"""
+import argparse
+import json
+import statistics
+import sys
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+# The full-size model, in the words of cavmae's configuration files.
+FULL_SIZE = {
+    "num_fbank_frames": 1024, "num_mel_bins": 128, "image_size": 224, "patch_size": 16, "embed_dim": 768, "num_heads": 12,
+    "mlp_ratio": 4.0, "modality_depth": 11, "joint_depth": 1, "decoder_depth": 8, "decoder_embed_dim": 512,
+    "decoder_num_heads": 16,
+}
+
+
+def sincos_positions(width, rows, columns):
+    """float [1, rows * columns, width]: the column's code, then the row's; each sines, then cosines."""
+    frequencies = 10000.0 ** (-torch.arange(width // 4, dtype=torch.float64) / (width / 4))
+
+    def code(places):
+        angles = places.flatten()[:, None] * frequencies
+        return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    return torch.cat([code(column), code(row)], dim=1).float()[None]
+
+
+class Attention(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x):
+        clips, length, width = x.shape
+        qkv = self.qkv(x).reshape(clips, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        query, key, value = qkv.unbind(0)
+        weights = (query @ key.transpose(-2, -1) * (width // self.heads) ** -0.5).softmax(dim=-1)
+        return self.proj((weights @ value).transpose(1, 2).reshape(clips, length, width))
+
+
+class Mlp(nn.Module):
+    def __init__(self, width, hidden):
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x):
+        return self.fc2(self.act(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """A pre-norm block with a pair of LayerNorms for each kind of stream: "", "_a" and "_v"."""
+
+    def __init__(self, width, heads, mlp_ratio):
+        super().__init__()
+        for stream in ("", "_a", "_v"):
+            self.add_module("norm1" + stream, nn.LayerNorm(width))
+            self.add_module("norm2" + stream, nn.LayerNorm(width))
+        self.attn = Attention(width, heads)
+        self.mlp = Mlp(width, int(width * mlp_ratio))
+
+    def forward(self, x, stream=""):
+        x = x + self.attn(getattr(self, "norm1" + stream)(x))
+        return x + self.mlp(getattr(self, "norm2" + stream)(x))
+
+
+class PatchEmbedding(nn.Module):
+    def __init__(self, channels, patch, width):
+        super().__init__()
+        self.proj = nn.Conv2d(channels, width, kernel_size=patch, stride=patch)
+
+    def forward(self, pictures):
+        return self.proj(pictures).flatten(2).transpose(1, 2)
+
+
+def gather(x, ids):
+    return x.gather(1, ids[:, :, None].expand(-1, -1, x.size(2)))
+
+
+def patchify(pictures, patch):
+    """[B, C, height, width] -> [B, L, patch * patch * C], channel fastest."""
+    clips, channels, height, width = pictures.shape
+    x = pictures.reshape(clips, channels, height // patch, patch, width // patch, patch)
+    return x.permute(0, 2, 4, 3, 5, 1).reshape(clips, -1, patch * patch * channels)
+
+
+class Encoders(nn.Module):
+    """Both encoders and the joint layers."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.c = c
+        width, patch = c["embed_dim"], c["patch_size"]
+        rows, columns, side = c["num_mel_bins"] // patch, c["num_fbank_frames"] // patch, c["image_size"] // patch
+        self.modality_a = nn.Parameter(torch.zeros(1, 1, width))
+        self.modality_v = nn.Parameter(torch.zeros(1, 1, width))
+        self.pos_embed_a = nn.Parameter(sincos_positions(width, rows, columns), requires_grad=False)
+        self.pos_embed_v = nn.Parameter(sincos_positions(width, side, side), requires_grad=False)
+        self.patch_embed_a = PatchEmbedding(1, patch, width)
+        self.patch_embed_v = PatchEmbedding(3, patch, width)
+
+        def stack(depth):
+            return nn.ModuleList(Block(width, c["num_heads"], c["mlp_ratio"]) for _ in range(depth))
+
+        self.blocks_a, self.blocks_v = stack(c["modality_depth"]), stack(c["modality_depth"])
+        self.blocks_u = stack(c["joint_depth"])
+        self.norm_a, self.norm_v, self.norm = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
+
+    def embed(self, audio, video):
+        a = self.patch_embed_a(audio.transpose(1, 2).unsqueeze(1)) + self.pos_embed_a + self.modality_a
+        v = self.patch_embed_v(video) + self.pos_embed_v + self.modality_v
+        return a, v
+
+    def modalities(self, a, v):
+        for block in self.blocks_a:
+            a = block(a)
+        for block in self.blocks_v:
+            v = block(v)
+        return a, v
+
+    def joint(self, x, stream):
+        for block in self.blocks_u:
+            x = block(x, stream)
+        return {"": self.norm, "_a": self.norm_a, "_v": self.norm_v}[stream](x)
+
+    def features(self, audio, video):
+        a, v = self.modalities(*self.embed(audio, video))
+        return self.joint(a, "_a").mean(1), self.joint(v, "_v").mean(1)
+
+
+class CavMae(Encoders):
+    """The pretraining network and its objective."""
+
+    def __init__(self, c):
+        super().__init__(c)
+        width, decoder_width, patch = c["embed_dim"], c["decoder_embed_dim"], c["patch_size"]
+        self.decoder_embed = nn.Linear(width, decoder_width)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_width))
+        self.decoder_modality_a = nn.Parameter(torch.zeros(1, 1, decoder_width))
+        self.decoder_modality_v = nn.Parameter(torch.zeros(1, 1, decoder_width))
+        rows, columns, side = c["num_mel_bins"] // patch, c["num_fbank_frames"] // patch, c["image_size"] // patch
+        self.decoder_pos_embed_a = nn.Parameter(sincos_positions(decoder_width, rows, columns), requires_grad=False)
+        self.decoder_pos_embed_v = nn.Parameter(sincos_positions(decoder_width, side, side), requires_grad=False)
+        self.decoder_blocks = nn.ModuleList(
+            Block(decoder_width, c["decoder_num_heads"], c["mlp_ratio"]) for _ in range(c["decoder_depth"]))
+        self.decoder_norm = nn.LayerNorm(decoder_width)
+        self.decoder_pred_a = nn.Linear(decoder_width, patch * patch)
+        self.decoder_pred_v = nn.Linear(decoder_width, patch * patch * 3)
+
+    @staticmethod
+    def mask(x, ratio):
+        clips, length, _ = x.shape
+        order = torch.rand(clips, length).argsort(dim=1)
+        restore = order.argsort(dim=1)
+        kept = int(length * (1 - ratio))
+        return gather(x, order[:, :kept]), restore, (restore >= kept).float()
+
+    def with_mask_tokens(self, x, restore):
+        tokens = self.mask_token.expand(x.size(0), restore.size(1) - x.size(1), -1).to(x.dtype)
+        return gather(torch.cat([x, tokens], dim=1), restore)
+
+    def decode(self, joint, num_audio, restore_a, restore_v):
+        x = self.decoder_embed(joint)
+        a = self.with_mask_tokens(x[:, :num_audio], restore_a) + self.decoder_pos_embed_a + self.decoder_modality_a
+        v = self.with_mask_tokens(x[:, num_audio:], restore_v) + self.decoder_pos_embed_v + self.decoder_modality_v
+        x = torch.cat([a, v], dim=1)
+        for block in self.decoder_blocks:
+            x = block(x)
+        x = self.decoder_norm(x)
+        return self.decoder_pred_a(x[:, :a.size(1)]), self.decoder_pred_v(x[:, a.size(1):])
+
+    @staticmethod
+    def reconstruction_loss(prediction, patches, mask):
+        target = (patches - patches.mean(-1, keepdim=True)) / (patches.var(-1, keepdim=True) + 1e-6) ** 0.5
+        return (((prediction - target) ** 2).mean(-1) * mask).sum() / mask.sum()
+
+    def forward(self, audio, video):
+        a, v = self.embed(audio, video)
+        a, restore_a, mask_a = self.mask(a, 0.75)
+        v, restore_v, mask_v = self.mask(v, 0.75)
+        a, v = self.modalities(a, v)
+        joint = self.joint(torch.cat([a, v], dim=1), "")
+        pooled_a, pooled_v = self.joint(a, "_a").mean(1), self.joint(v, "_v").mean(1)
+        prediction_a, prediction_v = self.decode(joint, a.size(1), restore_a, restore_v)
+        patch = self.c["patch_size"]
+        loss_a = self.reconstruction_loss(prediction_a, patchify(audio.transpose(1, 2).unsqueeze(1), patch), mask_a)
+        loss_v = self.reconstruction_loss(prediction_v, patchify(video, patch), mask_v)
+        similarity = functional.normalize(pooled_v, dim=-1) @ functional.normalize(pooled_a, dim=-1).t() / 0.05
+        return loss_a + loss_v + 0.01 * functional.cross_entropy(similarity.float(), torch.arange(len(audio)))
+
+
+class Classifier(Encoders):
+    """The fine-tuned network: mean-pooled joint output, LayerNorm, a linear head, binary cross-entropy."""
+
+    def __init__(self, c, classes):
+        super().__init__(c)
+        self.mlp_head = nn.Sequential(nn.LayerNorm(c["embed_dim"]), nn.Linear(c["embed_dim"], classes))
+
+    def forward(self, audio, video, labels):
+        a, v = self.modalities(*self.embed(audio, video))
+        logits = self.mlp_head(self.joint(torch.cat([a, v], dim=1), "").mean(1))
+        return functional.binary_cross_entropy_with_logits(logits.float(), labels)
+
+
+class Work:
+    """What one step does."""
+
+    def __init__(self, options):
+        c = dict(FULL_SIZE)
+        if options.config:
+            with open(options.config, encoding="utf-8") as file:
+                c.update((k, v) for k, v in json.load(file).get("model", {}).items() if k in c)
+        self.options = options
+        self.model = Classifier(c, options.classes) if options.mode == "finetune" else CavMae(c)
+        self.audio = torch.randn(options.batch, c["num_fbank_frames"], c["num_mel_bins"])
+        self.video = torch.randn(options.batch, 3, c["image_size"], c["image_size"])
+        self.labels = (torch.rand(options.batch, options.classes) < 0.01).float()
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(trained, lr=1e-5, weight_decay=5e-7, betas=(0.95, 0.999))
+
+    def step(self):
+        autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.options.dtype == "bf16")
+        if self.options.mode == "features":
+            with torch.no_grad(), autocast:
+                self.model.features(self.audio, self.video)
+            return
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast:
+            if self.options.mode == "finetune":
+                loss = self.model(self.audio, self.video, self.labels)
+            else:
+                loss = self.model(self.audio, self.video)
+        loss.backward()
+        self.optimizer.step()
+
+    def timed_step(self):
+        """Seconds that went by, and seconds of computing on all cores together."""
+        wall, busy = time.perf_counter(), time.process_time()
+        self.step()
+        return time.perf_counter() - wall, time.process_time() - busy
+
+
+def peak_memory_bytes():
+    with open("/proc/self/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    raise RuntimeError("/proc/self/status has no VmHWM")
+
+
+def say(**values):
+    print(json.dumps(values), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mode", choices=("pretrain", "features", "finetune"), default="pretrain")
+    parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32", help="bf16: torch.autocast")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=5, help="steps that are timed")
+    parser.add_argument("--classes", type=int, default=527)
+    parser.add_argument("--config", help="a configuration of cavmae in JSON; its \"model\" gives the sizes (full size)")
+    parser.add_argument("--follow", action="store_true", help="take a step for each line of standard input")
+    options = parser.parse_args()
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(1)
+    work = Work(options)
+    work.timed_step()  # warms up: pages, threads, the optimizer's state
+    if options.follow:
+        say(ready=True)
+        for _ in sys.stdin:
+            seconds, cpu_seconds = work.timed_step()
+            say(seconds=seconds, cpu_seconds=cpu_seconds)
+        say(peak_memory_bytes=peak_memory_bytes())
+        return
+    seconds = statistics.median(work.timed_step()[0] for _ in range(options.steps))
+    say(mode=options.mode, dtype=options.dtype, batch=options.batch, threads=options.threads, step_seconds=seconds,
+        samples_per_second=options.batch / seconds, peak_memory_bytes=peak_memory_bytes())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+// Names what a stretch of code works on ("decoder", "attention"), for a WorkTimer that may listen on this
+// thread. When none listens a scope costs a few nanoseconds. Scopes nest; any thread may open them.
+#pragma once
+
+#include <ATen/record_function.h>
+
+namespace cavmae {
+
+class WorkScope {
+ public:
+  // `name` is a literal: it must outlive the timer.
+  explicit WorkScope(const char* name) : record_(at::RecordScope::USER_SCOPE) {
+    if (record_.isActive()) record_.before(name);
+  }
+  WorkScope(const WorkScope&) = delete;
+  WorkScope& operator=(const WorkScope&) = delete;
+
+ private:
+  at::RecordFunction record_;
+};
+
+}  // namespace cavmae

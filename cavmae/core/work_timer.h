@@ -1,0 +1,41 @@
+// Times what the scopes of one thread work on, in the forward and in the backward pass. It times what the
+// thread does: for a device that works by itself it tells when work was given out.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace cavmae {
+
+// Note [Work of the backward pass]: autograd numbers the nodes of its graph as they are made and tells, for
+// each node that it runs, its number. The numbers at which scopes began and ended in the forward pass
+// therefore tell what a node works on, and nothing need be added to the graph. A scope that is opened while a
+// node runs, as in a fused operator's own backward, lies inside what the node works on. Every instant belongs
+// to one path, so that the times sum to what went by.
+
+struct WorkTime {
+  std::string path;  // the open scopes, outermost first: "decoder/attention"; "" outside of any
+  double forward_seconds = 0.0;
+  double backward_seconds = 0.0;  // inside autograd's nodes, recomputation included
+};
+
+class WorkTimer {
+ public:
+  // Listens to this thread until it is destroyed. One a thread at a time, and destroyed on the same thread.
+  WorkTimer();
+  ~WorkTimer();
+  WorkTimer(const WorkTimer&) = delete;
+  WorkTimer& operator=(const WorkTimer&) = delete;
+
+  // Forgets what was measured. No graph made before may be run afterwards.
+  void restart();
+  // Up to now, in the order in which the paths were first met.
+  std::vector<WorkTime> times();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace cavmae

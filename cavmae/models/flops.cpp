@@ -1,0 +1,171 @@
+#include "cavmae/models/flops.h"
+
+#include <algorithm>
+
+#include "cavmae/nn/work_parts.h"
+
+namespace cavmae {
+namespace {
+
+// A product of [rows, in] and [in, out], both needed by the result.
+struct Product {
+  int64_t rows = 0, in = 0, out = 0;
+  double flops() const {
+    return 2.0 * static_cast<double>(rows) * static_cast<double>(in) * static_cast<double>(out);
+  }
+};
+
+struct Layers {
+  const char* part = "";
+  int64_t depth = 0;
+  int64_t width = 0;
+  double mlp_ratio = 0;
+};
+
+enum class Gradients { none, weights, weights_and_inputs };
+
+// Sums up the arithmetic of parts in the order in which they were first named.
+class Count {
+ public:
+  explicit Count(Gradients gradients) : gradients_(gradients) {}
+
+  // What is added from now on is done this often.
+  void set_times(int64_t times) { times_ = static_cast<double>(times); }
+
+  void add(const std::string& part, const Product& product) { add(part, product, gradients_); }
+
+  // Of input that takes no gradient.
+  void add_first(const std::string& part, const Product& product) {
+    add(part, product, gradients_ == Gradients::none ? Gradients::none : Gradients::weights);
+  }
+
+  // One layer; `picked` of the `tokens` are what it is computed for, and all are attended to.
+  void add_layer(const Layers& layers, int64_t tokens, int64_t picked) {
+    const int64_t width = layers.width;
+    const auto hidden = static_cast<int64_t>(static_cast<double>(width) * layers.mlp_ratio);
+    const std::string part = layers.part;
+    const std::string attention = part + "/" + work::kAttention;
+    const std::string products = attention + "/" + work::kAttentionProducts;
+    add(attention, {tokens, width, 2 * width});  // keys and values
+    add(attention, {picked, width, 2 * width});  // queries, and the projection of the result
+    add(products, {picked, width, tokens});      // queries and keys
+    add(products, {picked, tokens, width});      // weights and values
+    add(part + "/" + work::kMlp, {picked, width, 2 * hidden});
+  }
+
+  void add_layers(const Layers& layers, int64_t tokens) {
+    for (int64_t i = 0; i < layers.depth; ++i) add_layer(layers, tokens, tokens);
+  }
+
+  std::vector<PartFlops> parts() && { return std::move(parts_); }
+
+ private:
+  void add(const std::string& part, const Product& product, Gradients gradients) {
+    auto found = std::ranges::find(parts_, part, &PartFlops::part);
+    if (found == parts_.end()) found = parts_.insert(parts_.end(), {.part = part});
+    found->forward += times_ * product.flops();
+    found->backward += times_ * static_cast<double>(gradients) * product.flops();
+  }
+
+  Gradients gradients_;
+  double times_ = 1.0;
+  std::vector<PartFlops> parts_;
+};
+
+// Patches of both modalities that a pass sees; 0 of one that the network lacks.
+struct Lengths {
+  int64_t audio = 0, video = 0;
+  int64_t both() const { return audio + video; }
+};
+
+Lengths all_patches(const CavMaeConfig& c) {
+  return {.audio = c.has_audio() ? c.num_audio_patches() : 0,
+          .video = c.has_video() ? c.num_video_patches() : 0};
+}
+
+void add_encoders(Count& count, const CavMaeConfig& c, const Lengths& seen) {
+  count.add_first(work::kEmbedding, {seen.audio, c.audio_patch_values(), c.embed_dim});
+  count.add_first(work::kEmbedding, {seen.video, c.video_patch_values(), c.embed_dim});
+  const auto layers = [&](const char* part) {
+    return Layers{.part = part, .depth = c.modality_depth, .width = c.embed_dim, .mlp_ratio = c.mlp_ratio};
+  };
+  if (seen.audio > 0) count.add_layers(layers(work::kAudioEncoder), seen.audio);
+  if (seen.video > 0) count.add_layers(layers(work::kVideoEncoder), seen.video);
+}
+
+Layers joint_layers(const CavMaeConfig& c) {
+  return {.part = work::kJointLayers, .depth = c.joint_depth, .width = c.embed_dim, .mlp_ratio = c.mlp_ratio};
+}
+
+void add_single_streams(Count& count, const CavMaeConfig& c, const Lengths& seen) {
+  if (!c.has_single_streams()) return;
+  if (seen.audio > 0) count.add_layers(joint_layers(c), seen.audio);
+  if (seen.video > 0) count.add_layers(joint_layers(c), seen.video);
+}
+
+void add_joint_stream(Count& count, const CavMaeConfig& c, const Lengths& seen) {
+  if (c.joint_streams == JointStreams::both || c.joint_streams == JointStreams::all)
+    count.add_layers(joint_layers(c), seen.both());
+}
+
+void add_decoder(Count& count, const CavMaeConfig& c, const Lengths& visible) {
+  const Lengths all = all_patches(c);
+  const Lengths hidden{.audio = all.audio - visible.audio, .video = all.video - visible.video};
+  const Layers layers{.part = work::kDecoder,
+                      .depth = c.decoder_depth - 1,
+                      .width = c.decoder_embed_dim,
+                      .mlp_ratio = c.mlp_ratio};
+  count.add(work::kDecoderInputs, {visible.both(), c.embed_dim, c.decoder_embed_dim});
+  count.add_layers(layers, all.both());
+  count.add_layer(layers, all.both(), hidden.both());
+  count.add(work::kHeads, {hidden.audio, c.decoder_embed_dim, c.audio_patch_values()});
+  count.add(work::kHeads, {hidden.video, c.decoder_embed_dim, c.video_patch_values()});
+}
+
+}  // namespace
+
+std::vector<PartFlops> pretraining_flops(const CavMaeConfig& config, const MaskOptions& masks) {
+  const Lengths all = all_patches(config);
+  const Lengths visible{.audio = num_kept(all.audio, masks.mask_ratio_audio),
+                        .video = num_kept(all.video, masks.mask_ratio_video)};
+  Count count(Gradients::weights_and_inputs);
+  add_encoders(count, config, visible);
+  add_joint_stream(count, config, visible);
+  add_single_streams(count, config, visible);
+  if (config.decoder_depth > 0) add_decoder(count, config, visible);
+  return std::move(count).parts();
+}
+
+std::vector<PartFlops> features_flops(const CavMaeConfig& config, int64_t num_pictures) {
+  const Lengths all = all_patches(config);
+  Count count(Gradients::none);
+  if (config.joint_streams == JointStreams::both) {
+    count.set_times(num_pictures);
+    add_encoders(count, config, all);
+    add_joint_stream(count, config, all);
+    return std::move(count).parts();
+  }
+  for (const Lengths& one : {Lengths{.audio = all.audio}, Lengths{.video = all.video}}) {
+    count.set_times(one.video > 0 ? num_pictures : 1);
+    add_encoders(count, config, one);
+    add_single_streams(count, config, one);
+  }
+  return std::move(count).parts();
+}
+
+std::vector<PartFlops> fine_tuning_flops(const CavMaeConfig& config, int64_t num_classes) {
+  const Lengths all = all_patches(config);
+  Count count(Gradients::weights_and_inputs);
+  add_encoders(count, config, all);
+  add_joint_stream(count, config, all);
+  count.add(work::kHeads, {1, config.embed_dim, num_classes});
+  return std::move(count).parts();
+}
+
+double total_flops(const std::vector<PartFlops>& parts) {
+  double total = 0;
+  for (const PartFlops& part : parts) total += part.forward + part.backward;
+  return total;
+}
+
+}  // namespace cavmae

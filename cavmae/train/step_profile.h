@@ -1,0 +1,64 @@
+// Steps on random inputs, timed part by part beside the arithmetic that they need. It measures the network
+// and not the reading of clips. One owner; the timing is of the thread that calls step().
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cavmae/train/pretrain_options.h"
+
+namespace cavmae {
+
+enum class StepKind { pretrain, features };
+inline std::vector<std::pair<StepKind, std::string>> option_names(StepKind) {
+  return {{StepKind::pretrain, "pretrain"}, {StepKind::features, "features"}};
+}
+
+struct ProfileOptions {
+  StepKind mode = StepKind::pretrain;
+  int64_t batch = 8;
+  Precision dtype = Precision::fp32;
+  int64_t pictures = 1;
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("mode", o.mode, "what a step does: train, or compute features for retrieval");
+    v("batch", o.batch, "clips in a step");
+    v("dtype", o.dtype, "arithmetic of the network");
+    v("pictures", o.pictures, "pictures of a clip whose features are averaged (features)");
+  }
+  void validate() const;
+};
+
+struct PartProfile {
+  std::string part;  // "decoder/attention"; "other" for what no part claims
+  double seconds = 0.0;
+  double gflop = 0.0;  // of the whole batch; 0 where nothing is counted
+};
+
+struct StepProfile {
+  double seconds = 0.0;  // the sum of the parts
+  std::vector<PartProfile> parts;
+};
+
+class StepProfiler {
+ public:
+  // The recipe's network, losses, masks and optimizer.
+  StepProfiler(const PretrainOptions& recipe, const ProfileOptions& options);
+  ~StepProfiler();
+
+  StepProfile step();
+  // What a step needs, in 1e9 operations a clip.
+  double gflop_per_clip() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// The step whose seconds are the median. `steps` must not be empty.
+StepProfile median_step(std::vector<StepProfile> steps);
+
+}  // namespace cavmae

@@ -1,0 +1,69 @@
+// cavmae bench on a toy network.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/json.h"
+
+#include "tests/support/program.h"
+
+namespace cavmae {
+namespace {
+
+using testing::HasSubstr;
+using testing_support::Outcome;
+using testing_support::run_cavmae;
+using testing_support::run_shell;
+using testing_support::TemporaryFolder;
+
+const std::string kToy =
+    "bench --num-fbank-frames 96 --num-mel-bins 32 --image-size 48 --embed-dim 32 --num-heads 2 "
+    "--modality-depth 1 --decoder-depth 2 --decoder-embed-dim 32 --decoder-num-heads 2 --threads 1 --batch "
+    "2 ";
+
+TEST(Bench, PrintsPartsThatSumToTheStep) {
+  const TemporaryFolder folder;
+  const Outcome outcome = run_cavmae(kToy + "--steps 3 --json " + (folder / "b.json").string());
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  for (const char* row :
+       {"embedding", "audio encoder", "video encoder", "joint layers", "decoder", "attention", "products",
+        "mlp", "heads", "loss", "optimizer", "total", "peak", "clips/s"})
+    EXPECT_THAT(outcome.out, HasSubstr(row));
+  const Json json = read_json(folder / "b.json");
+  double seconds = 0, gflop = 0;
+  for (const Json& part : json["parts"]) {
+    seconds += part["seconds"].get<double>();
+    gflop += part["gflop"].get<double>();
+  }
+  EXPECT_NEAR(seconds, json["step_seconds"].get<double>(), 1e-9);
+  EXPECT_NEAR(gflop, 2 * json["gflop_per_sample"].get<double>(), 1e-9);
+  EXPECT_NEAR(json["samples_per_second"].get<double>(), 2 / seconds, 1e-6 / seconds);
+  EXPECT_GT(json["peak_gflops"].get<double>(), 0);
+  EXPECT_GT(json["peak_memory_bytes"].get<double>(), 1e6);
+  EXPECT_EQ(json["threads"], 1);
+}
+
+TEST(Bench, FollowTakesAStepForEachLine) {
+  const Outcome outcome =
+      run_shell(std::string("printf '\\n\\n' | ") + CAVMAE_PROGRAM + " " + kToy + "--follow");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  std::istringstream lines(outcome.out);
+  std::vector<Json> said;
+  for (std::string line; std::getline(lines, line);) said.push_back(parse_json(line, "a line"));
+  ASSERT_EQ(said.size(), 4u);
+  EXPECT_EQ(said[0]["ready"], true);
+  EXPECT_GT(said[1]["seconds"].get<double>(), 0);
+  EXPECT_GT(said[2]["seconds"].get<double>(), 0);
+  EXPECT_GT(said[2]["cpu_seconds"].get<double>(), 0);
+  EXPECT_GT(said[3]["peak_memory_bytes"].get<double>(), 1e6);
+}
+
+TEST(Bench, RefusesWhatItCannotMeasure) {
+  EXPECT_EQ(run_cavmae(kToy + "--steps 0").exit_code, 2);
+  EXPECT_EQ(run_cavmae("bench --batch 0").exit_code, 2);
+  const Outcome outcome = run_cavmae("bench --mode trian");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("--mode"));
+}
+
+}  // namespace
+}  // namespace cavmae

@@ -1,0 +1,109 @@
+// Steps measured part by part.
+#include "cavmae/train/step_profile.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/models/flops.h"
+
+namespace cavmae {
+namespace {
+
+using testing::IsSupersetOf;
+
+PretrainOptions toy_recipe() {
+  PretrainOptions recipe;
+  recipe.model = {.num_fbank_frames = 96,
+                  .num_mel_bins = 32,
+                  .image_size = 48,
+                  .embed_dim = 32,
+                  .num_heads = 2,
+                  .modality_depth = 1,
+                  .decoder_depth = 2,
+                  .decoder_embed_dim = 32,
+                  .decoder_num_heads = 2};
+  return recipe;
+}
+
+std::vector<std::string> names(const StepProfile& step) {
+  std::vector<std::string> names;
+  for (const PartProfile& part : step.parts) names.push_back(part.part);
+  return names;
+}
+
+double gflop(const StepProfile& step) {
+  double sum = 0;
+  for (const PartProfile& part : step.parts) sum += part.gflop;
+  return sum;
+}
+
+TEST(StepProfile, TrainingStepHasEveryPartOnce) {
+  StepProfiler profiler(toy_recipe(), {.batch = 3});
+  profiler.step();
+  const StepProfile step = profiler.step();
+  auto parts = names(step);
+  EXPECT_THAT(parts, testing::UnorderedElementsAre(
+                         "embedding", "audio encoder", "audio encoder/attention",
+                         "audio encoder/attention/products", "audio encoder/mlp", "video encoder",
+                         "video encoder/attention", "video encoder/attention/products", "video encoder/mlp",
+                         "joint layers", "joint layers/attention", "joint layers/attention/products",
+                         "joint layers/mlp", "decoder inputs", "decoder", "decoder/attention",
+                         "decoder/attention/products", "decoder/mlp", "heads", "loss", "optimizer", "other"));
+  for (const PartProfile& part : step.parts) EXPECT_GT(part.seconds, 0) << part.part;
+}
+
+TEST(StepProfile, PartsSumToTheStep) {
+  StepProfiler profiler(toy_recipe(), {.batch = 3});
+  profiler.step();
+  const auto start = std::chrono::steady_clock::now();
+  const StepProfile step = profiler.step();
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  double sum = 0;
+  for (const PartProfile& part : step.parts) sum += part.seconds;
+  EXPECT_DOUBLE_EQ(sum, step.seconds);
+  EXPECT_LE(sum, elapsed.count());
+  EXPECT_GT(sum, 0.5 * elapsed.count());
+}
+
+TEST(StepProfile, ArithmeticIsThatOfTheBatch) {
+  const auto recipe = toy_recipe();
+  StepProfiler profiler(recipe, {.batch = 3});
+  EXPECT_DOUBLE_EQ(profiler.gflop_per_clip(),
+                   total_flops(pretraining_flops(recipe.model, recipe.mask)) / 1e9);
+  EXPECT_NEAR(gflop(profiler.step()), 3 * profiler.gflop_per_clip(), 1e-12);
+}
+
+TEST(StepProfile, FeaturesTakeNoTrainingParts) {
+  const auto recipe = toy_recipe();
+  StepProfiler profiler(recipe, {.mode = StepKind::features, .batch = 2});
+  const StepProfile step = profiler.step();
+  const auto parts = names(step);
+  EXPECT_THAT(parts, IsSupersetOf({"embedding", "audio encoder/mlp", "joint layers/attention/products"}));
+  for (const char* part : {"decoder", "heads", "loss", "optimizer"})
+    EXPECT_EQ(std::ranges::count(parts, part), 0) << part;
+  EXPECT_NEAR(gflop(step), 2 * total_flops(features_flops(recipe.model)) / 1e9, 1e-12);
+}
+
+TEST(StepProfile, MedianStepIsTheOneInTheMiddle) {
+  EXPECT_EQ(median_step({{.seconds = 3}, {.seconds = 1}, {.seconds = 2}}).seconds, 2);
+  EXPECT_EQ(median_step({{.seconds = 5}}).seconds, 5);
+  EXPECT_THROW(median_step({}), Error);
+}
+
+TEST(StepProfile, SeveralPicturesAreForFeatures) {
+  const auto recipe = toy_recipe();
+  StepProfiler profiler(recipe, {.mode = StepKind::features, .batch = 2, .pictures = 3});
+  EXPECT_NEAR(gflop(profiler.step()), 2 * total_flops(features_flops(recipe.model, 3)) / 1e9, 1e-12);
+  EXPECT_THROW(StepProfiler(recipe, {.mode = StepKind::pretrain, .pictures = 3}), ConfigError);
+}
+
+TEST(StepProfile, BatchOutOfRangeIsRefused) {
+  EXPECT_THROW(StepProfiler(toy_recipe(), {.batch = 0}), ConfigError);
+}
+
+}  // namespace
+}  // namespace cavmae
