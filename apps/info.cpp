@@ -7,6 +7,7 @@
 #include "cavmae/data/clip_source.h"
 #include "cavmae/media/media_reader.h"
 #include "cavmae/models/checkpoint.h"
+#include "cavmae/nn/kernels/flash_attention.h"
 
 #include "apps/command.h"
 
@@ -32,6 +33,13 @@ Description machine_info() {
   const MachineInfo info = inspect_machine();
   out.text += describe(info);
   out.json = to_json(info);
+  const auto attention_kernel = [](kernels::Element element) {
+    return kernels::attention_kernel_name(kernels::best_attention_kernel(element));
+  };
+  const std::string fp32 = attention_kernel(kernels::Element::f32);
+  const std::string bf16 = attention_kernel(kernels::Element::bf16);
+  out.text += fmt::format("attention     {} (fp32), {} (bf16)\n", fp32, bf16);
+  out.json["attention_kernels"] = {{"fp32", fp32}, {"bf16", bf16}};
   out.json["warnings"] = machine_warnings(info);
   for (const std::string& warning : machine_warnings(info)) out.text += fmt::format("warning: {}\n", warning);
   return out;

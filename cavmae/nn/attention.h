@@ -6,16 +6,16 @@
 
 namespace cavmae {
 
-// Note [Attention in tiles]: the L x L weights of a head are never kept. They are computed tile by tile, in
-// both passes, each head by one thread, so that a tile stays in the cache and the result does not depend on
-// the number of threads.
+// Note [Attention in tiles]: the M x L weights of a head are never kept. They are computed tile by tile, in
+// both passes, in the registers and the first cache (nn/kernels/flash_attention.h), and every sum is taken in
+// an order that does not depend on the number of threads. Other types than float and bf16, other devices and
+// heads wider than kMaxHeadWidth take the plain twin.
 
-// qkv: float [B, L, 3 * D], queries, keys and values beside each other, each of them `heads` pieces of D /
-// heads
-// -> float [B, L, D]
+// qkv: float or bf16 [B, L, 3 * D], queries, keys and values beside each other, each of them `heads` pieces
+// of D / heads -> [B, L, D] of the same type
 torch::Tensor attention(const torch::Tensor& qkv, int64_t heads);
 
-// The same for other queries than keys. queries: float [B, M, D]; kv: float [B, L, 2 * D] -> float [B, M, D]
+// The same for other queries than keys. queries: [B, M, D]; kv: [B, L, 2 * D] -> [B, M, D]
 torch::Tensor attention(const torch::Tensor& queries, const torch::Tensor& kv, int64_t heads);
 
 // The twin in plain operators, which keeps the weights of all heads; for comparison and for other devices.

@@ -124,6 +124,7 @@ TEST(CommandLine, MachineIsDescribed) {
   const Outcome outcome = run_cavmae("info --machine --json -");
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_THAT(outcome.out, HasSubstr("\"warnings\""));
+  EXPECT_THAT(outcome.out, HasSubstr("\"attention_kernels\""));
 }
 
 }  // namespace

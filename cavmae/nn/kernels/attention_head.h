@@ -41,12 +41,17 @@ struct HeadBackward {
 // A version of the code. `scratch` is aligned to 64 bytes and holds what scratch_bytes says; what is in it
 // does not matter before and after.
 struct HeadKernel {
-  size_t (*forward_scratch_bytes)(const HeadSizes&);
-  size_t (*backward_scratch_bytes)(const HeadSizes&);
-  void (*forward)(const HeadForward&, void* scratch);
-  void (*backward)(const HeadBackward&, void* scratch);
+  size_t (*forward_scratch_bytes)(const HeadSizes&) = nullptr;
+  size_t (*backward_scratch_bytes)(const HeadSizes&) = nullptr;
+  void (*forward)(const HeadForward&, void* scratch) = nullptr;
+  void (*backward)(const HeadBackward&, void* scratch) = nullptr;
 };
 
+// Without functions where the compiler cannot make them.
 HeadKernel baseline_head_kernel();
+HeadKernel avx2_head_kernel();
+HeadKernel avx512_head_kernel();
+HeadKernel avx512_bf16_head_kernel();
+HeadKernel avx512_emulated_head_kernel();
 
 }  // namespace cavmae::kernels

@@ -13,11 +13,48 @@
 namespace cavmae::kernels {
 namespace {
 
+constexpr AttentionKernel kAllKernels[] = {AttentionKernel::baseline, AttentionKernel::avx2,
+                                           AttentionKernel::avx512, AttentionKernel::avx512_bf16,
+                                           AttentionKernel::avx512_bf16_emulated};
+
 HeadKernel head_kernel(AttentionKernel kernel) {
-  const auto supported = supported_attention_kernels();
-  CAVMAE_CHECK(std::find(supported.begin(), supported.end(), kernel) != supported.end(),
-               "this processor cannot run the attention kernel ", attention_kernel_name(kernel));
-  return baseline_head_kernel();
+  switch (kernel) {
+    case AttentionKernel::baseline:
+      return baseline_head_kernel();
+    case AttentionKernel::avx2:
+      return avx2_head_kernel();
+    case AttentionKernel::avx512:
+      return avx512_head_kernel();
+    case AttentionKernel::avx512_bf16:
+      return avx512_bf16_head_kernel();
+    case AttentionKernel::avx512_bf16_emulated:
+      return avx512_emulated_head_kernel();
+  }
+  return {};
+}
+
+bool processor_has(AttentionKernel kernel) {
+  if (kernel == AttentionKernel::baseline) return true;
+#if defined(__x86_64__)
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return false;
+  if (kernel == AttentionKernel::avx2) return true;
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
+    return false;
+  return kernel != AttentionKernel::avx512_bf16 || __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
+bool is_supported(AttentionKernel kernel) {
+  return processor_has(kernel) && head_kernel(kernel).forward != nullptr;
+}
+
+HeadKernel supported_head_kernel(AttentionKernel kernel) {
+  CAVMAE_CHECK(is_supported(kernel), "this processor cannot run the attention kernel ",
+               attention_kernel_name(kernel));
+  return head_kernel(kernel);
 }
 
 void check(const AttentionCall& call) {
@@ -69,11 +106,17 @@ void for_each_head(const AttentionCall& call, size_t scratch_bytes, const Work& 
 }  // namespace
 
 std::vector<AttentionKernel> supported_attention_kernels() {
-  return {AttentionKernel::baseline};
+  std::vector<AttentionKernel> supported;
+  for (const AttentionKernel kernel : kAllKernels)
+    if (is_supported(kernel)) supported.push_back(kernel);
+  return supported;
 }
 
-AttentionKernel best_attention_kernel(Element) {
-  return AttentionKernel::baseline;
+AttentionKernel best_attention_kernel(Element element) {
+  if (element == Element::bf16 && is_supported(AttentionKernel::avx512_bf16))
+    return AttentionKernel::avx512_bf16;
+  if (is_supported(AttentionKernel::avx512)) return AttentionKernel::avx512;
+  return is_supported(AttentionKernel::avx2) ? AttentionKernel::avx2 : AttentionKernel::baseline;
 }
 
 std::string attention_kernel_name(AttentionKernel kernel) {
@@ -95,7 +138,7 @@ std::string attention_kernel_name(AttentionKernel kernel) {
 void flash_attention_forward(const AttentionCall& call, const AttentionForward& arrays,
                              AttentionKernel kernel) {
   check(call);
-  const HeadKernel chosen = head_kernel(kernel);
+  const HeadKernel chosen = supported_head_kernel(kernel);
   const HeadSizes sizes = head_sizes(call);
   for_each_head(call, chosen.forward_scratch_bytes(sizes), [&](int64_t i, void* scratch) {
     chosen.forward(
@@ -114,7 +157,7 @@ void flash_attention_forward(const AttentionCall& call, const AttentionForward& 
 void flash_attention_backward(const AttentionCall& call, const AttentionBackward& arrays,
                               AttentionKernel kernel) {
   check(call);
-  const HeadKernel chosen = head_kernel(kernel);
+  const HeadKernel chosen = supported_head_kernel(kernel);
   const HeadSizes sizes = head_sizes(call);
   for_each_head(call, chosen.backward_scratch_bytes(sizes), [&](int64_t i, void* scratch) {
     chosen.backward(
