@@ -10,6 +10,8 @@
 #include "apps/version.h"
 
 namespace cavmae::apps {
+void add_inpaint(Program& program);
+void add_localize(Program& program);
 namespace {
 
 constexpr int kExitUsage = 2;
@@ -117,6 +119,8 @@ int run(int argc, char** argv) {
     add_retrieve(program);
     add_embed(program);
     add_report(program);
+    add_inpaint(program);
+    add_localize(program);
     add_stats(program);
     add_convert(program);
     add_weights(program);

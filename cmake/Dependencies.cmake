@@ -8,6 +8,7 @@ find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(FFMPEG REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswresample libswscale)
+pkg_check_modules(FREETYPE REQUIRED IMPORTED_TARGET freetype2)
 
 # LibTorch's own target carries compile options of the machine it was built on and, in Debian's build, libraries
 # that a user of the C++ interface does not need; this one states what cavmae uses.

@@ -1,5 +1,7 @@
 #include "cavmae/eval/inpainting.h"
 
+#include <limits>
+
 #include "cavmae/core/error.h"
 
 namespace cavmae {
@@ -22,13 +24,33 @@ torch::Tensor denormalize_patches(const torch::Tensor& predictions, const torch:
 
 // patches: [B, L, n]; predictions: [B, M, n], in the order of mask.hidden.
 PatchView fill_in(const torch::Tensor& patches, const torch::Tensor& predictions, const StreamMask& mask,
-                  bool normalized_targets) {
+                  bool denormalize) {
   const torch::Tensor where = mask.hidden.unsqueeze(-1).expand({-1, -1, patches.size(-1)});  // [B, M, n]
   torch::Tensor values = predictions.to(torch::kFloat32);
-  if (normalized_targets) values = denormalize_patches(values, patches.gather(1, where));
+  if (denormalize) values = denormalize_patches(values, patches.gather(1, where));
   return {.masked = patches.scatter(1, where, torch::zeros_like(values)),
           .rebuilt = patches.scatter(1, where, values),
           .hidden = mask.mask.unsqueeze(-1).expand_as(patches)};
+}
+
+// The inputs with zeros for a modality that is absent and hidden wholly, so that none of it is read.
+Inputs complete(const Inputs& inputs, const Masks& masks, const CavMaeConfig& config) {
+  Inputs out = inputs;
+  const auto fill = [](torch::Tensor& input, const StreamMask& mask, torch::IntArrayRef shape) {
+    if (input.defined() || !mask.keep.defined() || mask.keep.size(1) > 0) return;
+    auto sizes = shape.vec();
+    sizes.insert(sizes.begin(), mask.keep.size(0));
+    input = torch::zeros(sizes, mask.mask.options());
+  };
+  fill(out.audio, masks.audio, {config.num_fbank_frames, config.num_mel_bins});
+  fill(out.video, masks.video, {3, config.image_size, config.image_size});
+  return out;
+}
+
+double error_where(const torch::Tensor& original, const torch::Tensor& rebuilt, const torch::Tensor& hidden) {
+  if (!original.defined()) return std::numeric_limits<double>::quiet_NaN();
+  const torch::Tensor squares = (rebuilt - original).to(torch::kFloat64).square();
+  return squares.masked_select(hidden).mean().item<double>();  // NaN where nothing is hidden
 }
 
 }  // namespace
@@ -38,30 +60,40 @@ Inpainting inpaint(CavMae& model, const Inputs& inputs, const Masks& masks, bool
   CAVMAE_CHECK_AS(ConfigError, config.decoder_depth > 0,
                   "this network has no decoder, so it cannot rebuild what is hidden");
   torch::NoGradGuard no_grad;
+  const Inputs whole = complete(inputs, masks, config);
   const Predictions predictions =
-      model->decode(model->encode(inputs, masks).joint, masks, PredictionScope::hidden);
+      model->decode(model->encode(whole, masks).joint, masks, PredictionScope::hidden);
   const int64_t patch = config.patch_size;
   Inpainting out;
-  if (inputs.audio.defined() && predictions.audio.defined()) {
-    const PatchView view =
-        fill_in(patchify_audio(inputs.audio, patch), predictions.audio, masks.audio, normalized_targets);
+  if (whole.audio.defined() && predictions.audio.defined()) {
+    const bool known = inputs.audio.defined();
+    const PatchView view = fill_in(patchify_audio(whole.audio, patch), predictions.audio, masks.audio,
+                                   normalized_targets && known);
     const auto picture = [&](const torch::Tensor& patches) {
-      return unpatchify_audio(patches, patch, inputs.audio.size(1));
+      return unpatchify_audio(patches, patch, config.num_fbank_frames);
     };
     out.original_audio = inputs.audio;
-    out.masked_audio = picture(view.masked);
+    if (known) out.masked_audio = picture(view.masked);
     out.rebuilt_audio = picture(view.rebuilt);
     out.hidden_audio = picture(view.hidden).gt(0.5);
   }
-  if (inputs.video.defined() && predictions.video.defined()) {
-    const PatchView view =
-        fill_in(patchify_video(inputs.video, patch), predictions.video, masks.video, normalized_targets);
+  if (whole.video.defined() && predictions.video.defined()) {
+    const bool known = inputs.video.defined();
+    const PatchView view = fill_in(patchify_video(whole.video, patch), predictions.video, masks.video,
+                                   normalized_targets && known);
     out.original_video = inputs.video;
-    out.masked_video = unpatchify_video(view.masked, patch);
+    if (known) out.masked_video = unpatchify_video(view.masked, patch);
     out.rebuilt_video = unpatchify_video(view.rebuilt, patch);
     out.hidden_video = unpatchify_video(view.hidden, patch).select(1, 0).gt(0.5);
   }
   return out;
+}
+
+InpaintingError inpainting_error(const Inpainting& inpainting) {
+  const torch::Tensor hidden_video =
+      inpainting.hidden_video.defined() ? inpainting.hidden_video.unsqueeze(1) : torch::Tensor();
+  return {.audio = error_where(inpainting.original_audio, inpainting.rebuilt_audio, inpainting.hidden_audio),
+          .video = error_where(inpainting.original_video, inpainting.rebuilt_video, hidden_video)};
 }
 
 }  // namespace cavmae

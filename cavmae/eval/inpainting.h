@@ -7,7 +7,8 @@
 
 namespace cavmae {
 
-// In the model's normalised units. A modality that the network lacks stays undefined.
+// In the model's normalised units. A modality that the network lacks stays undefined; of one that the clip
+// lacks there is what was rebuilt alone.
 struct Inpainting {
   torch::Tensor original_audio, masked_audio, rebuilt_audio;  // float [B, T, F]
   torch::Tensor original_video, masked_video, rebuilt_video;  // float [B, 3, S, S]
@@ -16,8 +17,16 @@ struct Inpainting {
 };
 
 // A network trained on per-patch-normalised targets predicts patches without their mean and deviation; those
-// of the original patch are used then. Visible patches are shown as they are. Throws ConfigError when the
-// network has no decoder.
+// of the original patch are used then. Visible patches are shown as they are. A modality that is hidden
+// wholly may be absent from the inputs; its normalised patches are then left as predicted, with mean 0 and
+// deviation 1. Throws ConfigError when the network has no decoder.
 Inpainting inpaint(CavMae& model, const Inputs& inputs, const Masks& masks, bool normalized_targets);
+
+// How far what was rebuilt lies from the original where it was hidden: the mean squared error in the model's
+// normalised units; NaN where nothing was hidden or there is no original.
+struct InpaintingError {
+  double audio, video;
+};
+InpaintingError inpainting_error(const Inpainting& inpainting);
 
 }  // namespace cavmae

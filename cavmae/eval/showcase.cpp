@@ -1,7 +1,6 @@
 #include "cavmae/eval/showcase.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <numeric>
 #include <set>
@@ -18,8 +17,6 @@
 
 namespace cavmae {
 namespace {
-
-constexpr int kHiddenGrey = 132;
 
 using Samples = std::map<int64_t, Sample>;  // by position in the list of clips
 
@@ -122,30 +119,6 @@ void show_queries(const Embeddings& embeddings, const FeatureOptions& features,
   }
 }
 
-// float [t, F] of one clip, NaN where hidden.
-torch::Tensor with_holes(const torch::Tensor& fbank, const torch::Tensor& hidden) {
-  return fbank.masked_fill(hidden, std::numeric_limits<float>::quiet_NaN());
-}
-
-ShownReconstruction shown_reconstruction(const Inpainting& inpainting) {
-  ShownReconstruction out;
-  if (inpainting.original_video.defined()) {
-    out.original_picture = denormalize_image(inpainting.original_video[0].cpu());
-    out.rebuilt_picture = denormalize_image(inpainting.rebuilt_video[0].cpu());
-    out.masked_picture =
-        out.original_picture.masked_fill(inpainting.hidden_video[0].cpu().unsqueeze(-1), kHiddenGrey);
-  }
-  if (inpainting.original_audio.defined()) {
-    const torch::Tensor original = inpainting.original_audio[0].cpu();
-    const int64_t frames = frames_with_sound(original);
-    const auto cut = [frames](const torch::Tensor& fbank) { return fbank.narrow(0, 0, frames); };
-    out.original_fbank = cut(original);
-    out.rebuilt_fbank = cut(inpainting.rebuilt_audio[0].cpu());
-    out.masked_fbank = cut(with_holes(original, inpainting.hidden_audio[0].cpu()));
-  }
-  return out;
-}
-
 void show_reconstructions(CavMae& model, const FeatureOptions& features, const std::vector<ClipSource>& clips,
                           const std::vector<int64_t>& readable, const ShowcaseOptions& options,
                           Showcase& out) {
@@ -166,7 +139,7 @@ void show_reconstructions(CavMae& model, const FeatureOptions& features, const s
     const uint64_t seed = mix_seed({options.seed, stable_hash(clips[position].id)});
     const Masks masks = model->draw_masks(1, options.masks, at::make_generator<at::CPUGeneratorImpl>(seed));
     out.reconstructions.push_back(
-        shown_reconstruction(inpaint(model, inputs, masks, options.normalized_targets)));
+        show_reconstruction(inpaint(model, inputs, masks, options.normalized_targets)));
     out.reconstructions.back().id = clips[position].id;
   }
 }
@@ -191,16 +164,6 @@ std::vector<Example> choose_examples(const std::vector<double>& ranks, int64_t c
   take(middle, num_middle, ExampleKind::middle);
   take(n - num_worst, num_worst, ExampleKind::worst);
   return out;
-}
-
-int64_t frames_with_sound(const torch::Tensor& fbank) {
-  const int64_t frames = fbank.size(0);
-  const torch::Tensor last = fbank[frames - 1];
-  // Padding is one value in every bin of every frame; silence of a recording is not.
-  if (!last.eq(last[0]).all().item<bool>()) return frames;
-  const torch::Tensor differs = fbank.ne(last[0]).any(1);  // [T]
-  const torch::Tensor sounding = differs.nonzero();
-  return sounding.size(0) == 0 ? frames : sounding[sounding.size(0) - 1].item<int64_t>() + 1;
 }
 
 Showcase make_showcase(CavMae& model, const FeatureOptions& features, const std::vector<ClipSource>& clips,

@@ -14,6 +14,7 @@
 #include "cavmae/data/clip_source.h"
 #include "cavmae/data/loader.h"
 #include "cavmae/eval/retrieval.h"
+#include "cavmae/eval/shown_reconstruction.h"
 #include "cavmae/models/cav_mae.h"
 
 namespace cavmae {
@@ -53,12 +54,6 @@ struct ShownQuery {
   std::vector<bool> is_partner;    // of the answers
 };
 
-struct ShownReconstruction {
-  std::string id;
-  torch::Tensor original_picture, masked_picture, rebuilt_picture;  // uint8 [S, S, 3]; grey where hidden
-  torch::Tensor original_fbank, masked_fbank, rebuilt_fbank;        // float [t, F]; NaN where hidden
-};
-
 struct Showcase {
   std::optional<RetrievalResult> retrieval;  // not of a network with one encoder
   std::vector<ShownQuery> queries;
@@ -78,9 +73,5 @@ struct Example {
   ExampleKind kind = ExampleKind::best;
 };
 std::vector<Example> choose_examples(const std::vector<double>& ranks, int64_t count, uint64_t seed);
-
-// How many frames of a normalised filterbank hold sound: those before the constant padding at its end, at
-// least one. fbank: float [T, F].
-int64_t frames_with_sound(const torch::Tensor& fbank);
 
 }  // namespace cavmae

@@ -40,4 +40,9 @@ MelBank make_mel_bank(const MelBankOptions& options) {
   return bank;
 }
 
+double mel_bin_at(double frequency_hz, const MelBankOptions& options) {
+  const double low = to_mel(options.low_hz), high = to_mel(options.sample_rate_hz / 2);
+  return (to_mel(frequency_hz) - low) / (high - low) * static_cast<double>(options.num_mel_bins + 1) - 1.0;
+}
+
 }  // namespace cavmae

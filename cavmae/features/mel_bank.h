@@ -28,4 +28,7 @@ struct MelBankOptions {
 // rate.
 MelBank make_mel_bank(const MelBankOptions& options);
 
+// Where a frequency lies among the mel bins: m for the middle of bin m, fractions between.
+double mel_bin_at(double frequency_hz, const MelBankOptions& options);
+
 }  // namespace cavmae

@@ -50,6 +50,24 @@ ChromaPosition chroma_position(AVChromaLocation location) {
   }
 }
 
+bool is_transparent(const AVFrame& frame) {
+  const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format));
+  return format != nullptr && (format->flags & AV_PIX_FMT_FLAG_ALPHA) != 0;
+}
+
+AVPixelFormat rgb_format(const AVFrame& frame) {
+  return is_transparent(frame) ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24;
+}
+
+// A row of RGBA as it looks on white paper. What lies under a transparent pixel is often black, or rubbish.
+void lay_on_white(const uint8_t* rgba, uint8_t* rgb, int64_t width) {
+  for (int64_t x = 0; x < width; ++x, rgba += 4, rgb += 3) {
+    const int opacity = rgba[3];
+    for (int c = 0; c < 3; ++c)
+      rgb[c] = static_cast<uint8_t>((rgba[c] * opacity + 255 * (255 - opacity) + 127) / 255);
+  }
+}
+
 ffmpeg::Scaler make_scaler(const AVFrame& frame) {
   ffmpeg::Scaler scaler(sws_alloc_context());
   if (!scaler) throw std::bad_alloc();
@@ -62,7 +80,7 @@ ffmpeg::Scaler make_scaler(const AVFrame& frame) {
   set("dstw", frame.width);
   set("dsth", frame.height);
   set("src_format", without_range(static_cast<AVPixelFormat>(frame.format)));
-  set("dst_format", AV_PIX_FMT_RGB24);
+  set("dst_format", rgb_format(frame));
   set("src_range", has_full_range(frame) ? 1 : 0);
   set("dst_range", 1);
   set("sws_flags", flags);
@@ -100,7 +118,7 @@ void ImageConverter::prepare(const AVFrame& frame) {
   rgb_ = ffmpeg::make_frame();
   rgb_->width = frame.width;
   rgb_->height = frame.height;
-  rgb_->format = AV_PIX_FMT_RGB24;
+  rgb_->format = rgb_format(frame);
   if (av_frame_get_buffer(rgb_.get(), 0) < 0) throw std::bad_alloc();
 }
 
@@ -127,9 +145,14 @@ torch::Tensor ImageConverter::scale(const AVFrame& frame) {
   torch::Tensor image = torch::empty({frame.height, frame.width, 3}, torch::kUInt8);
   const size_t row_bytes = static_cast<size_t>(frame.width) * 3;
   auto* out = image.data_ptr<uint8_t>();
-  for (int y = 0; y < frame.height; ++y)
-    std::memcpy(out + static_cast<size_t>(y) * row_bytes, rgb_->data[0] + int64_t{y} * rgb_->linesize[0],
-                row_bytes);
+  for (int y = 0; y < frame.height; ++y) {
+    const uint8_t* row = rgb_->data[0] + int64_t{y} * rgb_->linesize[0];
+    uint8_t* to = out + static_cast<size_t>(y) * row_bytes;
+    if (rgb_->format == AV_PIX_FMT_RGBA)
+      lay_on_white(row, to, frame.width);
+    else
+      std::memcpy(to, row, row_bytes);
+  }
   return image;
 }
 

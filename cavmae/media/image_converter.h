@@ -13,7 +13,8 @@ class ImageConverter {
   // `rotation_degrees`: clockwise, a multiple of 90.
   explicit ImageConverter(int64_t rotation_degrees) : rotation_degrees_(rotation_degrees) {}
 
-  // uint8 [H, W, 3], as it is shown. Throws MediaError for a format that FFmpeg cannot convert.
+  // uint8 [H, W, 3], as it is shown; what is transparent shows white. Throws MediaError for a format that
+  // FFmpeg cannot convert.
   torch::Tensor convert(const AVFrame& frame);
 
  private:
@@ -22,7 +23,7 @@ class ImageConverter {
 
   int64_t rotation_degrees_;
   ffmpeg::Scaler scaler_;
-  ffmpeg::Frame rgb_;
+  ffmpeg::Frame rgb_;     // RGB, or RGBA of what is transparent
   ffmpeg::Frame source_;  // what the scaler was made for: its size, format, colours
 };
 

@@ -42,8 +42,7 @@ torch::Tensor draw(int64_t batch, const PatchGrid& grid, double ratio, AudioMask
 void MaskOptions::validate() const {
   Problems problems;
   const auto check = [&](const char* field, double ratio) {
-    problems.require(ratio >= 0.0 && ratio < 1.0, field, " is ", ratio,
-                     ", it must be at least 0 and below 1");
+    problems.require(ratio >= 0.0 && ratio <= 1.0, field, " is ", ratio, ", it must lie in 0 to 1");
   };
   check("mask_ratio_audio", mask_ratio_audio);
   check("mask_ratio_video", mask_ratio_video);
@@ -58,8 +57,8 @@ StreamMask draw_mask(int64_t batch, const PatchGrid& grid, double ratio, AudioMa
                      torch::Generator generator) {
   const torch::NoGradGuard no_grad;
   const int64_t length = grid.size(), kept = num_kept(length, ratio);
-  CAVMAE_CHECK_AS(ConfigError, kept >= 1, "a mask ratio of ", ratio, " leaves none of ", length,
-                  " patches visible; lower it");
+  CAVMAE_CHECK_AS(ConfigError, kept >= 1 || ratio == 1.0, "a mask ratio of ", ratio, " leaves none of ",
+                  length, " patches visible; lower it, or hide the whole stream with 1");
   const auto order = ascending(draw(batch, grid, ratio, mode, generator));  // int64 [B, L]
   const auto places = torch::arange(length, order.options()).expand({batch, length});
   StreamMask mask;

@@ -117,13 +117,14 @@ BlockStackImpl::BlockStackImpl(int64_t depth, const BlockOptions& options) {
 }
 
 torch::Tensor BlockStackImpl::forward(torch::Tensor x, NormSet norms, Precision precision) {
+  if (x.size(1) == 0) return x;  // a stream that is hidden wholly
   for (auto& block : blocks_) x = block(x, norms, precision);
   return x;
 }
 
 torch::Tensor BlockStackImpl::forward_picked(torch::Tensor x, const torch::Tensor& ids, NormSet norms,
                                              Precision precision) {
-  if (blocks_.empty()) return pick_tokens(x, ids);
+  if (blocks_.empty() || ids.size(1) == 0) return pick_tokens(x, ids);
   for (size_t i = 0; i + 1 < blocks_.size(); ++i) x = blocks_[i](x, norms, precision);
   return blocks_.back()->forward_picked(x, ids, norms, precision);
 }

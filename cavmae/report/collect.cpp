@@ -8,27 +8,14 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
 #include "cavmae/core/text.h"
+#include "cavmae/report/colour_map.h"
+#include "cavmae/report/inpainting_figure.h"
 
 namespace cavmae {
 namespace {
 
 constexpr int64_t kMaxPictureFrames = 384;  // columns of a spectrogram in the page
 constexpr size_t kMaxFailedShown = 50;
-
-// The values between which a spectrogram's colours run: a few cells at either end may be out of range.
-struct ColourRange {
-  double low = -1, high = 1;
-};
-
-ColourRange colour_range(const torch::Tensor& fbank) {
-  constexpr double kShareOutside = 0.01;
-  const torch::Tensor finite = fbank.masked_select(fbank.isfinite());
-  const int64_t n = finite.numel();
-  if (n == 0) return {};
-  const torch::Tensor sorted = std::get<0>(finite.sort());
-  const auto outside = static_cast<int64_t>(kShareOutside * static_cast<double>(n));
-  return {sorted[outside].item<double>(), sorted[n - 1 - outside].item<double>()};
-}
 
 // float [T, F] -> at most kMaxPictureFrames frames, each the mean of its neighbours; a frame that is hidden
 // in part is hidden.
@@ -40,7 +27,7 @@ torch::Tensor shorten(const torch::Tensor& fbank) {
 }
 
 torch::Tensor picture_of(const torch::Tensor& fbank, const ColourRange& range) {
-  return fbank.defined() ? spectrogram_picture(shorten(fbank), range.low, range.high) : fbank;
+  return fbank.defined() ? spectrogram_picture(shorten(fbank), range) : fbank;
 }
 
 ReportClip report_clip(const ShownClip& clip) {
@@ -90,18 +77,6 @@ ReportReconstruction report_reconstruction(const ShownReconstruction& shown) {
   return out;
 }
 
-std::string reconstruction_note(const ShowcaseOptions& options) {
-  std::string note = fmt::format(
-      "{:.0f} % of the sound's patches and {:.0f} % of the picture's are hidden; the network sees "
-      "the rest of both and fills in what is grey.",
-      100 * options.masks.mask_ratio_audio, 100 * options.masks.mask_ratio_video);
-  if (options.normalized_targets)
-    note +=
-        " It was trained to predict patches without their mean and contrast, so those of the original patch "
-        "are lent to each rebuilt one: brightness is given, structure is predicted.";
-  return note;
-}
-
 void read_metrics(const std::filesystem::path& path, ReportContent& content) {
   if (!std::filesystem::exists(path)) {
     content.notes.push_back("metrics.jsonl is not there, so there are no curves.");
@@ -145,7 +120,10 @@ void add_showcase(ReportContent& content, const Showcase& showcase, const Showca
   for (const ShownQuery& query : showcase.queries) content.queries.push_back(report_query(query));
   for (const ShownReconstruction& reconstruction : showcase.reconstructions)
     content.reconstructions.push_back(report_reconstruction(reconstruction));
-  content.reconstruction_note = reconstruction_note(options);
+  if (!showcase.reconstructions.empty())
+    content.reconstruction_note = reconstruction_note(
+        showcase.reconstructions.front(), options.masks,
+        options.normalized_targets ? TargetNormalization::per_patch : TargetNormalization::none);
   const size_t failed = showcase.failed.size();
   if (failed > 0)
     content.notes.push_back(fmt::format("{} clip{} could not be read and {} not searched:", failed,

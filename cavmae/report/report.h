@@ -52,8 +52,4 @@ struct ReportContent {
 std::string render_report(const ReportContent& content);
 void write_report(const std::filesystem::path& path, const ReportContent& content);
 
-// A filterbank as a picture: float [T, F] -> uint8 [F, T, 3], low frequencies below, colours of a perceptual
-// map between `low` and `high`; NaN is the grey of what is hidden.
-torch::Tensor spectrogram_picture(const torch::Tensor& fbank, double low, double high);
-
 }  // namespace cavmae

@@ -113,6 +113,8 @@ void PretrainOptions::validate() const {
   collect(problems, [&] { model.validate(); });
   collect(problems, [&] { feature_options(*this).validate(); });
   collect(problems, [&] { mask.validate(); });
+  problems.require(mask.mask_ratio_audio != 1 && mask.mask_ratio_video != 1,
+                   "a mask ratio of 1 hides a modality wholly; training needs something of each to be seen");
   collect(problems, [&] { objective.validate(); });
   check_run(problems, *this);
   check_optimizer(problems, optimizer);

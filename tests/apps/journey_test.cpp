@@ -76,6 +76,39 @@ TEST_F(Journey, ClipsToReport) {
   EXPECT_EQ(embeddings.at("audio").sizes(), (std::vector<int64_t>{12, 32}));
   EXPECT_EQ(embeddings.at("video").sizes(), (std::vector<int64_t>{12, 32}));
 
+  const std::string clip = path("clips") + "/clips/000003.mp4 --checkpoint " + path("run");
+  outcome =
+      run_cavmae("inpaint " + clip + " --hide video --out " + path("i.png") + " --json " + path("i.json"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json inpainted = read_json(folder_ / "i.json");
+  EXPECT_TRUE(inpainted["normalized_targets"]) << "as the run was trained";
+  EXPECT_EQ(inpainted["mask"]["mask_ratio_video"], 1.0);
+  EXPECT_EQ(inpainted["mask"]["mask_ratio_audio"], 0.0);
+  EXPECT_GT(inpainted["mean_squared_error_video"], 0.0);
+  EXPECT_TRUE(inpainted["mean_squared_error_audio"].is_null()) << "nothing of it was hidden";
+  EXPECT_GT(std::filesystem::file_size(folder_ / "i.png"), 1000u);
+
+  outcome =
+      run_cavmae("localize " + clip + " --frames all --out " + path("l.png") + " --json " + path("l.json"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json localized = read_json(folder_ / "l.json");
+  EXPECT_EQ(localized["pictures"].size(), 10u);
+  EXPECT_EQ(localized["pictures"][0]["patches"].size(), 2u);
+  EXPECT_EQ(localized["sound"]["patches"][0].size(), 6u);
+  EXPECT_GT(std::filesystem::file_size(folder_ / "l.png"), 1000u);
+
+  outcome = run_cavmae("inpaint " + clip + " --hide video --mask-ratio-audio 1 --out " + path("x.png"));
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("everything is hidden"));
+  outcome = run_cavmae("inpaint " + clip + " --hide video --mask-ratio-video 0.5 --out " + path("x.png"));
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("contradicts"));
+  outcome =
+      run_cavmae("localize " + path("clips") + " --checkpoint " + path("run") + " --out " + path("x.png"));
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("12 clips"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "x.png"));
+
   outcome = run_cavmae("convert " + path("run") + " " + path("model.pth"));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   outcome = run_cavmae("info " + path("run"));

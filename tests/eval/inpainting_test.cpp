@@ -1,5 +1,7 @@
 #include "cavmae/eval/inpainting.h"
 
+#include <cmath>
+
 #include <ATen/CPUGeneratorImpl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -71,6 +73,36 @@ TEST(Inpainting, LeavesVisiblePatchesAlone) {
   EXPECT_EQ(result.masked_video.masked_select(hidden).abs().sum().item<double>(), 0.0);
   EXPECT_TRUE(result.masked_video.masked_select(hidden.logical_not())
                   .equal(scene.inputs.video.masked_select(hidden.logical_not())));
+}
+
+TEST(Inpainting, RebuildsWhatTheClipLacksFromTheOtherModality) {
+  Scene scene;
+  scene.masks = scene.model->draw_masks(2, {.mask_ratio_audio = 0, .mask_ratio_video = 1},
+                                        at::make_generator<at::CPUGeneratorImpl>(uint64_t{7}));
+  const Inpainting known = inpaint(scene.model, scene.inputs, scene.masks, false);
+  EXPECT_TRUE(known.hidden_video.all().item<bool>());
+  EXPECT_TRUE(known.rebuilt_audio.equal(scene.inputs.audio)) << "nothing of it was hidden";
+  for (const bool normalized : {false, true}) {
+    const Inpainting blind =
+        inpaint(scene.model, {.audio = scene.inputs.audio, .video = {}}, scene.masks, normalized);
+    EXPECT_FALSE(blind.original_video.defined() || blind.masked_video.defined());
+    EXPECT_TRUE(blind.rebuilt_video.equal(known.rebuilt_video)) << "as predicted";
+  }
+  scene.masks = scene.model->draw_masks(2, {}, at::make_generator<at::CPUGeneratorImpl>(uint64_t{7}));
+  EXPECT_THROW(inpaint(scene.model, {.audio = scene.inputs.audio, .video = {}}, scene.masks, false),
+               ConfigError);
+}
+
+TEST(Inpainting, ErrorIsTakenWherePatchesWereHidden) {
+  Scene scene;
+  const Inpainting result = inpaint(scene.model, scene.inputs, scene.masks, true);
+  const InpaintingError error = inpainting_error(result);
+  const auto by_hand = [](const torch::Tensor& original, const torch::Tensor& rebuilt, double hidden_share) {
+    return (original - rebuilt).square().mean().item<double>() / hidden_share;
+  };
+  EXPECT_NEAR(error.audio, by_hand(result.original_audio, result.rebuilt_audio, 0.5), 1e-5);
+  EXPECT_NEAR(error.video, by_hand(result.original_video, result.rebuilt_video, 0.75), 1e-5);
+  EXPECT_TRUE(std::isnan(inpainting_error({}).audio));
 }
 
 TEST(Inpainting, TakesNoGradient) {

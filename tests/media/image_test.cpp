@@ -84,6 +84,28 @@ TEST_F(Images, EveryKindOfPictureBecomesRgb) {
   EXPECT_LT(mean_difference(read_image(at("p.png")), picture(48, 64)), 12.0);
 }
 
+// Left half opaque, right half 40 % opaque over what FFmpeg keeps beneath, the last column wholly
+// transparent.
+TEST_F(Images, WhatIsTransparentShowsWhite) {
+  write_png(at("rgb.png"), picture(24, 32));
+  ffmpeg(
+      "-i rgb.png -vf "
+      "\"format=rgba,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(X,16),255,if(eq(X,31),0,102))'\" "
+      "-pix_fmt rgba a.png");
+  torch::Tensor expected = picture(24, 32).to(torch::kFloat64);
+  const torch::Tensor seen_through = expected.narrow(1, 16, 15);
+  seen_through.copy_(seen_through * 0.4 + 255 * 0.6);
+  expected.select(1, 31).fill_(255);
+  const torch::Tensor image = read_image(at("a.png"));
+  EXPECT_LE((image.to(torch::kFloat64) - expected).abs().max().item<double>(), 0.51);
+  EXPECT_TRUE(at::equal(image.narrow(1, 0, 16), picture(24, 32).narrow(1, 0, 16)));
+  for (const std::string kind : {"-pix_fmt rgba64be b.png", "-c:v libwebp -lossless 1 d.webp", "e.tiff"}) {
+    ffmpeg("-i a.png " + kind);
+    const auto file = at(kind.substr(kind.rfind(' ') == std::string::npos ? 0 : kind.rfind(' ') + 1));
+    EXPECT_LE((read_image(file).to(torch::kFloat64) - expected).abs().max().item<double>(), 1.01) << kind;
+  }
+}
+
 TEST_F(Images, APictureAnswersEveryTime) {
   write_png(at("a.png"), picture(8, 8));
   const auto pictures = read_frames(at("a.png"), {0.0, 3.0, 9.0});

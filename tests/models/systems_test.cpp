@@ -131,6 +131,37 @@ TEST_P(EverySystem, EqualsThePlainTwinInBothPasses) {
   }
 }
 
+// One stream wholly hidden, the other wholly or partly seen: what is rebuilt comes from the other alone.
+TEST_P(EverySystem, RebuildsAHiddenStreamFromTheOther) {
+  const CavMaeConfig& config = GetParam().config;
+  if (config.decoder_depth == 0 || !config.has_audio() || !config.has_video()) return;
+  auto model = random_model(config, 12), twin = random_model(config, 12);
+  const Inputs inputs = random_inputs(config, 2, 13);
+  for (const double seen_ratio : {0.0, 0.5}) {
+    for (const bool hide_audio : {true, false}) {
+      const MaskOptions options{.mask_ratio_audio = hide_audio ? 1.0 : seen_ratio,
+                                .mask_ratio_video = hide_audio ? seen_ratio : 1.0};
+      const Masks masks = model->draw_masks(2, options, at::detail::createCPUGenerator(14));
+      const Latents latents = model->encode(inputs, masks);
+      const Predictions ours = model->decode(latents.joint, masks, PredictionScope::hidden);
+      const Predictions all = plain_decode(twin, plain_encode(twin, inputs, masks).joint, masks);
+      EXPECT_THAT(ours.audio, IsNear(plain_pick(all.audio, masks.audio.hidden), 1e-5));
+      EXPECT_THAT(ours.video, IsNear(plain_pick(all.video, masks.video.hidden), 1e-5));
+
+      Inputs others = inputs;
+      (hide_audio ? others.audio : others.video) =
+          torch::zeros_like(hide_audio ? inputs.audio : inputs.video);
+      EXPECT_TRUE(model->encode(others, masks).joint.equal(latents.joint)) << "nothing leaks";
+      model->zero_grad();
+      (hide_audio ? ours.audio : ours.video).square().sum().backward();
+      for (const auto& item : model->named_parameters())
+        if (item.value().grad().defined()) {
+          EXPECT_TRUE(item.value().grad().isfinite().all().item<bool>()) << item.key();
+        }
+    }
+  }
+}
+
 TEST_P(EverySystem, FeaturesAreMeansOfUnmaskedStreams) {
   const CavMaeConfig& config = GetParam().config;
   auto model = random_model(config, 4);

@@ -132,14 +132,23 @@ TEST(DrawMask, ARatioThatLeavesNothingIsAnError) {
   }
 }
 
+TEST(DrawMask, ARatioOfOneHidesEverything) {
+  for (const auto mode : {AudioMaskMode::unstructured, AudioMaskMode::time, AudioMaskMode::time_frequency}) {
+    const StreamMask mask = draw(kAudioGrid, 1.0, mode, 3, 2);
+    EXPECT_EQ(mask.keep.sizes(), (std::vector<int64_t>{2, 0}));
+    EXPECT_TRUE(std::get<0>(mask.hidden.sort(1))[1].equal(torch::arange(kAudioGrid.size())));
+    EXPECT_TRUE(mask.mask.eq(1).all().item<bool>());
+  }
+}
+
 TEST(MaskOptions, ValidateNamesEveryBadRatio) {
-  const MaskOptions options{.mask_ratio_audio = 1.0, .mask_ratio_video = -0.5};
+  const MaskOptions options{.mask_ratio_audio = 1.25, .mask_ratio_video = -0.5};
   try {
     options.validate();
     FAIL() << "no error";
   } catch (const ConfigError& error) {
     EXPECT_THAT(error.what(),
-                AllOf(HasSubstr("mask_ratio_audio is 1"), HasSubstr("mask_ratio_video is -0.5")));
+                AllOf(HasSubstr("mask_ratio_audio is 1.25"), HasSubstr("mask_ratio_video is -0.5")));
   }
 }
 

@@ -159,7 +159,7 @@ TEST(Report, IsWrittenWhole) {
 TEST(SpectrogramPicture, PutsLowFrequenciesBelow) {
   torch::Tensor fbank = torch::zeros({3, 2});
   fbank[1][0] = 1;  // loud and low in the middle frame
-  const torch::Tensor picture = spectrogram_picture(fbank, 0, 1);
+  const torch::Tensor picture = spectrogram_picture(fbank, {0, 1});
   EXPECT_EQ(picture.sizes(), (std::vector<int64_t>{2, 3, 3}));
   const torch::Tensor brightness = picture.to(torch::kInt64).sum(2);
   EXPECT_EQ(brightness.argmax().item<int64_t>(), 1 * 3 + 1);
@@ -167,7 +167,7 @@ TEST(SpectrogramPicture, PutsLowFrequenciesBelow) {
 
 TEST(SpectrogramPicture, GetsLighterWithEnergy) {
   const torch::Tensor ramp = torch::linspace(-0.5, 1.5, 300).unsqueeze(1);
-  const torch::Tensor rgb = spectrogram_picture(ramp, 0, 1)[0].to(torch::kFloat64);  // [300, 3]
+  const torch::Tensor rgb = spectrogram_picture(ramp, {0, 1})[0].to(torch::kFloat64);  // [300, 3]
   const torch::Tensor linear = (rgb / 255).pow(2.2);
   const torch::Tensor luminance =
       0.2126 * linear.select(1, 0) + 0.7152 * linear.select(1, 1) + 0.0722 * linear.select(1, 2);
@@ -176,10 +176,10 @@ TEST(SpectrogramPicture, GetsLighterWithEnergy) {
 }
 
 TEST(SpectrogramPicture, ShowsHolesInGrey) {
-  const torch::Tensor picture = spectrogram_picture(torch::full({1, 1}, NAN), 0, 1);
+  const torch::Tensor picture = spectrogram_picture(torch::full({1, 1}, NAN), {0, 1});
   EXPECT_LT(picture.max().item<int64_t>() - picture.min().item<int64_t>(), 20);
-  EXPECT_NO_THROW(spectrogram_picture(torch::zeros({2, 2}), 1, 1)) << "no span";
-  EXPECT_THROW(spectrogram_picture(torch::zeros({2}), 0, 1), Error);
+  EXPECT_NO_THROW(spectrogram_picture(torch::zeros({2, 2}), {1, 1})) << "no span";
+  EXPECT_THROW(spectrogram_picture(torch::zeros({2}), {0, 1}), Error);
 }
 
 }  // namespace

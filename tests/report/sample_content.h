@@ -44,7 +44,7 @@ inline torch::Tensor sample_fbank(int64_t index, int64_t frames, int64_t bins) {
 inline ReportClip sample_clip(int64_t index) {
   return {.id = fmt::format("held_out/clip_{:05}.mp4", index),
           .picture = sample_picture(index, 96),
-          .spectrogram = spectrogram_picture(sample_fbank(index, 200, 64), 0, 1.3),
+          .spectrogram = spectrogram_picture(sample_fbank(index, 200, 64), {0, 1.3}),
           .labels = {"disc", index % 2 == 0 ? "saw" : "sine"}};
 }
 
@@ -108,7 +108,7 @@ inline ReportReconstruction sample_reconstruction(int64_t index) {
   for (int64_t patch = 0; patch < 48; ++patch)
     if ((patch * 5 + index) % 4 != 0)
       quiet.narrow(0, patch % 12 * 16, 16).narrow(1, patch / 12 * 16, 16).fill_(NAN);
-  const auto sound = [](const torch::Tensor& f) { return spectrogram_picture(f, 0, 1.3); };
+  const auto sound = [](const torch::Tensor& f) { return spectrogram_picture(f, {0, 1.3}); };
   return {.id = fmt::format("held_out/clip_{:05}.mp4", index),
           .original_picture = picture,
           .masked_picture = masked,

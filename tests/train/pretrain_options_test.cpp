@@ -56,6 +56,12 @@ TEST(PretrainOptions, EveryBadFieldIsTold) {
                     HasSubstr("mask_ratio_audio"), HasSubstr("temperature"), HasSubstr("frames is 'all'")));
 }
 
+TEST(PretrainOptions, AModalityIsNotHiddenWholly) {
+  PretrainOptions options;
+  options.mask.mask_ratio_video = 1;
+  EXPECT_THAT(message_from<ConfigError>([&] { options.validate(); }), HasSubstr("mask ratio of 1"));
+}
+
 TEST(CheckResumable, NamesWhatWouldChangeTheRun) {
   PretrainOptions options;
   const Json saved = option_to_json(options);

@@ -1,0 +1,86 @@
+// cavmae localize: where in the picture the sound is, and where in the sound the picture.
+#include <fmt/format.h>
+
+#include "cavmae/eval/shown_reconstruction.h"
+#include "cavmae/features/image_transform.h"
+#include "cavmae/media/image_writer.h"
+#include "cavmae/report/localization_figure.h"
+
+#include "apps/one_clip.h"
+
+namespace cavmae::apps {
+void add_localize(Program& program);
+namespace {
+
+struct LocalizeFlags {
+  OneClipFlags clip;
+  std::string frames = "middle";
+};
+
+FrameChoice frame_choice(const std::string& text) {
+  FrameChoice frames{};
+  option_from_json(Json(text), frames, "--frames");
+  CAVMAE_CHECK_AS(ConfigError, frames != FrameChoice::random, "--frames: allowed are middle and all");
+  return frames;
+}
+
+Json rows_of(const torch::Tensor& map) {  // float [rows, columns]
+  Json rows = Json::array();
+  for (const torch::Tensor& row : map.contiguous().unbind(0)) {
+    const float* values = row.data_ptr<float>();
+    rows.push_back(std::vector<float>(values, values + row.numel()));
+  }
+  return rows;
+}
+
+Json result_json(const std::string& id, const Localization& found) {
+  Json pictures = Json::array();
+  for (int64_t k = 0; k < found.in_pictures.size(0); ++k)
+    pictures.push_back(
+        {{"cosine", found.of_pictures[k].item<float>()}, {"patches", rows_of(found.in_pictures[k])}});
+  return {{"clip", id}, {"pictures", pictures}, {"sound", {{"patches", rows_of(found.in_sound)}}}};
+}
+
+int run(const LocalizeFlags& flags, const GlobalOptions& global) {
+  const FrameChoice frames = frame_choice(flags.frames);
+  auto log = make_log(global.verbosity());
+  const ClipSource clip = flags.clip.source(*log);
+  ModelToEvaluate model = load_for_evaluation(flags.clip.checkpoint, *log);
+  const Sample sample = flags.clip.read(clip, model, frames);
+  CAVMAE_CHECK_AS(MediaError, sample.audio.defined() && sample.video.defined(), clip.id, ": has no ",
+                  sample.audio.defined() ? "picture" : "sound", "; localization compares the two");
+  const torch::Tensor video = sample.video.dim() == 3 ? sample.video.unsqueeze(0) : sample.video;
+  LocalizationFigure figure{.title = "Where the sound is: " + clip.id,
+                            .pictures = {},
+                            .fbank = sample.audio.narrow(0, 0, frames_with_sound(sample.audio)),
+                            .num_fbank_frames = sample.audio.size(0),
+                            .found = localize(model.loaded.model, sample.audio, video)};
+  for (const torch::Tensor& picture : video.unbind(0)) figure.pictures.push_back(denormalize_image(picture));
+  write_png(flags.clip.out, draw_localization(figure));
+  if (flags.clip.json != "-")
+    fmt::print("cosine similarity of sound and picture: {:.3f}\npicture: {}\n",
+               figure.found.of_pictures.mean().item<float>(), flags.clip.out.string());
+  write_json_result(flags.clip.json, result_json(clip.id, figure.found));
+  return 0;
+}
+
+}  // namespace
+
+void add_localize(Program& program) {
+  CLI::App* app = program.root.add_subcommand("localize", "Show where in the picture the sound is");
+  app->description(
+      "Writes a PNG: the cosine similarity between the sound as a whole and each patch of the picture, laid "
+      "over\n"
+      "the picture, and that between the picture as a whole and each patch of the sound, over its "
+      "spectrogram.\n"
+      "Needs a model that was trained with the contrastive loss.\n\n"
+      "Examples: cavmae localize clip.mp4 --checkpoint run --out where.png\n"
+      "          cavmae localize clip.mp4 --checkpoint run --out where.png --frames all --json where.json");
+  auto flags = std::make_shared<LocalizeFlags>();
+  flags->clip.add(*app);
+  app->add_option("--frames", flags->frames, "pictures of the clip: middle, or all, as a strip [middle]")
+      ->type_name("");
+  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+}
+
+}  // namespace cavmae::apps

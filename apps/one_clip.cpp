@@ -1,0 +1,47 @@
+#include "apps/one_clip.h"
+
+namespace cavmae::apps {
+
+void OneClipFlags::add(CLI::App& app) {
+  app.add_option("file", file, "a media file, or a list or manifest of clips with --clip")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--checkpoint", checkpoint,
+                 "a run's folder, one of its checkpoints, a .safetensors or a .pth file")
+      ->required()
+      ->type_name("PATH");
+  app.add_option("--out", out, "the PNG file to write")->required()->type_name("FILE");
+  app.add_option("--clip", clip, "which clip of a list, by its id")->type_name("ID");
+  app.add_option("--window-start", window_start,
+                 "pin the window's start in longer files, in seconds [the middle]")
+      ->type_name("");
+  add_json_flag(app, json);
+}
+
+ClipSource OneClipFlags::source(Log& log) const {
+  auto clips = read_clip_sources({file}, log);
+  if (clip.empty()) {
+    CAVMAE_CHECK_AS(DataError, clips.size() == 1, file.string(), ": holds ", clips.size(),
+                    " clips; choose one with --clip ID, the first is '", clips.front().id, "'");
+    return clips.front();
+  }
+  std::vector<std::string> ids;
+  for (ClipSource& candidate : clips) {
+    if (candidate.id == clip) return candidate;
+    ids.push_back(candidate.id);
+  }
+  const std::string near = nearest_word(clip, ids);
+  throw DataError(concat(file.string(), ": none of its ", ids.size(), " clips is called '", clip, "'",
+                         near.empty() ? "" : " (did you mean '" + near + "'?)"));
+}
+
+Sample OneClipFlags::read(const ClipSource& source, const ModelToEvaluate& model, FrameChoice frames) const {
+  const CavMaeConfig& config = model.loaded.model->config();
+  const Need need = !config.has_video() ? Need::audio : !config.has_audio() ? Need::video : Need::any;
+  ViewOptions view{.frames = frames};
+  option_from_json(option_text_to_json<std::optional<double>>(window_start, "--window-start"),
+                   view.window_start, "--window-start");
+  return ClipReader(model.features).read(source, view, need, /*seed=*/0);
+}
+
+}  // namespace cavmae::apps
