@@ -16,6 +16,8 @@
 
 namespace cavmae::apps {
 
+constexpr int kExitInterrupted = 130;  // as a shell reports Ctrl-C
+
 // Flags that every subcommand has.
 struct GlobalOptions {
   bool quiet = false;

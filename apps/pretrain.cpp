@@ -10,7 +10,6 @@
 namespace cavmae::apps {
 namespace {
 
-constexpr int kExitInterrupted = 130;  // as a shell reports Ctrl-C
 
 struct PretrainFlags {
   std::string config = "cav-mae";

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
 #include <unistd.h>
 

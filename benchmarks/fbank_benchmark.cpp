@@ -1,4 +1,5 @@
 // The features of a clip on one core: filterbank, augmentation, image transform.
+#include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
 
 #include "cavmae/core/random.h"

@@ -3,6 +3,10 @@
 add_library(cavmae_warnings INTERFACE)
 target_compile_options(cavmae_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow=local -Wnon-virtual-dtor
                        $<$<BOOL:${CAVMAE_WERROR}>:-Werror>)
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  # Sees every source as a header, and would have its types out of anonymous namespaces.
+  target_compile_options(cavmae_warnings INTERFACE -Wno-subobject-linkage)
+endif()
 
 if(CAVMAE_SANITIZE)
   add_compile_options(-fsanitize=${CAVMAE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize=vptr)

@@ -3,9 +3,15 @@
 // LibTorch's versions stands here too.
 #pragma once
 
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
-#include <torch/utils.h>
 #include <torch/version.h>
+
+// Of torch/utils.h, whose profiler would cost every translation unit a second.
+namespace torch {
+using NoGradGuard = at::NoGradGuard;
+using at::manual_seed;
+}  // namespace torch

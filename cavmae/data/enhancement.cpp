@@ -53,7 +53,7 @@ class ScoreCollector {
   TeacherScores scores_;
 };
 
-size_t column_of(const CsvRow& header, const std::vector<std::string>& names, const std::string& where) {
+size_t column_among(const CsvRow& header, const std::vector<std::string>& names, const std::string& where) {
   for (const std::string& name : names)
     for (size_t i = 0; i < header.cells.size(); ++i)
       if (lower(header.cells[i]) == name) return i;
@@ -74,9 +74,9 @@ double to_number(const std::string& cell, const std::string& where) {
 void read_score_csv(const fs::path& path, ScoreCollector& scores) {
   const auto rows = parse_csv(read_list_text(path), ',', path.string());
   CAVMAE_CHECK_AS(DataError, !rows.empty(), path.string(), ": is empty; expected the columns id,label,score");
-  const size_t id = column_of(rows[0], {"id"}, path.string()),
-               label = column_of(rows[0], {"label", "mid"}, path.string()),
-               score = column_of(rows[0], {"score"}, path.string());
+  const size_t id = column_among(rows[0], {"id"}, path.string()),
+               label = column_among(rows[0], {"label", "mid"}, path.string()),
+               score = column_among(rows[0], {"score"}, path.string());
   for (size_t r = 1; r < rows.size(); ++r) {
     const auto& [line, cells] = rows[r];
     const std::string where = concat(path.string(), ":", line);

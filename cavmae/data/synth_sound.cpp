@@ -9,7 +9,7 @@
 namespace cavmae {
 namespace {
 
-constexpr double kSampleRateHz = static_cast<double>(kSynthSampleRateHz);
+constexpr double kSynthRateHz = static_cast<double>(kSynthSampleRateHz);
 // Pitch and loudness are set anew this often (1 ms); within a block they are held.
 constexpr int64_t kBlock = 16;
 // Root mean square of the loudest object between its beats: three of them together hardly ever clip.
@@ -77,7 +77,7 @@ double white_noise(Random& random) {
 }
 
 double pole_at(double cutoff_hz) {
-  return std::exp(-2.0 * std::numbers::pi * cutoff_hz / kSampleRateHz);
+  return std::exp(-2.0 * std::numbers::pi * cutoff_hz / kSynthRateHz);
 }
 
 // White noise through a one-pole low pass that keeps the variance at 1.
@@ -145,11 +145,11 @@ class Voice {
 
   void add_block(int64_t begin, int64_t count, float* out) {
     static const Sine sine;
-    const double seconds = static_cast<double>(begin) / kSampleRateHz;
+    const double seconds = static_cast<double>(begin) / kSynthRateHz;
     const double waver = std::sin(2.0 * std::numbers::pi * (vibrato_phase_ + vibrato_hz(object_) * seconds));
     const double pitch =
         pitch_hz(place_at(object_, seconds).height) * std::exp2(kVibratoSemitones * waver / 12.0);
-    const double advance = pitch / kSampleRateHz;
+    const double advance = pitch / kSynthRateHz;
     const double level = gain_ * (1.0 + kTremolo * waver) * accent_at(seconds);
     std::array<float, kBlock> sum{};
     for (const Partial& p : partials_) {
@@ -179,7 +179,7 @@ class Voice {
     constexpr int64_t kClickSamples = 480;
     constexpr double kClickDecaySamples = 100.0;
     for (const double beat : beats_) {
-      const auto begin = static_cast<int64_t>(beat * kSampleRateHz);
+      const auto begin = static_cast<int64_t>(beat * kSynthRateHz);
       const int64_t end = std::min(begin + kClickSamples, static_cast<int64_t>(out.size()));
       for (int64_t n = begin; n < end; ++n) {
         const double fade = std::exp(-static_cast<double>(n - begin) / kClickDecaySamples);
@@ -201,7 +201,7 @@ class Voice {
 }  // namespace
 
 torch::Tensor render_audio(const SynthScene& scene, const SynthOptions& options) {
-  const auto count = static_cast<size_t>(std::llround(options.clip_seconds * kSampleRateHz));
+  const auto count = static_cast<size_t>(std::llround(options.clip_seconds * kSynthRateHz));
   std::vector<float> sum(count, 0.0f);
   for (size_t i = 0; i < scene.objects.size(); ++i) {
     Random random({static_cast<uint64_t>(scene.noise_seed), 0x501ce, i});

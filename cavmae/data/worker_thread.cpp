@@ -1,5 +1,6 @@
 #include "cavmae/data/worker_thread.h"
 
+#include <ATen/Parallel.h>
 #include <dlfcn.h>
 
 #include "cavmae/core/torch.h"

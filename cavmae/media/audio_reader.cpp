@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kPrerollSeconds = 0.6;  // a decoder that starts in the middle settles well within it
 constexpr double kMinSkipSeconds = 2.0;  // below, reading on is as cheap as seeking
-constexpr double kMissingSeconds = 0.5;  // sound that may lack at the end before a file counts as cut off
+constexpr double kMissingAudioSeconds = 0.5;  // sound that may lack at the end before a file counts as cut off
 constexpr double kMarginSeconds = 0.1;   // sound around the window, for the resampler's filter
 constexpr double kLongestSeconds = 1e7;  // of a window
 
@@ -165,7 +165,7 @@ void AudioReader::fail_at_end(int64_t last_end) const {
 void AudioReader::check_not_cut_off(int64_t last_end) const {
   const double end = static_cast<double>(last_end) / static_cast<double>(rate_hz_);
   const double declared = demuxer_.declared_end_seconds(stream());
-  if (declared > end + kMissingSeconds)
+  if (declared > end + kMissingAudioSeconds)
     demuxer_.fail(concat("is cut off or damaged: its sound should last ", declared, " s and ends at ", end,
                          " s; copy or download it again"));
 }

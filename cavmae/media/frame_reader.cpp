@@ -18,7 +18,7 @@ namespace {
 constexpr double kRoundingSeconds = 0.001;  // containers round timestamps to milliseconds
 constexpr double kBlindSeekSeconds = 1.0;   // without an index: a first seek shows whether there is one
 constexpr double kFarSeekSeconds = 10.0;    // without an index: seek over more than this
-constexpr double kMissingSeconds = 0.5;  // pictures that may lack at the end before a file counts as cut off
+constexpr double kMissingVideoSeconds = 0.5;  // pictures that may lack at the end before a file counts as cut off
 
 class FrameReader {
  public:
@@ -210,7 +210,7 @@ void FrameReader::check_not_cut_off(double seconds) const {
   const double declared = demuxer_.declared_end_seconds(stream());
   const AVRational rate = stream().avg_frame_rate;
   const double frame_seconds = rate.num > 0 && rate.den > 0 ? 1.0 / av_q2d(rate) : 0.0;
-  const double end = last + std::max(kMissingSeconds, 2 * frame_seconds);
+  const double end = last + std::max(kMissingVideoSeconds, 2 * frame_seconds);
   if (seconds > end && declared > end)
     demuxer_.fail(concat("is cut off or damaged: its pictures should last ", declared, " s and end at ", last,
                          " s; copy or download it again"));

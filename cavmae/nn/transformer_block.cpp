@@ -30,7 +30,7 @@ torch::Tensor rows(const torch::Tensor& x) {  // [B, L, D] -> [B * L, D]
 }
 
 template <class... Arguments>
-torch::Tensor attend(const Arguments&... arguments) {
+torch::Tensor timed_attention(const Arguments&... arguments) {
   const WorkScope scope(work::kAttentionProducts);
   return attention(arguments...);
 }
@@ -47,7 +47,7 @@ AttentionImpl::AttentionImpl(int64_t width, int64_t heads)
 // in place would cost a copy in the backward pass.
 torch::Tensor AttentionImpl::forward(const torch::Tensor& x, Precision precision) {
   const auto qkv = qkv_(rows(x), precision).view({x.size(0), x.size(1), 3 * width_});
-  return proj_(rows(attend(qkv, heads_)), precision);
+  return proj_(rows(timed_attention(qkv, heads_)), precision);
 }
 
 torch::Tensor AttentionImpl::forward_picked(const torch::Tensor& x, const torch::Tensor& ids,
@@ -56,7 +56,7 @@ torch::Tensor AttentionImpl::forward_picked(const torch::Tensor& x, const torch:
   const auto biases = qkv_->bias.split_with_sizes({width_, 2 * width_});
   const auto queries = linear(pick_tokens(x, ids), weights[0], biases[0], precision);
   const auto kv = linear(x, weights[1], biases[1], precision);
-  return proj_(rows(attend(queries, kv, heads_)), precision);
+  return proj_(rows(timed_attention(queries, kv, heads_)), precision);
 }
 
 MlpImpl::MlpImpl(int64_t width, int64_t hidden_width)

@@ -12,7 +12,6 @@ namespace {
 
 constexpr double kPictureSide = 336;  // about this many pixels
 constexpr int64_t kSpectrogramWidth = 760, kSpectrogramHeight = 320;
-constexpr int64_t kMaxTimeTicks = 12;
 
 // The side that shows every pixel of a picture as a whole number of pixels.
 int64_t shown_side(const torch::Tensor& picture) {

@@ -13,7 +13,6 @@ namespace {
 constexpr size_t kPicturesARow = 5;
 constexpr double kSingleSide = 336, kStripSide = 240;  // about this many pixels
 constexpr int64_t kSpectrogramHeight = 230, kMinSpectrogramWidth = 760;
-constexpr int64_t kMaxTimeTicks = 12;
 
 // float [rows, columns] -> float [height, width], linear between the middles of the patches
 torch::Tensor enlarged(const torch::Tensor& map, int64_t height, int64_t width) {

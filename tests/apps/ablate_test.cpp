@@ -17,7 +17,7 @@ using testing_support::run_cavmae;
 using testing_support::run_shell;
 using testing_support::TemporaryFolder;
 
-constexpr const char* kConfig = R"({
+constexpr const char* kGridConfig = R"({
   "epochs": 2, "log_interval_steps": 1,
   "model": {"num_fbank_frames": 96, "num_mel_bins": 32, "image_size": 32, "embed_dim": 32, "num_heads": 2,
             "modality_depth": 1, "decoder_depth": 1, "decoder_embed_dim": 32, "decoder_num_heads": 2},
@@ -30,7 +30,7 @@ constexpr const char* kConfig = R"({
 class Ablate : public testing::Test {
  protected:
   void SetUp() override {
-    std::ofstream(folder_ / "config.json") << kConfig;
+    std::ofstream(folder_ / "config.json") << kGridConfig;
     ASSERT_EQ(run_cavmae("synth --out " + path("clips") + " --clips 12 --seconds 1 --image-size 48 --seed 5")
                   .exit_code,
               0);

@@ -19,7 +19,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr int64_t kNumClips = 11;
+constexpr int64_t kClipsInOrder = 11;
 
 ReadResult good() {
   ReadResult result;
@@ -36,11 +36,11 @@ ReadResult bad(const std::string& reason) {
 class BatchAssemblerTest : public testing::Test {
  protected:
   BatchAssemblerTest() {
-    for (int64_t i = 0; i < kNumClips; ++i) {
+    for (int64_t i = 0; i < kClipsInOrder; ++i) {
       clips.emplace_back().id = "clip" + std::to_string(i);
-      order.push_back(kNumClips - 1 - i);
+      order.push_back(kClipsInOrder - 1 - i);
     }
-    account.start_epoch(kNumClips);
+    account.start_epoch(kClipsInOrder);
   }
   BatchAssembler assembler(int64_t batch_size, const EpochOptions& epoch) {
     return BatchAssembler({.order = order, .clips = clips, .bad = account}, batch_size, epoch);
@@ -60,7 +60,7 @@ class BatchAssemblerTest : public testing::Test {
     return out;
   }
   std::vector<int64_t> positions_from(int64_t first) {
-    std::vector<int64_t> all(kNumClips - first);
+    std::vector<int64_t> all(kClipsInOrder - first);
     std::iota(all.begin(), all.end(), first);
     return all;
   }
@@ -78,7 +78,7 @@ TEST_F(BatchAssemblerTest, OrderOfReadingChangesNothing) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
     auto positions = positions_from(0);
     std::shuffle(positions.begin(), positions.end(), Random(seed));
-    account.start_epoch(kNumClips);
+    account.start_epoch(kClipsInOrder);
     auto mixed = assembler(3, {.drop_last = false});
     EXPECT_EQ(batches(mixed, positions, {1, 4}), expected);
     EXPECT_TRUE(mixed.ended());

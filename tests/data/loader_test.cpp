@@ -4,6 +4,7 @@
 #include <set>
 #include <thread>
 
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

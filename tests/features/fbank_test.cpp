@@ -19,10 +19,10 @@
 namespace cavmae {
 namespace {
 
-const std::string kGolden = std::string(CAVMAE_TEST_DATA) + "/golden/";
+const std::string kGoldenSounds = std::string(CAVMAE_TEST_DATA) + "/golden/";
 
 torch::Tensor golden_waveform(const std::string& name) {
-  return read_audio(kGolden + "media/" + name + ".wav", {.duration_seconds = 60.0});
+  return read_audio(kGoldenSounds + "media/" + name + ".wav", {.duration_seconds = 60.0});
 }
 
 torch::Tensor noise(int64_t count, uint64_t seed) {
@@ -88,7 +88,7 @@ torch::Tensor slow_fbank(const torch::Tensor& waveform, const FbankOptions& o) {
 class FbankGolden : public testing::TestWithParam<std::string> {};
 
 TEST_P(FbankGolden, MatchesTorchaudio) {
-  const TensorFile golden = read_safetensors(kGolden + "fbank.safetensors");
+  const TensorFile golden = read_safetensors(kGoldenSounds + "fbank.safetensors");
   const torch::Tensor expected = golden.at(GetParam() + ".fbank");
   const torch::Tensor actual = Fbank().compute(golden_waveform(GetParam()));
   ASSERT_EQ(actual.sizes(), expected.sizes());
@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(Clips, FbankGolden,
 
 TEST(Fbank, ModelInputIsPaddedAfterTheLogAndNormalised) {
   // The padding is stored once: as the last row.
-  const torch::Tensor stored = read_safetensors(kGolden + "fbank.safetensors").at("short_0.3s_16k.input");
+  const torch::Tensor stored = read_safetensors(kGoldenSounds + "fbank.safetensors").at("short_0.3s_16k.input");
   const int64_t rows = stored.size(0);
   const torch::Tensor padding = stored.narrow(0, rows - 1, 1).expand({1024 - rows, 128});
   const torch::Tensor expected = at::cat({stored, padding});

@@ -16,7 +16,7 @@
 namespace cavmae {
 namespace {
 
-const std::string kGolden = std::string(CAVMAE_TEST_DATA) + "/golden/";
+const std::string kGoldenPictures = std::string(CAVMAE_TEST_DATA) + "/golden/";
 
 torch::Tensor random_image(int64_t height, int64_t width) {
   Random random{static_cast<uint64_t>(height), static_cast<uint64_t>(width)};
@@ -33,8 +33,8 @@ int64_t largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
 class ResizeGolden : public testing::TestWithParam<std::string> {};
 
 TEST_P(ResizeGolden, EqualsPillow) {
-  const torch::Tensor expected = read_safetensors(kGolden + "images.safetensors").at(GetParam() + ".resized");
-  const torch::Tensor image = read_image(kGolden + "media/" + GetParam() + ".png");
+  const torch::Tensor expected = read_safetensors(kGoldenPictures + "images.safetensors").at(GetParam() + ".resized");
+  const torch::Tensor image = read_image(kGoldenPictures + "media/" + GetParam() + ".png");
   const torch::Tensor actual = resize_shorter_side(image, 224);
   ASSERT_EQ(actual.sizes(), expected.sizes());
   EXPECT_EQ(largest_difference(actual, expected), 0);
@@ -49,8 +49,8 @@ INSTANTIATE_TEST_SUITE_P(Pictures, ResizeGolden,
 // The inverse DCT of libjpeg rounds in its own way: about one sample in 70 differs by 1 before the colours
 // are computed, which makes up to 3 of it.
 TEST(ResizeGoldenJpeg, IsWithinTwoLevelsOfPillow) {
-  const torch::Tensor expected = read_safetensors(kGolden + "images.safetensors").at("photo_640x360.resized");
-  const torch::Tensor actual = resize_shorter_side(read_image(kGolden + "media/photo_640x360.jpg"), 224);
+  const torch::Tensor expected = read_safetensors(kGoldenPictures + "images.safetensors").at("photo_640x360.resized");
+  const torch::Tensor actual = resize_shorter_side(read_image(kGoldenPictures + "media/photo_640x360.jpg"), 224);
   ASSERT_EQ(actual.sizes(), expected.sizes());
   const torch::Tensor error = (actual.to(torch::kInt64) - expected.to(torch::kInt64)).abs();
   EXPECT_LE((error > 2).sum().item<int64_t>(), 5) << "of " << error.numel();
@@ -60,11 +60,11 @@ TEST(ResizeGoldenJpeg, IsWithinTwoLevelsOfPillow) {
 
 TEST(ImageTransform, ModelInputMatchesTorchvision) {
   // Stored as a place in a table of each channel's values.
-  const TensorFile golden = read_safetensors(kGolden + "images.safetensors");
+  const TensorFile golden = read_safetensors(kGoldenPictures + "images.safetensors");
   const torch::Tensor codes = golden.at("odd_301x227.input_codes").to(torch::kInt64);  // [3, 224, 224]
   const torch::Tensor expected =
       golden.at("odd_301x227.input_values").gather(1, codes.flatten(1)).view(codes.sizes());
-  const torch::Tensor image = read_image(kGolden + "media/odd_301x227.png");
+  const torch::Tensor image = read_image(kGoldenPictures + "media/odd_301x227.png");
   const torch::Tensor actual = normalize_image(resize_and_crop(image, 224));
   EXPECT_LT((actual - expected).abs().max().item<float>(), 1e-6f);
 }

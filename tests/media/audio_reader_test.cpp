@@ -40,17 +40,17 @@ int64_t lag_of(const torch::Tensor& heard, const torch::Tensor& truth) {
   return best;
 }
 
-struct Coding {
+struct AudioCoding {
   std::string file;
   std::string arguments;
   double least_correlation;  // of a window with the same part of the whole
   int64_t most_lag = 0;  // of the whole: what this container adds before the sound, or cannot tell to drop
 };
-void PrintTo(const Coding& coding, std::ostream* out) {
+void PrintTo(const AudioCoding& coding, std::ostream* out) {
   *out << coding.file;
 }
 
-class AudioCodings : public MediaFiles, public testing::WithParamInterface<Coding> {};
+class AudioCodings : public MediaFiles, public testing::WithParamInterface<AudioCoding> {};
 
 TEST_P(AudioCodings, AWindowIsASliceOfTheWhole) {
   const auto& coding = GetParam();
@@ -73,20 +73,20 @@ TEST_P(AudioCodings, AWindowIsASliceOfTheWhole) {
 INSTANTIATE_TEST_SUITE_P(
     Files, AudioCodings,
     testing::Values(
-        Coding{"pcm.wav", "-map 0 -c:a pcm_s16le", 0.9999999},
-        Coding{"cd.wav", "-map 0 -ar 44100 -c:a pcm_s16le", 0.9999999},
-        Coding{"bits24.wav", "-map 0 -ar 48000 -c:a pcm_s24le", 0.9999999},
-        Coding{"cd.flac", "-map 0 -ar 44100", 0.9999999}, Coding{"a.mp3", "-map 0 -ar 44100 -q:a 2", 0.999},
-        Coding{"variable.mp3", "-map 0 -q:a 4", 0.999}, Coding{"vorbis.ogg", "-map 0 -c:a libvorbis", 0.999},
-        Coding{"opus.ogg", "-map 0 -c:a libopus", 0.99}, Coding{"a.m4a", "-map 0 -ar 44100 -b:a 128k", 0.99},
-        Coding{"av.mp4", "-map 0 -map 1 -c:v libx264 -c:a aac -ar 44100 -b:a 128k", 0.99},
-        Coding{"av.mov", "-map 0 -map 1 -c:v libx264 -c:a pcm_s16le -ar 48000", 0.9999999},
-        Coding{"aac.mkv", "-map 0 -map 1 -c:v libx264 -g 30 -c:a aac -ar 44100 -b:a 128k", 0.99, 400},
-        Coding{"pcm.mkv", "-map 0 -map 1 -c:v libx264 -c:a pcm_s16le -ar 44100", 0.9999999},
-        Coding{"opus.webm", "-map 0 -map 1 -c:v libvpx -c:a libopus", 0.99, 400},
-        Coding{"vorbis.webm", "-map 0 -map 1 -c:v libvpx -c:a libvorbis", 0.999, 400},
-        Coding{"mp3.avi", "-map 0 -map 1 -c:v mpeg4 -c:a libmp3lame -ar 44100", 0.99, 401},
-        Coding{"pcm.avi", "-map 0 -map 1 -c:v mpeg4 -c:a pcm_s16le", 0.9999999}),
+        AudioCoding{"pcm.wav", "-map 0 -c:a pcm_s16le", 0.9999999},
+        AudioCoding{"cd.wav", "-map 0 -ar 44100 -c:a pcm_s16le", 0.9999999},
+        AudioCoding{"bits24.wav", "-map 0 -ar 48000 -c:a pcm_s24le", 0.9999999},
+        AudioCoding{"cd.flac", "-map 0 -ar 44100", 0.9999999}, AudioCoding{"a.mp3", "-map 0 -ar 44100 -q:a 2", 0.999},
+        AudioCoding{"variable.mp3", "-map 0 -q:a 4", 0.999}, AudioCoding{"vorbis.ogg", "-map 0 -c:a libvorbis", 0.999},
+        AudioCoding{"opus.ogg", "-map 0 -c:a libopus", 0.99}, AudioCoding{"a.m4a", "-map 0 -ar 44100 -b:a 128k", 0.99},
+        AudioCoding{"av.mp4", "-map 0 -map 1 -c:v libx264 -c:a aac -ar 44100 -b:a 128k", 0.99},
+        AudioCoding{"av.mov", "-map 0 -map 1 -c:v libx264 -c:a pcm_s16le -ar 48000", 0.9999999},
+        AudioCoding{"aac.mkv", "-map 0 -map 1 -c:v libx264 -g 30 -c:a aac -ar 44100 -b:a 128k", 0.99, 400},
+        AudioCoding{"pcm.mkv", "-map 0 -map 1 -c:v libx264 -c:a pcm_s16le -ar 44100", 0.9999999},
+        AudioCoding{"opus.webm", "-map 0 -map 1 -c:v libvpx -c:a libopus", 0.99, 400},
+        AudioCoding{"vorbis.webm", "-map 0 -map 1 -c:v libvpx -c:a libvorbis", 0.999, 400},
+        AudioCoding{"mp3.avi", "-map 0 -map 1 -c:v mpeg4 -c:a libmp3lame -ar 44100", 0.99, 401},
+        AudioCoding{"pcm.avi", "-map 0 -map 1 -c:v mpeg4 -c:a pcm_s16le", 0.9999999}),
     [](const auto& coding) {
       std::string name = coding.param.file;
       std::replace(name.begin(), name.end(), '.', '_');

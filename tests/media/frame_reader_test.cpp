@@ -18,15 +18,15 @@ namespace {
 
 using testing_media::MediaFiles;
 
-struct Coding {
+struct VideoCoding {
   std::string file;
   std::string arguments;
 };
-void PrintTo(const Coding& coding, std::ostream* out) {
+void PrintTo(const VideoCoding& coding, std::ostream* out) {
   *out << coding.file;
 }
 
-class FrameCodings : public MediaFiles, public testing::WithParamInterface<Coding> {};
+class FrameCodings : public MediaFiles, public testing::WithParamInterface<VideoCoding> {};
 
 TEST_P(FrameCodings, GivesThePictureShownAtEachTime) {
   const auto& [file, arguments] = GetParam();
@@ -52,21 +52,21 @@ TEST_P(FrameCodings, GivesThePictureShownAtEachTime) {
 INSTANTIATE_TEST_SUITE_P(
     Files, FrameCodings,
     testing::Values(
-        Coding{"short_gop.mp4", "-c:v libx264 -preset veryfast -g 12"},
-        Coding{"long_gop.mp4", "-c:v libx264 -preset fast -bf 3 -b-pyramid normal"},
-        Coding{"open_gop.mp4", "-c:v libx264 -preset fast -g 20 -x264-params open-gop=1:bframes=3"},
-        Coding{"fast_start.mov", "-c:v libx264 -preset veryfast -g 30 -movflags +faststart"},
-        Coding{"fragments.mp4", "-c:v libx264 -preset veryfast -g 25 -movflags frag_keyframe+empty_moov"},
-        Coding{"h264.mkv", "-c:v libx264 -preset veryfast -g 25"},
-        Coding{"vp8.webm", "-c:v libvpx -deadline realtime -cpu-used 8 -g 25"},
-        Coding{"vp9.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -auto-alt-ref 1"},
-        Coding{"mpeg4.avi", "-c:v mpeg4 -q:v 3 -g 12"},
-        Coding{"bframes.avi", "-c:v mpeg4 -q:v 3 -g 12 -bf 2"},
-        Coding{"h264.avi", "-c:v libx264 -preset veryfast -g 25 -bf 2"},
-        Coding{"mjpeg.avi", "-c:v mjpeg -q:v 3"}, Coding{"mpeg2.mkv", "-c:v mpeg2video -q:v 3 -g 12 -bf 2"},
-        Coding{"h264.ts", "-c:v libx264 -preset veryfast -g 25"},
-        Coding{"ten_bits.mkv", "-c:v ffv1 -pix_fmt yuv422p10le"},
-        Coding{"hevc.mp4", "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=30"}),
+        VideoCoding{"short_gop.mp4", "-c:v libx264 -preset veryfast -g 12"},
+        VideoCoding{"long_gop.mp4", "-c:v libx264 -preset fast -bf 3 -b-pyramid normal"},
+        VideoCoding{"open_gop.mp4", "-c:v libx264 -preset fast -g 20 -x264-params open-gop=1:bframes=3"},
+        VideoCoding{"fast_start.mov", "-c:v libx264 -preset veryfast -g 30 -movflags +faststart"},
+        VideoCoding{"fragments.mp4", "-c:v libx264 -preset veryfast -g 25 -movflags frag_keyframe+empty_moov"},
+        VideoCoding{"h264.mkv", "-c:v libx264 -preset veryfast -g 25"},
+        VideoCoding{"vp8.webm", "-c:v libvpx -deadline realtime -cpu-used 8 -g 25"},
+        VideoCoding{"vp9.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -auto-alt-ref 1"},
+        VideoCoding{"mpeg4.avi", "-c:v mpeg4 -q:v 3 -g 12"},
+        VideoCoding{"bframes.avi", "-c:v mpeg4 -q:v 3 -g 12 -bf 2"},
+        VideoCoding{"h264.avi", "-c:v libx264 -preset veryfast -g 25 -bf 2"},
+        VideoCoding{"mjpeg.avi", "-c:v mjpeg -q:v 3"}, VideoCoding{"mpeg2.mkv", "-c:v mpeg2video -q:v 3 -g 12 -bf 2"},
+        VideoCoding{"h264.ts", "-c:v libx264 -preset veryfast -g 25"},
+        VideoCoding{"ten_bits.mkv", "-c:v ffv1 -pix_fmt yuv422p10le"},
+        VideoCoding{"hevc.mp4", "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=30"}),
     [](const auto& coding) {
       std::string name = coding.param.file;
       std::replace(name.begin(), name.end(), '.', '_');

@@ -23,7 +23,7 @@ using testing_support::IsNear;
 using testing_support::random_inputs;
 using testing_support::small_config;
 
-constexpr double kTolerance = 1e-5;
+constexpr double kClassifierTolerance = 1e-5;
 
 // Layer norms away from (1, 0), biases away from 0.
 Classifier random_classifier(const CavMaeConfig& config, const HeadOptions& head, uint64_t seed = 1) {
@@ -53,7 +53,7 @@ Classifier golden_classifier(Modalities mode) {
   return classifier;
 }
 
-Inputs golden_inputs(const TensorFile& file) {
+Inputs classifier_inputs(const TensorFile& file) {
   return {.audio = file.at("input.audio"), .video = file.at("input.video")};
 }
 
@@ -80,13 +80,13 @@ torch::Tensor cosines(int64_t count) {
 // over a residual stream's channels they are 0.)
 void expect_gradient(const torch::Tensor& gradient, const TensorFile& file, const std::string& name) {
   if (const torch::Tensor* whole = file.find(name)) {
-    EXPECT_THAT(gradient, IsNear(*whole, kTolerance)) << name;
+    EXPECT_THAT(gradient, IsNear(*whole, kClassifierTolerance)) << name;
     return;
   }
   const torch::Tensor& over_inputs = file.at(name + ".times_cosines");  // double [outputs]
   const torch::Tensor matrix = gradient.to(torch::kFloat64).reshape({over_inputs.size(0), -1});
-  EXPECT_THAT(matrix.mv(cosines(matrix.size(1))), IsNear(over_inputs, kTolerance)) << name;
-  EXPECT_THAT(cosines(matrix.size(0)).matmul(matrix), IsNear(file.at(name + ".cosines_times"), kTolerance))
+  EXPECT_THAT(matrix.mv(cosines(matrix.size(1))), IsNear(over_inputs, kClassifierTolerance)) << name;
+  EXPECT_THAT(cosines(matrix.size(0)).matmul(matrix), IsNear(file.at(name + ".cosines_times"), kClassifierTolerance))
       << name;
 }
 
@@ -94,16 +94,16 @@ TEST_P(GoldenClassifierMode, LogitsLossesAndGradientsAreTheAuthors) {
   const auto [name, mode, hears, sees] = GetParam();
   const TensorFile file = golden("classifier");
   Classifier classifier = golden_classifier(mode);
-  Inputs inputs = golden_inputs(file);
+  Inputs inputs = classifier_inputs(file);
   if (!hears) inputs.audio = torch::Tensor();
   if (!sees) inputs.video = torch::Tensor();
   const std::string prefix = std::string(name) + ".";
   const torch::Tensor logits = classifier(inputs);
-  EXPECT_THAT(logits, IsNear(file.at(prefix + "logits"), kTolerance));
+  EXPECT_THAT(logits, IsNear(file.at(prefix + "logits"), kClassifierTolerance));
   const torch::Tensor bce = at::binary_cross_entropy_with_logits(logits, file.at("target.multilabel"));
-  EXPECT_THAT(bce, IsNear(file.at(prefix + "bce"), kTolerance));
+  EXPECT_THAT(bce, IsNear(file.at(prefix + "bce"), kClassifierTolerance));
   const torch::Tensor ce = -(file.at("target.singlelabel") * logits.log_softmax(1)).sum(1).mean();
-  EXPECT_THAT(ce, IsNear(file.at(prefix + "ce"), kTolerance));
+  EXPECT_THAT(ce, IsNear(file.at(prefix + "ce"), kClassifierTolerance));
   bce.backward();
   const bool has_gradients = file.find(prefix + "grad.mlp_head.1.bias") != nullptr;
   int compared = 0;
@@ -125,9 +125,9 @@ INSTANTIATE_TEST_SUITE_P(Modes, GoldenClassifierMode,
 
 TEST(GoldenClassifier, RetrievalFeaturesAreTheAuthors) {
   const TensorFile file = golden("classifier");
-  const Latents latents = golden_classifier(Modalities::both)->encode(golden_inputs(file));
-  EXPECT_THAT(latents.audio.narrow(0, 0, 2), IsNear(file.at("feat.audio"), kTolerance));
-  EXPECT_THAT(latents.video.narrow(0, 0, 2), IsNear(file.at("feat.video"), kTolerance));
+  const Latents latents = golden_classifier(Modalities::both)->encode(classifier_inputs(file));
+  EXPECT_THAT(latents.audio.narrow(0, 0, 2), IsNear(file.at("feat.audio"), kClassifierTolerance));
+  EXPECT_THAT(latents.video.narrow(0, 0, 2), IsNear(file.at("feat.video"), kClassifierTolerance));
 }
 
 // ---- every network

@@ -19,7 +19,7 @@ struct Sizes {
   int64_t clips, queries, keys, heads, head_width;
 };
 
-torch::Tensor normal(torch::IntArrayRef sizes, uint64_t seed) {
+torch::Tensor trained_normal(torch::IntArrayRef sizes, uint64_t seed) {
   return torch::empty(sizes).normal_(0, 1, at::detail::createCPUGenerator(seed)).requires_grad_();
 }
 
@@ -28,8 +28,8 @@ class AttentionSizes : public ::testing::TestWithParam<Sizes> {};
 TEST_P(AttentionSizes, PackedEqualsThePlainTwin) {
   const auto [clips, queries, length, heads, head_width] = GetParam();
   const int64_t width = heads * head_width;
-  const auto ours = normal({clips, length, 3 * width}, 1), plain = ours.detach().clone().requires_grad_();
-  const auto gradient = normal({clips, length, width}, 2).detach();
+  const auto ours = trained_normal({clips, length, 3 * width}, 1), plain = ours.detach().clone().requires_grad_();
+  const auto gradient = trained_normal({clips, length, width}, 2).detach();
   const auto result = attention(ours, heads);
   const auto expected = attention_plain(plain.narrow(2, 0, width), plain.narrow(2, width, 2 * width), heads);
   EXPECT_THAT(result, IsNear(expected, kTolerance));
@@ -41,9 +41,9 @@ TEST_P(AttentionSizes, PackedEqualsThePlainTwin) {
 TEST_P(AttentionSizes, OtherQueriesThanKeysEqualThePlainTwin) {
   const auto [clips, queries, length, heads, head_width] = GetParam();
   const int64_t width = heads * head_width;
-  const auto q = normal({clips, queries, width}, 3), kv = normal({clips, length, 2 * width}, 4);
+  const auto q = trained_normal({clips, queries, width}, 3), kv = trained_normal({clips, length, 2 * width}, 4);
   const auto plain_q = q.detach().clone().requires_grad_(), plain_kv = kv.detach().clone().requires_grad_();
-  const auto gradient = normal({clips, queries, width}, 5).detach();
+  const auto gradient = trained_normal({clips, queries, width}, 5).detach();
   const auto result = attention(q, kv, heads);
   const auto expected = attention_plain(plain_q, plain_kv, heads);
   ASSERT_EQ(result.sizes(), expected.sizes());
@@ -66,9 +66,9 @@ TEST(Attention, DoesNotDependOnTheNumberOfThreads) {
   const auto run = [](int threads) {
     const int before = at::get_num_threads();
     at::set_num_threads(threads);
-    const auto qkv = normal({3, 150, 3 * 32}, 6);
+    const auto qkv = trained_normal({3, 150, 3 * 32}, 6);
     const auto result = attention(qkv, 4);
-    result.backward(normal({3, 150, 32}, 7).detach());
+    result.backward(trained_normal({3, 150, 32}, 7).detach());
     at::set_num_threads(before);
     return std::pair(result.detach(), qkv.grad());
   };
@@ -79,8 +79,8 @@ TEST(Attention, DoesNotDependOnTheNumberOfThreads) {
 }
 
 TEST(Attention, GradientEqualsFiniteDifferences) {
-  const auto qkv = normal({1, 5, 3 * 4}, 8);
-  const auto weights = normal({1, 5, 4}, 9).detach();
+  const auto qkv = trained_normal({1, 5, 3 * 4}, 8);
+  const auto weights = trained_normal({1, 5, 4}, 9).detach();
   attention(qkv, 2).mul(weights).sum().backward();
   const auto gradient = qkv.grad().flatten();
   const torch::NoGradGuard no_grad;
@@ -100,7 +100,7 @@ TEST(Attention, GradientEqualsFiniteDifferences) {
 }
 
 TEST(Attention, EnormousProductsStayFinite) {
-  const auto qkv = normal({1, 6, 3 * 8}, 10).detach() * 1e4;
+  const auto qkv = trained_normal({1, 6, 3 * 8}, 10).detach() * 1e4;
   EXPECT_TRUE(attention(qkv, 2).isfinite().all().item<bool>());
 }
 

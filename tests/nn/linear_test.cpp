@@ -4,16 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/golden.h"
+#include "tests/support/normal.h"
 
 namespace cavmae {
 namespace {
 
 using testing_support::IsNear;
 using testing_support::relative_error;
-
-torch::Tensor normal(torch::IntArrayRef sizes, uint64_t seed) {
-  return torch::empty(sizes).normal_(0, 1, at::detail::createCPUGenerator(seed));
-}
 
 torch::Tensor rounded(const torch::Tensor& x) {
   return x.to(torch::kBFloat16).to(torch::kFloat32);

@@ -8,15 +8,12 @@
 #include "cavmae/nn/position_embedding.h"
 
 #include "tests/support/golden.h"
+#include "tests/support/normal.h"
 
 namespace cavmae {
 namespace {
 
 using testing_support::IsNear;
-
-torch::Tensor normal(torch::IntArrayRef sizes, uint64_t seed) {
-  return torch::empty(sizes).normal_(0, 1, at::detail::createCPUGenerator(seed));
-}
 
 TEST(CutPatches, JoinUndoesIt) {
   for (const int64_t channels : {1, 3}) {

@@ -8,6 +8,7 @@
 
 #include "tests/support/golden.h"
 #include "tests/support/plain_block.h"
+#include "tests/support/normal.h"
 
 namespace cavmae {
 namespace {
@@ -15,10 +16,6 @@ namespace {
 using testing_support::IsNear;
 using testing_support::Parameters;
 using testing_support::plain_block;
-
-torch::Tensor normal(torch::IntArrayRef sizes, uint64_t seed) {
-  return torch::empty(sizes).normal_(0, 1, at::detail::createCPUGenerator(seed));
-}
 
 template <class Module>
 void randomize(Module& module, uint64_t seed) {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 
 #include "cavmae/core/error.h"
