@@ -1,27 +1,18 @@
 // cavmae pretrain: from clips to a trained model.
 #include <fmt/format.h>
 
-#include "cavmae/train/trainer.h"
+#include "cavmae/train/pretraining.h"
 
-#include "apps/command.h"
 #include "apps/configs.h"
 #include "apps/run_report.h"
+#include "apps/training.h"
 
 namespace cavmae::apps {
 namespace {
 
-
-struct PretrainFlags {
-  std::string config = "cav-mae";
-  PretrainPaths paths;
-  bool resume = false;
-  bool report = true;
-  bool print_config = false;
-  OptionFlags options;
-};
-
 // Default < configuration file < flag.
-PretrainOptions resolve_options(const PretrainFlags& flags) {
+PretrainOptions resolve_options(const TrainingFlags& flags) {
+  if (flags.resume) return resumed_options<PretrainOptions>(flags);
   PretrainOptions options;
   const NamedConfig config = find_config(flags.config);
   option_from_json(config.json, options, config.where);
@@ -31,49 +22,19 @@ PretrainOptions resolve_options(const PretrainFlags& flags) {
   return options;
 }
 
-// A resumed run goes on with what it was started with; what the command line says besides wins, and is
-// checked.
-PretrainOptions resolve_resumed_options(const PretrainFlags& flags, PretrainPaths& paths) {
-  const PretrainPaths saved = read_run_paths(paths.out);
-  if (paths.data.empty()) paths.data = saved.data;
-  if (paths.val.empty()) paths.val = saved.val;
-  if (paths.cache.empty()) paths.cache = saved.cache;
-  PretrainOptions options;
-  const std::filesystem::path file = paths.out / "config.json";
-  option_from_json(read_json(file), options, file.string());
-  flags.options.apply(options);
-  return options;
-}
-
-void print_summary(const PretrainResult& result, const std::filesystem::path& out) {
-  fmt::print("{} steps over {} clips in {}\n", result.steps, result.samples,
-             human_duration(result.elapsed_seconds));
-  fmt::print("checkpoint: {}\n", result.last_checkpoint.string());
-  if (!result.bad_clips.empty()) {
-    fmt::print("{} clip{} could not be read and were skipped:\n", result.bad_clips.size(),
-               result.bad_clips.size() == 1 ? "" : "s");
-    for (const BadClip& clip : result.bad_clips) fmt::print("  {}: {}\n", clip.id, clip.reason);
-  }
-  if (result.interrupted)
-    fmt::print("Stopped and saved. Go on with: cavmae pretrain --out {} --resume\n", out.string());
-}
-
-int run(const PretrainFlags& flags, const GlobalOptions& global) {
-  PretrainPaths paths = flags.paths;
-  paths.start = flags.resume ? RunStart::resume : RunStart::fresh;
-  const PretrainOptions options =
-      flags.resume ? resolve_resumed_options(flags, paths) : resolve_options(flags);
+int run(const TrainingFlags& flags, const GlobalOptions& global) {
+  const RunPaths paths = flags.resolved_paths();
+  const PretrainOptions options = resolve_options(flags);
   options.validate();
   if (flags.print_config) {
     fmt::print("{}\n", option_to_json(options).dump(2));
     return 0;
   }
-  CAVMAE_CHECK_AS(ConfigError, !paths.out.empty(), "--out is needed: the folder that receives the run");
-  CAVMAE_CHECK_AS(ConfigError, !paths.data.empty(), "--data is needed: a folder, list or manifest of clips");
-  const PretrainHooks hooks{.show_progress = !global.quiet, .after_step = {}};
+  TrainingFlags::check(paths);
+  const RunHooks hooks{.show_progress = !global.quiet, .after_step = {}};
   auto log = make_log(global.verbosity());
-  const PretrainResult result = pretrain(options, paths, hooks, log);
-  print_summary(result, paths.out);
+  const RunResult result = pretrain(options, paths, hooks, log);
+  print_summary(result, paths.out, "pretrain");
   if (result.interrupted) return kExitInterrupted;
   if (flags.report) {
     RunReportOptions report;
@@ -99,19 +60,9 @@ void add_pretrain(Program& program) {
       "          cavmae pretrain --data videos --out run --init mae_pretrain_vit_base.pth    from an image "
       "MAE\n"
       "          cavmae pretrain --out run --resume        go on after a stop");
-  auto flags = std::make_shared<PretrainFlags>();
-  app->add_option("--config", flags->config, "a built-in configuration or a JSON file [cav-mae]")
-      ->type_name("NAME|FILE");
-  app->add_option("--data", flags->paths.data, "clips to learn from; may be given several times")
-      ->type_name("PATH");
-  app->add_option("--val", flags->paths.val, "clips to validate on")->type_name("PATH");
-  app->add_option("--out", flags->paths.out, "folder that receives the run")->type_name("DIR");
-  app->add_option("--cache", flags->paths.cache,
-                  "folder that keeps decoded clips, so that a second epoch decodes nothing")
-      ->type_name("DIR");
-  app->add_flag("--resume", flags->resume, "go on with the run in --out from its last checkpoint");
-  app->add_flag("--report,!--no-report", flags->report, "write report.html at the end [true]");
-  app->add_flag("--print-config", flags->print_config, "print the resolved configuration and leave");
+  auto flags = std::make_shared<TrainingFlags>();
+  flags->config = "cav-mae";
+  flags->add(*app);
   flags->options.add(*app, PretrainOptions{}, "Configuration");
   app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }

@@ -34,7 +34,7 @@ ShowcaseOptions showcase_options(const RunReportOptions& options, const GlobalOp
 
 std::filesystem::path write_run_report(const RunReportOptions& options, const GlobalOptions& global,
                                        std::shared_ptr<Log> log) {
-  const PretrainPaths saved = read_run_paths(options.run);
+  const RunPaths saved = read_run_paths(options.run);
   std::vector<std::filesystem::path> data = options.data;
   if (data.empty()) data = saved.val.empty() ? saved.data : saved.val;
   RunReportOptions resolved = options;

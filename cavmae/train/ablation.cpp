@@ -71,7 +71,7 @@ AblationCell make_cell(const AblationPlan& plan, std::vector<std::pair<std::stri
 
 class Ablation {
  public:
-  Ablation(const AblationPlan& plan, const PretrainHooks& hooks, std::shared_ptr<Log> log)
+  Ablation(const AblationPlan& plan, const RunHooks& hooks, std::shared_ptr<Log> log)
       : plan_(plan), hooks_(hooks), log_(std::move(log)), cells_(expand(plan)) {}
 
   AblationResult run();
@@ -83,7 +83,7 @@ class Ablation {
   Json measure(const AblationCell& cell) const;
 
   const AblationPlan& plan_;
-  const PretrainHooks& hooks_;
+  const RunHooks& hooks_;
   std::shared_ptr<Log> log_;
   const std::vector<AblationCell> cells_;
 };
@@ -128,11 +128,11 @@ std::optional<Json> Ablation::finished(const AblationCell& cell) const {
 
 // False when a signal stopped it.
 bool Ablation::train(const AblationCell& cell) {
-  PretrainPaths paths{.data = plan_.data,
-                      .val = plan_.val,
-                      .out = folder(cell) / "run",
-                      .cache = plan_.cache,
-                      .start = RunStart::fresh};
+  RunPaths paths{.data = plan_.data,
+                 .val = plan_.val,
+                 .out = folder(cell) / "run",
+                 .cache = plan_.cache,
+                 .start = RunStart::fresh};
   // Both are written before the first step; a run without them was killed before it began.
   if (fs::exists(paths.out / "config.json") && fs::exists(paths.out / "run.json"))
     paths.start = RunStart::resume;
@@ -200,7 +200,7 @@ std::vector<AblationCell> expand(const AblationPlan& plan) {
   return cells;
 }
 
-AblationResult run_ablation(const AblationPlan& plan, const PretrainHooks& hooks, std::shared_ptr<Log> log) {
+AblationResult run_ablation(const AblationPlan& plan, const RunHooks& hooks, std::shared_ptr<Log> log) {
   CAVMAE_CHECK_AS(ConfigError, !plan.out.empty(),
                   "--out is needed: the folder that receives the runs and tables");
   CAVMAE_CHECK_AS(ConfigError, !plan.data.empty(), "--data is needed: clips to learn from");

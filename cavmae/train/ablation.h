@@ -11,8 +11,7 @@
 
 #include "cavmae/core/json.h"
 #include "cavmae/core/log.h"
-#include "cavmae/train/pretrain_options.h"
-#include "cavmae/train/trainer.h"
+#include "cavmae/train/pretraining.h"
 
 namespace cavmae {
 
@@ -58,6 +57,6 @@ struct AblationResult {
 // Runs what is not finished yet: a cell that was stopped, even by kill -9, is resumed, one that has its
 // result is passed over. OUT/cells/NAME holds run/ and result.json; OUT/table.md and table.json are written
 // anew after every cell. Throws ConfigError when a finished cell was made with other options or other clips.
-AblationResult run_ablation(const AblationPlan& plan, const PretrainHooks& hooks, std::shared_ptr<Log> log);
+AblationResult run_ablation(const AblationPlan& plan, const RunHooks& hooks, std::shared_ptr<Log> log);
 
 }  // namespace cavmae

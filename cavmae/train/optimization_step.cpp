@@ -8,26 +8,12 @@
 #include "cavmae/train/work_parts.h"
 
 namespace cavmae {
-namespace {
 
-NamedTensors named_parameters(CavMae& model) {
-  NamedTensors out;
-  for (const auto& item : model->named_parameters()) out.emplace_back(item.key(), item.value());
-  return out;
-}
-
-}  // namespace
-
-Inputs inputs_of(const Batch& batch, const CavMaeConfig& config) {
-  return {.audio = config.has_audio() ? batch.audio : torch::Tensor(),
-          .video = config.has_video() ? batch.video : torch::Tensor()};
-}
-
-OptimizationStep::OptimizationStep(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks,
-                                   const OptimizerOptions& optimizer, torch::Generator generator)
-    : task_(std::move(model), objective, masks),
+OptimizationStep::OptimizationStep(std::shared_ptr<Task> task, const OptimizerOptions& optimizer,
+                                   torch::Generator generator)
+    : task_(std::move(task)),
       clip_gradient_norm_(optimizer.clip_gradient_norm),
-      adam_({{.parameters = named_parameters(task_.model()), .lr_scale = 1.0}}, optimizer),
+      adam_(task_->parameter_groups(), optimizer),
       generator_(std::move(generator)) {}
 
 StepOutcome OptimizationStep::take(const std::vector<Batch>& group, double lr) {
@@ -54,7 +40,7 @@ StepOutcome OptimizationStep::take(const std::vector<Batch>& group, double lr) {
 StepOutcome OptimizationStep::accumulate(const std::vector<Batch>& group) {
   StepOutcome outcome;
   for (const Batch& batch : group) {
-    const StepResult result = task_.training_forward(inputs_of(batch, task_.model()->config()), generator_);
+    const StepResult result = task_->training_forward(batch, generator_);
     const auto loss = result.loss.item<double>();
     if (!std::isfinite(loss)) {
       outcome.not_finite = fmt::format("the loss ({})", loss);

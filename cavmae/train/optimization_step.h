@@ -1,12 +1,14 @@
-// One optimizer step from a group of batches: masks, forward, backward, clipping, Adam. One owner.
+// One optimizer step from a group of batches: forward, backward, clipping, Adam. One owner.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cavmae/data/loader.h"
 #include "cavmae/train/adam.h"
-#include "cavmae/train/pretraining_task.h"
+#include "cavmae/train/task.h"
 
 namespace cavmae {
 
@@ -20,28 +22,23 @@ struct StepOutcome {
 
 class OptimizationStep {
  public:
-  OptimizationStep(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks,
-                   const OptimizerOptions& optimizer, torch::Generator generator);
+  OptimizationStep(std::shared_ptr<Task> task, const OptimizerOptions& optimizer, torch::Generator generator);
 
   // The gradients of the batches are averaged; the contrastive loss stays within a batch.
   StepOutcome take(const std::vector<Batch>& group, double lr);
 
-  PretrainingTask& task() { return task_; }
-  const PretrainingTask& task() const { return task_; }
+  Task& task() { return *task_; }
   Adam& adam() { return adam_; }
   const Adam& adam() const { return adam_; }
-  torch::Generator& generator() { return generator_; }  // of the masks
+  torch::Generator& generator() { return generator_; }  // of the task
 
  private:
   StepOutcome accumulate(const std::vector<Batch>& group);
 
-  PretrainingTask task_;
+  std::shared_ptr<Task> task_;
   std::optional<double> clip_gradient_norm_;
   Adam adam_;
   torch::Generator generator_;
 };
-
-// The inputs of a batch; a modality that the network lacks is left out.
-Inputs inputs_of(const Batch& batch, const CavMaeConfig& config);
 
 }  // namespace cavmae

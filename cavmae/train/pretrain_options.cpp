@@ -1,112 +1,6 @@
 #include "cavmae/train/pretrain_options.h"
 
-#include <algorithm>
-#include <array>
-
-#include "cavmae/core/options.h"
-
 namespace cavmae {
-namespace {
-
-// What may differ between a run and its resumption without changing what a step computes.
-constexpr std::array<std::string_view, 9> kHarmless = {
-    "epochs",           "log_interval_steps", "validate_every_epochs",     "num_workers",
-    "prefetch_batches", "max_bad_ratio",      "checkpoint_interval_steps", "checkpoint_interval_seconds",
-    "keep_checkpoints"};
-
-// What may be changed on purpose, and is told.
-constexpr std::array<std::string_view, 3> kSteering = {"lr", "clip_gradient_norm", "precision"};
-
-// Runs a check that throws, adding its message to the list.
-template <class Check>
-void collect(Problems& problems, Check&& check) {
-  try {
-    check();
-  } catch (const ConfigError& e) {
-    problems.require(false, e.what());
-  }
-}
-
-void check_run(Problems& problems, const PretrainOptions& o) {
-  problems.require(o.epochs >= 1, "epochs is ", o.epochs, ", it must be at least 1");
-  problems.require(o.seed >= 0, "seed is ", o.seed, ", it must not be negative");
-  problems.require(o.gradient_accumulation >= 1, "gradient_accumulation is ", o.gradient_accumulation,
-                   ", it must be at least 1");
-  problems.require(o.log_interval_steps >= 1, "log_interval_steps is ", o.log_interval_steps,
-                   ", it must be at least 1");
-  problems.require(o.validate_every_epochs >= 0, "validate_every_epochs is ", o.validate_every_epochs,
-                   ", it must be 0 (never) or more");
-  problems.require(o.checkpoint.checkpoint_interval_steps >= 0, "checkpoint_interval_steps is ",
-                   o.checkpoint.checkpoint_interval_steps, ", it must be 0 (by time alone) or more");
-  problems.require(o.checkpoint.checkpoint_interval_seconds >= 0, "checkpoint_interval_seconds is ",
-                   o.checkpoint.checkpoint_interval_seconds, ", it must be 0 (by steps alone) or more");
-  problems.require(o.checkpoint.keep_checkpoints >= 1, "keep_checkpoints is ", o.checkpoint.keep_checkpoints,
-                   ", it must be at least 1");
-  problems.require(o.view.frames != FrameChoice::all,
-                   "frames is 'all', training looks at one picture of a clip: ", "'random' or 'middle'");
-  problems.require(o.loader.batch_size >= 1, "batch_size is ", o.loader.batch_size,
-                   ", it must be at least 1");
-  problems.require(o.loader.num_workers >= 1, "num_workers is ", o.loader.num_workers,
-                   ", it must be at least 1");
-  problems.require(o.loader.prefetch_batches >= 1, "prefetch_batches is ", o.loader.prefetch_batches,
-                   ", it must be at least 1");
-  problems.require(o.loader.max_bad_ratio >= 0 && o.loader.max_bad_ratio <= 1, "max_bad_ratio is ",
-                   o.loader.max_bad_ratio, ", it must lie in 0 to 1");
-}
-
-void check_optimizer(Problems& problems, const OptimizerOptions& o) {
-  problems.require(o.beta1 >= 0 && o.beta1 < 1, "beta1 is ", o.beta1, ", it must lie in 0 to 1 (1 excluded)");
-  problems.require(o.beta2 >= 0 && o.beta2 < 1, "beta2 is ", o.beta2, ", it must lie in 0 to 1 (1 excluded)");
-  problems.require(o.epsilon > 0, "epsilon is ", o.epsilon, ", it must be above 0");
-  problems.require(o.weight_decay >= 0, "weight_decay is ", o.weight_decay, ", it must not be negative");
-  problems.require(!o.clip_gradient_norm || *o.clip_gradient_norm > 0, "clip_gradient_norm is ",
-                   o.clip_gradient_norm.value_or(0), ", it must be above 0 or 'none'");
-}
-
-void check_schedule(Problems& problems, const ScheduleOptions& o) {
-  problems.require(o.lr > 0, "lr is ", o.lr, ", it must be above 0");
-  problems.require(o.decay_start >= 0, "decay_start is ", o.decay_start, ", it must be 0 or more epochs");
-  problems.require(o.decay_step >= 1, "decay_step is ", o.decay_step, ", it must be at least 1 epoch");
-  problems.require(o.decay_factor > 0 && o.decay_factor <= 1, "decay_factor is ", o.decay_factor,
-                   ", it must lie in 0 to 1 (0 excluded)");
-  problems.require(o.warmup_steps >= 0, "warmup_steps is ", o.warmup_steps, ", it must be 0 or more");
-  problems.require(o.min_lr_ratio >= 0 && o.min_lr_ratio <= 1, "min_lr_ratio is ", o.min_lr_ratio,
-                   ", it must lie in 0 to 1");
-}
-
-bool is_harmless(const std::string& name, const PretrainOptions& now) {
-  if (name == "epochs" && now.schedule.lr_schedule == LrSchedule::cosine) return false;
-  return std::find(kHarmless.begin(), kHarmless.end(), name) != kHarmless.end();
-}
-
-struct Differences {
-  Problems forbidden;
-  std::vector<std::string> steering;
-};
-
-// A leaf that the older configuration did not know had its default.
-void compare(Differences& found, const Json& saved, const Json& now, const PretrainOptions& options) {
-  for (const auto& [name, value] : now.items()) {
-    if (!saved.contains(name) || is_harmless(name, options)) continue;
-    if (value.is_object()) {
-      compare(found, saved[name], value, options);
-    } else if (saved[name] != value &&
-               std::find(kSteering.begin(), kSteering.end(), name) != kSteering.end()) {
-      found.steering.push_back(concat(name, ": ", saved[name].dump(), ", now ", value.dump()));
-    } else {
-      found.forbidden.require(saved[name] == value, name, ": the run has ", saved[name].dump(),
-                              ", this call ", value.dump());
-    }
-  }
-}
-
-}  // namespace
-
-bool is_due(const CheckpointOptions& options, const CheckpointMoment& moment) {
-  const int64_t steps = options.checkpoint_interval_steps;
-  const double seconds = options.checkpoint_interval_seconds;
-  return (steps > 0 && moment.step % steps == 0) || (seconds > 0 && moment.seconds_since_last >= seconds);
-}
 
 void PretrainOptions::validate() const {
   Problems problems;
@@ -116,29 +10,15 @@ void PretrainOptions::validate() const {
   problems.require(mask.mask_ratio_audio != 1 && mask.mask_ratio_video != 1,
                    "a mask ratio of 1 hides a modality wholly; training needs something of each to be seen");
   collect(problems, [&] { objective.validate(); });
-  check_run(problems, *this);
-  check_optimizer(problems, optimizer);
-  check_schedule(problems, schedule);
+  collect_problems(problems, *this);
+  const BestMetric best = checkpoint.best_metric;
+  problems.require(best == BestMetric::retrieval || best == BestMetric::loss, "best_metric is ",
+                   enum_name(best), ", pretraining knows retrieval and loss");
   problems.throw_if_any("the training options do not fit");
 }
 
 FeatureOptions feature_options(const PretrainOptions& options) {
-  return {.num_fbank_frames = options.model.num_fbank_frames,
-          .num_mel_bins = options.model.num_mel_bins,
-          .image_size = options.model.image_size,
-          .num_frames = options.data.num_frames,
-          .window_seconds = options.data.window_seconds,
-          .fbank_mean = options.data.fbank_mean,
-          .fbank_std = options.data.fbank_std,
-          .audio_channels = options.data.audio_channels};
-}
-
-std::vector<std::string> check_resumable(const Json& saved, const PretrainOptions& now) {
-  Differences found;
-  compare(found, saved, option_to_json(now), now);
-  found.forbidden.throw_if_any(
-      "the run was made with other options; give the same ones, or start anew in another --out");
-  return found.steering;
+  return feature_options(options.data, options.model);
 }
 
 }  // namespace cavmae

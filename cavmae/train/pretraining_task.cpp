@@ -3,6 +3,8 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/work_scope.h"
 #include "cavmae/losses/reconstruction.h"
+#include "cavmae/models/checkpoint.h"
+#include "cavmae/train/validation.h"
 #include "cavmae/train/work_parts.h"
 
 namespace cavmae {
@@ -12,40 +14,17 @@ int64_t batch_of(const Inputs& inputs) {
   return inputs.audio.defined() ? inputs.audio.size(0) : inputs.video.size(0);
 }
 
-double value_of(const torch::Tensor& tensor) {
-  return tensor.defined() ? tensor.item<double>() : 0.0;
-}
-
 }  // namespace
 
-void StepMeans::add(const StepResult& result, int64_t batch) {
-  const auto weight = static_cast<double>(batch);
-  clips += batch;
-  loss += weight * value_of(result.loss);
-  loss_audio += weight * value_of(result.loss_audio);
-  loss_video += weight * value_of(result.loss_video);
-  loss_contrastive += weight * value_of(result.loss_contrastive);
-  accuracy += weight * value_of(result.accuracy);
+Inputs inputs_of(const Batch& batch, const CavMaeConfig& config) {
+  return {.audio = config.has_audio() ? batch.audio : torch::Tensor(),
+          .video = config.has_video() ? batch.video : torch::Tensor()};
 }
 
-void StepMeans::add(const StepMeans& other) {
-  clips += other.clips;
-  loss += other.loss;
-  loss_audio += other.loss_audio;
-  loss_video += other.loss_video;
-  loss_contrastive += other.loss_contrastive;
-  accuracy += other.accuracy;
-}
-
-StepMeans StepMeans::mean() const {
-  if (clips == 0) return {};
-  const auto n = static_cast<double>(clips);
-  return {.clips = clips,
-          .loss = loss / n,
-          .loss_audio = loss_audio / n,
-          .loss_video = loss_video / n,
-          .loss_contrastive = loss_contrastive / n,
-          .accuracy = accuracy / n};
+NamedTensors named_parameters(CavMae& model) {
+  NamedTensors out;
+  for (const auto& item : model->named_parameters()) out.emplace_back(item.key(), item.value());
+  return out;
 }
 
 PretrainingTask::PretrainingTask(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks)
@@ -65,6 +44,30 @@ bool PretrainingTask::contrasts() const {
   const JointStreams streams = model_->config().joint_streams;
   return model_->config().modalities == Modalities::both && objective_.contrastive_weight > 0 &&
          (streams == JointStreams::audio_video || streams == JointStreams::all);
+}
+
+std::vector<ParameterGroup> PretrainingTask::parameter_groups() {
+  return {{.parameters = named_parameters(model_), .lr_scale = 1.0}};
+}
+
+LossParts PretrainingTask::loss_parts() const {
+  const CavMaeConfig& config = model_->config();
+  return {.audio = reconstructs() && config.has_audio(),
+          .video = reconstructs() && config.has_video(),
+          .contrastive = contrasts(),
+          .accuracy = contrasts()};
+}
+
+StepResult PretrainingTask::training_forward(const Batch& batch, torch::Generator generator) {
+  return forward(inputs_of(batch, model_->config()), std::move(generator));
+}
+
+std::optional<ValidationResult> PretrainingTask::validate(Loader& loader, const ValidationOptions& options) {
+  return cavmae::validate(*this, loader, options);
+}
+
+void PretrainingTask::save(const std::filesystem::path& path, const Json& features) {
+  save_model(path, model_, features);
 }
 
 StepResult PretrainingTask::training_forward(const Inputs& inputs, torch::Generator generator) {

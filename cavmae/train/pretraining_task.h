@@ -7,40 +7,11 @@
 #include "cavmae/core/torch.h"
 #include "cavmae/losses/pretraining.h"
 #include "cavmae/models/cav_mae.h"
+#include "cavmae/train/task.h"
 
 namespace cavmae {
 
-// What a batch gave. A part that the system has not is undefined. All float [].
-struct StepResult {
-  torch::Tensor loss;              // the weighted sum, with gradient
-  torch::Tensor loss_audio;        // reconstruction of hidden audio patches
-  torch::Tensor loss_video;        // reconstruction of hidden video patches
-  torch::Tensor loss_contrastive;  // before its weight
-  torch::Tensor accuracy;          // share of the clips that found their partner in the batch
-};
-
-// Sums of the results of several batches, weighted by their clips.
-struct StepMeans {
-  int64_t clips = 0;
-  double loss = 0.0, loss_audio = 0.0, loss_video = 0.0, loss_contrastive = 0.0, accuracy = 0.0;
-
-  void add(const StepResult& result, int64_t batch);
-  void add(const StepMeans& other);
-  // The means; the parts that a system lacks are 0.
-  StepMeans mean() const;
-
-  template <class Self, class Visitor>
-  static void visit(Self& o, Visitor&& v) {
-    v("clips", o.clips, "clips that were summed over");
-    v("loss", o.loss, "sum of the loss");
-    v("loss_audio", o.loss_audio, "sum of the audio reconstruction loss");
-    v("loss_video", o.loss_video, "sum of the video reconstruction loss");
-    v("loss_contrastive", o.loss_contrastive, "sum of the contrastive loss");
-    v("accuracy", o.accuracy, "sum of the contrastive accuracy");
-  }
-};
-
-class PretrainingTask {
+class PretrainingTask : public Task {
  public:
   PretrainingTask(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks);
 
@@ -53,8 +24,12 @@ class PretrainingTask {
   bool reconstructs() const;
   bool contrasts() const;
 
-  CavMae& model() { return model_; }
-  const CavMae& model() const { return model_; }
+  CavMae& model() override { return model_; }
+  std::vector<ParameterGroup> parameter_groups() override;
+  LossParts loss_parts() const override;
+  StepResult training_forward(const Batch& batch, torch::Generator generator) override;
+  std::optional<ValidationResult> validate(Loader& loader, const ValidationOptions& options) override;
+  void save(const std::filesystem::path& path, const Json& features) override;
 
  private:
   StepResult forward(const Inputs& inputs, torch::Generator generator);
@@ -66,5 +41,11 @@ class PretrainingTask {
   ObjectiveOptions objective_;
   MaskOptions masks_;
 };
+
+// The inputs of a batch; a modality that the network lacks is left out.
+Inputs inputs_of(const Batch& batch, const CavMaeConfig& config);
+
+// Every parameter of a network by name.
+NamedTensors named_parameters(CavMae& model);
 
 }  // namespace cavmae

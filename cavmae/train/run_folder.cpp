@@ -26,7 +26,7 @@ Json absolute_paths(const std::vector<fs::path>& paths) {
 
 }  // namespace
 
-void check_run_folder(const PretrainPaths& paths) {
+void check_run_folder(const RunPaths& paths) {
   const fs::path& run = paths.out;
   CAVMAE_CHECK_AS(ConfigError, !run.empty(), "no folder for the run; name one with --out");
   if (paths.start == RunStart::resume) {
@@ -52,19 +52,19 @@ RunLock::~RunLock() {
   ::close(fd_);
 }
 
-PretrainPaths read_run_paths(const fs::path& run) {
+RunPaths read_run_paths(const fs::path& run) {
   CAVMAE_CHECK_AS(ConfigError, fs::exists(run / "run.json"), run.string(),
                   ": holds no run (no run.json); check the folder");
   const fs::path file = run / "run.json";
   const Json json = read_json(file);
-  PretrainPaths paths{.data = {}, .val = {}, .out = run, .cache = {}, .start = RunStart::resume};
+  RunPaths paths{.data = {}, .val = {}, .out = run, .cache = {}, .start = RunStart::resume};
   for (const auto& [name, value] : {std::pair{"data", &paths.data}, std::pair{"val", &paths.val}})
     if (json.contains(name)) option_from_json(json[name], *value, file.string() + ": " + name);
   if (json.contains("cache")) option_from_json(json["cache"], paths.cache, file.string() + ": cache");
   return paths;
 }
 
-void write_run_paths(const PretrainPaths& paths) {
+void write_run_paths(const RunPaths& paths) {
   Json json = Json::object();
   json["data"] = absolute_paths(paths.data);
   json["val"] = absolute_paths(paths.val);

@@ -13,7 +13,7 @@ enum class RunStart { fresh, resume };
 
 // Where a run takes its clips from and puts its results. All but `out` and `start` is kept in RUN/run.json,
 // as absolute paths, so that a resumed run and the report need not be told again.
-struct PretrainPaths {
+struct RunPaths {
   std::vector<std::filesystem::path> data;
   std::vector<std::filesystem::path> val;  // may be empty: no validation
   std::filesystem::path out;
@@ -23,7 +23,7 @@ struct PretrainPaths {
 
 // Throws ConfigError for a fresh run where something is already and for a resumption where no run is. Makes
 // nothing.
-void check_run_folder(const PretrainPaths& paths);
+void check_run_folder(const RunPaths& paths);
 
 // Keeps other processes out of a run for its lifetime; the system lifts it when the process ends, however it
 // ends.
@@ -40,7 +40,7 @@ class RunLock {
 };
 
 // The paths that the run was started with. Throws ConfigError when there is no such run.
-PretrainPaths read_run_paths(const std::filesystem::path& run);
-void write_run_paths(const PretrainPaths& paths);
+RunPaths read_run_paths(const std::filesystem::path& run);
+void write_run_paths(const RunPaths& paths);
 
 }  // namespace cavmae

@@ -42,6 +42,12 @@ void RunRecorder::validation_done(const RunState& state, const ValidationResult&
              better ? ", the best so far" : "");
 }
 
+void RunRecorder::averaged_done(const RunState& state, const ValidationResult& result) {
+  const Json record = validation_record(state, result, options_.parts, ValidationOf::averaged);
+  metrics_.write(record);
+  log_->info("validation of the averaged model: {}", validation_line(record));
+}
+
 void RunRecorder::finish(const std::vector<BadClip>& bad_clips) {
   progress_.finish();
   if (!bad_clips.empty()) log_->warn("{} clips could not be read and were left out:", bad_clips.size());

@@ -33,6 +33,8 @@ class RunRecorder {
   // `better`: the best one so far.
   void validation_done(const RunState& state, const ValidationResult& result, bool better);
 
+  void averaged_done(const RunState& state, const ValidationResult& result);
+
   // Flushes the metrics and tells where they end.
   MetricsPosition metrics_position() { return metrics_.position(); }
   // Takes the bar away so that something else can be shown.

@@ -9,7 +9,7 @@
 
 #include "cavmae/data/clip_source.h"
 #include "cavmae/train/metrics_log.h"
-#include "cavmae/train/pretraining_task.h"
+#include "cavmae/train/step_result.h"
 
 namespace cavmae {
 

@@ -4,7 +4,7 @@
 
 namespace cavmae {
 
-uint64_t run_seed(const PretrainOptions& options, SeedUse use) {
+uint64_t run_seed(const RunOptions& options, SeedUse use) {
   return mix_seed({static_cast<uint64_t>(options.seed), static_cast<uint64_t>(use)});
 }
 
@@ -15,14 +15,14 @@ CavMae make_model(const PretrainOptions& options) {
   return model;
 }
 
-std::optional<InitialReport> load_initial_parameters(CavMae& model, const PretrainOptions& options) {
+std::optional<InitialReport> load_initial_parameters(CavMae& model, const RunOptions& options) {
   if (options.init.empty()) return std::nullopt;
-  return load_initial_parameters(*model, options.model, options.init,
+  return load_initial_parameters(*model, model->config(), options.init,
                                  options.resize_positions ? PositionFit::resize : PositionFit::refuse);
 }
 
-Need needed_of_clips(const CavMaeConfig& config) {
-  switch (config.modalities) {
+Need needed_of_clips(Modalities modalities) {
+  switch (modalities) {
     case Modalities::audio:
       return Need::audio;
     case Modalities::video:
@@ -33,7 +33,7 @@ Need needed_of_clips(const CavMaeConfig& config) {
   return Need::both;
 }
 
-int64_t steps_per_epoch(const PretrainOptions& options, int64_t clips) {
+int64_t steps_per_epoch(const RunOptions& options, int64_t clips) {
   const int64_t batches = clips / options.loader.batch_size;
   return (batches + options.gradient_accumulation - 1) / options.gradient_accumulation;
 }

@@ -14,19 +14,19 @@ namespace cavmae {
 
 // What the random numbers of a run are for; each use has a stream of its own.
 enum class SeedUse : uint64_t { parameters = 1, masks = 2, validation_masks = 3 };
-uint64_t run_seed(const PretrainOptions& options, SeedUse use);
+uint64_t run_seed(const RunOptions& options, SeedUse use);
 
 // An initialised network in the precision that was asked for.
 CavMae make_model(const PretrainOptions& options);
 
 // Begins from options.init where there is one. Throws CheckpointError when it does not fit.
-std::optional<InitialReport> load_initial_parameters(CavMae& model, const PretrainOptions& options);
+std::optional<InitialReport> load_initial_parameters(CavMae& model, const RunOptions& options);
 
-// What a clip must hold for this network.
-Need needed_of_clips(const CavMaeConfig& config);
+// What a clip must hold for a network that takes these.
+Need needed_of_clips(Modalities modalities);
 
 // Optimizer steps that `clips` clips give in an epoch; 0 when they do not fill a batch.
-int64_t steps_per_epoch(const PretrainOptions& options, int64_t clips);
+int64_t steps_per_epoch(const RunOptions& options, int64_t clips);
 
 enum class ValueCount { all, trained };
 // Values in the parameters, in millions.

@@ -1,6 +1,7 @@
 #include "cavmae/train/step_profile.h"
 
 #include <algorithm>
+#include <memory>
 #include <numeric>
 #include <optional>
 
@@ -10,6 +11,7 @@
 #include "cavmae/eval/embed.h"
 #include "cavmae/models/flops.h"
 #include "cavmae/train/optimization_step.h"
+#include "cavmae/train/pretraining_task.h"
 #include "cavmae/train/setup.h"
 #include "cavmae/train/work_parts.h"
 
@@ -64,7 +66,8 @@ struct StepProfiler::State {
     batches.push_back(random_batch(recipe.model, options, generator));
     lr = recipe.schedule.lr;
     if (options.mode == StepKind::pretrain)
-      training.emplace(model, recipe.objective, recipe.mask, recipe.optimizer, generator);
+      training.emplace(std::make_shared<PretrainingTask>(model, recipe.objective, recipe.mask),
+                       recipe.optimizer, generator);
   }
 
   void run() {

@@ -12,7 +12,7 @@ void put_losses(Json& record, const StepMeans& means, const LossParts& parts) {
   if (parts.audio) record["loss_audio"] = means.loss_audio;
   if (parts.video) record["loss_video"] = means.loss_video;
   if (parts.contrastive) record["loss_contrastive"] = means.loss_contrastive;
-  if (parts.contrastive) record["accuracy"] = means.accuracy;
+  if (parts.accuracy) record["accuracy"] = means.accuracy;
 }
 
 void put_scores(Json& record, const std::string& direction, const RetrievalScores& scores) {
@@ -20,6 +20,14 @@ void put_scores(Json& record, const std::string& direction, const RetrievalScore
   record[direction + "_r5"] = scores.r5;
   record[direction + "_r10"] = scores.r10;
   record[direction + "_median_rank"] = scores.median_rank;
+}
+
+void put_classification(Json& record, const ClassificationResult& result) {
+  record["map"] = result.mean_average_precision;
+  record["mauc"] = result.mean_auc;
+  record["d_prime"] = result.d_prime;
+  record["top1"] = result.top1;
+  record["top5"] = result.top5;
 }
 
 double number(const Json& record, const char* name) {
@@ -40,13 +48,6 @@ std::string losses_line(const Json& record) {
 
 }  // namespace
 
-LossParts loss_parts(const PretrainingTask& task) {
-  const CavMaeConfig& config = task.model()->config();
-  return {.audio = task.reconstructs() && config.has_audio(),
-          .video = task.reconstructs() && config.has_video(),
-          .contrastive = task.contrasts()};
-}
-
 Json train_record(const RunState& state, double lr, const LossParts& parts) {
   const IntervalSums& sums = state.interval;
   const double seconds = std::max(sums.seconds, 1e-9);
@@ -61,14 +62,18 @@ Json train_record(const RunState& state, double lr, const LossParts& parts) {
   return record;
 }
 
-Json validation_record(const RunState& state, const ValidationResult& result, const LossParts& parts) {
-  Json record = {{"kind", "validation"}, {"step", state.step}, {"epoch", state.epoch}};
+Json validation_record(const RunState& state, const ValidationResult& result, const LossParts& parts,
+                       ValidationOf of) {
+  Json record = {{"kind", of == ValidationOf::run ? "validation" : "averaged"},
+                 {"step", state.step},
+                 {"epoch", state.epoch}};
   put_losses(record, result.losses, parts);
   if (result.retrieval) {
     put_scores(record, "audio_to_video", result.retrieval->audio_to_video);
     put_scores(record, "video_to_audio", result.retrieval->video_to_audio);
     record["chance_r1"] = result.retrieval->chance_r1;
   }
+  if (result.classification) put_classification(record, *result.classification);
   record["clips"] = result.losses.clips;
   record["seconds"] = result.seconds;
   return record;
@@ -86,6 +91,9 @@ std::string validation_line(const Json& record) {
     line += fmt::format(", R@1 audio to video {:.1f} %, video to audio {:.1f} % (chance {:.2g} %)",
                         100 * number(record, "audio_to_video_r1"), 100 * number(record, "video_to_audio_r1"),
                         100 * number(record, "chance_r1"));
+  if (record.contains("map"))
+    line += fmt::format(", mAP {:.1f} %, top-1 {:.1f} %", 100 * number(record, "map"),
+                        100 * number(record, "top1"));
   return line;
 }
 

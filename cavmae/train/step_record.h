@@ -5,29 +5,26 @@
 #include <string>
 
 #include "cavmae/core/json.h"
-#include "cavmae/train/pretraining_task.h"
 #include "cavmae/train/run_state.h"
-#include "cavmae/train/validation.h"
+#include "cavmae/train/task.h"
 
 namespace cavmae {
-
-// Which losses a system has; the others are left out of what is told.
-struct LossParts {
-  bool audio = true, video = true, contrastive = true;
-};
-LossParts loss_parts(const PretrainingTask& task);
 
 // {"kind": "train", "step", "epoch" (from 1), "samples", "loss", ..., "lr", "gradient_norm",
 // "samples_per_second", "data_wait_share", "elapsed_seconds"}: means over the steps of state.interval.
 Json train_record(const RunState& state, double lr, const LossParts& parts);
 
-// {"kind": "validation", "step", "epoch", "loss", ..., "audio_to_video_r1", ..., "chance_r1", "clips",
-// "seconds"}.
-Json validation_record(const RunState& state, const ValidationResult& result, const LossParts& parts);
+// "validation", or that of the averaged model.
+enum class ValidationOf { run, averaged };
+// {"kind": "validation" or "averaged", "step", "epoch", "loss", ..., "audio_to_video_r1", ..., "chance_r1",
+// "map", "mauc", "d_prime", "top1", "top5", "clips", "seconds"}: what the task has of it.
+Json validation_record(const RunState& state, const ValidationResult& result, const LossParts& parts,
+                       ValidationOf of = ValidationOf::run);
 
 // "loss 1.234 (audio 0.612, video 0.601, contrastive 2.11), accuracy 12.5 %, lr 5e-05, 13.2 samples/s,
 // waiting 3 %"
 std::string train_line(const Json& record);
+// "loss 0.123, mAP 41.2 %, top-1 52.1 %", or
 // "loss 1.234 (...), accuracy 12.5 %, R@1 audio to video 12.0 %, video to audio 13.5 % (chance 0.5 %)"
 std::string validation_line(const Json& record);
 

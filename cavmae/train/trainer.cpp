@@ -7,10 +7,12 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/options.h"
 #include "cavmae/core/stop_signal.h"
+#include "cavmae/train/judgement.h"
 #include "cavmae/train/optimization_step.h"
 #include "cavmae/train/run_recorder.h"
 #include "cavmae/train/setup.h"
 #include "cavmae/train/training_checkpoint.h"
+#include "cavmae/train/weight_average.h"
 
 namespace cavmae {
 namespace {
@@ -23,9 +25,8 @@ double seconds_since(Clock::time_point start) {
 
 class Trainer {
  public:
-  Trainer(const PretrainOptions& options, const PretrainPaths& paths, const PretrainHooks& hooks,
-          std::shared_ptr<Log> log);
-  PretrainResult run();
+  Trainer(TrainingSetup setup, const RunPaths& paths, const RunHooks& hooks, std::shared_ptr<Log> log);
+  RunResult run();
 
  private:
   void open_run();
@@ -33,52 +34,53 @@ class Trainer {
   void open_data();
   bool train_epoch();
   bool finish_epoch();
+  bool finish_average();
   std::vector<Batch> next_group();
   void train_step(const std::vector<Batch>& group);
   [[noreturn]] void stop_not_finite(const std::string& what);
+  std::optional<ValidationResult> validate();
   Standing judge(const ValidationResult& result);
   void record_interval();
   bool save_is_due() const;
   void save(Standing standing);
   std::vector<BadClip> bad_clips() const;
 
-  int64_t epoch_steps() const { return steps_per_epoch(options_, static_cast<int64_t>(clips_.size())); }
+  Task& task() { return *setup_.task; }
+  int64_t epoch_steps() const { return steps_per_epoch(options_, static_cast<int64_t>(setup_.clips.size())); }
   int64_t total_steps() const { return epoch_steps() * options_.epochs; }
   double elapsed_seconds() const { return elapsed_before_ + seconds_since(start_); }
 
-  const PretrainOptions options_;
-  const PretrainPaths paths_;
-  const PretrainHooks hooks_;
+  const TrainingSetup setup_;
+  const RunOptions& options_ = setup_.options;
+  const RunPaths paths_;
+  const RunHooks hooks_;
   std::shared_ptr<Log> log_;
-  const std::vector<ClipSource> clips_, val_clips_;
   OptimizationStep step_;
   CheckpointFolder checkpoints_;
   std::unique_ptr<RunLock> lock_;
   std::unique_ptr<Loader> loader_, val_loader_;
   std::unique_ptr<RunRecorder> recorder_;
   RunState state_;
-  PretrainResult result_;
+  WeightAverage average_;
+  RunResult result_;
   double lr_ = 0.0;
   bool unsaved_ = false;  // whether the state moved on since the last checkpoint
   double elapsed_before_ = 0.0;
   Clock::time_point start_ = Clock::now(), last_save_ = start_;
 };
 
-Trainer::Trainer(const PretrainOptions& options, const PretrainPaths& paths, const PretrainHooks& hooks,
-                 std::shared_ptr<Log> log)
-    : options_(options),
+Trainer::Trainer(TrainingSetup setup, const RunPaths& paths, const RunHooks& hooks, std::shared_ptr<Log> log)
+    : setup_(std::move(setup)),
       paths_(paths),
       hooks_(hooks),
       log_(std::move(log)),
-      clips_(read_clip_sources(paths.data, *log_)),
-      val_clips_(paths.val.empty() ? std::vector<ClipSource>() : read_clip_sources(paths.val, *log_)),
-      step_(make_model(options), options.objective, options.mask, options.optimizer,
-            at::detail::createCPUGenerator(run_seed(options, SeedUse::masks))),
-      checkpoints_(paths.out, options.checkpoint.keep_checkpoints, log_) {
-  CAVMAE_CHECK_AS(DataError, epoch_steps() > 0, "the data holds ", clips_.size(),
-                  " clips, which do not fill a batch of ", options.loader.batch_size,
+      step_(setup_.task, options_.optimizer,
+            at::detail::createCPUGenerator(run_seed(options_, SeedUse::masks))),
+      checkpoints_(paths.out, options_.checkpoint.keep_checkpoints, log_) {
+  CAVMAE_CHECK_AS(DataError, epoch_steps() > 0, "the data holds ", setup_.clips.size(),
+                  " clips, which do not fill a batch of ", options_.loader.batch_size,
                   "; set a smaller --batch-size or add clips");
-  state_.data = fingerprint(clips_);
+  state_.data = fingerprint(setup_.clips);
 }
 
 // Everything that can be wrong is looked at before anything is written.
@@ -87,15 +89,16 @@ void Trainer::open_run() {
   if (paths_.start == RunStart::resume) {
     found = checkpoints_.find_latest();
     const Json saved = found ? found->config : read_json(paths_.out / "config.json");
-    for (const std::string& change : check_resumable(saved, options_)) log_->warn("resuming with {}", change);
+    for (const std::string& change : check_resumable(saved, setup_.config, options_))
+      log_->warn("resuming with {}", change);
     if (found) restore(*found);
   }
   std::optional<InitialReport> initial;
-  if (!found) initial = load_initial_parameters(step_.task().model(), options_);
-  checkpoints_.require_space(step_.task().model(), step_.adam());
+  if (!found) initial = load_initial_parameters(task().model(), options_);
+  checkpoints_.require_space(task().model(), step_.adam());
   make_directories(paths_.out);
   lock_ = std::make_unique<RunLock>(paths_.out);
-  write_json(paths_.out / "config.json", option_to_json(options_));
+  write_json(paths_.out / "config.json", setup_.config);
   write_run_paths(paths_);
   log_ = also_to_file(*log_, paths_.out / "run.log");
   if (found) {
@@ -108,43 +111,46 @@ void Trainer::open_run() {
   recorder_ = std::make_unique<RunRecorder>(paths_.out, state_,
                                             RecorderOptions{.epochs = options_.epochs,
                                                             .total_steps = total_steps(),
-                                                            .parts = loss_parts(step_.task()),
+                                                            .parts = task().loss_parts(),
                                                             .show_progress = hooks_.show_progress},
                                             log_);
 }
 
 void Trainer::restore(const FoundCheckpoint& found) {
   check_same_data(found.state.data, state_.data);
-  restore_tensors(found,
-                  {.model = step_.task().model(), .optimizer = step_.adam(), .generator = step_.generator()});
+  restore_tensors(found, {.model = task().model(),
+                          .optimizer = step_.adam(),
+                          .generator = step_.generator(),
+                          .average = average_});
   state_ = found.state;
   elapsed_before_ = state_.elapsed_seconds;
   result_.last_checkpoint = found.path;
 }
 
 void Trainer::open_data() {
-  const auto reader = std::make_shared<const ClipReader>(feature_options(options_), paths_.cache);
-  const Need need = needed_of_clips(options_.model);
-  loader_ = std::make_unique<Loader>(clips_, reader, options_.view, need, options_.loader, log_);
-  ViewOptions plain;
-  plain.window_start = options_.view.window_start;
-  if (!val_clips_.empty())
-    val_loader_ = std::make_unique<Loader>(val_clips_, reader, plain, need, options_.loader, log_);
+  const auto reader = std::make_shared<const ClipReader>(setup_.features, paths_.cache);
+  loader_ = std::make_unique<Loader>(setup_.clips, reader, options_.view, setup_.need, options_.loader, log_);
+  if (setup_.supervision) loader_->supervise(*setup_.supervision);
+  if (!setup_.val_clips.empty())
+    val_loader_ = std::make_unique<Loader>(setup_.val_clips, reader, setup_.val_view, setup_.need,
+                                           options_.loader, log_);
 }
 
-PretrainResult Trainer::run() {
+RunResult Trainer::run() {
   open_run();
   open_data();
-  CavMae& model = step_.task().model();
+  CavMae& model = task().model();
   log_->info(
       "{:.3f} M parameters, {:.3f} M of them train, in {}; {} clips, {} to validate with; {} steps an epoch, "
       "{} in all",
       count_millions(model, ValueCount::all), count_millions(model, ValueCount::trained),
-      enum_name(options_.precision), clips_.size(), val_clips_.size(), epoch_steps(), total_steps());
+      enum_name(options_.precision), setup_.clips.size(), setup_.val_clips.size(), epoch_steps(),
+      total_steps());
   start_ = last_save_ = Clock::now();
   bool go_on = true;
   while (go_on && state_.epoch < options_.epochs) go_on = train_epoch() && finish_epoch();
   if (unsaved_) save(Standing::last);
+  if (go_on) go_on = finish_average();
   result_.interrupted = !go_on;
   result_.steps = state_.step;
   result_.samples = state_.samples;
@@ -228,31 +234,47 @@ bool Trainer::finish_epoch() {
   if (last && state_.interval.steps > 0) record_interval();
   std::optional<ValidationResult> validation;
   if (val_loader_ && every > 0 && (epoch % every == 0 || last)) {
-    recorder_->clear();
-    validation = validate(
-        step_.task(), *val_loader_,
-        {.mask_seed = run_seed(options_, SeedUse::validation_masks), .show_progress = hooks_.show_progress});
+    validation = validate();
     if (!validation) return false;
   }
   state_.epoch = epoch;
   state_.next_position = 0;
+  if (options_.averages(epoch)) average_.add(task().model());
   unsaved_ = true;
   const Standing standing = validation ? judge(*validation) : Standing::last;
   if (standing == Standing::best || last || save_is_due()) save(standing);
   return last || !StopSignal::requested();
 }
 
+std::optional<ValidationResult> Trainer::validate() {
+  recorder_->clear();
+  return task().validate(*val_loader_, {.mask_seed = run_seed(options_, SeedUse::validation_masks),
+                                        .show_progress = hooks_.show_progress});
+}
+
+// The averaged model is made after the last checkpoint: a run that is resumed in between makes it again.
+// False when a signal asked to stop.
+bool Trainer::finish_average() {
+  if (average_.count() == 0) return true;
+  const TemporaryParameters averaged(task().model(), average_.mean());
+  result_.averaged_checkpoint = checkpoints_.save_averaged(task(), option_to_json(setup_.features));
+  log_->info("the mean of {} epochs' parameters is in {}", average_.count(),
+             result_.averaged_checkpoint.string());
+  if (!val_loader_) return true;
+  result_.averaged_validation = validate();
+  if (result_.averaged_validation) recorder_->averaged_done(state_, *result_.averaged_validation);
+  return result_.averaged_validation.has_value();
+}
+
 Standing Trainer::judge(const ValidationResult& result) {
   result_.validation = result;
-  double value = result.losses.loss;
-  bool better = !state_.best_value || value < *state_.best_value;
-  if (options_.checkpoint.best_metric == BestMetric::retrieval && result.retrieval) {
-    value = (result.retrieval->audio_to_video.r1 + result.retrieval->video_to_audio.r1) / 2;
-    better = !state_.best_value || value > *state_.best_value;
-  }
+  const Judgement judgement = judge_validation(result, options_.checkpoint.best_metric);
+  const bool better =
+      !state_.best_value || (judgement.higher_is_better ? judgement.value > *state_.best_value
+                                                        : judgement.value < *state_.best_value);
   recorder_->validation_done(state_, result, better);
   if (!better) return Standing::last;
-  state_.best_value = value;
+  state_.best_value = judgement.value;
   state_.best_step = state_.step;
   return Standing::best;
 }
@@ -270,12 +292,13 @@ bool Trainer::save_is_due() const {
 void Trainer::save(Standing standing) {
   state_.elapsed_seconds = elapsed_seconds();
   state_.metrics = recorder_->metrics_position();
-  result_.last_checkpoint = checkpoints_.save({.model = step_.task().model(),
+  result_.last_checkpoint = checkpoints_.save({.task = task(),
                                                .optimizer = step_.adam(),
                                                .generator = step_.generator().get_state(),
-                                               .features = option_to_json(feature_options(options_)),
-                                               .config = option_to_json(options_),
-                                               .state = state_},
+                                               .features = option_to_json(setup_.features),
+                                               .config = setup_.config,
+                                               .state = state_,
+                                               .average = average_},
                                               standing);
   unsaved_ = false;
   last_save_ = Clock::now();
@@ -291,12 +314,9 @@ std::vector<BadClip> Trainer::bad_clips() const {
 
 }  // namespace
 
-PretrainResult pretrain(const PretrainOptions& options, const PretrainPaths& paths,
-                        const PretrainHooks& hooks, std::shared_ptr<Log> log) {
-  options.validate();
-  check_run_folder(paths);
+RunResult train(TrainingSetup setup, const RunPaths& paths, const RunHooks& hooks, std::shared_ptr<Log> log) {
   const StopSignal stop_signal;
-  return Trainer(options, paths, hooks, std::move(log)).run();
+  return Trainer(std::move(setup), paths, hooks, std::move(log)).run();
 }
 
 }  // namespace cavmae

@@ -1,5 +1,5 @@
-// Pretraining from a folder of clips to a folder of results: the loop that joins loader, task, optimizer, log
-// and checkpoints. One run a process at a time, since it answers SIGINT and SIGTERM.
+// The loop of every training run: it joins loader, task, optimizer, log and checkpoints, from a folder of
+// clips to a folder of results. One run a process at a time, since it answers SIGINT and SIGTERM.
 #pragma once
 
 #include <cstdint>
@@ -11,18 +11,18 @@
 
 #include "cavmae/core/log.h"
 #include "cavmae/data/loader.h"
-#include "cavmae/train/pretrain_options.h"
 #include "cavmae/train/run_folder.h"
-#include "cavmae/train/validation.h"
+#include "cavmae/train/run_options.h"
+#include "cavmae/train/task.h"
 
 namespace cavmae {
 
-struct PretrainHooks {
+struct RunHooks {
   bool show_progress = true;
   std::function<void(int64_t step)> after_step;  // may be empty
 };
 
-struct PretrainResult {
+struct RunResult {
   bool interrupted = false;  // by SIGINT or SIGTERM; the run was saved and can be resumed
   int64_t steps = 0;         // of the run, those before a resumption included
   int64_t samples = 0;
@@ -30,15 +30,28 @@ struct PretrainResult {
   std::optional<ValidationResult> validation;  // the last one of this call
   std::optional<double> best_value;            // of options.checkpoint.best_metric
   std::filesystem::path last_checkpoint;
-  std::vector<BadClip> bad_clips;  // of training and validation data
+  std::optional<ValidationResult> averaged_validation;  // of the averaged model
+  std::filesystem::path averaged_checkpoint;            // empty: none was made
+  std::vector<BadClip> bad_clips;                       // of training and validation data
+};
+
+// What is trained, on what.
+struct TrainingSetup {
+  RunOptions options;
+  Json config;              // the resolved options of the task, kept in the run's folder
+  FeatureOptions features;  // what the network is fed
+  std::shared_ptr<Task> task;
+  std::vector<ClipSource> clips, val_clips;  // the latter may be empty: no validation
+  Need need = Need::both;
+  ViewOptions val_view;
+  std::optional<Supervision> supervision;  // of `clips`; nothing: batches have no targets
 };
 
 // Runs, or goes on with, paths.out. Note [Resuming]: what a checkpoint holds decides all that follows, so a
 // run that is stopped at any step and resumed makes the same parameters, bit for bit, as one that is not
 // (fp32, CPU, the same number of threads). Throws ConfigError, DataError, CheckpointError, and Error when the
 // loss or the gradient is not finite or the disk is full; the run can then be resumed from the last
-// checkpoint.
-PretrainResult pretrain(const PretrainOptions& options, const PretrainPaths& paths,
-                        const PretrainHooks& hooks, std::shared_ptr<Log> log);
+// checkpoint. check_run_folder(paths) comes first.
+RunResult train(TrainingSetup setup, const RunPaths& paths, const RunHooks& hooks, std::shared_ptr<Log> log);
 
 }  // namespace cavmae

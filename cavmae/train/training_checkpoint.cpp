@@ -22,6 +22,7 @@ namespace {
 constexpr const char* kTemporaryPrefix = ".tmp-";
 constexpr const char* kTensorFiles[] = {"model.safetensors", "optimizer.safetensors",
                                         "generator.safetensors"};
+constexpr const char* kAverageFile = "average.safetensors";  // only of runs that average
 
 std::string folder_name(int64_t step) {
   return fmt::format("step-{:08}", step);
@@ -102,11 +103,16 @@ void CheckpointFolder::require_space(CavMae& model, const Adam& optimizer) const
 }
 
 void CheckpointFolder::write_files(const fs::path& folder, const CheckpointContent& content) const {
-  save_model(folder / kTensorFiles[0], content.model, content.features);
+  content.task.save(folder / kTensorFiles[0], content.features);
   write_safetensors(folder / kTensorFiles[1], content.optimizer.state());
   write_safetensors(folder / kTensorFiles[2], {{"masks", content.generator}});
+  std::vector<std::string> names(std::begin(kTensorFiles), std::end(kTensorFiles));
+  if (content.average.count() > 0) {
+    write_safetensors(folder / kAverageFile, content.average.state());
+    names.emplace_back(kAverageFile);
+  }
   Json files = Json::object();
-  for (const char* name : kTensorFiles)
+  for (const std::string& name : names)
     files[name] = {{"bytes", fs::file_size(folder / name)},
                    {"crc32c", fmt::format("{:08x}", crc32c_of_file(folder / name))}};
   Json state = Json::object();
@@ -123,7 +129,7 @@ fs::path CheckpointFolder::save(const CheckpointContent& content, Standing stand
   const fs::path temporary = path_ / fmt::format("{}{}-{}", kTemporaryPrefix, name, ::getpid());
   try {
     make_directories(path_);
-    check_space({.needed_bytes = checkpoint_bytes(content.model, content.optimizer),
+    check_space({.needed_bytes = checkpoint_bytes(content.task.model(), content.optimizer),
                  .available_bytes = free_bytes(path_),
                  .what = "it"});
     make_directories(temporary);
@@ -141,6 +147,13 @@ fs::path CheckpointFolder::save(const CheckpointContent& content, Standing stand
   }
   remove_old();
   return target;
+}
+
+fs::path CheckpointFolder::save_averaged(Task& task, const Json& features) const {
+  const fs::path folder = path_ / "averaged";
+  make_directories(folder);
+  task.save(folder / kTensorFiles[0], features);
+  return folder;
 }
 
 void CheckpointFolder::remove_old() const {
@@ -179,8 +192,9 @@ void CheckpointFolder::settle(const FoundCheckpoint& found) const {
 FoundCheckpoint verify_checkpoint(const fs::path& folder) {
   try {
     const Json state = read_json(folder / "state.json");
-    for (const char* name : kTensorFiles) {
-      const Json& expected = state.at("files").at(name);
+    for (const char* name : kTensorFiles)
+      CAVMAE_CHECK(state.at("files").contains(name), "state.json does not know ", name);
+    for (const auto& [name, expected] : state.at("files").items()) {
       const auto bytes = expected.at("bytes").get<uint64_t>();
       CAVMAE_CHECK(fs::file_size(folder / name) == bytes, name, " has ", fs::file_size(folder / name),
                    " bytes instead of ", bytes);
@@ -202,6 +216,8 @@ void restore_tensors(const FoundCheckpoint& found, const RestoreTargets& targets
                   ": ", report.missing.size(), " parameters are missing and ", report.unexpected.size(),
                   " do not belong to the model");
   targets.optimizer.load_state(read_safetensors(found.path / kTensorFiles[1]));
+  if (fs::exists(found.path / kAverageFile))
+    targets.average.load_state(read_safetensors(found.path / kAverageFile));
   targets.generator.set_state(read_safetensors(found.path / kTensorFiles[2]).at("masks"));
 }
 

@@ -1,7 +1,7 @@
 // A run's checkpoints: RUN/checkpoints/step-00001000/{model.safetensors, optimizer.safetensors,
-// generator.safetensors, state.json} and the links `last` and `best`. A checkpoint is written beside and
-// renamed, so a folder of that name is whole or, after a damaged disk, told apart by the sizes and checksums
-// in its state.json. One owner a run.
+// generator.safetensors, state.json, and average.safetensors once there is one} and the links `last` and
+// `best`. A checkpoint is written beside and renamed, so a folder of that name is whole or, after a damaged
+// disk, told apart by the sizes and checksums in its state.json. One owner a run.
 #pragma once
 
 #include <cstdint>
@@ -14,17 +14,20 @@
 #include "cavmae/models/cav_mae.h"
 #include "cavmae/train/adam.h"
 #include "cavmae/train/run_state.h"
+#include "cavmae/train/task.h"
+#include "cavmae/train/weight_average.h"
 
 namespace cavmae {
 
 // What goes into a checkpoint; everything is borrowed for the call.
 struct CheckpointContent {
-  CavMae& model;
+  Task& task;
   const Adam& optimizer;
-  const torch::Tensor& generator;  // uint8 [n]: the state of the masks' generator
+  const torch::Tensor& generator;  // uint8 [n]: the state of the task's generator
   const Json& features;            // FeatureOptions
-  const Json& config;              // resolved PretrainOptions
+  const Json& config;              // the resolved options
   const RunState& state;
+  const WeightAverage& average;  // left out while it is empty
 };
 
 // A checkpoint that was found whole.
@@ -47,6 +50,9 @@ class CheckpointFolder {
   // Writes a checkpoint, links it as `last` (and `best`), then removes what is no longer kept. On a full disk
   // or another failure the earlier ones stay as they are and Error says so.
   std::filesystem::path save(const CheckpointContent& content, Standing standing);
+
+  // Writes the task's network alone to checkpoints/averaged/model.safetensors and returns that folder.
+  std::filesystem::path save_averaged(Task& task, const Json& features) const;
 
   // The whole checkpoint of the highest step; a damaged one is told to the log and passed over. Nothing when
   // there is none.
@@ -86,6 +92,7 @@ struct RestoreTargets {
   CavMae& model;
   Adam& optimizer;
   torch::Generator& generator;
+  WeightAverage& average;
 };
 void restore_tensors(const FoundCheckpoint& found, const RestoreTargets& targets);
 

@@ -7,7 +7,6 @@
 #include "cavmae/core/progress.h"
 #include "cavmae/core/random.h"
 #include "cavmae/core/stop_signal.h"
-#include "cavmae/train/optimization_step.h"
 
 namespace cavmae {
 
@@ -40,7 +39,7 @@ std::optional<ValidationResult> validate(PretrainingTask& task, Loader& loader,
   }
   progress.clear();
   CAVMAE_CHECK_AS(DataError, sums.clips > 0, "none of the ", total, " validation clips could be read");
-  ValidationResult result{.losses = sums.mean(), .retrieval = {}, .seconds = 0.0};
+  ValidationResult result{.losses = sums.mean(), .retrieval = {}, .classification = {}, .seconds = 0.0};
   if (retrieves) result.retrieval = evaluate_retrieval(torch::cat(audio), torch::cat(video));
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;

@@ -111,8 +111,9 @@ TEST(CommandLine, InfoOfAMissingFile) {
 }
 
 TEST(CommandLine, HelpTeaches) {
-  for (const std::string command : {"synth", "pretrain", "retrieve", "embed", "report", "inpaint", "localize",
-                                    "stats", "convert", "info", "weights", "enhance-labels", "ablate", "bench"}) {
+  for (const std::string command :
+       {"synth", "pretrain", "retrieve", "embed", "report", "inpaint", "localize", "stats", "convert", "info",
+        "weights", "enhance-labels", "ablate", "bench"}) {
     const Outcome outcome = run_cavmae(command + " --help");
     EXPECT_EQ(outcome.exit_code, 0);
     EXPECT_THAT(outcome.out, HasSubstr("Example")) << command;

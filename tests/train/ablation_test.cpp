@@ -35,7 +35,7 @@ class Ablation : public ::testing::Test {
  protected:
   AblationPlan plan(const std::string& out, const std::vector<std::string>& axes) const {
     AblationPlan plan = plan_over(axes);
-    const PretrainPaths paths = toy_.paths(out);
+    const RunPaths paths = toy_.paths(out);
     plan.data = paths.data;
     plan.val = paths.val;
     plan.out = paths.out;

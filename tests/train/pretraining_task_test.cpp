@@ -17,6 +17,7 @@ Batch toy_batch(uint64_t seed, int64_t clips = 3) {
   return {.audio =
               torch::randn({clips, config.num_fbank_frames, config.num_mel_bins}, generator, torch::kFloat32),
           .video = torch::randn({clips, 3, config.image_size, config.image_size}, generator, torch::kFloat32),
+          .targets = {},
           .indices = std::vector<int64_t>(static_cast<size_t>(clips)),
           .next_position = 0};
 }
@@ -27,8 +28,12 @@ CavMae toy_model(const CavMaeConfig& config = toy_config()) {
   return model;
 }
 
+std::shared_ptr<PretrainingTask> toy_task(const CavMae& model) {
+  return std::make_shared<PretrainingTask>(model, ObjectiveOptions{}, MaskOptions{});
+}
+
 OptimizationStep toy_step(const OptimizerOptions& optimizer = {}) {
-  return {toy_model(), {}, {}, optimizer, at::detail::createCPUGenerator(5)};
+  return {toy_task(toy_model()), optimizer, at::detail::createCPUGenerator(5)};
 }
 
 std::vector<torch::Tensor> copies(const std::vector<torch::Tensor>& tensors) {
@@ -59,9 +64,10 @@ TEST(PretrainingTask, TwelveAdamStepsAreThoseOfTheReference) {
     const torch::NoGradGuard no_grad;
     for (auto& item : model->named_parameters()) item.value().copy_(golden.at("param." + item.key()));
   }
-  OptimizationStep step(model, {}, {}, {}, at::detail::createCPUGenerator(0));
+  OptimizationStep step(toy_task(model), {}, at::detail::createCPUGenerator(0));
   const Batch batch{.audio = golden.at("input.audio"),
                     .video = golden.at("input.video"),
+                    .targets = {},
                     .indices = std::vector<int64_t>(8),
                     .next_position = 0};
   const torch::Tensor& trajectory = golden.at("trajectory");  // [12, 5]
@@ -137,7 +143,7 @@ TEST(OptimizationStep, AccumulationIsTheMeanOfTheBatchesGradients) {
   double loss = 0;
   for (const Batch* batch : {&first, &second}) {
     const StepResult result =
-        task.training_forward({.audio = batch->audio, .video = batch->video}, generator);
+        task.training_forward(Inputs{.audio = batch->audio, .video = batch->video}, generator);
     (result.loss / 2).backward();
     loss += result.loss.item<double>() / 2;
   }

@@ -118,7 +118,7 @@ TEST_P(EveryRecipe, LearnsAtToySize) {
   const Recipe& recipe = GetParam();
   const PretrainOptions options = toy_sized(read_recipe(recipe.name));
   const ToyRun run;
-  const PretrainResult result = run_toy(options, run.paths("run"));
+  const RunResult result = run_toy(options, run.paths("run"));
   EXPECT_EQ(result.steps, 4);
   ASSERT_TRUE(result.validation);
   EXPECT_TRUE(std::isfinite(result.validation->losses.loss));

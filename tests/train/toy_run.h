@@ -12,7 +12,7 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/random.h"
 #include "cavmae/media/image_writer.h"
-#include "cavmae/train/trainer.h"
+#include "cavmae/train/pretraining.h"
 
 #include "tests/core/temporary_folder.h"
 
@@ -99,7 +99,7 @@ class ToyRun {
  public:
   ToyRun() : train_(make_toy_clips(folder_ / "train", 10, 1)), val_(make_toy_clips(folder_ / "val", 4, 2)) {}
 
-  PretrainPaths paths(const std::string& name, RunStart start = RunStart::fresh) const {
+  RunPaths paths(const std::string& name, RunStart start = RunStart::fresh) const {
     return {.data = {train_}, .val = {val_}, .out = folder_ / name, .cache = {}, .start = start};
   }
   std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
@@ -109,12 +109,12 @@ class ToyRun {
   std::filesystem::path train_, val_;
 };
 
-inline PretrainHooks silent(std::function<void(int64_t)> after_step = {}) {
+inline RunHooks silent(std::function<void(int64_t)> after_step = {}) {
   return {.show_progress = false, .after_step = std::move(after_step)};
 }
 
-inline PretrainResult run_toy(const PretrainOptions& options, const PretrainPaths& paths,
-                              std::function<void(int64_t)> after_step = {}) {
+inline RunResult run_toy(const PretrainOptions& options, const RunPaths& paths,
+                         std::function<void(int64_t)> after_step = {}) {
   return pretrain(options, paths, silent(std::move(after_step)), null_log());
 }
 

@@ -11,6 +11,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
 
+#include "tests/train/same_end.h"
 #include "tests/train/toy_run.h"
 
 namespace cavmae {
@@ -19,22 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-// Whether two runs ended with the same parameters, optimizer, generator and records, bit for bit.
-void expect_same_end(const fs::path& got, const fs::path& wanted) {
-  for (const char* name : {"model.safetensors", "optimizer.safetensors", "generator.safetensors"}) {
-    const TensorFile a = read_safetensors(got / "checkpoints/last" / name);
-    const TensorFile b = read_safetensors(wanted / "checkpoints/last" / name);
-    ASSERT_EQ(a.tensors.size(), b.tensors.size());
-    for (const auto& [key, tensor] : b.tensors)
-      EXPECT_TRUE(torch::equal(a.at(key), tensor)) << name << ": " << key;
-  }
-  const auto a = read_metrics(got), b = read_metrics(wanted);
-  ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i)
-    for (const char* name : {"kind", "step", "epoch", "loss", "loss_contrastive", "accuracy"})
-      EXPECT_EQ(a[i].at(name), b[i].at(name)) << name << " of record " << i;
-}
 
 class TrainerTest : public ::testing::Test {
  protected:
@@ -52,13 +37,13 @@ class TrainerTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(toy() / "run"); }
 
-  PretrainPaths fresh_ = toy().paths("run");
-  PretrainPaths resume_ = toy().paths("run", RunStart::resume);
+  RunPaths fresh_ = toy().paths("run");
+  RunPaths resume_ = toy().paths("run", RunStart::resume);
   fs::path run_ = toy() / "run";
 };
 
 TEST_F(TrainerTest, LeavesAWholeRun) {
-  const PretrainResult result = run_toy(toy_options(), fresh_);
+  const RunResult result = run_toy(toy_options(), fresh_);
   EXPECT_FALSE(result.interrupted);
   EXPECT_EQ(result.steps, 10);
   EXPECT_EQ(result.samples, 20);
@@ -95,12 +80,12 @@ TEST_F(TrainerTest, LearnsWhatItSees) {
 TEST_F(TrainerTest, AStoppedRunResumesBitForBit) {
   // In the middle of an epoch and of an interval of the log; and after the last step of an epoch.
   for (const int64_t stop : {3, 5, 7}) {
-    const PretrainResult stopped = run_toy(toy_options(), fresh_, [&](int64_t step) {
+    const RunResult stopped = run_toy(toy_options(), fresh_, [&](int64_t step) {
       if (step == stop) std::raise(SIGTERM);
     });
     EXPECT_TRUE(stopped.interrupted);
     EXPECT_EQ(stopped.steps, stop);
-    const PretrainResult resumed = run_toy(toy_options(), resume_);
+    const RunResult resumed = run_toy(toy_options(), resume_);
     EXPECT_FALSE(resumed.interrupted);
     EXPECT_EQ(resumed.steps, 10);
     expect_same_end(run_, uninterrupted());
@@ -160,7 +145,7 @@ TEST(TrainerChild, DISABLED_RunsUntilKilled) {
           });
 }
 
-int run_child_until(int64_t step, const PretrainPaths& paths) {
+int run_child_until(int64_t step, const RunPaths& paths) {
   const fs::path self = fs::read_symlink("/proc/self/exe");
   ::setenv("CAVMAE_TEST_CHILD_DATA", paths.data[0].c_str(), 1);
   ::setenv("CAVMAE_TEST_CHILD_VAL", paths.val[0].c_str(), 1);
@@ -201,11 +186,11 @@ TEST_F(TrainerTest, AHalfWrittenCheckpointIsPassedOver) {
 }
 
 TEST_F(TrainerTest, ResumingIsExactBesideClipsThatCannotBeRead) {
-  PretrainPaths whole = toy().paths("whole");
+  RunPaths whole = toy().paths("whole");
   whole.data = {make_toy_clips(toy() / "some_bad", 12, 1)};
   write_file(toy() / "some_bad/clip3.wav", "no sound");
   run_toy(toy_options(), whole);
-  PretrainPaths stopped = fresh_, resumed = resume_;
+  RunPaths stopped = fresh_, resumed = resume_;
   stopped.data = resumed.data = whole.data;
   run_toy(toy_options(), stopped, [](int64_t step) {
     if (step == 4) std::raise(SIGTERM);
@@ -284,7 +269,7 @@ TEST_F(TrainerTest, WrongCallsAreToldBeforeAnythingIsWritten) {
   EXPECT_THAT(message_from<ConfigError>([&] { run_toy(options, resume_); }),
               HasSubstr("seed: the run has 0, this call 5"));
   options.seed = 0;
-  PretrainPaths other = resume_;
+  RunPaths other = resume_;
   other.data = {make_toy_clips(toy() / "other", 12, 9)};
   EXPECT_THAT(message_from<DataError>([&] { run_toy(options, other); }),
               HasSubstr("learns from 10 clips, --data gives 12"));
@@ -297,9 +282,9 @@ TEST_F(TrainerTest, WrongCallsAreToldBeforeAnythingIsWritten) {
 TEST_F(TrainerTest, ClipsThatCannotBeReadAreToldInTheEnd) {
   const fs::path clips = make_toy_clips(toy() / "bad", 12, 1);
   write_file(toy() / "bad/clip3.wav", "no sound");
-  PretrainPaths paths = fresh_;
+  RunPaths paths = fresh_;
   paths.data = {clips};
-  const PretrainResult result = run_toy(toy_options(), paths);
+  const RunResult result = run_toy(toy_options(), paths);
   ASSERT_EQ(result.bad_clips.size(), 1u);
   EXPECT_EQ(result.bad_clips[0].id, "clip3");
   EXPECT_THAT(read_text(run_ / "run.log"), HasSubstr("1 clips could not be read"));

@@ -7,6 +7,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/train/optimization_step.h"
+#include "cavmae/train/pretraining_task.h"
 
 #include "tests/train/toy_run.h"
 
@@ -30,12 +31,13 @@ class CheckpointTest : public ::testing::Test {
     if (standing == Standing::best) best_step_ = step;
     state.best_step = best_step_;
     CheckpointFolder folder(run_.path(), keep, null_log());
-    return folder.save({.model = step_.task().model(),
+    return folder.save({.task = step_.task(),
                         .optimizer = step_.adam(),
                         .generator = step_.generator().get_state(),
                         .features = Json::object(),
                         .config = {{"epochs", 2}},
-                        .state = state},
+                        .state = state,
+                        .average = average_},
                        standing);
   }
   std::optional<FoundCheckpoint> find() { return CheckpointFolder(run_.path(), 2, null_log()).find_latest(); }
@@ -49,12 +51,14 @@ class CheckpointTest : public ::testing::Test {
 
   TemporaryFolder run_;
   OptimizationStep step_ = make_step();
+  WeightAverage average_;
 
  private:
   static OptimizationStep make_step() {
     CavMae model(toy_config());
     initialize(model, 3);
-    return {model, {}, {}, {}, at::detail::createCPUGenerator(5)};
+    return {std::make_shared<PretrainingTask>(model, ObjectiveOptions{}, MaskOptions{}), OptimizerOptions{},
+            at::detail::createCPUGenerator(5)};
   }
   int64_t best_step_ = 0;
 };

@@ -1,0 +1,51 @@
+#include "apps/training.h"
+
+#include <fmt/format.h>
+
+namespace cavmae::apps {
+
+void TrainingFlags::add(CLI::App& app) {
+  app.add_option("--config", config, "a built-in configuration or a JSON file [" + config + "]")
+      ->type_name("NAME|FILE");
+  app.add_option("--data", paths.data, "clips to learn from; may be given several times")->type_name("PATH");
+  app.add_option("--val", paths.val, "clips to validate on")->type_name("PATH");
+  app.add_option("--out", paths.out, "folder that receives the run")->type_name("DIR");
+  app.add_option("--cache", paths.cache,
+                 "folder that keeps decoded clips, so that a second epoch decodes nothing")
+      ->type_name("DIR");
+  app.add_flag("--resume", resume, "go on with the run in --out from its last checkpoint");
+  app.add_flag("--report,!--no-report", report, "write report.html at the end [true]");
+  app.add_flag("--print-config", print_config, "print the resolved configuration and leave");
+}
+
+RunPaths TrainingFlags::resolved_paths() const {
+  RunPaths resolved = paths;
+  resolved.start = resume ? RunStart::resume : RunStart::fresh;
+  if (!resume) return resolved;
+  const RunPaths saved = read_run_paths(paths.out);
+  if (resolved.data.empty()) resolved.data = saved.data;
+  if (resolved.val.empty()) resolved.val = saved.val;
+  if (resolved.cache.empty()) resolved.cache = saved.cache;
+  return resolved;
+}
+
+void TrainingFlags::check(const RunPaths& paths) {
+  CAVMAE_CHECK_AS(ConfigError, !paths.out.empty(), "--out is needed: the folder that receives the run");
+  CAVMAE_CHECK_AS(ConfigError, !paths.data.empty(), "--data is needed: a folder, list or manifest of clips");
+}
+
+void print_summary(const RunResult& result, const std::filesystem::path& out, const std::string& command) {
+  fmt::print("{} steps over {} clips in {}\n", result.steps, result.samples,
+             human_duration(result.elapsed_seconds));
+  fmt::print("checkpoint: {}\n", result.last_checkpoint.string());
+  if (!result.averaged_checkpoint.empty()) fmt::print("averaged: {}\n", result.averaged_checkpoint.string());
+  if (!result.bad_clips.empty()) {
+    fmt::print("{} clip{} could not be read and were skipped:\n", result.bad_clips.size(),
+               result.bad_clips.size() == 1 ? "" : "s");
+    for (const BadClip& clip : result.bad_clips) fmt::print("  {}: {}\n", clip.id, clip.reason);
+  }
+  if (result.interrupted)
+    fmt::print("Stopped and saved. Go on with: cavmae {} --out {} --resume\n", command, out.string());
+}
+
+}  // namespace cavmae::apps

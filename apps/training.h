@@ -1,0 +1,45 @@
+// What the commands share that train: pretrain and finetune.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "cavmae/train/trainer.h"
+
+#include "apps/command.h"
+
+namespace cavmae::apps {
+
+inline constexpr int kExitInterrupted = 130;  // as a shell reports Ctrl-C
+
+struct TrainingFlags {
+  std::string config;
+  RunPaths paths;
+  bool resume = false;
+  bool report = true;
+  bool print_config = false;
+  OptionFlags options;
+
+  // Registers --config and the flags of the run's folder, but not those of the options.
+  void add(CLI::App& app);
+  // The flags' paths; a resumed run has its own where none are given.
+  RunPaths resolved_paths() const;
+  // Throws ConfigError when --out or --data is missing.
+  static void check(const RunPaths& paths);
+};
+
+// A resumed run goes on with what it was started with; what the command line says besides wins, and is
+// checked.
+template <OptionStruct T>
+T resumed_options(const TrainingFlags& flags) {
+  T options;
+  const std::filesystem::path file = flags.paths.out / "config.json";
+  option_from_json(read_json(file), options, file.string());
+  flags.options.apply(options);
+  return options;
+}
+
+// Steps, checkpoint, clips that were skipped, and how to go on with `command` after a stop.
+void print_summary(const RunResult& result, const std::filesystem::path& out, const std::string& command);
+
+}  // namespace cavmae::apps

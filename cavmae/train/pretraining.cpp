@@ -1,0 +1,28 @@
+#include "cavmae/train/pretraining.h"
+
+#include "cavmae/train/pretraining_task.h"
+#include "cavmae/train/setup.h"
+
+namespace cavmae {
+
+RunResult pretrain(const PretrainOptions& options, const RunPaths& paths, const RunHooks& hooks,
+                   std::shared_ptr<Log> log) {
+  options.validate();
+  check_run_folder(paths);
+  auto clips = read_clip_sources(paths.data, *log);
+  auto val_clips = paths.val.empty() ? std::vector<ClipSource>() : read_clip_sources(paths.val, *log);
+  TrainingSetup setup{
+      .options = options,
+      .config = option_to_json(options),
+      .features = feature_options(options),
+      .task = std::make_shared<PretrainingTask>(make_model(options), options.objective, options.mask),
+      .clips = std::move(clips),
+      .val_clips = std::move(val_clips),
+      .need = needed_of_clips(options.model.modalities),
+      .val_view = {.window_start = options.view.window_start},
+      .supervision = std::nullopt,
+  };
+  return train(std::move(setup), paths, hooks, std::move(log));
+}
+
+}  // namespace cavmae

@@ -1,0 +1,138 @@
+#include "cavmae/train/run_options.h"
+
+#include <algorithm>
+#include <array>
+
+namespace cavmae {
+namespace {
+
+// What may differ between a run and its resumption without changing what a step computes.
+constexpr std::array<std::string_view, 11> kHarmless = {"epochs",
+                                                        "log_interval_steps",
+                                                        "validate_every_epochs",
+                                                        "num_workers",
+                                                        "prefetch_batches",
+                                                        "max_bad_ratio",
+                                                        "checkpoint_interval_steps",
+                                                        "checkpoint_interval_seconds",
+                                                        "keep_checkpoints",
+                                                        "validation_frames",
+                                                        "final_frames"};
+
+// What may be changed on purpose, and is told.
+constexpr std::array<std::string_view, 3> kSteering = {"lr", "clip_gradient_norm", "precision"};
+
+void check_run(Problems& problems, const RunOptions& o) {
+  problems.require(o.epochs >= 1, "epochs is ", o.epochs, ", it must be at least 1");
+  problems.require(o.seed >= 0, "seed is ", o.seed, ", it must not be negative");
+  problems.require(o.gradient_accumulation >= 1, "gradient_accumulation is ", o.gradient_accumulation,
+                   ", it must be at least 1");
+  problems.require(o.log_interval_steps >= 1, "log_interval_steps is ", o.log_interval_steps,
+                   ", it must be at least 1");
+  problems.require(o.validate_every_epochs >= 0, "validate_every_epochs is ", o.validate_every_epochs,
+                   ", it must be 0 (never) or more");
+  const bool from_fits = o.average_from_epoch >= 0 && o.average_from_epoch <= o.epochs;
+  problems.require(from_fits, "average_from_epoch is ", o.average_from_epoch,
+                   ", it must lie in 0 (none) to epochs (", o.epochs, ")");
+  problems.require(
+      o.average_to_epoch == 0 || (o.average_from_epoch > 0 && o.average_to_epoch >= o.average_from_epoch),
+      "average_to_epoch is ", o.average_to_epoch,
+      ", it must be 0 (the last) or not before average_from_epoch (", o.average_from_epoch, ")");
+  problems.require(o.checkpoint.checkpoint_interval_steps >= 0, "checkpoint_interval_steps is ",
+                   o.checkpoint.checkpoint_interval_steps, ", it must be 0 (by time alone) or more");
+  problems.require(o.checkpoint.checkpoint_interval_seconds >= 0, "checkpoint_interval_seconds is ",
+                   o.checkpoint.checkpoint_interval_seconds, ", it must be 0 (by steps alone) or more");
+  problems.require(o.checkpoint.keep_checkpoints >= 1, "keep_checkpoints is ", o.checkpoint.keep_checkpoints,
+                   ", it must be at least 1");
+  problems.require(o.view.frames != FrameChoice::all,
+                   "frames is 'all', training looks at one picture of a clip: ", "'random' or 'middle'");
+  problems.require(o.loader.batch_size >= 1, "batch_size is ", o.loader.batch_size,
+                   ", it must be at least 1");
+  problems.require(o.loader.num_workers >= 1, "num_workers is ", o.loader.num_workers,
+                   ", it must be at least 1");
+  problems.require(o.loader.prefetch_batches >= 1, "prefetch_batches is ", o.loader.prefetch_batches,
+                   ", it must be at least 1");
+  problems.require(o.loader.max_bad_ratio >= 0 && o.loader.max_bad_ratio <= 1, "max_bad_ratio is ",
+                   o.loader.max_bad_ratio, ", it must lie in 0 to 1");
+}
+
+void check_optimizer(Problems& problems, const OptimizerOptions& o) {
+  problems.require(o.beta1 >= 0 && o.beta1 < 1, "beta1 is ", o.beta1, ", it must lie in 0 to 1 (1 excluded)");
+  problems.require(o.beta2 >= 0 && o.beta2 < 1, "beta2 is ", o.beta2, ", it must lie in 0 to 1 (1 excluded)");
+  problems.require(o.epsilon > 0, "epsilon is ", o.epsilon, ", it must be above 0");
+  problems.require(o.weight_decay >= 0, "weight_decay is ", o.weight_decay, ", it must not be negative");
+  problems.require(!o.clip_gradient_norm || *o.clip_gradient_norm > 0, "clip_gradient_norm is ",
+                   o.clip_gradient_norm.value_or(0), ", it must be above 0 or 'none'");
+}
+
+void check_schedule(Problems& problems, const ScheduleOptions& o) {
+  problems.require(o.lr > 0, "lr is ", o.lr, ", it must be above 0");
+  problems.require(o.decay_start >= 0, "decay_start is ", o.decay_start, ", it must be 0 or more epochs");
+  problems.require(o.decay_step >= 1, "decay_step is ", o.decay_step, ", it must be at least 1 epoch");
+  problems.require(o.decay_factor > 0 && o.decay_factor <= 1, "decay_factor is ", o.decay_factor,
+                   ", it must lie in 0 to 1 (0 excluded)");
+  problems.require(o.warmup_steps >= 0, "warmup_steps is ", o.warmup_steps, ", it must be 0 or more");
+  problems.require(o.min_lr_ratio >= 0 && o.min_lr_ratio <= 1, "min_lr_ratio is ", o.min_lr_ratio,
+                   ", it must lie in 0 to 1");
+}
+
+bool is_harmless(const std::string& name, const RunOptions& now) {
+  if (name == "epochs" && now.schedule.lr_schedule == LrSchedule::cosine) return false;
+  return std::find(kHarmless.begin(), kHarmless.end(), name) != kHarmless.end();
+}
+
+struct Differences {
+  Problems forbidden;
+  std::vector<std::string> steering;
+};
+
+// A leaf that the older configuration did not know had its default.
+void compare(Differences& found, const Json& saved, const Json& now, const RunOptions& options) {
+  for (const auto& [name, value] : now.items()) {
+    if (!saved.contains(name) || is_harmless(name, options)) continue;
+    if (value.is_object()) {
+      compare(found, saved[name], value, options);
+    } else if (saved[name] != value &&
+               std::find(kSteering.begin(), kSteering.end(), name) != kSteering.end()) {
+      found.steering.push_back(concat(name, ": ", saved[name].dump(), ", now ", value.dump()));
+    } else {
+      found.forbidden.require(saved[name] == value, name, ": the run has ", saved[name].dump(),
+                              ", this call ", value.dump());
+    }
+  }
+}
+
+}  // namespace
+
+bool is_due(const CheckpointOptions& options, const CheckpointMoment& moment) {
+  const int64_t steps = options.checkpoint_interval_steps;
+  const double seconds = options.checkpoint_interval_seconds;
+  return (steps > 0 && moment.step % steps == 0) || (seconds > 0 && moment.seconds_since_last >= seconds);
+}
+
+void collect_problems(Problems& problems, const RunOptions& options) {
+  check_run(problems, options);
+  check_optimizer(problems, options.optimizer);
+  check_schedule(problems, options.schedule);
+}
+
+FeatureOptions feature_options(const ClipOptions& clips, const CavMaeConfig& model) {
+  return {.num_fbank_frames = model.num_fbank_frames,
+          .num_mel_bins = model.num_mel_bins,
+          .image_size = model.image_size,
+          .num_frames = clips.num_frames,
+          .window_seconds = clips.window_seconds,
+          .fbank_mean = clips.fbank_mean,
+          .fbank_std = clips.fbank_std,
+          .audio_channels = clips.audio_channels};
+}
+
+std::vector<std::string> check_resumable(const Json& saved, const Json& config, const RunOptions& now) {
+  Differences found;
+  compare(found, saved, config, now);
+  found.forbidden.throw_if_any(
+      "the run was made with other options; give the same ones, or start anew in another --out");
+  return found.steering;
+}
+
+}  // namespace cavmae

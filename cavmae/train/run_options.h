@@ -1,0 +1,150 @@
+// What decides any training run, whatever it learns: the options that pretraining and fine-tuning share.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cavmae/core/json.h"
+#include "cavmae/core/options.h"
+#include "cavmae/data/clip_reader.h"
+#include "cavmae/data/loader.h"
+#include "cavmae/models/cav_mae.h"
+#include "cavmae/train/adam.h"
+#include "cavmae/train/schedule.h"
+
+namespace cavmae {
+
+// How clips become tensors, without the shapes: those are the model's, see feature_options().
+struct ClipOptions {
+  int64_t num_frames = 10;
+  double window_seconds = 10.0;
+  double fbank_mean = -5.081;
+  double fbank_std = 4.4849;
+  ChannelMix audio_channels = ChannelMix::first;
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("num_frames", o.num_frames, "pictures spread evenly over a clip");
+    v("window_seconds", o.window_seconds, "length of the part of a file that makes a clip, in seconds");
+    v("fbank_mean", o.fbank_mean, "mean of the data set's filterbank ('cavmae stats' computes it)");
+    v("fbank_std", o.fbank_std, "standard deviation of the data set's filterbank");
+    v("audio_channels", o.audio_channels, "which channel is heard");
+  }
+};
+
+enum class BestMetric { retrieval, loss, map, accuracy };
+inline std::vector<std::pair<BestMetric, std::string>> option_names(BestMetric) {
+  return {{BestMetric::retrieval, "retrieval"},
+          {BestMetric::loss, "loss"},
+          {BestMetric::map, "map"},
+          {BestMetric::accuracy, "accuracy"}};
+}
+
+struct CheckpointOptions {
+  int64_t checkpoint_interval_steps = 0;
+  double checkpoint_interval_seconds = 600.0;
+  int64_t keep_checkpoints = 2;
+  BestMetric best_metric = BestMetric::retrieval;
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("checkpoint_interval_steps", o.checkpoint_interval_steps,
+      "steps between two checkpoints (0: by time alone)");
+    v("checkpoint_interval_seconds", o.checkpoint_interval_seconds,
+      "seconds between two checkpoints (0: by steps alone)");
+    v("keep_checkpoints", o.keep_checkpoints, "how many of the last checkpoints are kept, the best besides");
+    v("best_metric", o.best_metric,
+      "what picks the best checkpoint at a validation: the mean of R@1 in both directions, the mean average "
+      "precision, the accuracy, or the loss");
+  }
+};
+
+// Whether a checkpoint is to be written between two steps.
+struct CheckpointMoment {
+  int64_t step = 0;
+  double seconds_since_last = 0.0;
+};
+bool is_due(const CheckpointOptions& options, const CheckpointMoment& moment);
+
+struct RunOptions {
+  int64_t epochs = 25;
+  int64_t seed = 0;
+  std::filesystem::path init;  // what load_initial_parameters() takes; empty: random parameters
+  bool resize_positions = false;
+  Precision precision = Precision::fp32;
+  int64_t gradient_accumulation = 1;
+  int64_t log_interval_steps = 20;
+  int64_t validate_every_epochs = 1;
+  int64_t average_from_epoch = 0;
+  int64_t average_to_epoch = 0;
+  ClipOptions data;
+  ViewOptions view = training_view();
+  LoaderOptions loader;
+  OptimizerOptions optimizer;
+  ScheduleOptions schedule;
+  CheckpointOptions checkpoint;
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("epochs", o.epochs, "passes over the data");
+    v("seed", o.seed, "what every random number of the run derives from");
+    v("init", o.init,
+      "begin from this model instead of random parameters: a run, a .safetensors or .pth file, the authors' "
+      "or "
+      "an image MAE's");
+    v("resize_positions", o.resize_positions,
+      "fit the position embeddings of init to clips of another length or pictures of another size");
+    v("precision", o.precision, "arithmetic of the network; parameters and optimizer stay fp32");
+    v("gradient_accumulation", o.gradient_accumulation,
+      "batches whose gradients are averaged for one step (the contrastive loss stays within a batch)");
+    v("log_interval_steps", o.log_interval_steps, "steps between two records of the log and the metrics");
+    v("validate_every_epochs", o.validate_every_epochs, "epochs between two validations (0: none)");
+    v("average_from_epoch", o.average_from_epoch,
+      "first epoch, from 1, whose last parameters enter the averaged model (0: none is made)");
+    v("average_to_epoch", o.average_to_epoch, "last such epoch (0: the last of the run)");
+    v("data", o.data, "how clips become tensors");
+    v("view", o.view, "augmentation");
+    v("loader", o.loader, "reading ahead");
+    v("optimizer", o.optimizer, "Adam");
+    v("schedule", o.schedule, "learning rate");
+    v("checkpoint", o.checkpoint, "what is saved and when");
+  }
+
+  // Whether the parameters at the end of an epoch, counted from 1, enter the average.
+  bool averages(int64_t epoch) const {
+    return average_from_epoch > 0 && epoch >= average_from_epoch &&
+           (average_to_epoch == 0 || epoch <= average_to_epoch);
+  }
+};
+
+// Adds every bad field to `problems`.
+void collect_problems(Problems& problems, const RunOptions& options);
+
+// Runs a check that throws ConfigError, adding its message to `problems`.
+template <class Check>
+void collect(Problems& problems, Check&& check) {
+  try {
+    check();
+  } catch (const ConfigError& e) {
+    problems.require(false, e.what());
+  }
+}
+
+// What a network of this shape is fed.
+FeatureOptions feature_options(const ClipOptions& clips, const CavMaeConfig& model);
+
+// What differs between a run's resolved configuration and the one it is to be resumed with, which `now` is
+// part of. Workers, intervals, `epochs` (but for a cosine schedule) and the like may differ silently; lr,
+// clip_gradient_norm and precision, which one changes on purpose after a loss that was not finite, are
+// returned as texts to tell ("lr: 0.1, now 0.01"). Throws ConfigError naming every other field.
+std::vector<std::string> check_resumable(const Json& saved, const Json& config, const RunOptions& now);
+template <OptionStruct Options>
+std::vector<std::string> check_resumable(const Json& saved, const Options& now) {
+  return check_resumable(saved, option_to_json(now), now);
+}
+
+}  // namespace cavmae

@@ -1,0 +1,58 @@
+// What a run learns: a network joined to its losses, as the trainer sees it. Pretraining and fine-tuning
+// implement it. One owner.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "cavmae/core/json.h"
+#include "cavmae/data/loader.h"
+#include "cavmae/eval/classification.h"
+#include "cavmae/eval/retrieval.h"
+#include "cavmae/models/cav_mae.h"
+#include "cavmae/train/adam.h"
+#include "cavmae/train/step_result.h"
+
+namespace cavmae {
+
+struct ValidationResult {
+  StepMeans losses;                                    // means over the clips
+  std::optional<RetrievalResult> retrieval;            // of pretrained networks with both modalities
+  std::optional<ClassificationResult> classification;  // of classifiers
+  double seconds = 0.0;
+};
+
+struct ValidationOptions {
+  uint64_t mask_seed = 0;  // the same masks at every validation
+  bool show_progress = true;
+};
+
+// Which parts of a loss a task has; the others are left out of what is told.
+struct LossParts {
+  bool audio = false, video = false, contrastive = false, accuracy = false;
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  // The network with everything that trains.
+  virtual CavMae& model() = 0;
+  virtual std::vector<ParameterGroup> parameter_groups() = 0;
+  // What is told of a step.
+  virtual LossParts loss_parts() const = 0;
+
+  // The loss of a batch; call backward() on it. What is random comes from `generator`.
+  virtual StepResult training_forward(const Batch& batch, torch::Generator generator) = 0;
+
+  // One pass over clips that the run does not learn from, in evaluation view. Nothing when a stop signal
+  // arrived meanwhile.
+  virtual std::optional<ValidationResult> validate(Loader& loader, const ValidationOptions& options) = 0;
+
+  // Writes the network as others read it.
+  virtual void save(const std::filesystem::path& path, const Json& features) = 0;
+};
+
+}  // namespace cavmae
