@@ -39,7 +39,10 @@ struct Program {
 
 void add_synth(Program& program);
 void add_pretrain(Program& program);
+void add_finetune(Program& program);
 void add_retrieve(Program& program);
+void add_classify(Program& program);
+void add_evaluate(Program& program);
 void add_embed(Program& program);
 void add_info(Program& program);
 void add_bench(Program& program);

@@ -116,7 +116,10 @@ int run(int argc, char** argv) {
     add_synth(program);
     add_pretrain(program);
     add_ablate(program);
+    add_finetune(program);
     add_retrieve(program);
+    add_classify(program);
+    add_evaluate(program);
     add_embed(program);
     add_report(program);
     add_inpaint(program);

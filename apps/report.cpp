@@ -13,6 +13,12 @@
 namespace cavmae::apps {
 namespace {
 
+// Whether a run made a classifier.
+bool is_finetuning(const std::filesystem::path& run) {
+  const std::filesystem::path config = run / "config.json";
+  return std::filesystem::exists(config) && read_json(config).contains("head_lr_scale");
+}
+
 // The masks and targets that the run trained with.
 ShowcaseOptions showcase_options(const RunReportOptions& options, const GlobalOptions& global) {
   PretrainOptions trained;
@@ -34,6 +40,11 @@ ShowcaseOptions showcase_options(const RunReportOptions& options, const GlobalOp
 
 std::filesystem::path write_run_report(const RunReportOptions& options, const GlobalOptions& global,
                                        std::shared_ptr<Log> log) {
+  const std::filesystem::path page = options.out.empty() ? options.run / "report.html" : options.out;
+  if (is_finetuning(options.run)) {
+    write_report(page, read_run(options.run));
+    return page;
+  }
   const RunPaths saved = read_run_paths(options.run);
   std::vector<std::filesystem::path> data = options.data;
   if (data.empty()) data = saved.val.empty() ? saved.data : saved.val;
@@ -43,7 +54,6 @@ std::filesystem::path write_run_report(const RunReportOptions& options, const Gl
   const auto clips = read_clip_sources(data, *log);
   const ReportContent content =
       collect_report(options.run, loaded.model, features, clips, showcase_options(resolved, global), log);
-  const std::filesystem::path page = options.out.empty() ? options.run / "report.html" : options.out;
   write_report(page, content);
   return page;
 }

@@ -1,30 +1,11 @@
 // cavmae retrieve: how well sounds find their pictures and pictures their sounds.
-#include <cstdio>
-
-#include <fmt/format.h>
-
 #include "cavmae/eval/retrieval.h"
 
 #include "apps/evaluation.h"
+#include "apps/retrieval_table.h"
 
 namespace cavmae::apps {
 namespace {
-
-void print_row(const char* name, const RetrievalScores& s) {
-  fmt::print("{:<16}{:>8.1f} %{:>8.1f} %{:>8.1f} %{:>13.1f}\n", name, 100 * s.r1, 100 * s.r5, 100 * s.r10,
-             s.median_rank);
-}
-
-void print_result(const RetrievalResult& r) {
-  fmt::print("{:<16}{:>10}{:>10}{:>10}{:>13}\n", "", "R@1", "R@5", "R@10", "median rank");
-  print_row("audio -> video", r.audio_to_video);
-  print_row("video -> audio", r.video_to_audio);
-  const auto n = static_cast<double>(r.clips);
-  const RetrievalScores chance{
-      .r1 = 1 / n, .r5 = std::min(1.0, 5 / n), .r10 = std::min(1.0, 10 / n), .median_rank = (n + 1) / 2};
-  print_row("chance", chance);
-  fmt::print("{} clips\n", r.clips);
-}
 
 int run(const EvaluationFlags& flags, const GlobalOptions& global, const std::filesystem::path& json) {
   CAVMAE_CHECK_AS(ConfigError, !flags.data.empty(), "--data is needed: the clips to search among");
@@ -38,7 +19,7 @@ int run(const EvaluationFlags& flags, const GlobalOptions& global, const std::fi
                   " clips could be read; retrieval needs at least 2 with sound and picture");
   const RetrievalResult result = evaluate_retrieval(embeddings.audio, embeddings.video);
   report_failed(embeddings.failed, *log);
-  if (json != "-") print_result(result);
+  if (json != "-") print_retrieval(result);
   Json out = to_json(result);
   out["failed"] = embeddings.failed.size();
   write_json_result(json, out);

@@ -10,8 +10,6 @@
 
 namespace cavmae::apps {
 
-inline constexpr int kExitInterrupted = 130;  // as a shell reports Ctrl-C
-
 struct TrainingFlags {
   std::string config;
   RunPaths paths;

@@ -7,6 +7,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/progress.h"
+#include "cavmae/eval/clip_passes.h"
 
 namespace cavmae {
 namespace {
@@ -78,80 +79,21 @@ class Collector {
   std::vector<torch::Tensor> audio_, video_;
 };
 
-// What every pass over clips uses.
-struct Job {
-  CavMae& model;
-  std::shared_ptr<const ClipReader> reader;
-  const std::vector<ClipSource>& clips;
-  const EmbedOptions& options;
-  Progress& progress;
-  Collector& collector;
-};
-
-// One pass over the clips at `positions`; returns those that could not be read.
-std::vector<BadClip> embed_pass(Job& job, const std::vector<int64_t>& positions, Need need,
-                                const LoaderOptions& loader_options, std::shared_ptr<Log> log) {
-  if (positions.empty()) return {};
-  std::vector<ClipSource> chosen;
-  for (const int64_t position : positions) chosen.push_back(job.clips[position]);
-  const ViewOptions view{.window_start = job.options.window_start, .frames = job.options.frames};
-  Loader loader(std::move(chosen), job.reader, view, need, loader_options, std::move(log));
-  loader.start_epoch({.shuffle = false, .drop_last = false});
-  while (auto batch = loader.next()) {
-    std::vector<int64_t> indices;
-    for (const int64_t i : batch->indices) indices.push_back(positions[i]);
-    job.collector.add(indices, embed_batch(job.model, {.audio = batch->audio, .video = batch->video}));
-    job.progress.update(job.collector.size());
-  }
-  return loader.bad_clips();
-}
-
-// Positions of the clips named in `bad`, of those at `positions`.
-std::vector<int64_t> positions_of(const std::vector<BadClip>& bad, const std::vector<ClipSource>& clips,
-                                  const std::vector<int64_t>& positions) {
-  std::vector<std::string> ids;
-  for (const BadClip& clip : bad) ids.push_back(clip.id);
-  std::ranges::sort(ids);
-  std::vector<int64_t> out;
-  for (const int64_t position : positions)
-    if (std::ranges::binary_search(ids, clips[position].id)) out.push_back(position);
-  return out;
-}
-
-// Need::any: clips with both sides first, then what is left by its sound, then by its picture. What fails on
-// the way is not worth a warning; what fails every time is.
-std::vector<BadClip> embed_what_there_is(Job& job, std::shared_ptr<Log> log) {
-  LoaderOptions patient = job.options.loader;
-  patient.max_bad_ratio = 1.0;
-  std::vector<int64_t> with_both, with_audio, with_video;
-  for (size_t i = 0; i < job.clips.size(); ++i) {
-    const ClipSource& clip = job.clips[i];
-    const bool no_picture = clip.video.empty() && clip.frames.empty();
-    (no_picture ? with_audio : clip.audio.empty() ? with_video : with_both).push_back(i);
-  }
+// What is there of each clip; a network that needs both sides gets only clips that have them.
+std::vector<BadClip> embed_what_there_is(CavMae& model, const ClipPass& pass, const BatchSink& sink,
+                                         std::shared_ptr<Log> log) {
+  if (!needs_both_inputs(model)) return pass_over_what_there_is(pass, sink, std::move(log));
+  const ClipsBySides sides = sort_by_sides(pass.clips);
   std::vector<BadClip> failed;
-  const auto append = [&](std::vector<BadClip> more) {
-    for (BadClip& clip : more) failed.push_back(std::move(clip));
-  };
-  if (needs_both_inputs(job.model)) {
-    for (const auto* group : {&with_audio, &with_video})
-      for (const int64_t i : *group)
-        failed.push_back({job.clips[i].id, "this network needs both sound and picture"});
-    append(embed_pass(job, with_both, Need::both, patient, null_log()));
-  } else {
-    append(embed_pass(job, with_audio, Need::audio, patient, null_log()));
-    append(embed_pass(job, with_video, Need::video, patient, null_log()));
-    auto left =
-        positions_of(embed_pass(job, with_both, Need::both, patient, null_log()), job.clips, with_both);
-    left = positions_of(embed_pass(job, left, Need::audio, patient, null_log()), job.clips, left);
-    append(embed_pass(job, left, Need::video, patient, null_log()));
-  }
+  for (const auto* group : {&sides.audio_alone, &sides.video_alone})
+    for (const int64_t i : *group)
+      failed.push_back({pass.clips[i].id, "this network needs both sound and picture"});
+  ClipPass patient = pass;
+  patient.loader.max_bad_ratio = 1.0;
+  for (BadClip& clip : pass_over(patient, sides.both, Need::both, sink, null_log()))
+    failed.push_back(std::move(clip));
   for (const BadClip& clip : failed) log->warn("{}: {}", clip.id, clip.reason);
-  const auto allowed = job.options.loader.max_bad_ratio * static_cast<double>(job.clips.size());
-  CAVMAE_CHECK_AS(DataError, static_cast<double>(failed.size()) <= allowed, failed.size(), " of ",
-                  job.clips.size(), " clips could not be read, more than max_bad_ratio ",
-                  job.options.loader.max_bad_ratio, " allows; the last one: ", failed.back().id, ": ",
-                  failed.back().reason);
+  check_failed_share(failed, pass);
   return failed;
 }
 
@@ -190,20 +132,17 @@ Embeddings embed_clips(CavMae& model, const FeatureOptions& features, std::vecto
                      .total = static_cast<int64_t>(clips.size()),
                      .quiet = !options.show_progress});
   Collector collector(model->config().embed_dim);
-  Job job{.model = model,
-          .reader = std::make_shared<const ClipReader>(features, options.cache_dir, log),
-          .clips = clips,
-          .options = options,
-          .progress = progress,
-          .collector = collector};
-  std::vector<BadClip> failed;
-  if (need == Need::any) {
-    failed = embed_what_there_is(job, std::move(log));
-  } else {
-    std::vector<int64_t> all(clips.size());
-    std::iota(all.begin(), all.end(), 0);
-    failed = embed_pass(job, all, need, options.loader, std::move(log));
-  }
+  const ClipPass pass{.reader = std::make_shared<const ClipReader>(features, options.cache_dir, log),
+                      .clips = clips,
+                      .view = {.window_start = options.window_start, .frames = options.frames},
+                      .loader = options.loader};
+  const BatchSink sink = [&](const Batch& batch, const std::vector<int64_t>& positions) {
+    collector.add(positions, embed_batch(model, {.audio = batch.audio, .video = batch.video}));
+    progress.update(collector.size());
+  };
+  std::vector<BadClip> failed =
+      need == Need::any ? embed_what_there_is(model, pass, sink, std::move(log))
+                        : pass_over(pass, all_positions(clips.size()), need, sink, std::move(log));
   progress.update(collector.size());
   progress.finish();
   Embeddings out = collector.finish(need);

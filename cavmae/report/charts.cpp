@@ -117,6 +117,13 @@ Placed place(const RawSeries& s) {
   if (s.name == "loss") return {"Loss", ChartUnit::number, s.kind, by_kind, SeriesLine::solid};
   static const std::map<std::string, std::pair<std::string, SeriesStyle>> kParts = {
       {"loss_audio", {"audio", SeriesStyle::audio}}, {"loss_video", {"video", SeriesStyle::video}}};
+  static const std::map<std::string, std::string> kShares = {
+      {"map", "mAP"}, {"mauc", "mAUC"}, {"top1", "top-1"}, {"top5", "top-5"}};
+  if (const auto share = kShares.find(s.name); share != kShares.end())
+    return {"Classification of validation clips", ChartUnit::percent,
+            share->second + (s.kind == "averaged" ? ", averaged model" : ""),
+            s.name == "map" ? SeriesStyle::validation : SeriesStyle::plain,
+            s.name == "map" || s.name == "top1" ? SeriesLine::solid : SeriesLine::dashed};
   const SeriesLine line = train ? SeriesLine::solid : SeriesLine::dashed;
   if (const auto part = kParts.find(s.name); part != kParts.end())
     return {"Reconstruction loss", ChartUnit::number, part->second.first + ", " + s.kind, part->second.second,
@@ -124,7 +131,7 @@ Placed place(const RawSeries& s) {
   if (s.name == "loss_contrastive")
     return {"Contrastive loss", ChartUnit::number, s.kind, by_kind, SeriesLine::solid};
   if (s.name == "accuracy")
-    return {"Contrastive accuracy in a batch", ChartUnit::percent, s.kind, by_kind, SeriesLine::solid};
+    return {"Accuracy in a batch", ChartUnit::percent, s.kind, by_kind, SeriesLine::solid};
   if (s.name == "lr" || s.name == "learning_rate")
     return {"Learning rate", ChartUnit::number, s.kind, SeriesStyle::plain, SeriesLine::solid};
   if (s.name == "samples_per_second")
@@ -141,8 +148,9 @@ Placed place(const RawSeries& s) {
 size_t chart_order(const Chart& chart) {
   static constexpr std::array kOrder = {"Loss",
                                         "Retrieval on validation clips",
+                                        "Classification of validation clips",
                                         "Contrastive loss",
-                                        "Contrastive accuracy in a batch",
+                                        "Accuracy in a batch",
                                         "Reconstruction loss",
                                         "Median rank",
                                         "Learning rate",

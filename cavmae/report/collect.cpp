@@ -111,6 +111,8 @@ ReportContent read_run(const std::filesystem::path& run) {
   } else {
     content.notes.push_back("config.json is not there, so there are no settings.");
   }
+  if (const auto evaluation = run / "evaluation.json"; std::filesystem::exists(evaluation))
+    content.classification = read_json(evaluation);
   read_metrics(run / "metrics.jsonl", content);
   return content;
 }

@@ -11,7 +11,8 @@
 
 namespace cavmae {
 
-// What the run's files tell without its model: RUN/config.json and RUN/metrics.jsonl. A file that is missing
+// What the run's files tell without its model: RUN/config.json, RUN/metrics.jsonl and, of a classifier,
+// RUN/evaluation.json. A file that is missing
 // and lines that cannot be read (the last one of a run that was killed) become notes.
 ReportContent read_run(const std::filesystem::path& run);
 

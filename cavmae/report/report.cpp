@@ -32,6 +32,7 @@ std::string render_report(const ReportContent& content) {
   const std::vector<Chart> charts = make_charts(content.metrics);
   const std::vector<Section> sections = {
       {"retrieval", "Retrieval", retrieval_html(content.retrieval)},
+      {"classification", "Classification", classification_html(content.classification)},
       {"curves", "Curves", charts_html(charts)},
       {"examples", "Example queries", queries_html(content)},
       {"reconstructions", "Reconstructions", reconstructions_html(content)},

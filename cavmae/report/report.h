@@ -41,6 +41,7 @@ struct ReportContent {
   Json config;                // the resolved configuration, nested objects
   std::vector<Json> metrics;  // the records of metrics.jsonl
   Json retrieval;             // to_json(RetrievalResult), or null
+  Json classification;        // RUN/evaluation.json of a classifier, or null
   std::vector<ReportQuery> queries;
   std::vector<ReportReconstruction> reconstructions;
   std::vector<std::string> notes;   // bad clips and the like

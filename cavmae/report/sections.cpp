@@ -110,6 +110,12 @@ std::string key_numbers_html(const ReportContent& content) {
                        const std::string& more) {
     if (std::isfinite(value)) out += key_number(text, name, more);
   };
+  const double map = json_number(content.classification, {"mean_average_precision"});
+  add(map, percent_text(map), "mAP",
+      fmt::format("d' {:.3f}", json_number(content.classification, {"d_prime"})));
+  const double top1 = json_number(content.classification, {"top1"});
+  add(top1, percent_text(top1), "top-1 accuracy",
+      "top-5 " + percent_text(json_number(content.classification, {"top5"})));
   const double epoch = last_number(content.metrics, "epoch");
   const double step = last_number(content.metrics, "step");
   add(step, number_text(step), "steps", std::isfinite(epoch) ? "epoch " + number_text(epoch) : "");

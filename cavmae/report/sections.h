@@ -13,6 +13,8 @@ namespace cavmae {
 std::string key_numbers_html(const ReportContent& content);
 std::string charts_html(const std::vector<Chart>& charts);
 std::string retrieval_html(const Json& retrieval);
+// `evaluation`: what finetune() wrote to evaluation.json.
+std::string classification_html(const Json& evaluation);
 std::string queries_html(const ReportContent& content);
 std::string reconstructions_html(const ReportContent& content);
 std::string settings_html(const Json& config);

@@ -86,7 +86,8 @@ void expect_gradient(const torch::Tensor& gradient, const TensorFile& file, cons
   const torch::Tensor& over_inputs = file.at(name + ".times_cosines");  // double [outputs]
   const torch::Tensor matrix = gradient.to(torch::kFloat64).reshape({over_inputs.size(0), -1});
   EXPECT_THAT(matrix.mv(cosines(matrix.size(1))), IsNear(over_inputs, kClassifierTolerance)) << name;
-  EXPECT_THAT(cosines(matrix.size(0)).matmul(matrix), IsNear(file.at(name + ".cosines_times"), kClassifierTolerance))
+  EXPECT_THAT(cosines(matrix.size(0)).matmul(matrix),
+              IsNear(file.at(name + ".cosines_times"), kClassifierTolerance))
       << name;
 }
 

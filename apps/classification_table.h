@@ -1,0 +1,11 @@
+// How the commands print what a classifier is worth; shared by finetune and evaluate.
+#pragma once
+
+#include "cavmae/eval/classification.h"
+
+namespace cavmae::apps {
+
+// mAP, mAUC, d', accuracy, and how many classes enter the means.
+void print_classification(const ClassificationResult& result);
+
+}  // namespace cavmae::apps

@@ -1,0 +1,64 @@
+#include "apps/classifier_flags.h"
+
+namespace cavmae::apps {
+namespace {
+
+template <class T>
+void read(const std::string& text, std::optional<T>& to, const std::string& flag) {
+  if (!text.empty()) option_from_json(Json(text), to, flag);
+}
+
+}  // namespace
+
+void ClassifierFlags::add(CLI::App& app) {
+  app.add_option("--labels", labels, "label file (index, mid, display_name) [the checkpoint's own]")
+      ->type_name("CSV");
+  const char* kGroup = "Of a checkpoint that does not tell (.pth)";
+  app.add_option("--mode", mode, "what the classifier is given: both, audio, video [both]")
+      ->type_name("")
+      ->group(kGroup);
+  app.add_option("--representation", representation, "what is classified: joint, sum [joint]")
+      ->type_name("")
+      ->group(kGroup);
+  app.add_option("--scores", scores, "sigmoid (trained with bce) or softmax (ce) [sigmoid]")
+      ->type_name("")
+      ->group(kGroup);
+  app.add_option("--num-heads", num_heads, "attention heads [width / 64]")->type_name("N")->group(kGroup);
+}
+
+LoadedClassifier ClassifierFlags::load(const EvaluationFlags& evaluation, Log& log) const {
+  ClassifierHints hints;
+  read(mode, hints.mode, "--mode");
+  read(representation, hints.representation, "--representation");
+  read(scores, hints.scores, "--scores");
+  hints.network.num_heads = num_heads;
+  hints.shape = evaluation.shape;
+  hints.positions = evaluation.resize_positions ? PositionFit::resize : PositionFit::refuse;
+  LoadedClassifier loaded = load_classifier(evaluation.checkpoint, hints);
+  log.info("model: {}", loaded.path.string());
+  return loaded;
+}
+
+FeatureOptions features_of(const LoadedClassifier& loaded, const EvaluationFlags& evaluation) {
+  const CavMaeConfig& config = loaded.classifier->config();
+  FeatureOptions features;
+  features.num_fbank_frames = config.num_fbank_frames;
+  features.num_mel_bins = config.num_mel_bins;
+  features.image_size = config.image_size;
+  if (!loaded.metadata.features.is_null())
+    option_from_json(loaded.metadata.features, features, loaded.path.string());
+  features.window_seconds = evaluation.window_seconds.value_or(features.window_seconds);
+  features.validate();
+  return features;
+}
+
+ClassifyOptions classify_options(const EvaluationFlags& flags, const GlobalOptions& global) {
+  const EmbedOptions common = flags.embed_options(global);
+  return {.frames = common.frames,
+          .window_start = common.window_start,
+          .loader = common.loader,
+          .cache_dir = common.cache_dir,
+          .show_progress = common.show_progress};
+}
+
+}  // namespace cavmae::apps

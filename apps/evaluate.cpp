@@ -1,0 +1,111 @@
+// cavmae evaluate: a checkpoint's numbers on a data set.
+#include <fmt/format.h>
+
+#include "cavmae/train/evaluation.h"
+#include "cavmae/train/step_record.h"
+
+#include "apps/classification_table.h"
+#include "apps/classifier_flags.h"
+#include "apps/evaluation.h"
+#include "apps/retrieval_table.h"
+#include "apps/training.h"
+
+namespace cavmae::apps {
+namespace {
+
+struct EvaluateFlags {
+  EvaluationFlags evaluation;
+  ClassifierFlags classifier;
+  bool classes = false;
+  std::filesystem::path json;
+};
+
+void print_classes(const ClassificationResult& result, const LabelSet& labels) {
+  fmt::print("{:>8}{:>10}{:>8}  {}\n", "AP", "AUC", "clips", "class");
+  for (int64_t c = 0; c < labels.size(); ++c) {
+    const ClassMetrics& m = result.classes[static_cast<size_t>(c)];
+    fmt::print("{:>7.2f}%{:>10.4f}{:>8}  {}\n", 100 * m.average_precision, m.auc, m.positives,
+               labels[c].display_name);
+  }
+}
+
+int evaluate_classes(const EvaluateFlags& flags, const GlobalOptions& global,
+                     const std::vector<ClipSource>& clips, std::shared_ptr<Log> log) {
+  LoadedClassifier loaded = flags.classifier.load(flags.evaluation, *log);
+  const LabelSet labels = labels_of(loaded, flags.classifier.labels);
+  const ClassifierEvaluation evaluation =
+      evaluate_classifier(loaded, features_of(loaded, flags.evaluation), clips, labels,
+                          classify_options(flags.evaluation, global), log);
+  report_failed(evaluation.scores.failed, *log);
+  if (flags.json != "-") {
+    print_classification(evaluation.result);
+    if (flags.classes) print_classes(evaluation.result, labels);
+  }
+  Json json = {{"checkpoint", loaded.path.string()},
+               {"classification", to_json(evaluation.result, labels.display_names())},
+               {"failed", evaluation.scores.failed.size()}};
+  write_json_result(flags.json, json);
+  return 0;
+}
+
+int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global,
+                         const std::vector<ClipSource>& clips, std::shared_ptr<Log> log) {
+  auto [loaded, features] = load_for_evaluation(flags.evaluation, *log);
+  const auto trained = options_of_checkpoint(loaded.path);
+  if (!trained)
+    log->warn("the file stands without its run, so masks and losses are those of the paper's recipe");
+  PretrainedEvaluationOptions options;
+  if (trained) options.trained = *trained;
+  options.loader = flags.evaluation.loader;
+  options.loader.batch_size = options.trained.loader.batch_size;
+  flags.evaluation.loader_flags.apply(options.loader);
+  const EmbedOptions common = flags.evaluation.embed_options(global);
+  options.window_start = common.window_start;
+  options.cache_dir = common.cache_dir;
+  options.show_progress = common.show_progress;
+  const auto evaluation = evaluate_pretrained(loaded.model, features, clips, options, log);
+  if (!evaluation) return kExitInterrupted;
+  report_failed(evaluation->failed, *log);
+  Json record = validation_record({}, evaluation->result, evaluation->parts);
+  for (const char* key : {"kind", "step", "epoch", "seconds"}) record.erase(key);
+  if (flags.json != "-") {
+    fmt::print("{}\n", validation_line(record));
+    if (evaluation->result.retrieval) print_retrieval(*evaluation->result.retrieval);
+  }
+  record["checkpoint"] = loaded.path.string();
+  record["failed"] = evaluation->failed.size();
+  write_json_result(flags.json, record);
+  return 0;
+}
+
+int run(const EvaluateFlags& flags, const GlobalOptions& global) {
+  CAVMAE_CHECK_AS(ConfigError, !flags.evaluation.data.empty(), "--data is needed: the clips to measure on");
+  auto log = make_log(global.verbosity());
+  const auto clips = read_clip_sources(flags.evaluation.data, *log);
+  return holds_classifier(flags.evaluation.checkpoint) ? evaluate_classes(flags, global, clips, log)
+                                                       : evaluate_pretraining(flags, global, clips, log);
+}
+
+}  // namespace
+
+void add_evaluate(Program& program) {
+  CLI::App* app = program.root.add_subcommand("evaluate", "Measure a checkpoint on a data set");
+  app->description(
+      "A classifier: mAP, mAUC, d', accuracy, and every class with --classes or --json. A pretrained model: "
+      "losses and\n"
+      "contrastive accuracy under the masks of its run's validations (the batch size is its run's too), and "
+      "retrieval.\n\n"
+      "Examples: cavmae evaluate --checkpoint classifier/checkpoints/averaged --data held_out --classes\n"
+      "          cavmae evaluate --checkpoint finetuned.pth --labels class_labels_indices.csv --data "
+      "eval.json\n"
+      "          cavmae evaluate --checkpoint run --data held_out --json numbers.json");
+  auto flags = std::make_shared<EvaluateFlags>();
+  flags->evaluation.frames = "all";
+  flags->evaluation.add(*app);
+  flags->classifier.add(*app);
+  app->add_flag("--classes", flags->classes, "print every class");
+  add_json_flag(*app, flags->json);
+  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+}
+
+}  // namespace cavmae::apps

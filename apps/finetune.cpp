@@ -1,0 +1,89 @@
+// cavmae finetune: from a pretrained model and labelled clips to a classifier.
+#include <fmt/format.h>
+
+#include "cavmae/train/finetuning.h"
+
+#include "apps/classification_table.h"
+#include "apps/configs.h"
+#include "apps/run_report.h"
+#include "apps/training.h"
+
+namespace cavmae::apps {
+namespace {
+
+// Default < what the checkpoint was trained with < configuration file < flag.
+FinetuneOptions resolve_finetuning(const TrainingFlags& flags) {
+  if (flags.resume) return resumed_options<FinetuneOptions>(flags);
+  const NamedConfig config = find_config(flags.config);
+  const auto apply = [&](FinetuneOptions& options) {
+    option_from_json(config.json, options, config.where);
+    flags.options.apply(options);
+  };
+  FinetuneOptions options;
+  apply(options);
+  if (options.init.empty()) return options;
+  const std::filesystem::path init = std::filesystem::absolute(options.init);
+  options = finetune_defaults(init);
+  apply(options);
+  // A run that is resumed elsewhere before its first checkpoint begins from it again.
+  options.init = init;
+  for (std::filesystem::path* file : {&options.labels, &options.sample_weights})
+    if (!file->empty()) *file = std::filesystem::absolute(*file);
+  return options;
+}
+
+int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
+  const RunPaths paths = flags.resolved_paths();
+  const FinetuneOptions options = resolve_finetuning(flags);
+  if (flags.print_config) {
+    options.validate();
+    fmt::print("{}\n", option_to_json(options).dump(2));
+    return 0;
+  }
+  CAVMAE_CHECK_AS(ConfigError, !options.init.empty(),
+                  "--init is needed: the model to begin with, a run, a .safetensors or a .pth file");
+  options.validate();
+  TrainingFlags::check(paths);
+  const RunHooks hooks{.show_progress = !global.quiet, .after_step = {}};
+  auto log = make_log(global.verbosity());
+  const FinetuneResult result = finetune(options, paths, hooks, log);
+  print_summary(result.run, paths.out, "finetune");
+  if (result.run.interrupted) return kExitInterrupted;
+  if (result.evaluation) {
+    fmt::print("evaluated: {}\n", result.evaluated.string());
+    print_classification(*result.evaluation);
+  }
+  if (flags.report) {
+    RunReportOptions report;
+    report.run = paths.out;
+    fmt::print("report: {}\n", write_run_report(report, global, log).string());
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_finetune(Program& program) {
+  CLI::App* app = program.root.add_subcommand("finetune", "Train a classifier on labelled clips");
+  app->description(
+      "Begins with the encoders of --init and a new linear head, trains both on the labels of --data, "
+      "validates on "
+      "--val\n"
+      "after each epoch, and measures the averaged model (or the best one) at the end. With --freeze-encoder "
+      "the head\n"
+      "alone is trained: a linear probe.\n\n"
+      "Examples: cavmae finetune --init run --data clips --val held_out --out classifier\n"
+      "          cavmae finetune --init cav-mae.pth --config finetune-audioset-20k --labels "
+      "class_labels_indices.csv "
+      "\\\n"
+      "              --data train.json --val eval.json --mode audio --out classifier\n"
+      "          cavmae finetune --out classifier --resume        go on after a stop");
+  auto flags = std::make_shared<TrainingFlags>();
+  flags->config = "finetune-audioset-20k";
+  flags->add(*app);
+  flags->options.add(*app, FinetuneOptions{}, "Configuration");
+  app->callback(
+      [=, &program] { program.action = [=, &program] { return run_finetuning(*flags, program.global); }; });
+}
+
+}  // namespace cavmae::apps

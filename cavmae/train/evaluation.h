@@ -1,0 +1,61 @@
+// A checkpoint's numbers on a data set: what it was trained for, measured again. Free functions; the
+// checkpoint is read, not changed.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cavmae/data/labels.h"
+#include "cavmae/eval/classify.h"
+#include "cavmae/models/classifier_checkpoint.h"
+#include "cavmae/train/pretrain_options.h"
+#include "cavmae/train/task.h"
+
+namespace cavmae {
+
+// What a classifier makes of clips whose labels are known.
+struct ClassifierEvaluation {
+  ClassificationResult result;
+  ClipScores scores;
+  LabelSet labels;
+};
+
+// The classes of a checkpoint: those of `label_file`, or where it is empty those that the checkpoint holds.
+// Throws CheckpointError when it holds none, DataError when their number is not the head's.
+LabelSet labels_of(const LoadedClassifier& loaded, const std::filesystem::path& label_file);
+
+// Every clip must have a label, and every label be a class: DataError otherwise. Classes without a clip are
+// left out of the means.
+ClassifierEvaluation evaluate_classifier(LoadedClassifier& loaded, const FeatureOptions& features,
+                                         const std::vector<ClipSource>& clips, const LabelSet& labels,
+                                         const ClassifyOptions& options, std::shared_ptr<Log> log);
+
+// What the run that made a checkpoint was told, or nothing where the file stands alone.
+std::optional<PretrainOptions> options_of_checkpoint(const std::filesystem::path& model_file);
+
+struct PretrainedEvaluationOptions {
+  PretrainOptions
+      trained;  // objective, masks and seed: with the run's own, its validation's numbers come out again
+  LoaderOptions loader;  // the contrastive loss is that of its batches
+  std::optional<double> window_start;
+  std::filesystem::path cache_dir;
+  bool show_progress = true;
+};
+
+struct PretrainedEvaluation {
+  ValidationResult result;
+  LossParts parts;
+  std::vector<BadClip> failed;
+};
+
+// Losses and contrastive accuracy under the validation's masks, and retrieval where the network has both
+// modalities. Nothing when a stop signal arrived meanwhile.
+std::optional<PretrainedEvaluation> evaluate_pretrained(CavMae model, const FeatureOptions& features,
+                                                        const std::vector<ClipSource>& clips,
+                                                        const PretrainedEvaluationOptions& options,
+                                                        std::shared_ptr<Log> log);
+
+}  // namespace cavmae

@@ -1,0 +1,65 @@
+#include "cavmae/train/finetune_options.h"
+
+#include "cavmae/models/image_mae.h"
+#include "cavmae/models/infer_config.h"
+#include "cavmae/models/model_file.h"
+
+namespace cavmae {
+
+// Gong et al.'s recipe for AudioSet-20K in what it shares with the others.
+FinetuneOptions::FinetuneOptions() {
+  epochs = 15;
+  loader.batch_size = 36;
+  schedule.decay_start = 5;
+  schedule.decay_step = 1;
+  checkpoint.best_metric = BestMetric::map;
+}
+
+void FinetuneOptions::validate() const {
+  Problems problems;
+  collect(problems, [&] { model.validate(); });
+  collect(problems, [&] { feature_options(data, model).validate(); });
+  collect(problems, [&] { cavmae::validate(model, head(1)); });
+  collect(problems, [&] { targets.validate(); });
+  collect_problems(problems, *this);
+  problems.require(head_lr_scale > 0, "head_lr_scale is ", head_lr_scale, ", it must be above 0");
+  for (const auto& [name, frames] :
+       {std::pair{"validation_frames", validation_frames}, std::pair{"final_frames", final_frames}})
+    problems.require(frames != FrameChoice::random, name, " is random; allowed are middle and all");
+  problems.require(sample_weights.empty() || balanced_sampling, "sample_weights is ", sample_weights.string(),
+                   ", but balanced_sampling is false");
+  problems.require(checkpoint.best_metric != BestMetric::retrieval,
+                   "best_metric is retrieval, fine-tuning knows map, accuracy and loss");
+  problems.throw_if_any("the fine-tuning options do not fit");
+}
+
+HeadOptions FinetuneOptions::head(int64_t num_classes) const {
+  return {.num_classes = num_classes,
+          .mode = mode,
+          .representation = representation,
+          .scores = loss == ClassificationLoss::bce ? ScoreKind::sigmoid : ScoreKind::softmax};
+}
+
+FinetuneOptions finetune_defaults(const std::filesystem::path& init) {
+  FinetuneOptions options;
+  const std::filesystem::path file = find_model_file(init);
+  const TensorFile contents = read_model_file(file);
+  if (is_image_mae(contents.tensors)) return options;
+  const auto stated = stated_config(contents, file);
+  const CavMaeConfig model = stated ? *stated : infer_config(contents.tensors, {}, file.string());
+  const Json features = metadata_json(contents, "features", file);
+  options.model = model;
+  options.model.decoder_depth = 0;
+  options.mode = model.modalities;
+  if (features.is_null()) return options;
+  FeatureOptions trained;
+  option_from_json(features, trained, file.string());
+  options.data = {.num_frames = trained.num_frames,
+                  .window_seconds = trained.window_seconds,
+                  .fbank_mean = trained.fbank_mean,
+                  .fbank_std = trained.fbank_std,
+                  .audio_channels = trained.audio_channels};
+  return options;
+}
+
+}  // namespace cavmae

@@ -1,0 +1,150 @@
+#include "cavmae/train/finetuning.h"
+
+#include "cavmae/core/error.h"
+#include "cavmae/data/sample_weights.h"
+#include "cavmae/eval/classify.h"
+#include "cavmae/models/classifier_checkpoint.h"
+#include "cavmae/models/model_file.h"
+#include "cavmae/train/finetuning_task.h"
+#include "cavmae/train/setup.h"
+
+namespace cavmae {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The labelled clips of a run.
+struct LabelledData {
+  std::vector<ClipSource> clips, val_clips;
+  LabelSet labels;
+  ClipClasses classes, val_classes;
+};
+
+// Throws DataError when what a clip's list names has not what the mode needs. What only its file can tell,
+// the loader finds.
+void check_sides(const std::vector<ClipSource>& clips, Modalities mode) {
+  for (const ClipSource& clip : clips) {
+    const bool has_video = !clip.video.empty() || !clip.frames.empty();
+    CAVMAE_CHECK_AS(DataError, mode == Modalities::video || !clip.audio.empty(), "clip ", clip.id,
+                    " has no sound, which --mode ", enum_name(mode),
+                    " needs; leave it out or use --mode video");
+    CAVMAE_CHECK_AS(DataError, mode == Modalities::audio || has_video, "clip ", clip.id,
+                    " has no picture, which --mode ", enum_name(mode),
+                    " needs; leave it out or use --mode audio");
+  }
+}
+
+LabelledData read_data(const FinetuneOptions& options, const RunPaths& paths, Log& log) {
+  LabelledData data;
+  data.clips = read_clip_sources(paths.data, log);
+  if (!paths.val.empty()) data.val_clips = read_clip_sources(paths.val, log);
+  data.labels = options.labels.empty() ? labels_of_clips(data.clips) : read_label_csv(options.labels);
+  const LabelsPerClip per_clip =
+      options.loss == ClassificationLoss::ce ? LabelsPerClip::one : LabelsPerClip::several;
+  data.classes = classes_of_clips(
+      data.clips, data.labels,
+      {.labels_per_clip = per_clip,
+       .empty_classes = options.allow_empty_classes ? EmptyClasses::allowed : EmptyClasses::forbidden});
+  data.val_classes = classes_of_clips(data.val_clips, data.labels,
+                                      {.labels_per_clip = per_clip, .empty_classes = EmptyClasses::allowed});
+  check_sides(data.clips, options.mode);
+  check_sides(data.val_clips, options.mode);
+  return data;
+}
+
+// Throws DataError when a run is to go on with other classes.
+void check_same_classes(const LabelSet& labels, const RunPaths& paths) {
+  const fs::path checkpoint = paths.out / "checkpoints/last/model.safetensors";
+  if (paths.start == RunStart::fresh || !fs::exists(checkpoint)) return;
+  const Json saved = metadata_json(read_model_file(checkpoint), "labels", checkpoint);
+  CAVMAE_CHECK_AS(
+      DataError, saved == label_set_to_json(labels), "the run tells ", saved.size(),
+      " classes apart, the labels name ",
+      saved.size() == static_cast<size_t>(labels.size()) ? "as many others" : concat(labels.size()),
+      "; give the same --labels and --data, or start anew in another --out");
+}
+
+Classifier make_classifier(const FinetuneOptions& options, int64_t num_classes) {
+  Classifier classifier(options.model, options.head(num_classes));
+  CavMae network = as_network(classifier);
+  initialize(network, run_seed(options, SeedUse::parameters));
+  classifier->set_precision(options.precision);
+  return classifier;
+}
+
+// A frozen encoder's output is worth keeping where a clip always looks the same.
+EncoderUse encoder_use(const FinetuneOptions& options) {
+  if (!options.freeze_encoder) return EncoderUse::train;
+  const ViewOptions& view = options.view;
+  const bool always_the_same =
+      !view.random_window && view.frames == FrameChoice::middle && !view.noise && !view.roll;
+  return always_the_same ? EncoderUse::freeze_and_keep : EncoderUse::freeze;
+}
+
+Supervision supervision(const FinetuneOptions& options, const LabelledData& data) {
+  Supervision out{
+      .classes = data.classes, .num_classes = data.labels.size(), .weights = {}, .options = options.targets};
+  if (!options.balanced_sampling) return out;
+  out.weights = options.sample_weights.empty()
+                    ? balancing_weights(data.classes, data.labels.size())
+                    : read_sample_weights(options.sample_weights, static_cast<int64_t>(data.clips.size()));
+  return out;
+}
+
+void evaluate_at_end(FinetuneResult& result, const FinetuneOptions& options, const RunPaths& paths,
+                     const RunHooks& hooks, const LabelledData& data, std::shared_ptr<Log> log) {
+  const fs::path best = paths.out / "checkpoints/best";
+  result.evaluated = !result.run.averaged_checkpoint.empty() ? result.run.averaged_checkpoint
+                     : fs::exists(best)                      ? best
+                                                             : result.run.last_checkpoint;
+  LoadedClassifier loaded = load_classifier(result.evaluated);
+  const ClipScores scores =
+      classify_clips(loaded.classifier, feature_options(options.data, options.model), data.val_clips,
+                     {.frames = options.final_frames,
+                      .window_start = options.view.window_start,
+                      .loader = options.loader,
+                      .cache_dir = paths.cache,
+                      .show_progress = hooks.show_progress},
+                     std::move(log));
+  const torch::Tensor targets = multi_hot(data.val_classes, data.labels.size());
+  result.evaluation = evaluate_classification(
+      scores.scores, targets.index_select(0, torch::tensor(scores.indices, torch::kInt64)));
+  Json json = to_json(*result.evaluation, data.labels.display_names());
+  json["checkpoint"] = fs::relative(result.evaluated, paths.out).string();
+  json["frames"] = enum_name(options.final_frames);
+  write_json(paths.out / "evaluation.json", json);
+}
+
+}  // namespace
+
+FinetuneResult finetune(const FinetuneOptions& options, const RunPaths& paths, const RunHooks& hooks,
+                        std::shared_ptr<Log> log) {
+  options.validate();
+  check_run_folder(paths);
+  const LabelledData data = read_data(options, paths, *log);
+  check_same_classes(data.labels, paths);
+  Classifier classifier = make_classifier(options, data.labels.size());
+  TrainingSetup setup{
+      .options = options,
+      .config = option_to_json(options),
+      .features = feature_options(options.data, options.model),
+      .task = std::make_shared<FineTuningTask>(FineTuningSetup{.classifier = classifier,
+                                                               .labels = data.labels,
+                                                               .loss = options.loss,
+                                                               .head_lr_scale = options.head_lr_scale,
+                                                               .encoder = encoder_use(options),
+                                                               .val_classes = data.val_classes}),
+      .clips = data.clips,
+      .val_clips = data.val_clips,
+      .need = needed_of_clips(options.mode),
+      .val_view = {.window_start = options.view.window_start, .frames = options.validation_frames},
+      .supervision = supervision(options, data),
+  };
+  FinetuneResult result;
+  result.run = train(std::move(setup), paths, hooks, log);
+  if (!result.run.interrupted && !data.val_clips.empty())
+    evaluate_at_end(result, options, paths, hooks, data, log);
+  return result;
+}
+
+}  // namespace cavmae

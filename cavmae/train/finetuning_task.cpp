@@ -1,0 +1,112 @@
+#include "cavmae/train/finetuning_task.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/progress.h"
+#include "cavmae/core/stop_signal.h"
+#include "cavmae/eval/classify.h"
+#include "cavmae/models/classifier_checkpoint.h"
+#include "cavmae/train/pretraining_task.h"
+
+namespace cavmae {
+namespace {
+
+bool is_head(const std::string& parameter) {
+  return parameter.starts_with("mlp_head.");
+}
+
+// Share of the rows whose largest logit is that of the largest target.
+torch::Tensor accuracy(const torch::Tensor& logits, const torch::Tensor& targets) {
+  return (logits.argmax(1) == targets.argmax(1)).to(torch::kFloat32).mean();
+}
+
+}  // namespace
+
+Inputs inputs_of(const Batch& batch, Modalities mode) {
+  return {.audio = mode == Modalities::video ? torch::Tensor() : batch.audio,
+          .video = mode == Modalities::audio ? torch::Tensor() : batch.video};
+}
+
+FineTuningTask::FineTuningTask(FineTuningSetup setup)
+    : setup_(std::move(setup)), network_(as_network(setup_.classifier)) {
+  if (setup_.encoder == EncoderUse::train) return;
+  for (auto& item : network_->named_parameters())
+    if (!is_head(item.key())) item.value().set_requires_grad(false);
+}
+
+std::vector<ParameterGroup> FineTuningTask::parameter_groups() {
+  ParameterGroup encoder, head{.parameters = {}, .lr_scale = setup_.head_lr_scale};
+  for (const auto& [name, parameter] : named_parameters(network_))
+    (is_head(name) ? head : encoder).parameters.emplace_back(name, parameter);
+  return {encoder, head};
+}
+
+// float [B, D]
+torch::Tensor FineTuningTask::pooled(const Batch& batch) {
+  const Inputs inputs = inputs_of(batch, setup_.classifier->head_options().mode);
+  if (setup_.encoder == EncoderUse::train) return setup_.classifier->pooled(inputs);
+  const torch::NoGradGuard no_grad;
+  if (setup_.encoder == EncoderUse::freeze) return setup_.classifier->pooled(inputs);
+  const auto is_kept = [&](int64_t clip) { return kept_.contains(clip); };
+  if (!std::ranges::all_of(batch.indices, is_kept)) {
+    const torch::Tensor rows = setup_.classifier->pooled(inputs);
+    for (size_t i = 0; i < batch.indices.size(); ++i)
+      kept_[batch.indices[i]] = rows[static_cast<int64_t>(i)].clone();
+  }
+  std::vector<torch::Tensor> rows;
+  for (const int64_t clip : batch.indices) rows.push_back(kept_.at(clip));
+  return at::stack(rows);
+}
+
+StepResult FineTuningTask::training_forward(const Batch& batch, torch::Generator /*generator*/) {
+  const torch::Tensor logits = setup_.classifier->classify(pooled(batch));
+  StepResult result;
+  result.loss = classification_loss(setup_.loss, logits, batch.targets);
+  result.accuracy = accuracy(logits.detach(), batch.targets);
+  return result;
+}
+
+std::optional<ValidationResult> FineTuningTask::validate(Loader& loader, const ValidationOptions& options) {
+  const torch::NoGradGuard no_grad;
+  const auto start = std::chrono::steady_clock::now();
+  Classifier& classifier = setup_.classifier;
+  const auto total = static_cast<int64_t>(loader.clips().size());
+  Progress progress({.title = "validating",
+                     .total = total,
+                     .line_interval_seconds = 30.0,
+                     .quiet = !options.show_progress});
+  const torch::Tensor all_targets = multi_hot(setup_.val_classes, setup_.labels.size());  // float [N, C]
+  std::vector<torch::Tensor> scores, targets;                                             // float [B, C] each
+  StepMeans sums;
+  loader.start_epoch({.epoch = 0, .seed = 0, .shuffle = false, .drop_last = false, .start_position = 0});
+  while (const auto batch = loader.next()) {
+    if (StopSignal::requested()) return std::nullopt;
+    const BatchScores out = classify_batch(classifier, inputs_of(*batch, classifier->head_options().mode));
+    const torch::Tensor wanted = all_targets.index_select(0, torch::tensor(batch->indices, torch::kInt64));
+    const int64_t pictures = out.frame_logits.size(1);
+    StepResult result;
+    result.loss = classification_loss(setup_.loss, out.frame_logits.flatten(0, 1),
+                                      wanted.repeat_interleave(pictures, /*dim=*/0));
+    result.accuracy = accuracy(out.scores, wanted);
+    sums.add(result, wanted.size(0));
+    scores.push_back(out.scores);
+    targets.push_back(wanted);
+    progress.update(sums.clips);
+  }
+  progress.clear();
+  CAVMAE_CHECK_AS(DataError, sums.clips > 0, "none of the ", total, " validation clips could be read");
+  ValidationResult result{.losses = sums.mean(), .retrieval = {}, .classification = {}, .seconds = 0.0};
+  result.classification = evaluate_classification(torch::cat(scores), torch::cat(targets));
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+void FineTuningTask::save(const std::filesystem::path& path, const Json& features) {
+  save_classifier(path, setup_.classifier,
+                  {.features = features, .labels = label_set_to_json(setup_.labels)});
+}
+
+}  // namespace cavmae

@@ -1,0 +1,288 @@
+#include "cavmae/train/finetuning.h"
+
+#include <csignal>
+
+#include <gmock/gmock.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/models/classifier_checkpoint.h"
+#include "cavmae/train/evaluation.h"
+#include "cavmae/train/finetuning_task.h"
+
+#include "tests/train/same_end.h"
+#include "tests/train/toy_finetune.h"
+
+namespace cavmae {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class FinetuningTest : public ::testing::Test {
+ protected:
+  static const ToyFinetune& toy() {
+    static const ToyFinetune toy;
+    return toy;
+  }
+  // The run that nothing interrupts; made once for all tests.
+  static fs::path uninterrupted() {
+    static const fs::path run = [] {
+      run_finetune(toy().options(), toy().paths("uninterrupted"));
+      return toy() / "uninterrupted";
+    }();
+    return run;
+  }
+  void TearDown() override { fs::remove_all(toy() / "run"); }
+
+  RunPaths fresh_ = toy().paths("run");
+  RunPaths resume_ = toy().paths("run", RunStart::resume);
+  fs::path run_ = toy() / "run";
+};
+
+TEST_F(FinetuningTest, LeavesAWholeRun) {
+  const FinetuneResult result = run_finetune(toy().options(), fresh_);
+  EXPECT_EQ(result.run.steps, 9);
+  ASSERT_TRUE(result.run.validation && result.run.validation->classification);
+  EXPECT_EQ(result.run.validation->classification->clips, 6);
+  ASSERT_TRUE(result.run.averaged_validation);
+  ASSERT_TRUE(result.evaluation);
+  EXPECT_EQ(result.evaluated, run_ / "checkpoints/averaged");
+  const Json evaluation = read_json(run_ / "evaluation.json");
+  EXPECT_EQ(evaluation.at("checkpoint"), "checkpoints/averaged");
+  EXPECT_EQ(evaluation.at("classes").size(), 3u);
+  std::vector<std::string> kinds;
+  for (const Json& record : read_metrics(run_))
+    if (record.at("kind") != "train") kinds.push_back(record.at("kind"));
+  EXPECT_THAT(kinds, ::testing::ElementsAre("validation", "validation", "validation", "averaged"));
+  const LoadedClassifier best = load_classifier(run_);
+  EXPECT_EQ(best.classifier->head_options().num_classes, 3);
+  EXPECT_EQ(best.metadata.labels.at(0).at("display_name"), "a");
+}
+
+TEST_F(FinetuningTest, LearnsTheClassesInEveryMode) {
+  for (const auto mode : {Modalities::both, Modalities::audio, Modalities::video}) {
+    FinetuneOptions options = toy().options();
+    options.mode = mode;
+    options.epochs = 20;
+    options.average_from_epoch = 18;
+    options.schedule.lr = 3e-3;
+    options.schedule.lr_schedule = LrSchedule::constant;
+    options.view = ViewOptions{};
+    const FinetuneResult result = run_finetune(options, fresh_);
+    EXPECT_GT(result.evaluation->mean_average_precision, 0.9) << enum_name(mode);
+    EXPECT_GT(result.evaluation->top1, 0.8) << enum_name(mode);
+    fs::remove_all(run_);
+  }
+}
+
+TEST_F(FinetuningTest, AStoppedRunResumesBitForBit) {
+  // In the middle of an epoch, after its last step, and while the average is being made.
+  for (const int64_t stop : {2, 3, 7}) {
+    EXPECT_TRUE(run_finetune(toy().options(), fresh_, [&](int64_t step) {
+                  if (step == stop) std::raise(SIGTERM);
+                }).run.interrupted);
+    EXPECT_EQ(run_finetune(toy().options(), resume_).run.steps, 9);
+    expect_same_end(run_, uninterrupted());
+    expect_same_tensors(run_ / "checkpoints/averaged/model.safetensors",
+                        uninterrupted() / "checkpoints/averaged/model.safetensors");
+    fs::remove_all(run_);
+  }
+}
+
+TEST_F(FinetuningTest, TheNumberOfWorkersChangesNothing) {
+  FinetuneOptions options = toy().options();
+  options.loader.num_workers = 3;
+  run_finetune(options, fresh_);
+  expect_same_end(run_, uninterrupted());
+}
+
+TEST_F(FinetuningTest, TheAverageIsTheMeanOfTheEpochsModels) {
+  FinetuneOptions options = toy().options();
+  options.checkpoint.keep_checkpoints = 9;
+  options.checkpoint.checkpoint_interval_steps = 3;  // the last step of each epoch
+  run_finetune(options, fresh_);
+  const auto model = [&](const std::string& name) {
+    return read_safetensors(run_ / "checkpoints" / name / "model.safetensors");
+  };
+  const TensorFile averaged = model("averaged"), second = model("step-00000006"),
+                   third = model("step-00000009");
+  for (const auto& [name, tensor] : averaged.tensors)
+    EXPECT_TRUE(torch::equal(tensor, (second.at(name) + third.at(name)) / 2.0)) << name;
+  EXPECT_EQ(averaged.metadata.at("classifier"), third.metadata.at("classifier"));
+}
+
+TEST_F(FinetuningTest, ALinearProbeTrainsTheHeadAlone) {
+  for (const bool always_the_same : {false, true}) {  // with it, the encoder's outputs are kept
+    FinetuneOptions options = toy().options();
+    options.freeze_encoder = true;
+    options.average_from_epoch = 0;
+    if (always_the_same) options.view = ViewOptions{};
+    run_finetune(options, fresh_);
+    const TensorFile init = read_safetensors(toy().init());
+    const TensorFile last = read_safetensors(run_ / "checkpoints/last/model.safetensors");
+    for (const auto& [name, tensor] : last.tensors)
+      EXPECT_TRUE(name.starts_with("mlp_head.") || torch::equal(tensor, init.at(name))) << name;
+    EXPECT_GT(last.at("mlp_head.1.bias").abs().max().item<float>(), 0.0F);
+    fs::remove_all(run_);
+  }
+}
+
+TEST_F(FinetuningTest, KeepingTheEncodersOutputsChangesNothing) {
+  const auto losses = [&](EncoderUse use) {
+    Classifier classifier(toy_config(), HeadOptions{.num_classes = 3});
+    CavMae network = as_network(classifier);
+    initialize(network, 4);
+    FineTuningTask task({.classifier = classifier, .encoder = use});
+    Adam adam(task.parameter_groups(), {});
+    std::vector<double> out;
+    auto generator = at::detail::createCPUGenerator(1);
+    for (int64_t step = 0; step < 4; ++step) {
+      const torch::Generator data = at::detail::createCPUGenerator(10 + step % 2);
+      const Batch batch{.audio = torch::randn({2, 64, 32}, data, torch::kFloat32),
+                        .video = torch::randn({2, 3, 32, 32}, data, torch::kFloat32),
+                        .targets = torch::eye(2, 3),
+                        .indices = {2 * (step % 2), 2 * (step % 2) + 1}};
+      const StepResult result = task.training_forward(batch, generator);
+      result.loss.backward();
+      adam.step({.lr = 1e-2});
+      adam.release_gradients();
+      out.push_back(result.loss.item<double>());
+    }
+    return out;
+  };
+  EXPECT_EQ(losses(EncoderUse::freeze), losses(EncoderUse::freeze_and_keep));
+  EXPECT_NE(losses(EncoderUse::train), losses(EncoderUse::freeze));
+}
+
+TEST_F(FinetuningTest, TheHeadHasALearningRateOfItsOwn) {
+  Classifier classifier(toy_config(), HeadOptions{.num_classes = 3});
+  FineTuningTask task({.classifier = classifier, .head_lr_scale = 50});
+  const auto groups = task.parameter_groups();
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_EQ(groups[0].lr_scale, 1.0);
+  EXPECT_EQ(groups[1].lr_scale, 50.0);
+  EXPECT_EQ(groups[1].parameters.size(), 4u);
+  EXPECT_EQ(groups[0].parameters.size() + 4, classifier->parameters().size());
+}
+
+TEST_F(FinetuningTest, EvaluationReproducesTheRunsNumbers) {
+  FinetuneOptions options = toy().options();
+  options.average_from_epoch = 0;
+  const FinetuneResult result = run_finetune(options, fresh_);
+  LoadedClassifier loaded = load_classifier(run_);
+  const auto clips = read_clip_sources(fresh_.val, *null_log());
+  const LabelSet labels = labels_of(loaded, {});
+  FeatureOptions features;
+  option_from_json(loaded.metadata.features, features, "features");
+  const ClassifierEvaluation again =
+      evaluate_classifier(loaded, features, clips, labels, {.show_progress = false}, null_log());
+  EXPECT_EQ(to_json(again.result, labels.display_names()),
+            to_json(*result.evaluation, labels.display_names()));
+}
+
+// ---- before the first step
+
+TEST_F(FinetuningTest, WhatIsWrongIsToldBeforeAnythingIsWritten) {
+  const auto refused = [&](const FinetuneOptions& options, const RunPaths& paths) {
+    const std::string message = message_from<Error>([&] { run_finetune(options, paths); });
+    EXPECT_FALSE(fs::exists(run_)) << message;
+    return message;
+  };
+  FinetuneOptions options = toy().options();
+  RunPaths paths = fresh_;
+
+  write_file(toy() / "two.csv", "index,mid,display_name\n0,a,A\n1,b,B\n");
+  options.labels = toy() / "two.csv";
+  EXPECT_THAT(refused(options, paths), AllOf(HasSubstr("c"), HasSubstr("two.csv")));
+  write_file(toy() / "four.csv", "index,mid,display_name\n0,a,A\n1,b,B\n2,c,C\n3,d,D\n");
+  options.labels = toy() / "four.csv";
+  EXPECT_THAT(refused(options, paths), HasSubstr("D")) << "a class without a clip";
+  options.labels.clear();
+
+  options.loss = ClassificationLoss::ce;
+  paths.data = {make_labelled_clips(toy() / "several", 12, 3, {.several = true})};
+  EXPECT_THAT(refused(options, paths), HasSubstr("clip0"));
+  options.loss = ClassificationLoss::bce;
+
+  write_file(toy() / "silent.jsonl", R"({"id": "x", "image": "train/clip0.png", "labels": ["a"]})"
+                                     "\n");
+  paths.data = {toy() / "silent.jsonl"};
+  EXPECT_THAT(refused(options, paths),
+              AllOf(HasSubstr("x"), HasSubstr("no sound"), HasSubstr("--mode video")));
+}
+
+TEST_F(FinetuningTest, AResumedRunNeedsTheSameClasses) {
+  FinetuneOptions options = toy().options();
+  options.epochs = 1;
+  options.average_from_epoch = 0;
+  run_finetune(options, fresh_);
+  RunPaths other = resume_;
+  other.data = {make_labelled_clips(toy() / "renamed", 12, 1, {.last_label = "z"})};
+  other.val = {};
+  options.epochs = 2;
+  EXPECT_THAT(message_from<Error>([&] { run_finetune(options, other); }), HasSubstr("classes"));
+}
+
+// Gong et al., ICLR 2023, as they released it.
+struct FinetuneCase {
+  const char* name;
+  double lr, head_lr_scale;
+  int64_t batch, epochs, decay_start;
+  ClassificationLoss loss;
+  bool balanced;
+  int64_t average_from, average_to;
+};
+
+class FinetuneRecipe : public ::testing::TestWithParam<FinetuneCase> {};
+
+TEST_P(FinetuneRecipe, IsTheAuthors) {
+  const FinetuneCase& wanted = GetParam();
+  FinetuneOptions options;
+  const fs::path file = fs::path(CAVMAE_SOURCE_DIR) / "configs" / (std::string(wanted.name) + ".json");
+  option_from_json(read_json(file), options, file.string());
+  options.validate();
+  EXPECT_EQ(options.schedule.lr, wanted.lr);
+  EXPECT_EQ(options.head_lr_scale, wanted.head_lr_scale);
+  EXPECT_EQ(options.loader.batch_size, wanted.batch);
+  EXPECT_EQ(options.epochs, wanted.epochs);
+  EXPECT_EQ(options.schedule.lr_schedule, LrSchedule::step_decay);
+  EXPECT_EQ(options.schedule.decay_start, wanted.decay_start);
+  EXPECT_EQ(options.schedule.decay_step, 1);
+  EXPECT_EQ(options.schedule.decay_factor, 0.5);
+  EXPECT_EQ(options.loss, wanted.loss);
+  EXPECT_EQ(options.balanced_sampling, wanted.balanced);
+  EXPECT_EQ(options.average_from_epoch, wanted.average_from);
+  EXPECT_EQ(options.average_to_epoch, wanted.average_to);
+  EXPECT_EQ(options.view.frequency_mask, 48);
+  EXPECT_EQ(options.view.time_mask, 192);
+  EXPECT_TRUE(options.view.noise && options.view.roll && options.view.frames == FrameChoice::random);
+  EXPECT_EQ(options.targets.mixup, 0.5);
+  EXPECT_EQ(options.targets.mixup_alpha, 10);
+  EXPECT_EQ(options.targets.label_smoothing, 0.1);
+  EXPECT_EQ(options.optimizer.beta1, 0.95);
+  EXPECT_EQ(options.optimizer.beta2, 0.999);
+  EXPECT_EQ(options.optimizer.weight_decay, 5e-7);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FinetuneRecipe,
+                         ::testing::Values(FinetuneCase{"finetune-audioset-20k", 5e-5, 100, 36, 15, 5,
+                                                        ClassificationLoss::bce, false, 3, 15},
+                                           FinetuneCase{"finetune-audioset-2m", 1e-5, 50, 48, 10, 2,
+                                                        ClassificationLoss::bce, true, 1, 10},
+                                           FinetuneCase{"finetune-vggsound", 1e-4, 10, 48, 10, 2,
+                                                        ClassificationLoss::ce, true, 3, 10}));
+
+TEST(FinetuneOptions, NameEveryBadField) {
+  FinetuneOptions options;
+  options.head_lr_scale = 0;
+  options.average_from_epoch = 20;
+  options.final_frames = FrameChoice::random;
+  options.checkpoint.best_metric = BestMetric::retrieval;
+  EXPECT_THAT(message_from<ConfigError>([&] { options.validate(); }),
+              AllOf(HasSubstr("head_lr_scale is 0"), HasSubstr("average_from_epoch is 20"),
+                    HasSubstr("final_frames is random"), HasSubstr("best_metric is retrieval")));
+}
+
+}  // namespace
+}  // namespace cavmae
