@@ -18,3 +18,8 @@ add_library(cavmae_torch INTERFACE)
 target_include_directories(cavmae_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
 target_link_libraries(cavmae_torch INTERFACE ${TORCH_LIBRARIES})
 target_compile_features(cavmae_torch INTERFACE cxx_std_20)
+# at::parallel_for() is a template: compiled without OpenMP it is a loop on one thread. ThreadSanitizer does not see how
+# GNU's OpenMP waits and would report every loop.
+if(NOT CAVMAE_SANITIZE MATCHES thread)
+  target_link_libraries(cavmae_torch INTERFACE OpenMP::OpenMP_CXX)
+endif()
