@@ -70,8 +70,8 @@ def parse():
     words = lambda text: text.split(",")
     parser.add_argument("--quick", action="store_true", help="a small model (configuration tiny)")
     parser.add_argument("--config", help="configuration of cavmae, by name or file [cav-mae]")
-    parser.add_argument("--modes", type=words, default=["pretrain", "features"],
-                        help="of pretrain and features [both]")
+    parser.add_argument("--modes", type=words, default=["pretrain", "features", "finetune"],
+                        help="of pretrain, features and finetune [all]")
     parser.add_argument("--dtypes", type=words, default=["fp32", "bf16"], help="of fp32, bf16 [both]")
     parser.add_argument("--threads", type=lambda t: [int(n) for n in t.split(",")], help="e.g. 1,2 [1 and every core, at most 2]")
     parser.add_argument("--batch", type=int, default=8)
@@ -84,7 +84,7 @@ def parse():
     options.config = options.config or ("tiny" if options.quick else "cav-mae")
     cores = sorted(os.sched_getaffinity(0))
     options.threads = options.threads or sorted({1, min(2, len(cores))})
-    known = {"modes": {"pretrain", "features"}, "dtypes": {"fp32", "bf16"}}
+    known = {"modes": {"pretrain", "features", "finetune"}, "dtypes": {"fp32", "bf16"}}
     for name, allowed in known.items():
         for word in getattr(options, name):
             if word not in allowed:

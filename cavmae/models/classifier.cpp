@@ -2,6 +2,8 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
+#include "cavmae/core/work_scope.h"
+#include "cavmae/nn/work_parts.h"
 
 namespace cavmae {
 namespace {
@@ -76,6 +78,7 @@ torch::Tensor ClassifierImpl::pooled(const Inputs& inputs) {
 }
 
 torch::Tensor ClassifierImpl::classify(const torch::Tensor& pooled) {
+  const WorkScope scope(work::kHeads);
   return head_linear_(head_norm_(pooled), precision());
 }
 

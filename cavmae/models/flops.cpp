@@ -157,7 +157,11 @@ std::vector<PartFlops> fine_tuning_flops(const CavMaeConfig& config, int64_t num
   const Lengths all = all_patches(config);
   Count count(Gradients::weights_and_inputs);
   add_encoders(count, config, all);
-  add_joint_stream(count, config, all);
+  if (config.joint_streams == JointStreams::audio_video) {
+    add_single_streams(count, config, all);
+  } else {
+    add_joint_stream(count, config, all);
+  }
   count.add(work::kHeads, {1, config.embed_dim, num_classes});
   return std::move(count).parts();
 }

@@ -27,7 +27,8 @@ std::vector<PartFlops> pretraining_flops(const CavMaeConfig& config, const MaskO
 // Features of a clip's sound and of `num_pictures` of its pictures: no backward pass. The sound is computed
 // once, unless the network knows the two joined only.
 std::vector<PartFlops> features_flops(const CavMaeConfig& config, int64_t num_pictures = 1);
-// A fine-tuning step of a linear head over `num_classes` on the mean-pooled joint output of both modalities.
+// A fine-tuning step with a linear head over `num_classes` on the pooled output of both modalities: the joint
+// stream, or where the network has none the two single ones.
 std::vector<PartFlops> fine_tuning_flops(const CavMaeConfig& config, int64_t num_classes);
 
 double total_flops(const std::vector<PartFlops>& parts);

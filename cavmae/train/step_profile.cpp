@@ -7,9 +7,12 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
+#include "cavmae/core/work_scope.h"
 #include "cavmae/core/work_timer.h"
 #include "cavmae/eval/embed.h"
+#include "cavmae/models/classifier.h"
 #include "cavmae/models/flops.h"
+#include "cavmae/train/adam.h"
 #include "cavmae/train/optimization_step.h"
 #include "cavmae/train/pretraining_task.h"
 #include "cavmae/train/setup.h"
@@ -18,9 +21,18 @@
 namespace cavmae {
 namespace {
 
+constexpr int64_t kNumClasses = 527;  // AudioSet's
+
 std::vector<PartFlops> flops_of(const PretrainOptions& recipe, const ProfileOptions& options) {
-  return options.mode == StepKind::features ? features_flops(recipe.model, options.pictures)
-                                            : pretraining_flops(recipe.model, recipe.mask);
+  switch (options.mode) {
+    case StepKind::pretrain:
+      return pretraining_flops(recipe.model, recipe.mask);
+    case StepKind::finetune:
+      return fine_tuning_flops(recipe.model, kNumClasses);
+    case StepKind::features:
+      return features_flops(recipe.model, options.pictures);
+  }
+  throw ConfigError("no such mode");
 }
 
 Batch random_batch(const CavMaeConfig& config, const ProfileOptions& options, torch::Generator generator) {
@@ -54,43 +66,113 @@ void ProfileOptions::validate() const {
   problems.throw_if_any("this cannot be measured");
 }
 
+// What a step does.
 struct StepProfiler::State {
   State(const PretrainOptions& recipe, const ProfileOptions& profile)
       : options(profile),
         flops(flops_of(recipe, profile)),
-        generator(at::detail::createCPUGenerator(run_seed(recipe, SeedUse::masks))) {
-    options.validate();
-    PretrainOptions in_precision = recipe;
-    in_precision.precision = options.dtype;
-    model = make_model(in_precision);
-    batches.push_back(random_batch(recipe.model, options, generator));
-    lr = recipe.schedule.lr;
-    if (options.mode == StepKind::pretrain)
-      training.emplace(std::make_shared<PretrainingTask>(model, recipe.objective, recipe.mask),
-                       recipe.optimizer, generator);
-  }
-
-  void run() {
-    if (training) {
-      const StepOutcome outcome = training->take(batches, lr);
-      CAVMAE_CHECK(outcome.not_finite.empty(), outcome.not_finite,
-                   " is not finite on random inputs; a lower ", "--lr keeps it so");
-    } else {
-      embed_batch(model, inputs_of(batches.front(), model->config()));
-    }
-  }
+        generator(at::detail::createCPUGenerator(run_seed(recipe, SeedUse::masks))),
+        batch(random_batch(recipe.model, profile, generator)) {}
+  virtual ~State() = default;
+  virtual void run() = 0;
 
   ProfileOptions options;
   std::vector<PartFlops> flops;  // of one clip
   torch::Generator generator;
-  CavMae model{nullptr};
-  std::vector<Batch> batches;  // one
-  double lr = 0.0;
-  std::optional<OptimizationStep> training;
+  Batch batch;
 };
 
+namespace {
+
+PretrainOptions in_precision(PretrainOptions recipe, Precision precision) {
+  recipe.precision = precision;
+  return recipe;
+}
+
+struct Pretraining : StepProfiler::State {
+  Pretraining(const PretrainOptions& recipe, const ProfileOptions& profile)
+      : State(recipe, profile),
+        training(std::make_shared<PretrainingTask>(make_model(in_precision(recipe, profile.dtype)),
+                                                   recipe.objective, recipe.mask),
+                 recipe.optimizer, generator),
+        lr(recipe.schedule.lr),
+        group{batch} {}
+
+  void run() override {
+    const StepOutcome outcome = training.take(group, lr);
+    CAVMAE_CHECK(outcome.not_finite.empty(), outcome.not_finite, " is not finite on random inputs");
+  }
+
+  OptimizationStep training;
+  double lr;
+  std::vector<Batch> group;
+};
+
+// As the paper fine-tunes on AudioSet: every weight, binary cross-entropy.
+struct FineTuning : StepProfiler::State {
+  FineTuning(const PretrainOptions& recipe, const ProfileOptions& profile)
+      : State(recipe, profile),
+        classifier(recipe.model, HeadOptions{.num_classes = kNumClasses}),
+        labels(torch::zeros({profile.batch, kNumClasses})),
+        lr(recipe.schedule.lr) {
+    CavMae network = as_network(classifier);
+    initialize(network, run_seed(recipe, SeedUse::parameters));
+    network->set_precision(profile.dtype);
+    NamedTensors parameters;
+    for (const auto& item : network->named_parameters()) parameters.emplace_back(item.key(), item.value());
+    adam.emplace(std::vector<ParameterGroup>{{.parameters = parameters}}, recipe.optimizer);
+    labels.bernoulli_(/*p=*/0.01, generator);
+  }
+
+  void run() override {
+    const torch::Tensor logits = classifier->forward({.audio = batch.audio, .video = batch.video});
+    torch::Tensor loss;
+    {
+      const WorkScope scope(work::kLoss);
+      loss = at::binary_cross_entropy_with_logits(logits, labels);
+    }
+    {
+      const WorkScope scope(work::kBackward);
+      loss.backward();
+    }
+    const WorkScope scope(work::kOptimizer);
+    adam->step({.lr = lr});
+    adam->release_gradients();
+  }
+
+  Classifier classifier;
+  torch::Tensor labels;  // float [B, C]
+  double lr;
+  std::optional<Adam> adam;
+};
+
+struct ComputingFeatures : StepProfiler::State {
+  ComputingFeatures(const PretrainOptions& recipe, const ProfileOptions& profile)
+      : State(recipe, profile), model(make_model(in_precision(recipe, profile.dtype))) {}
+
+  void run() override { embed_batch(model, inputs_of(batch, model->config())); }
+
+  CavMae model;
+};
+
+std::unique_ptr<StepProfiler::State> make_state(const PretrainOptions& recipe,
+                                                const ProfileOptions& options) {
+  options.validate();
+  switch (options.mode) {
+    case StepKind::pretrain:
+      return std::make_unique<Pretraining>(recipe, options);
+    case StepKind::finetune:
+      return std::make_unique<FineTuning>(recipe, options);
+    case StepKind::features:
+      return std::make_unique<ComputingFeatures>(recipe, options);
+  }
+  throw ConfigError("no such mode");
+}
+
+}  // namespace
+
 StepProfiler::StepProfiler(const PretrainOptions& recipe, const ProfileOptions& options)
-    : state_(std::make_unique<State>(recipe, options)) {}
+    : state_(make_state(recipe, options)) {}
 
 StepProfiler::~StepProfiler() = default;
 

@@ -11,9 +11,10 @@
 
 namespace cavmae {
 
-enum class StepKind { pretrain, features };
+enum class StepKind { pretrain, finetune, features };
 inline std::vector<std::pair<StepKind, std::string>> option_names(StepKind) {
-  return {{StepKind::pretrain, "pretrain"}, {StepKind::features, "features"}};
+  return {
+      {StepKind::pretrain, "pretrain"}, {StepKind::finetune, "finetune"}, {StepKind::features, "features"}};
 }
 
 struct ProfileOptions {
@@ -24,7 +25,9 @@ struct ProfileOptions {
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
-    v("mode", o.mode, "what a step does: train, or compute features for retrieval");
+    v("mode", o.mode,
+      "what a step does: pretrain, fine-tune a classifier of 527 classes on both modalities, or compute "
+      "features for retrieval");
     v("batch", o.batch, "clips in a step");
     v("dtype", o.dtype, "arithmetic of the network");
     v("pictures", o.pictures, "pictures of a clip whose features are averaged (features)");
@@ -53,8 +56,9 @@ class StepProfiler {
   // What a step needs, in 1e9 operations a clip.
   double gflop_per_clip() const;
 
+  struct State;  // private to the implementation
+
  private:
-  struct State;
   std::unique_ptr<State> state_;
 };
 

@@ -88,9 +88,20 @@ TEST(StepProfile, FeaturesTakeNoTrainingParts) {
   EXPECT_NEAR(gflop(step), 2 * total_flops(features_flops(recipe.model)) / 1e9, 1e-12);
 }
 
+TEST(StepProfile, FineTuningHasAHeadAndNoDecoder) {
+  const auto recipe = toy_recipe();
+  StepProfiler profiler(recipe, {.mode = StepKind::finetune, .batch = 2});
+  const StepProfile step = profiler.step();
+  const auto parts = names(step);
+  EXPECT_THAT(parts, IsSupersetOf({"audio encoder/mlp", "joint layers/mlp", "heads", "loss", "optimizer"}));
+  EXPECT_EQ(std::ranges::count(parts, "decoder"), 0);
+  EXPECT_NEAR(gflop(step), 2 * total_flops(fine_tuning_flops(recipe.model, 527)) / 1e9, 1e-12);
+}
+
 TEST(StepProfile, MedianStepIsTheOneInTheMiddle) {
-  EXPECT_EQ(median_step({{.seconds = 3}, {.seconds = 1}, {.seconds = 2}}).seconds, 2);
-  EXPECT_EQ(median_step({{.seconds = 5}}).seconds, 5);
+  const auto taking = [](double seconds) { return StepProfile{.seconds = seconds, .parts = {}}; };
+  EXPECT_EQ(median_step({taking(3), taking(1), taking(2)}).seconds, 2);
+  EXPECT_EQ(median_step({taking(5)}).seconds, 5);
   EXPECT_THROW(median_step({}), Error);
 }
 
