@@ -10,25 +10,21 @@
 #include "cavmae/core/error.h"
 
 namespace cavmae {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-// What an instant belongs to.
-struct Place {
-  size_t path = 0;  // index into State::times
-  bool backward = false;
-};
-
-// From this node number on, nodes belong to this path.
-struct Boundary {
-  uint64_t first_node = 0;
-  size_t path = 0;
-};
-
-}  // namespace
 
 struct WorkTimer::State {
+  using Clock = std::chrono::steady_clock;
+
+  // What an instant belongs to.
+  struct Place {
+    size_t path = 0;  // index into `times`
+    bool backward = false;
+  };
+  // From this node number on, nodes belong to this path.
+  struct Boundary {
+    uint64_t first_node = 0;
+    size_t path = 0;
+  };
+
   std::vector<WorkTime> times{WorkTime{}};
   std::vector<Boundary> boundaries{Boundary{}};  // ascending in first_node
   std::vector<Place> enclosing;                  // of each open scope, what was before it

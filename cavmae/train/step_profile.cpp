@@ -21,14 +21,14 @@
 namespace cavmae {
 namespace {
 
-constexpr int64_t kNumClasses = 527;  // AudioSet's
+constexpr int64_t kProfiledClasses = 527;  // AudioSet's
 
 std::vector<PartFlops> flops_of(const PretrainOptions& recipe, const ProfileOptions& options) {
   switch (options.mode) {
     case StepKind::pretrain:
       return pretraining_flops(recipe.model, recipe.mask);
     case StepKind::finetune:
-      return fine_tuning_flops(recipe.model, kNumClasses);
+      return fine_tuning_flops(recipe.model, kProfiledClasses);
     case StepKind::features:
       return features_flops(recipe.model, options.pictures);
   }
@@ -112,8 +112,8 @@ struct Pretraining : StepProfiler::State {
 struct FineTuning : StepProfiler::State {
   FineTuning(const PretrainOptions& recipe, const ProfileOptions& profile)
       : State(recipe, profile),
-        classifier(recipe.model, HeadOptions{.num_classes = kNumClasses}),
-        labels(torch::zeros({profile.batch, kNumClasses})),
+        classifier(recipe.model, HeadOptions{.num_classes = kProfiledClasses}),
+        labels(torch::zeros({profile.batch, kProfiledClasses})),
         lr(recipe.schedule.lr) {
     CavMae network = as_network(classifier);
     initialize(network, run_seed(recipe, SeedUse::parameters));
