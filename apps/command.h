@@ -29,6 +29,8 @@ struct GlobalOptions {
   }
 };
 
+constexpr int kExitInterrupted = 130;  // as a shell reports Ctrl-C
+
 // A subcommand sets `action` when it was chosen; main() runs it after the whole command line has been read.
 // The result is the exit code.
 struct Program {

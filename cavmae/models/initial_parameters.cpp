@@ -2,7 +2,6 @@
 
 #include <set>
 
-#include "cavmae/core/error.h"
 #include "cavmae/models/image_mae.h"
 #include "cavmae/models/model_file.h"
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
 #include "cavmae/train/ablation_table.h"
 

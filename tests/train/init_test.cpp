@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
 #include "cavmae/models/checkpoint.h"
 #include "cavmae/train/setup.h"

@@ -1,7 +1,6 @@
 // Every pretraining recipe in configs/: the file itself, and the same system at toy size learning for a few
 // steps.
 #include <cmath>
-#include <map>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

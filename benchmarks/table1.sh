@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Table 1 of the paper in small: every system is pretrained on the same generated clips with the same budget, then
+# fine-tuned on a few labelled ones, with sound (A), pictures (V) and both (AV); docs/table1.md holds the result.
+#
+#   benchmarks/table1.sh [OUT]        default: build/table1
+#
+# CAVMAE names another program than build/release/cavmae, CAVMAE_LANES the runs that go side by side, one thread each
+# (default: one a core). What is finished is kept: the same command goes on after a stop.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export CAVMAE=${CAVMAE:-$root/build/release/cavmae} CONFIGS=$root/configs OUT
+OUT=$(realpath -m "${1:-$root/build/table1}")
+lanes=${CAVMAE_LANES:-$(nproc)}
+systems=(audio-mae visual-mae cav av-mae-vanilla av-mae cav-mae)
+mkdir -p "$OUT"
+
+# Every system has four layers of the encoders' width between its input and its output, as the paper's have twelve.
+shape_of() {
+  echo --num-fbank-frames 192 --num-mel-bins 64 --image-size 64 --window-seconds 2 --embed-dim 128 --num-heads 4
+  [[ $1 == cav ]] || echo --decoder-depth 1 --decoder-embed-dim 96 --decoder-num-heads 4
+  case $1 in
+    audio-mae | visual-mae) echo --modality-depth 4 ;;
+    av-mae-vanilla) echo --joint-depth 4 ;;
+    *) echo --modality-depth 3 ;;
+  esac
+}
+# The weight of the contrastive loss is that of configs/tiny.json, for its reasons.
+objective_of() {
+  case $1 in
+    cav) echo --contrastive-batch 0 --bidirectional ;;
+    cav-mae) echo --contrastive-batch 0 --bidirectional --contrastive-weight 1 ;;
+  esac
+}
+# Lets a finished run be, goes on with one that was stopped, else begins. $1: its folder; the rest: how it begins.
+train() {
+  local run=$1 command=$2
+  shift 2
+  [[ -e $run.done ]] && return
+  local begin=("$@" --out "$run")
+  if [[ -e $run/run.json ]]; then begin=(--out "$run" --resume); else rm -rf "$run"; fi
+  "$CAVMAE" "$command" --quiet --threads 1 --num-workers 1 --no-report "${begin[@]}"
+  touch "$run.done"
+}
+pretrain() {
+  # shellcheck disable=SC2046  # words on purpose
+  train "$OUT/pretrained/$1" pretrain --config "$CONFIGS/$1.json" --data "$OUT/clips" --cache "$OUT/cache" \
+    --fbank-mean -4.24 --fbank-std 3.74 --epochs 16 --batch-size 64 \
+    --lr 1e-3 --lr-schedule cosine --warmup-steps 50 $(shape_of "$1") $(objective_of "$1")
+}
+# $1: system; $2: audio, video or both
+finetune() {
+  train "$OUT/finetuned/$1-$2" finetune --init "$OUT/pretrained/$1" --mode "$2" --data "$OUT/labelled" \
+    --val "$OUT/test" --cache "$OUT/cache" --epochs 20 --batch-size 32 --lr 3e-4 --head-lr-scale 10 \
+    --lr-schedule cosine --warmup-steps 20 --validate-every-epochs 20 --best-metric map
+}
+export -f shape_of objective_of train pretrain finetune
+in_lanes() { xargs -P "$lanes" -I{} bash -euo pipefail -c '{}'; }
+
+modes_of() {
+  case $1 in
+    audio-mae) echo audio ;;
+    visual-mae) echo video ;;
+    *) echo audio video both ;;
+  esac
+}
+# The mean average precision of a fine-tuned model, in percent; a dash where there is none.
+map_of() {
+  local metrics="$OUT/finetuned/$1-$2/metrics.jsonl" value
+  [[ -e $metrics ]] || { echo "-"; return; }
+  value=$(grep '"kind":"validation"' "$metrics" | tail -1 | sed -E 's/.*"map":([0-9.eE+-]+).*/\1/')
+  LC_ALL=C printf '%.1f' "$(awk -v x="$value" 'BEGIN { print 100 * x }')"
+}
+
+echo "== 1. Clips: 1,500 to pretrain on, 300 labelled ones to fine-tune on, 400 to be tested on"
+synth() { "$CAVMAE" synth --quiet --out "$OUT/$1" --clips "$2" --seed "$3" --seconds 2 --image-size 64; }
+synth clips 1500 11
+synth labelled 300 12
+synth test 400 13
+echo "== 2. Pretraining"
+printf 'pretrain %s\n' "${systems[@]}" | in_lanes
+echo "== 3. Fine-tuning"
+for system in "${systems[@]}"; do
+  for mode in $(modes_of "$system"); do echo "finetune $system $mode"; done
+done | in_lanes
+echo "== 4. The table: mean average precision on the test clips, in percent"
+{
+  echo "| pretrained as | A | V | AV |"
+  echo "|---|---:|---:|---:|"
+  for system in "${systems[@]}"; do
+    echo "| $system | $(map_of "$system" audio) | $(map_of "$system" video) | $(map_of "$system" both) |"
+  done
+} | tee "$OUT/table1.md"
