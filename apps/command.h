@@ -16,7 +16,6 @@
 
 namespace cavmae::apps {
 
-constexpr int kExitInterrupted = 130;  // as a shell reports Ctrl-C
 
 // Flags that every subcommand has.
 struct GlobalOptions {
@@ -51,6 +50,8 @@ void add_bench(Program& program);
 void add_stats(Program& program);
 void add_report(Program& program);
 void add_convert(Program& program);
+void add_inpaint(Program& program);
+void add_localize(Program& program);
 void add_weights(Program& program);
 void add_enhance_labels(Program& program);
 void add_ablate(Program& program);

@@ -9,7 +9,6 @@
 #include "apps/one_clip.h"
 
 namespace cavmae::apps {
-void add_inpaint(Program& program);
 namespace {
 
 enum class Hide { parts, audio, video };
@@ -89,7 +88,7 @@ void check_possible(const ClipSource& clip, const Sample& sample, const CavMaeCo
                   ": has no picture; '--hide video' rebuilds it from the sound");
 }
 
-int run(const InpaintFlags& flags, const GlobalOptions& global) {
+int run_inpaint(const InpaintFlags& flags, const GlobalOptions& global) {
   InpaintOptions options;
   flags.options.apply(options);
   auto log = make_log(global.verbosity());
@@ -150,7 +149,8 @@ void add_inpaint(Program& program) {
   flags->clip.add(*app);
   flags->options.add(*app, InpaintOptions{}, "Inpainting");
   flags->masks.add(*app, MaskOptions{}, "Inpainting");
-  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+  app->callback(
+      [=, &program] { program.action = [=, &program] { return run_inpaint(*flags, program.global); }; });
 }
 
 }  // namespace cavmae::apps

@@ -9,7 +9,6 @@
 #include "apps/one_clip.h"
 
 namespace cavmae::apps {
-void add_localize(Program& program);
 namespace {
 
 struct LocalizeFlags {
@@ -41,7 +40,7 @@ Json result_json(const std::string& id, const Localization& found) {
   return {{"clip", id}, {"pictures", pictures}, {"sound", {{"patches", rows_of(found.in_sound)}}}};
 }
 
-int run(const LocalizeFlags& flags, const GlobalOptions& global) {
+int run_localize(const LocalizeFlags& flags, const GlobalOptions& global) {
   const FrameChoice frames = frame_choice(flags.frames);
   auto log = make_log(global.verbosity());
   const ClipSource clip = flags.clip.source(*log);
@@ -80,7 +79,8 @@ void add_localize(Program& program) {
   flags->clip.add(*app);
   app->add_option("--frames", flags->frames, "pictures of the clip: middle, or all, as a strip [middle]")
       ->type_name("");
-  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+  app->callback(
+      [=, &program] { program.action = [=, &program] { return run_localize(*flags, program.global); }; });
 }
 
 }  // namespace cavmae::apps

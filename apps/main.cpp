@@ -10,8 +10,6 @@
 #include "apps/version.h"
 
 namespace cavmae::apps {
-void add_inpaint(Program& program);
-void add_localize(Program& program);
 namespace {
 
 constexpr int kExitUsage = 2;

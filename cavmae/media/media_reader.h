@@ -51,7 +51,7 @@ torch::Tensor read_audio(const std::filesystem::path& path, const AudioRequest& 
 std::vector<torch::Tensor> read_frames(const std::filesystem::path& path,
                                        const std::vector<double>& times_seconds);
 
-// A single picture: uint8 [H, W, 3]. Throws MediaError.
+// A single picture: uint8 [H, W, 3], what is transparent on white. Throws MediaError.
 torch::Tensor read_image(const std::filesystem::path& path);
 
 }  // namespace cavmae

@@ -32,12 +32,13 @@ struct MaskOptions {
     v("mask_ratio_video", o.mask_ratio_video, "share of the video patches that is hidden");
     v("audio_mask_mode", o.audio_mask_mode, "which audio patches are hidden together");
   }
+  // Both ratios lie in 0 to 1; 1 hides a whole stream, as one does to rebuild it from the other.
   void validate() const;
 };
 
 // One stream's mask. `keep` then `hidden` of a clip are together a permutation of its L patches.
 struct StreamMask {
-  torch::Tensor keep;     // int64 [B, N], patches that stay visible, in the order of the draw
+  torch::Tensor keep;     // int64 [B, N], patches that stay visible, in the order of the draw; N may be 0
   torch::Tensor hidden;   // int64 [B, L - N]
   torch::Tensor restore;  // int64 [B, L], the inverse permutation
   torch::Tensor mask;     // float [B, L], 1 where a patch is hidden

@@ -74,6 +74,7 @@ TORCH_MODULE(Block);
 class BlockStackImpl : public torch::nn::Module {
  public:
   BlockStackImpl(int64_t depth, const BlockOptions& options);
+  // Without tokens (L = 0) there is nothing to do.
   torch::Tensor forward(torch::Tensor x, NormSet norms, Precision precision);
   // The last block at the tokens `ids` alone; with no blocks, these tokens.
   torch::Tensor forward_picked(torch::Tensor x, const torch::Tensor& ids, NormSet norms, Precision precision);

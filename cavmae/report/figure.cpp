@@ -185,14 +185,15 @@ torch::Tensor fit_picture(const torch::Tensor& image, int64_t height_px, int64_t
   return at::adaptive_avg_pool2d(planes, {height_px, width_px}).round().to(torch::kUInt8).permute({1, 2, 0});
 }
 
-Axis time_axis(int64_t frames, int64_t max_ticks) {
+Axis time_axis(int64_t frames) {
+  constexpr double kMaxTicks = 12;
   constexpr double kFrameSeconds = 0.01;
   const double seconds = static_cast<double>(frames) * kFrameSeconds;
   double step = 0.01;
   for (const double factor : {1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 3000.0, 6000.0,
                               12000.0, 30000.0, 60000.0}) {
     step = 0.01 * factor;
-    if (seconds / step < static_cast<double>(max_ticks)) break;
+    if (seconds / step < kMaxTicks) break;
   }
   Axis axis{.title = "time in seconds"};
   for (int64_t i = 0; static_cast<double>(i) * step <= seconds * (1 + 1e-9); ++i) {

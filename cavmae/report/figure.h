@@ -45,9 +45,8 @@ torch::Tensor draw_figure(const Figure& figure);
 // them than places.
 torch::Tensor fit_picture(const torch::Tensor& image, int64_t height_px, int64_t width_px);
 
-// At round seconds, for `frames` of 10 ms; at most `max_ticks`.
-Axis time_axis(int64_t frames, int64_t max_ticks);
-constexpr int64_t kMaxTimeTicks = 12;  // that fit below a spectrogram
+// At round seconds, for `frames` of 10 ms.
+Axis time_axis(int64_t frames);
 // In kHz along the mel scale.
 Axis frequency_axis(int64_t num_mel_bins);
 

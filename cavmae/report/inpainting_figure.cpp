@@ -11,7 +11,7 @@ namespace cavmae {
 namespace {
 
 constexpr double kPictureSide = 336;  // about this many pixels
-constexpr int64_t kSpectrogramWidth = 760, kSpectrogramHeight = 320;
+constexpr int64_t kSoundWidth = 760, kSoundAloneHeight = 320;
 
 // The side that shows every pixel of a picture as a whole number of pixels.
 int64_t shown_side(const torch::Tensor& picture) {
@@ -31,7 +31,7 @@ class Layout {
     const torch::Tensor& known = shown.original_fbank.defined() ? shown.original_fbank : shown.rebuilt_fbank;
     if (known.defined()) range_ = colour_range(known);  // all spectrograms have the colours of the original
     if (shown.rebuilt_picture.defined()) side_ = shown_side(shown.rebuilt_picture);
-    height_ = side_ > 0 ? side_ : kSpectrogramHeight;
+    height_ = side_ > 0 ? side_ : kSoundAloneHeight;
   }
 
   std::vector<Panel> row(const Stage& stage) const {
@@ -47,12 +47,11 @@ class Layout {
 
  private:
   Panel sound(const Stage& stage) const {
-    Panel panel{.width_px = kSpectrogramWidth,
-                .height_px = height_,
-                .title = title(stage.name, "sound", stage.fbank)};
+    Panel panel{
+        .width_px = kSoundWidth, .height_px = height_, .title = title(stage.name, "sound", stage.fbank)};
     if (!stage.fbank.defined()) return panel;
     panel.image = spectrogram_picture(stage.fbank, range_);
-    panel.x = time_axis(stage.fbank.size(0), kMaxTimeTicks);
+    panel.x = time_axis(stage.fbank.size(0));
     panel.y = frequency_axis(stage.fbank.size(1));
     return panel;
   }

@@ -24,14 +24,17 @@ ColourRange range_of(const torch::Tensor& map) {
   return {map.min().item<double>(), map.max().item<double>()};
 }
 
-int64_t shown_side(int64_t picture_side, double wanted) {
-  return picture_side * std::max<int64_t>(1, std::llround(wanted / static_cast<double>(picture_side)));
+// The side that shows every pixel of a picture as a whole number of pixels.
+int64_t side_of_pictures(const LocalizationFigure& figure) {
+  const int64_t side = figure.pictures.front().size(0);
+  const double wanted = figure.pictures.size() == 1 ? kSingleSide : kStripSide;
+  return side * std::max<int64_t>(1, std::llround(wanted / static_cast<double>(side)));
 }
 
 // The pictures as they are, and below them the same with their heat; at most kPicturesARow side by side.
 void add_pictures(const LocalizationFigure& figure, Figure& out) {
   const size_t num = figure.pictures.size();
-  const int64_t side = shown_side(figure.pictures.front().size(0), num == 1 ? kSingleSide : kStripSide);
+  const int64_t side = side_of_pictures(figure);
   const ColourRange range = range_of(figure.found.in_pictures);  // one scale for all
   for (size_t first = 0; first < num; first += kPicturesARow) {
     std::vector<Panel> plain, heated;
@@ -60,15 +63,11 @@ void add_pictures(const LocalizationFigure& figure, Figure& out) {
   }
 }
 
-int64_t pictures_width(const LocalizationFigure& figure) {
-  const size_t num = figure.pictures.size();
-  const int64_t side = shown_side(figure.pictures.front().size(0), num == 1 ? kSingleSide : kStripSide);
-  return static_cast<int64_t>(num == 1 ? 2 : std::min(num, kPicturesARow)) * side;
-}
-
 void add_sound(const LocalizationFigure& figure, Figure& out) {
   const int64_t frames = figure.fbank.size(0), bins = figure.fbank.size(1);
-  const int64_t width = std::max(kMinSpectrogramWidth, pictures_width(figure));
+  const size_t num = figure.pictures.size();
+  const auto columns = static_cast<int64_t>(num == 1 ? 2 : std::min(num, kPicturesARow));
+  const int64_t width = std::max(kMinSpectrogramWidth, columns * side_of_pictures(figure));
   const torch::Tensor heat = enlarged(figure.found.in_sound, bins, figure.num_fbank_frames)
                                  .narrow(1, 0, frames)
                                  .flip(0);  // low frequencies below
@@ -78,7 +77,7 @@ void add_sound(const LocalizationFigure& figure, Figure& out) {
               .width_px = width,
               .height_px = kSpectrogramHeight,
               .title = "the sound",
-              .x = time_axis(frames, kMaxTimeTicks),
+              .x = time_axis(frames),
               .y = frequency_axis(bins)};
   Panel heated = plain;
   heated.image = laid_over(spectrogram, heat, range);

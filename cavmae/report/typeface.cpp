@@ -11,7 +11,7 @@
 namespace cavmae {
 namespace {
 
-constexpr char32_t kReplacementLetter = 0xFFFD;
+constexpr char32_t kUnknownLetter = 0xFFFD;
 constexpr int kFixedPoint = 64;  // FreeType's positions are in 1/64 of a pixel
 
 // The letters of UTF-8; a byte that begins no letter, or a letter cut short, is one replacement.
@@ -32,7 +32,7 @@ std::vector<char32_t> decode_utf8(std::string_view text) {
       whole = (next & 0xC0) == 0x80;
       letter = letter << 6 | (next & 0x3Fu);
     }
-    letters.push_back(whole ? letter : kReplacementLetter);
+    letters.push_back(whole ? letter : kUnknownLetter);
     i += whole ? length : 1;
   }
   return letters;

@@ -63,7 +63,7 @@ TEST(FitPicture, RepeatsWholePixelsAndAveragesMany) {
 
 TEST(Axes, TicksAreRoundAndFew) {
   for (const int64_t frames : {30, 200, 400, 1024, 6000, 100000}) {
-    const Axis axis = time_axis(frames, 12);
+    const Axis axis = time_axis(frames);
     EXPECT_GE(axis.ticks.size(), 3u) << frames;
     EXPECT_LE(axis.ticks.size(), 13u) << frames;
     for (const Tick& tick : axis.ticks)
@@ -94,9 +94,8 @@ TEST(DrawFigure, HoldsEveryPanelUnalteredAndKeepsTheRestOnPaper) {
   Figure figure{.title = std::string(500, 'M'),
                 .rows = {},
                 .notes = {std::string(40, 'x') + " " + std::string(400, 'y')}};
-  figure.rows.push_back(
-      {{.image = red, .width_px = 50, .height_px = 30, .title = "red", .x = time_axis(100, 5)},
-       {.image = blue, .width_px = 20, .height_px = 40, .y = frequency_axis(64)}});
+  figure.rows.push_back({{.image = red, .width_px = 50, .height_px = 30, .title = "red", .x = time_axis(100)},
+                         {.image = blue, .width_px = 20, .height_px = 40, .y = frequency_axis(64)}});
   figure.rows.push_back({{.image = {}, .width_px = 20, .height_px = 20, .title = "nothing here"},
                          colour_scale({-0.5, 0.25}, 60, "cosine")});
   const torch::Tensor image = draw_figure(figure);
