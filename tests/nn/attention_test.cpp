@@ -78,6 +78,35 @@ TEST(Attention, DoesNotDependOnTheNumberOfThreads) {
   EXPECT_TRUE(gradient.equal(other_gradient));
 }
 
+TEST(Attention, OperandsInBf16GiveResultsInBf16) {
+  const auto qkv = normal({2, 37, 3 * 64}, 11).detach().to(torch::kBFloat16).requires_grad_();
+  const auto plain = qkv.detach().to(torch::kFloat64).requires_grad_();
+  const auto gradient = normal({2, 37, 64}, 12).detach().to(torch::kBFloat16);
+  const auto result = attention(qkv, 2);
+  const auto expected = attention_plain(plain.narrow(2, 0, 64), plain.narrow(2, 64, 128), 2);
+  EXPECT_EQ(result.scalar_type(), torch::kBFloat16);
+  EXPECT_THAT(result, IsNear(expected, 1e-2));
+  result.backward(gradient);
+  expected.backward(gradient.to(torch::kFloat64));
+  EXPECT_EQ(qkv.grad().scalar_type(), torch::kBFloat16);
+  EXPECT_THAT(qkv.grad(), IsNear(plain.grad(), 1e-2));
+}
+
+TEST(Attention, NothingIsKeptWhereNoGradientIsNeeded) {
+  const auto qkv = normal({1, 9, 3 * 8}, 13);
+  const auto expected = attention(qkv, 2);
+  EXPECT_TRUE(expected.requires_grad());
+  const c10::InferenceMode inference;
+  const auto result = attention(qkv, 2);
+  EXPECT_FALSE(result.requires_grad());
+  EXPECT_TRUE(result.equal(expected));
+}
+
+TEST(Attention, DoublesTakeThePlainTwin) {
+  const auto qkv = normal({1, 5, 3 * 8}, 14).detach().to(torch::kFloat64);
+  EXPECT_TRUE(attention(qkv, 2).equal(attention_plain(qkv.narrow(2, 0, 8), qkv.narrow(2, 8, 16), 2)));
+}
+
 TEST(Attention, GradientEqualsFiniteDifferences) {
   const auto qkv = trained_normal({1, 5, 3 * 4}, 8);
   const auto weights = trained_normal({1, 5, 4}, 9).detach();

@@ -6,18 +6,19 @@
 namespace cavmae::kernels {
 namespace {
 
-// S for the element of the operands, with the least distance of rows that holds them: two distances bound
-// the size of the code.
+// Calls work(head) with the least distance of rows that holds them: the model has heads of 32 and 64, and
+// rows further apart than need be leave parts of the cache unused.
+template <class S, template <class, int> class Head, class Task, class Work>
+CAVMAE_INLINE auto with_width(const Task& task, void* scratch, const Work& work) {
+  if (task.sizes.width <= 32) return work(Head<S, 32>(task, scratch));
+  if (task.sizes.width <= 64) return work(Head<S, 64>(task, scratch));
+  return work(Head<S, kMaxHeadWidth>(task, scratch));
+}
+
 template <class Float, class Bf16, template <class, int> class Head, class Task, class Work>
 CAVMAE_INLINE auto with_head(const Task& task, void* scratch, const Work& work) {
-  constexpr int kCommonWidth = 64;
-  const bool common = task.sizes.width <= kCommonWidth;
-  if (task.sizes.element == Element::bf16) {
-    if (common) return work(Head<Bf16, kCommonWidth>(task, scratch));
-    return work(Head<Bf16, kMaxHeadWidth>(task, scratch));
-  }
-  if (common) return work(Head<Float, kCommonWidth>(task, scratch));
-  return work(Head<Float, kMaxHeadWidth>(task, scratch));
+  if (task.sizes.element == Element::bf16) return with_width<Bf16, Head>(task, scratch, work);
+  return with_width<Float, Head>(task, scratch, work);
 }
 
 template <class Float, class Bf16>

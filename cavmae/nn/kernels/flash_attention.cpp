@@ -94,13 +94,38 @@ Scratch make_scratch(size_t wanted_bytes) {
   return Scratch(memory);
 }
 
-// Calls work(i, scratch) for every head of every clip.
+// Calls work(i, scratch) for i in 0..count.
 template <class Work>
-void for_each_head(const AttentionCall& call, size_t scratch_bytes, const Work& work) {
-  at::parallel_for(0, call.clips * call.heads, 1, [&](int64_t begin, int64_t end) {
+void for_each(int64_t count, size_t scratch_bytes, const Work& work) {
+  at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     const Scratch scratch = make_scratch(scratch_bytes);
     for (int64_t i = begin; i < end; ++i) work(i, scratch.get());
   });
+}
+
+// Into how many parts the queries of a head go so that all threads have work. What a query gets does not
+// depend on the others, but each part packs the keys and values anew.
+int64_t parts_of_queries(const AttentionCall& call) {
+  constexpr int64_t kTasksPerThread = 2, kLeastQueries = 64;
+  const int64_t heads = call.clips * call.heads, wanted = kTasksPerThread * at::get_num_threads();
+  if (heads >= wanted || heads == 0) return 1;
+  return std::clamp<int64_t>(call.queries / kLeastQueries, 1, (wanted + heads - 1) / heads);
+}
+
+void* at_row(const HeadRows& rows, Element element, int64_t row) {
+  return static_cast<char*>(rows.data) + row * rows.row_stride * static_cast<int64_t>(bytes(element));
+}
+const void* at_row(const ConstHeadRows& rows, Element element, int64_t row) {
+  return static_cast<const char*>(rows.data) + row * rows.row_stride * static_cast<int64_t>(bytes(element));
+}
+
+// The queries from `first` to `end` alone.
+HeadForward part_of(HeadForward task, int64_t first, int64_t end) {
+  task.sizes.queries = end - first;
+  task.q.data = at_row(task.q, task.sizes.element, first);
+  task.out.data = at_row(task.out, task.sizes.element, first);
+  if (task.log_sum_exp != nullptr) task.log_sum_exp += first;
+  return task;
 }
 
 }  // namespace
@@ -140,18 +165,22 @@ void flash_attention_forward(const AttentionCall& call, const AttentionForward& 
   check(call);
   const HeadKernel chosen = supported_head_kernel(kernel);
   const HeadSizes sizes = head_sizes(call);
-  for_each_head(call, chosen.forward_scratch_bytes(sizes), [&](int64_t i, void* scratch) {
-    chosen.forward(
-        {
-            .sizes = sizes,
-            .q = head(call, arrays.q, i),
-            .k = head(call, arrays.k, i),
-            .v = head(call, arrays.v, i),
-            .out = head(call, arrays.out, i),
-            .log_sum_exp = arrays.log_sum_exp == nullptr ? nullptr : arrays.log_sum_exp + i * call.queries,
-        },
-        scratch);
-  });
+  const int64_t parts = parts_of_queries(call);
+  for_each(call.clips * call.heads * parts, chosen.forward_scratch_bytes(sizes),
+           [&](int64_t i, void* scratch) {
+             const int64_t head_index = i / parts, part = i % parts;
+             const HeadForward task = {
+                 .sizes = sizes,
+                 .q = head(call, arrays.q, head_index),
+                 .k = head(call, arrays.k, head_index),
+                 .v = head(call, arrays.v, head_index),
+                 .out = head(call, arrays.out, head_index),
+                 .log_sum_exp =
+                     arrays.log_sum_exp == nullptr ? nullptr : arrays.log_sum_exp + head_index * call.queries,
+             };
+             chosen.forward(part_of(task, call.queries * part / parts, call.queries * (part + 1) / parts),
+                            scratch);
+           });
 }
 
 void flash_attention_backward(const AttentionCall& call, const AttentionBackward& arrays,
@@ -159,7 +188,7 @@ void flash_attention_backward(const AttentionCall& call, const AttentionBackward
   check(call);
   const HeadKernel chosen = supported_head_kernel(kernel);
   const HeadSizes sizes = head_sizes(call);
-  for_each_head(call, chosen.backward_scratch_bytes(sizes), [&](int64_t i, void* scratch) {
+  for_each(call.clips * call.heads, chosen.backward_scratch_bytes(sizes), [&](int64_t i, void* scratch) {
     chosen.backward(
         {
             .sizes = sizes,

@@ -8,7 +8,7 @@ namespace {
 
 struct Avx2 {
   static constexpr int kLanes = 8, kDepth = 1, kRows = 6;
-  static constexpr int kKeyBlock = 48, kQueryBlock = 96;
+  static constexpr int kKeyBlock = 96, kQueryBlock = 96;
   using Vec = __m256;
   using Bits = int32_t __attribute__((vector_size(sizeof(Vec))));
   using Operand = __m256;
