@@ -10,7 +10,6 @@
 namespace cavmae::apps {
 namespace {
 
-
 struct AblateFlags {
   std::string config = "cav-mae";
   std::vector<std::string> over;

@@ -16,7 +16,6 @@
 
 namespace cavmae::apps {
 
-
 // Flags that every subcommand has.
 struct GlobalOptions {
   bool quiet = false;

@@ -15,7 +15,8 @@ namespace {
 
 constexpr double kPrerollSeconds = 0.6;  // a decoder that starts in the middle settles well within it
 constexpr double kMinSkipSeconds = 2.0;  // below, reading on is as cheap as seeking
-constexpr double kMissingAudioSeconds = 0.5;  // sound that may lack at the end before a file counts as cut off
+constexpr double kMissingAudioSeconds =
+    0.5;                                 // sound that may lack at the end before a file counts as cut off
 constexpr double kMarginSeconds = 0.1;   // sound around the window, for the resampler's filter
 constexpr double kLongestSeconds = 1e7;  // of a window
 

@@ -18,7 +18,8 @@ namespace {
 constexpr double kRoundingSeconds = 0.001;  // containers round timestamps to milliseconds
 constexpr double kBlindSeekSeconds = 1.0;   // without an index: a first seek shows whether there is one
 constexpr double kFarSeekSeconds = 10.0;    // without an index: seek over more than this
-constexpr double kMissingVideoSeconds = 0.5;  // pictures that may lack at the end before a file counts as cut off
+constexpr double kMissingVideoSeconds =
+    0.5;  // pictures that may lack at the end before a file counts as cut off
 
 class FrameReader {
  public:

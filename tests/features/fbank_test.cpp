@@ -104,7 +104,8 @@ INSTANTIATE_TEST_SUITE_P(Clips, FbankGolden,
 
 TEST(Fbank, ModelInputIsPaddedAfterTheLogAndNormalised) {
   // The padding is stored once: as the last row.
-  const torch::Tensor stored = read_safetensors(kGoldenSounds + "fbank.safetensors").at("short_0.3s_16k.input");
+  const torch::Tensor stored =
+      read_safetensors(kGoldenSounds + "fbank.safetensors").at("short_0.3s_16k.input");
   const int64_t rows = stored.size(0);
   const torch::Tensor padding = stored.narrow(0, rows - 1, 1).expand({1024 - rows, 128});
   const torch::Tensor expected = at::cat({stored, padding});

@@ -33,7 +33,8 @@ int64_t largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
 class ResizeGolden : public testing::TestWithParam<std::string> {};
 
 TEST_P(ResizeGolden, EqualsPillow) {
-  const torch::Tensor expected = read_safetensors(kGoldenPictures + "images.safetensors").at(GetParam() + ".resized");
+  const torch::Tensor expected =
+      read_safetensors(kGoldenPictures + "images.safetensors").at(GetParam() + ".resized");
   const torch::Tensor image = read_image(kGoldenPictures + "media/" + GetParam() + ".png");
   const torch::Tensor actual = resize_shorter_side(image, 224);
   ASSERT_EQ(actual.sizes(), expected.sizes());
@@ -49,8 +50,10 @@ INSTANTIATE_TEST_SUITE_P(Pictures, ResizeGolden,
 // The inverse DCT of libjpeg rounds in its own way: about one sample in 70 differs by 1 before the colours
 // are computed, which makes up to 3 of it.
 TEST(ResizeGoldenJpeg, IsWithinTwoLevelsOfPillow) {
-  const torch::Tensor expected = read_safetensors(kGoldenPictures + "images.safetensors").at("photo_640x360.resized");
-  const torch::Tensor actual = resize_shorter_side(read_image(kGoldenPictures + "media/photo_640x360.jpg"), 224);
+  const torch::Tensor expected =
+      read_safetensors(kGoldenPictures + "images.safetensors").at("photo_640x360.resized");
+  const torch::Tensor actual =
+      resize_shorter_side(read_image(kGoldenPictures + "media/photo_640x360.jpg"), 224);
   ASSERT_EQ(actual.sizes(), expected.sizes());
   const torch::Tensor error = (actual.to(torch::kInt64) - expected.to(torch::kInt64)).abs();
   EXPECT_LE((error > 2).sum().item<int64_t>(), 5) << "of " << error.numel();

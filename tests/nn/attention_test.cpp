@@ -28,7 +28,8 @@ class AttentionSizes : public ::testing::TestWithParam<Sizes> {};
 TEST_P(AttentionSizes, PackedEqualsThePlainTwin) {
   const auto [clips, queries, length, heads, head_width] = GetParam();
   const int64_t width = heads * head_width;
-  const auto ours = trained_normal({clips, length, 3 * width}, 1), plain = ours.detach().clone().requires_grad_();
+  const auto ours = trained_normal({clips, length, 3 * width}, 1),
+             plain = ours.detach().clone().requires_grad_();
   const auto gradient = trained_normal({clips, length, width}, 2).detach();
   const auto result = attention(ours, heads);
   const auto expected = attention_plain(plain.narrow(2, 0, width), plain.narrow(2, width, 2 * width), heads);
@@ -41,7 +42,8 @@ TEST_P(AttentionSizes, PackedEqualsThePlainTwin) {
 TEST_P(AttentionSizes, OtherQueriesThanKeysEqualThePlainTwin) {
   const auto [clips, queries, length, heads, head_width] = GetParam();
   const int64_t width = heads * head_width;
-  const auto q = trained_normal({clips, queries, width}, 3), kv = trained_normal({clips, length, 2 * width}, 4);
+  const auto q = trained_normal({clips, queries, width}, 3),
+             kv = trained_normal({clips, length, 2 * width}, 4);
   const auto plain_q = q.detach().clone().requires_grad_(), plain_kv = kv.detach().clone().requires_grad_();
   const auto gradient = trained_normal({clips, queries, width}, 5).detach();
   const auto result = attention(q, kv, heads);

@@ -7,8 +7,8 @@
 #include "cavmae/nn/patches.h"
 
 #include "tests/support/golden.h"
-#include "tests/support/plain_block.h"
 #include "tests/support/normal.h"
+#include "tests/support/plain_block.h"
 
 namespace cavmae {
 namespace {
