@@ -117,7 +117,7 @@ void WorkTimer::restart() {
   state_->boundaries.assign(1, {});
   state_->enclosing.clear();
   state_->now = {};
-  state_->since = Clock::now();
+  state_->since = State::Clock::now();
 }
 
 std::vector<WorkTime> WorkTimer::times() {
