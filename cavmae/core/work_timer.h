@@ -11,8 +11,9 @@ namespace cavmae {
 // Note [Work of the backward pass]: autograd numbers the nodes of its graph as they are made and tells, for
 // each node that it runs, its number. The numbers at which scopes began and ended in the forward pass
 // therefore tell what a node works on, and nothing need be added to the graph. A scope that is opened while a
-// node runs, as in a fused operator's own backward, lies inside what the node works on. Every instant belongs
-// to one path, so that the times sum to what went by.
+// node runs, as in a fused operator's own backward, lies inside what the node works on. What follows the last
+// node belongs to it until the scope around the pass ends, so such a scope there should be. Every instant
+// belongs to one path, so that the times sum to what went by.
 
 struct WorkTime {
   std::string path;  // the open scopes, outermost first: "decoder/attention"; "" outside of any

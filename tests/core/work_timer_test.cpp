@@ -101,7 +101,10 @@ TEST(WorkTimer, TimesSumToWhatWentBy) {
   const auto before = now();
   WorkTimer timer;
   const auto start = now();
-  napping("first", x).sum().backward();
+  {
+    const WorkScope step("step");  // its end also ends what the last node works on
+    napping("first", x).sum().backward();
+  }
   nap();
   const auto end = now();
   const auto times = timer.times();

@@ -81,9 +81,9 @@ TEST(Attention, DoesNotDependOnTheNumberOfThreads) {
 }
 
 TEST(Attention, OperandsInBf16GiveResultsInBf16) {
-  const auto qkv = normal({2, 37, 3 * 64}, 11).detach().to(torch::kBFloat16).requires_grad_();
+  const auto qkv = trained_normal({2, 37, 3 * 64}, 11).detach().to(torch::kBFloat16).requires_grad_();
   const auto plain = qkv.detach().to(torch::kFloat64).requires_grad_();
-  const auto gradient = normal({2, 37, 64}, 12).detach().to(torch::kBFloat16);
+  const auto gradient = trained_normal({2, 37, 64}, 12).detach().to(torch::kBFloat16);
   const auto result = attention(qkv, 2);
   const auto expected = attention_plain(plain.narrow(2, 0, 64), plain.narrow(2, 64, 128), 2);
   EXPECT_EQ(result.scalar_type(), torch::kBFloat16);
@@ -95,7 +95,7 @@ TEST(Attention, OperandsInBf16GiveResultsInBf16) {
 }
 
 TEST(Attention, NothingIsKeptWhereNoGradientIsNeeded) {
-  const auto qkv = normal({1, 9, 3 * 8}, 13);
+  const auto qkv = trained_normal({1, 9, 3 * 8}, 13);
   const auto expected = attention(qkv, 2);
   EXPECT_TRUE(expected.requires_grad());
   const c10::InferenceMode inference;
@@ -105,7 +105,7 @@ TEST(Attention, NothingIsKeptWhereNoGradientIsNeeded) {
 }
 
 TEST(Attention, DoublesTakeThePlainTwin) {
-  const auto qkv = normal({1, 5, 3 * 8}, 14).detach().to(torch::kFloat64);
+  const auto qkv = trained_normal({1, 5, 3 * 8}, 14).detach().to(torch::kFloat64);
   EXPECT_TRUE(attention(qkv, 2).equal(attention_plain(qkv.narrow(2, 0, 8), qkv.narrow(2, 8, 16), 2)));
 }
 

@@ -124,7 +124,7 @@ TEST(InpaintingFigure, SaysWhatIsLentByTheOriginal) {
                     HasSubstr("those of the original patch are lent"), Not(HasSubstr("lacks"))));
   EXPECT_THAT(reconstruction_note(shown, masks, TargetNormalization::none), Not(HasSubstr("lent")));
   ShownReconstruction blind = shown;
-  blind.original_picture = blind.masked_picture = {};
+  blind.original_picture = blind.masked_picture = torch::Tensor();
   EXPECT_THAT(reconstruction_note(blind, masks, TargetNormalization::per_patch),
               HasSubstr("What the clip lacks"));
   const torch::Tensor all = draw_inpainting({.title = "clip", .shown = shown, .masks = masks});

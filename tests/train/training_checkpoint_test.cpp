@@ -162,7 +162,10 @@ TEST_F(CheckpointTest, TooLittleSpaceIsToldWithTheCure) {
 }
 
 TEST_F(CheckpointTest, TheEstimateCoversWhatIsWritten) {
-  Batch batch{.audio = torch::randn({2, 64, 32}), .video = torch::randn({2, 3, 32, 32}), .indices = {0, 1}};
+  Batch batch{.audio = torch::randn({2, 64, 32}),
+              .video = torch::randn({2, 3, 32, 32}),
+              .targets = {},
+              .indices = {0, 1}};
   step_.take({batch}, 1e-3);
   uint64_t bytes = 0;
   for (const auto& entry : fs::directory_iterator(save(1))) bytes += entry.file_size();
