@@ -7,7 +7,8 @@
 #include "cavmae/data/clip_source.h"
 #include "cavmae/media/media_reader.h"
 #include "cavmae/models/checkpoint.h"
-#include "cavmae/nn/kernels/flash_attention.h"
+#include "cavmae/nn/kernels/in_use.h"
+#include "cavmae/nn/kernels/products.h"
 
 #include "apps/command.h"
 
@@ -33,15 +34,18 @@ Description machine_info() {
   const MachineInfo info = inspect_machine();
   out.text += describe(info);
   out.json = to_json(info);
-  const auto attention_kernel = [](kernels::Element element) {
-    return kernels::attention_kernel_name(kernels::best_attention_kernel(element));
-  };
-  const std::string fp32 = attention_kernel(kernels::Element::f32);
-  const std::string bf16 = attention_kernel(kernels::Element::bf16);
-  out.text += fmt::format("attention     {} (fp32), {} (bf16)\n", fp32, bf16);
-  out.json["attention_kernels"] = {{"fp32", fp32}, {"bf16", bf16}};
-  out.json["warnings"] = machine_warnings(info);
-  for (const std::string& warning : machine_warnings(info)) out.text += fmt::format("warning: {}\n", warning);
+  for (const kernels::KernelInUse& kernel : kernels::kernels_in_use()) {
+    out.text += fmt::format("kernels       {}: {}\n", kernel.job, kernel.name);
+    out.json["kernels"][kernel.job] = kernel.name;
+  }
+  for (const auto element : {kernels::Element::f32, kernels::Element::bf16})
+    out.json["attention_kernels"][element == kernels::Element::f32 ? "fp32" : "bf16"] =
+        kernels::attention_kernel_name(kernels::best_attention_kernel(element));
+  std::vector<std::string> warnings = machine_warnings(info);
+  if (const std::string warning = kernels::product_engine_warning(); !warning.empty())
+    warnings.push_back(warning);
+  for (const std::string& warning : warnings) out.text += fmt::format("warning: {}\n", warning);
+  out.json["warnings"] = warnings;
   return out;
 }
 

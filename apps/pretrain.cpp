@@ -1,6 +1,7 @@
 // cavmae pretrain: from clips to a trained model.
 #include <fmt/format.h>
 
+#include "cavmae/nn/kernels/products.h"
 #include "cavmae/train/pretraining.h"
 
 #include "apps/configs.h"
@@ -33,6 +34,9 @@ int run(const TrainingFlags& flags, const GlobalOptions& global) {
   TrainingFlags::check(paths);
   const RunHooks hooks{.show_progress = !global.quiet, .after_step = {}};
   auto log = make_log(global.verbosity());
+  if (options.precision == Precision::bf16)
+    if (const std::string warning = kernels::product_engine_warning(); !warning.empty())
+      log->warn("{}", warning);
   const RunResult result = pretrain(options, paths, hooks, log);
   print_summary(result, paths.out, "pretrain");
   if (result.interrupted) return kExitInterrupted;

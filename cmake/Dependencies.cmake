@@ -6,6 +6,8 @@ find_package(fmt REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED)
+find_library(DNNL_LIBRARY dnnl REQUIRED)  # its own CMake files ask for OpenCL
+find_path(DNNL_INCLUDE_DIR dnnl.hpp REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(FFMPEG REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswresample libswscale)
 pkg_check_modules(FREETYPE REQUIRED IMPORTED_TARGET freetype2)

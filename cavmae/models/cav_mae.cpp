@@ -35,22 +35,22 @@ struct Encoder {
   BlockStack& blocks;
   const torch::Tensor& positions;  // float [1, L, D]
   const torch::Tensor& modality;   // float [1, 1, D]
-  Precision precision;
+  const Compute& how;
 
   // pictures: float [B, C, height, width]
   torch::Tensor operator()(const torch::Tensor& pictures, int64_t patch, const StreamMask& mask) const {
     const torch::Tensor tokens = embed(pictures, patch, mask);
     const WorkScope scope(work_part);
-    return blocks(tokens, NormSet::joint, precision);
+    return blocks(tokens, NormSet::joint, how);
   }
 
  private:
   torch::Tensor embed(const torch::Tensor& pictures, int64_t patch, const StreamMask& mask) const {
     const WorkScope scope(work::kEmbedding);
     const torch::Tensor patches = cut_patches(pictures, patch, PatchOrder::channels_first);  // [B, L, C*P*P]
-    if (!mask.keep.defined()) return embedding(patches, precision) + (positions + modality);
+    if (!mask.keep.defined()) return embedding(patches, how) + (positions + modality);
     const auto kept_positions = positions.squeeze(0).index_select(0, mask.keep.flatten());  // [B * N, D]
-    const auto kept = embedding(pick_tokens(patches, mask.keep), precision);
+    const auto kept = embedding(pick_tokens(patches, mask.keep), how);
     return kept + kept_positions.view(kept.sizes()) + modality;
   }
 };
@@ -80,7 +80,11 @@ CavMaeImpl::CavMaeImpl(const CavMaeConfig& config)
 CavMaeImpl::~CavMaeImpl() = default;
 
 void CavMaeImpl::set_precision(Precision precision) {
-  precision_ = precision;
+  compute_.precision = precision;
+}
+
+void CavMaeImpl::set_runtime(const RuntimeOptions& options) {
+  compute_.runtime = options;
 }
 
 Masks CavMaeImpl::draw_masks(int64_t batch, const MaskOptions& options, torch::Generator generator) const {
@@ -107,13 +111,13 @@ CavMaeImpl::Tokens CavMaeImpl::encode_modalities(const Inputs& inputs, const Mas
   if (config_.has_audio() && inputs.audio.defined()) {
     check_shape("audio", inputs.audio, {config_.num_fbank_frames, config_.num_mel_bins});
     const Encoder encode{work::kAudioEncoder, parts_->patch_embed_a, parts_->blocks_a,
-                         parts_->pos_embed_a, parts_->modality_a,    precision_};
+                         parts_->pos_embed_a, parts_->modality_a,    compute_};
     tokens.audio = encode(inputs.audio.transpose(1, 2).unsqueeze(1), config_.patch_size, masks.audio);
   }
   if (config_.has_video() && inputs.video.defined()) {
     check_shape("video", inputs.video, {3, config_.image_size, config_.image_size});
     const Encoder encode{work::kVideoEncoder, parts_->patch_embed_v, parts_->blocks_v,
-                         parts_->pos_embed_v, parts_->modality_v,    precision_};
+                         parts_->pos_embed_v, parts_->modality_v,    compute_};
     tokens.video = encode(inputs.video, config_.patch_size, masks.video);
   }
   CAVMAE_CHECK_AS(ConfigError, tokens.audio.defined() || tokens.video.defined(),
@@ -143,10 +147,10 @@ Latents CavMaeImpl::encode(const Inputs& inputs, const Masks& masks, const Strea
   auto& joint_layers = parts_->blocks_u;
   // Each stream goes through all the joint layers on its own.
   if (streams.joint && (both || joint_of == JointOf::any) && !parts_->norm.is_empty())
-    out.joint = parts_->norm(joint_layers(join_tokens(audio, video), NormSet::joint, precision_));
+    out.joint = parts_->norm(joint_layers(join_tokens(audio, video), NormSet::joint, compute_));
   if (!streams.single || !config_.has_single_streams()) return out;
-  if (audio.defined()) out.audio = parts_->norm_a(joint_layers(audio, NormSet::audio, precision_));
-  if (video.defined()) out.video = parts_->norm_v(joint_layers(video, NormSet::video, precision_));
+  if (audio.defined()) out.audio = parts_->norm_a(joint_layers(audio, NormSet::audio, compute_));
+  if (video.defined()) out.video = parts_->norm_v(joint_layers(video, NormSet::video, compute_));
   return out;
 }
 
@@ -193,7 +197,7 @@ torch::Tensor CavMaeImpl::decoder_inputs(const torch::Tensor& joint, const Masks
   const auto visible = in_sequence(masks.audio.keep, masks.video.keep, config_.num_audio_patches());
   CAVMAE_CHECK(joint.dim() == 3 && joint.sizes().slice(0, 2) == visible.sizes(), "latents ", joint.sizes(),
                " do not belong to masks that keep ", visible.sizes());
-  const auto embedded = parts_->decoder_embed(joint, precision_);
+  const auto embedded = parts_->decoder_embed(joint, compute_);
   return place_tokens(embedded, p.mask_token, visible, place.size(1)).add_(place);
 }
 
@@ -210,17 +214,17 @@ Predictions CavMaeImpl::decode(const torch::Tensor& joint, const Masks& masks, P
     auto& blocks = parts_->decoder_blocks;
     const auto hidden = in_sequence(masks.audio.hidden, masks.video.hidden, config_.num_audio_patches());
     tokens = parts_->decoder_norm(scope == PredictionScope::hidden
-                                      ? blocks->forward_picked(inputs, hidden, NormSet::joint, precision_)
-                                      : blocks(inputs, NormSet::joint, precision_));
+                                      ? blocks->forward_picked(inputs, hidden, NormSet::joint, compute_)
+                                      : blocks(inputs, NormSet::joint, compute_));
   }
   const WorkScope work_scope(work::kHeads);
   int64_t num_audio = 0;
   if (config_.has_audio())
     num_audio = scope == PredictionScope::hidden ? masks.audio.hidden.size(1) : config_.num_audio_patches();
   Predictions out;
-  if (config_.has_audio()) out.audio = parts_->decoder_pred_a(tokens.narrow(1, 0, num_audio), precision_);
+  if (config_.has_audio()) out.audio = parts_->decoder_pred_a(tokens.narrow(1, 0, num_audio), compute_);
   if (config_.has_video())
-    out.video = parts_->decoder_pred_v(tokens.narrow(1, num_audio, tokens.size(1) - num_audio), precision_);
+    out.video = parts_->decoder_pred_v(tokens.narrow(1, num_audio, tokens.size(1) - num_audio), compute_);
   return out;
 }
 

@@ -7,8 +7,8 @@
 
 #include "cavmae/core/torch.h"
 #include "cavmae/models/cav_mae_config.h"
+#include "cavmae/nn/compute.h"
 #include "cavmae/nn/masking.h"
-#include "cavmae/nn/precision.h"
 
 namespace cavmae {
 
@@ -77,7 +77,8 @@ class CavMaeImpl : public torch::nn::Module {
   Predictions decode(const torch::Tensor& joint, const Masks& masks, PredictionScope scope);
 
   void set_precision(Precision precision);
-  Precision precision() const { return precision_; }
+  Precision precision() const { return compute_.precision; }
+  void set_runtime(const RuntimeOptions& options);
 
  private:
   struct Parts;
@@ -90,7 +91,7 @@ class CavMaeImpl : public torch::nn::Module {
   torch::Tensor decoder_inputs(const torch::Tensor& joint, const Masks& masks);
 
   CavMaeConfig config_;
-  Precision precision_ = Precision::fp32;
+  Compute compute_;
   std::unique_ptr<Parts> parts_;
 };
 TORCH_MODULE(CavMae);

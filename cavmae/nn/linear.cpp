@@ -1,5 +1,7 @@
 #include "cavmae/nn/linear.h"
 
+#include "cavmae/nn/fused_block.h"
+
 namespace cavmae {
 namespace {
 
@@ -74,5 +76,10 @@ torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& weight, const 
 LinearImpl::LinearImpl(int64_t inputs, int64_t outputs)
     : weight(register_parameter("weight", torch::zeros({outputs, inputs}))),
       bias(register_parameter("bias", torch::zeros({outputs}))) {}
+
+torch::Tensor LinearImpl::forward(const torch::Tensor& x, const Compute& how) {
+  if (runs_fused(x, how)) return fused_linear(x, parameters_for_kernels(), how);
+  return linear(x, weight, bias, how.precision);
+}
 
 }  // namespace cavmae

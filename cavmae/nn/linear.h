@@ -3,7 +3,8 @@
 #pragma once
 
 #include "cavmae/core/torch.h"
-#include "cavmae/nn/precision.h"
+#include "cavmae/nn/compute.h"
+#include "cavmae/nn/kernels/block.h"
 
 namespace cavmae {
 
@@ -15,9 +16,9 @@ enum class Bf16Products { native, emulated };
 // `native` where the CPU computes bf16 products itself (AVX512-BF16 or AMX); asked once.
 Bf16Products bf16_products_of_this_cpu();
 
-// x W^T + b. The result and all gradients are float; in bf16 the factors of every product, in the backward
-// pass too, are rounded to bf16 (and native products also round their results). x: float [.., n]; weight:
-// float [m, n]; bias: float [m] -> float [.., m]
+// x W^T + b in LibTorch's operators, the twin of fused_linear(). The result and all gradients are float; in
+// bf16 the factors of every product, in the backward pass too, are rounded to bf16 (and native products also
+// round their results). x: float [.., n]; weight: float [m, n]; bias: float [m] -> float [.., m]
 torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
                      Precision precision);
 torch::Tensor linear_bf16(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
@@ -26,12 +27,14 @@ torch::Tensor linear_bf16(const torch::Tensor& x, const torch::Tensor& weight, c
 class LinearImpl : public torch::nn::Module {
  public:
   LinearImpl(int64_t inputs, int64_t outputs);
-  torch::Tensor forward(const torch::Tensor& x, Precision precision) {
-    return linear(x, weight, bias, precision);
-  }
+  torch::Tensor forward(const torch::Tensor& x, const Compute& how);
+  kernels::LinearParameters parameters_for_kernels() const { return {weight, bias, packed_}; }
 
   torch::Tensor weight;  // float [outputs, inputs]
   torch::Tensor bias;    // float [outputs]
+
+ private:
+  std::shared_ptr<kernels::PackedWeight> packed_ = std::make_shared<kernels::PackedWeight>();
 };
 TORCH_MODULE(Linear);
 

@@ -1,5 +1,6 @@
 #include "cavmae/nn/patch_embedding.h"
 
+#include "cavmae/nn/fused_block.h"
 #include "cavmae/nn/linear.h"
 
 namespace cavmae {
@@ -11,8 +12,10 @@ PatchEmbeddingImpl::ProjectionImpl::ProjectionImpl(int64_t channels, int64_t pat
 PatchEmbeddingImpl::PatchEmbeddingImpl(int64_t channels, int64_t patch, int64_t width)
     : projection_(register_module("proj", std::make_shared<ProjectionImpl>(channels, patch, width))) {}
 
-torch::Tensor PatchEmbeddingImpl::forward(const torch::Tensor& patches, Precision precision) {
-  return linear(patches, projection_->weight.flatten(1), projection_->bias, precision);
+torch::Tensor PatchEmbeddingImpl::forward(const torch::Tensor& patches, const Compute& how) {
+  if (runs_fused(patches, how))
+    return fused_linear(patches, {projection_->weight, projection_->bias, packed_}, how);
+  return linear(patches, projection_->weight.flatten(1), projection_->bias, how.precision);
 }
 
 }  // namespace cavmae

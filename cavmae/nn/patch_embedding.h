@@ -3,7 +3,8 @@
 #pragma once
 
 #include "cavmae/core/torch.h"
-#include "cavmae/nn/precision.h"
+#include "cavmae/nn/compute.h"
+#include "cavmae/nn/kernels/products.h"
 
 namespace cavmae {
 
@@ -12,7 +13,7 @@ class PatchEmbeddingImpl : public torch::nn::Module {
   PatchEmbeddingImpl(int64_t channels, int64_t patch, int64_t width);
 
   // patches: float [B, N, C*P*P], PatchOrder::channels_first -> float [B, N, D]
-  torch::Tensor forward(const torch::Tensor& patches, Precision precision);
+  torch::Tensor forward(const torch::Tensor& patches, const Compute& how);
 
  private:
   // The layer "proj" of the checkpoints.
@@ -22,6 +23,7 @@ class PatchEmbeddingImpl : public torch::nn::Module {
     torch::Tensor bias;    // float [D]
   };
   std::shared_ptr<ProjectionImpl> projection_;
+  std::shared_ptr<kernels::PackedWeight> packed_ = std::make_shared<kernels::PackedWeight>();
 };
 TORCH_MODULE(PatchEmbedding);
 

@@ -5,6 +5,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/work_scope.h"
 #include "cavmae/nn/attention.h"
+#include "cavmae/nn/fused_block.h"
 #include "cavmae/nn/patches.h"
 #include "cavmae/nn/work_parts.h"
 
@@ -45,26 +46,37 @@ AttentionImpl::AttentionImpl(int64_t width, int64_t heads)
 
 // Products are taken of rows, [n, D]: what LibTorch makes of three dimensions is a view, and adding to a view
 // in place would cost a copy in the backward pass.
-torch::Tensor AttentionImpl::forward(const torch::Tensor& x, Precision precision) {
-  const auto qkv = qkv_(rows(x), precision).view({x.size(0), x.size(1), 3 * width_});
-  return proj_(rows(timed_attention(qkv, heads_)), precision);
+torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const Compute& how) {
+  const auto qkv = qkv_(rows(x), how).view({x.size(0), x.size(1), 3 * width_});
+  return proj_(rows(timed_attention(qkv, heads_)), how);
 }
 
 torch::Tensor AttentionImpl::forward_picked(const torch::Tensor& x, const torch::Tensor& ids,
-                                            Precision precision) {
+                                            const Compute& how) {
   const auto weights = qkv_->weight.split_with_sizes({width_, 2 * width_});
   const auto biases = qkv_->bias.split_with_sizes({width_, 2 * width_});
-  const auto queries = linear(pick_tokens(x, ids), weights[0], biases[0], precision);
-  const auto kv = linear(x, weights[1], biases[1], precision);
-  return proj_(rows(timed_attention(queries, kv, heads_)), precision);
+  const auto queries = linear(pick_tokens(x, ids), weights[0], biases[0], how.precision);
+  const auto kv = linear(x, weights[1], biases[1], how.precision);
+  return proj_(rows(timed_attention(queries, kv, heads_)), how);
+}
+
+void AttentionImpl::add_to(kernels::BlockParameters& parameters) const {
+  parameters.qkv = qkv_->parameters_for_kernels();
+  parameters.proj = proj_->parameters_for_kernels();
+  parameters.heads = heads_;
 }
 
 MlpImpl::MlpImpl(int64_t width, int64_t hidden_width)
     : fc1_(register_module("fc1", Linear(width, hidden_width))),
       fc2_(register_module("fc2", Linear(hidden_width, width))) {}
 
-torch::Tensor MlpImpl::forward(const torch::Tensor& x, Precision precision) {
-  return fc2_(at::gelu(fc1_(x, precision)), precision);
+torch::Tensor MlpImpl::forward(const torch::Tensor& x, const Compute& how) {
+  return fc2_(at::gelu(fc1_(x, how)), how);
+}
+
+void MlpImpl::add_to(kernels::BlockParameters& parameters) const {
+  parameters.fc1 = fc1_->parameters_for_kernels();
+  parameters.fc2 = fc2_->parameters_for_kernels();
 }
 
 BlockImpl::BlockImpl(const BlockOptions& options) {
@@ -80,53 +92,64 @@ BlockImpl::BlockImpl(const BlockOptions& options) {
   mlp_ = register_module("mlp", Mlp(options.width, options.mlp_width()));
 }
 
-torch::Tensor BlockImpl::norm(std::vector<LayerNorm>& of_set, NormSet norms, const torch::Tensor& x) {
+LayerNorm& BlockImpl::norm(std::vector<LayerNorm>& of_set, NormSet norms) {
   auto& chosen = of_set[static_cast<size_t>(norms)];
   CAVMAE_CHECK(!chosen.is_empty(), "this block has no layer norms 'norm1", suffix(norms), "'");
-  return chosen(x);
+  return chosen;
+}
+
+kernels::BlockParameters BlockImpl::parameters_for_kernels(NormSet norms) {
+  kernels::BlockParameters parameters;
+  const LayerNorm &norm1 = norm(norm1_, norms), &norm2 = norm(norm2_, norms);
+  parameters.norm1 = {norm1->weight, norm1->bias};
+  parameters.norm2 = {norm2->weight, norm2->bias};
+  attention_->add_to(parameters);
+  mlp_->add_to(parameters);
+  return parameters;
 }
 
 // attended: float [n, D]. The sum goes into what the layer returns, which nothing else needs.
-torch::Tensor BlockImpl::add_mlp(const torch::Tensor& attended, NormSet norms, Precision precision) {
+torch::Tensor BlockImpl::add_mlp(const torch::Tensor& attended, NormSet norms, const Compute& how) {
   const WorkScope scope(work::kMlp);
-  return mlp_(norm(norm2_, norms, attended), precision).add_(attended);
+  return mlp_(norm(norm2_, norms)(attended), how).add_(attended);
 }
 
-torch::Tensor BlockImpl::forward(const torch::Tensor& x, NormSet norms, Precision precision) {
+torch::Tensor BlockImpl::forward(const torch::Tensor& x, NormSet norms, const Compute& how) {
+  if (runs_fused(x, how)) return fused_block(x, torch::Tensor(), parameters_for_kernels(norms), how);
   torch::Tensor attended;
   {
     const WorkScope scope(work::kAttention);
-    attended = attention_(norm(norm1_, norms, x), precision).add_(rows(x));
+    attended = attention_(norm(norm1_, norms)(x), how).add_(rows(x));
   }
-  return add_mlp(attended, norms, precision).view(x.sizes());
+  return add_mlp(attended, norms, how).view(x.sizes());
 }
 
 torch::Tensor BlockImpl::forward_picked(const torch::Tensor& x, const torch::Tensor& ids, NormSet norms,
-                                        Precision precision) {
+                                        const Compute& how) {
+  if (runs_fused(x, how)) return fused_block(x, ids, parameters_for_kernels(norms), how);
   torch::Tensor attended;
   {
     const WorkScope scope(work::kAttention);
-    attended =
-        attention_->forward_picked(norm(norm1_, norms, x), ids, precision).add_(rows(pick_tokens(x, ids)));
+    attended = attention_->forward_picked(norm(norm1_, norms)(x), ids, how).add_(rows(pick_tokens(x, ids)));
   }
-  return add_mlp(attended, norms, precision).view({ids.size(0), ids.size(1), x.size(2)});
+  return add_mlp(attended, norms, how).view({ids.size(0), ids.size(1), x.size(2)});
 }
 
 BlockStackImpl::BlockStackImpl(int64_t depth, const BlockOptions& options) {
   for (int64_t i = 0; i < depth; ++i) blocks_.push_back(register_module(std::to_string(i), Block(options)));
 }
 
-torch::Tensor BlockStackImpl::forward(torch::Tensor x, NormSet norms, Precision precision) {
+torch::Tensor BlockStackImpl::forward(torch::Tensor x, NormSet norms, const Compute& how) {
   if (x.size(1) == 0) return x;  // a stream that is hidden wholly
-  for (auto& block : blocks_) x = block(x, norms, precision);
+  for (auto& block : blocks_) x = block(x, norms, how);
   return x;
 }
 
 torch::Tensor BlockStackImpl::forward_picked(torch::Tensor x, const torch::Tensor& ids, NormSet norms,
-                                             Precision precision) {
+                                             const Compute& how) {
   if (blocks_.empty() || ids.size(1) == 0) return pick_tokens(x, ids);
-  for (size_t i = 0; i + 1 < blocks_.size(); ++i) x = blocks_[i](x, norms, precision);
-  return blocks_.back()->forward_picked(x, ids, norms, precision);
+  for (size_t i = 0; i + 1 < blocks_.size(); ++i) x = blocks_[i](x, norms, how);
+  return blocks_.back()->forward_picked(x, ids, norms, how);
 }
 
 }  // namespace cavmae

@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "cavmae/core/torch.h"
+#include "cavmae/nn/compute.h"
+#include "cavmae/nn/kernels/block.h"
 #include "cavmae/nn/layer_norm.h"
 #include "cavmae/nn/linear.h"
-#include "cavmae/nn/precision.h"
 
 namespace cavmae {
 
@@ -28,9 +29,10 @@ class AttentionImpl : public torch::nn::Module {
  public:
   AttentionImpl(int64_t width, int64_t heads);
   // x: float [B, L, D] -> float [B * L, D]
-  torch::Tensor forward(const torch::Tensor& x, Precision precision);
+  torch::Tensor forward(const torch::Tensor& x, const Compute& how);
   // Of the tokens `ids` alone, each seeing all. ids: int64 [B, M] -> float [B * M, D]
-  torch::Tensor forward_picked(const torch::Tensor& x, const torch::Tensor& ids, Precision precision);
+  torch::Tensor forward_picked(const torch::Tensor& x, const torch::Tensor& ids, const Compute& how);
+  void add_to(kernels::BlockParameters& parameters) const;
 
  private:
   int64_t width_, heads_;
@@ -42,27 +44,29 @@ class MlpImpl : public torch::nn::Module {
  public:
   MlpImpl(int64_t width, int64_t hidden_width);
   // x: float [n, D] -> float [n, D]
-  torch::Tensor forward(const torch::Tensor& x, Precision precision);
+  torch::Tensor forward(const torch::Tensor& x, const Compute& how);
+  void add_to(kernels::BlockParameters& parameters) const;
 
  private:
   Linear fc1_{nullptr}, fc2_{nullptr};
 };
 TORCH_MODULE(Mlp);
 
-// x + attention(norm1(x)), then x + mlp(norm2(x)).
+// x + attention(norm1(x)), then x + mlp(norm2(x)). In one fused piece, or in plain operators, its twin.
 class BlockImpl : public torch::nn::Module {
  public:
   explicit BlockImpl(const BlockOptions& options);
   // x: float [B, L, D] -> float [B, L, D]
-  torch::Tensor forward(const torch::Tensor& x, NormSet norms, Precision precision);
+  torch::Tensor forward(const torch::Tensor& x, NormSet norms, const Compute& how);
   // What forward gives at the tokens `ids`, without computing it at the others. ids: int64 [B, M], each once
   // a clip -> float [B, M, D]
   torch::Tensor forward_picked(const torch::Tensor& x, const torch::Tensor& ids, NormSet norms,
-                               Precision precision);
+                               const Compute& how);
 
  private:
-  torch::Tensor norm(std::vector<LayerNorm>& of_set, NormSet norms, const torch::Tensor& x);
-  torch::Tensor add_mlp(const torch::Tensor& attended, NormSet norms, Precision precision);
+  LayerNorm& norm(std::vector<LayerNorm>& of_set, NormSet norms);
+  kernels::BlockParameters parameters_for_kernels(NormSet norms);
+  torch::Tensor add_mlp(const torch::Tensor& attended, NormSet norms, const Compute& how);
 
   std::vector<LayerNorm> norm1_, norm2_;  // by NormSet; empty where a set is not registered
   Attention attention_{nullptr};
@@ -75,9 +79,9 @@ class BlockStackImpl : public torch::nn::Module {
  public:
   BlockStackImpl(int64_t depth, const BlockOptions& options);
   // Without tokens (L = 0) there is nothing to do.
-  torch::Tensor forward(torch::Tensor x, NormSet norms, Precision precision);
+  torch::Tensor forward(torch::Tensor x, NormSet norms, const Compute& how);
   // The last block at the tokens `ids` alone; with no blocks, these tokens.
-  torch::Tensor forward_picked(torch::Tensor x, const torch::Tensor& ids, NormSet norms, Precision precision);
+  torch::Tensor forward_picked(torch::Tensor x, const torch::Tensor& ids, NormSet norms, const Compute& how);
   int64_t depth() const { return static_cast<int64_t>(blocks_.size()); }
 
  private:

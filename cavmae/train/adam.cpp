@@ -1,6 +1,8 @@
 #include "cavmae/train/adam.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <ATen/Parallel.h>
 
@@ -12,6 +14,44 @@ namespace {
 // Values a thread takes at a time; sums are made of such pieces in order, so the number of threads does not
 // enter the result.
 constexpr int64_t kPiece = int64_t{1} << 15;
+
+struct Piece {
+  size_t number;  // among all
+  size_t array;   // whose values begin..end it is
+  int64_t begin, end;
+};
+
+// Many arrays cut into pieces that threads share out.
+class Pieces {
+ public:
+  void add(int64_t size) {
+    sizes_.push_back(size);
+    first_.push_back(count_);
+    count_ += (size + kPiece - 1) / kPiece;
+  }
+  int64_t count() const { return count_; }
+
+  template <class Work>
+  void for_each(const Work& work) const {
+    at::parallel_for(0, count_, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t number = begin; number < end; ++number) work(at(number));
+    });
+  }
+
+ private:
+  Piece at(int64_t number) const {
+    const auto array =
+        static_cast<size_t>(std::upper_bound(first_.begin(), first_.end(), number) - first_.begin() - 1);
+    const int64_t begin = (number - first_[array]) * kPiece;
+    return {.number = static_cast<size_t>(number),
+            .array = array,
+            .begin = begin,
+            .end = std::min(begin + kPiece, sizes_[array])};
+  }
+
+  std::vector<int64_t> sizes_, first_;  // of each array: values, and its first piece's number
+  int64_t count_ = 0;
+};
 
 AdamCoefficients coefficients(const OptimizerOptions& options, const AdamStep& step, double lr,
                               int64_t count) {
@@ -63,13 +103,27 @@ Adam::Adam(std::vector<ParameterGroup> groups, const OptimizerOptions& options) 
   }
 }
 
+// All parameters in one parallel pass: most of them are small, and a pass a parameter would wait hundreds of
+// times for its slowest thread.
 void Adam::step(const AdamStep& step) {
   const torch::NoGradGuard no_grad;
-  for (Slot& slot : slots_)
-    if (slot.parameter.grad().defined()) update(slot, step);
+  std::vector<AdamArrays> arrays;
+  std::vector<AdamCoefficients> of_arrays;
+  Pieces pieces;
+  for (Slot& slot : slots_) {
+    if (!slot.parameter.grad().defined()) continue;
+    arrays.push_back(prepare(slot));
+    of_arrays.push_back(coefficients(options_, step, step.lr * slot.lr_scale, slot.step));
+    pieces.add(slot.parameter.numel());
+  }
+  pieces.for_each([&](const Piece& piece) {
+    adam_update(arrays[piece.array], piece.begin, piece.end, of_arrays[piece.array], step.gradients);
+  });
+  for (const Slot& slot : slots_)
+    if (slot.parameter.grad().defined()) mark_changed(slot.parameter);
 }
 
-void Adam::update(Slot& slot, const AdamStep& step) {
+AdamArrays Adam::prepare(Slot& slot) {
   if (!slot.exp_avg.defined()) {
     slot.exp_avg = torch::zeros_like(slot.parameter);
     slot.exp_avg_sq = torch::zeros_like(slot.parameter);
@@ -77,14 +131,10 @@ void Adam::update(Slot& slot, const AdamStep& step) {
   ++slot.step;
   torch::Tensor& stored = slot.parameter.mutable_grad();
   if (!stored.is_contiguous()) stored = stored.contiguous();
-  const AdamArrays arrays{.parameter = slot.parameter.data_ptr<float>(),
-                          .gradient = stored.data_ptr<float>(),
-                          .exp_avg = slot.exp_avg.data_ptr<float>(),
-                          .exp_avg_sq = slot.exp_avg_sq.data_ptr<float>()};
-  const AdamCoefficients c = coefficients(options_, step, step.lr * slot.lr_scale, slot.step);
-  at::parallel_for(0, slot.parameter.numel(), kPiece,
-                   [&](int64_t begin, int64_t end) { adam_update(arrays, begin, end, c, step.gradients); });
-  mark_changed(slot.parameter);
+  return {.parameter = slot.parameter.data_ptr<float>(),
+          .gradient = stored.data_ptr<float>(),
+          .exp_avg = slot.exp_avg.data_ptr<float>(),
+          .exp_avg_sq = slot.exp_avg_sq.data_ptr<float>()};
 }
 
 void Adam::release_gradients() {
@@ -92,22 +142,19 @@ void Adam::release_gradients() {
 }
 
 double Adam::gradient_norm() const {
-  double total = 0.0;
-  std::vector<double> sums;
+  std::vector<torch::Tensor> gradients;  // dense
+  Pieces pieces;
   for (const Slot& slot : slots_) {
     if (!slot.parameter.grad().defined()) continue;
-    const torch::Tensor gradient = slot.parameter.grad().contiguous();
-    const float* values = gradient.data_ptr<float>();
-    const int64_t size = gradient.numel();
-    sums.assign(static_cast<size_t>((size + kPiece - 1) / kPiece), 0.0);
-    at::parallel_for(0, static_cast<int64_t>(sums.size()), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t piece = begin; piece < end; ++piece)
-        sums[static_cast<size_t>(piece)] =
-            sum_of_squares(values + piece * kPiece, std::min(kPiece, size - piece * kPiece));
-    });
-    for (const double sum : sums) total += sum;
+    gradients.push_back(slot.parameter.grad().contiguous());
+    pieces.add(slot.parameter.numel());
   }
-  return std::sqrt(total);
+  std::vector<double> sums(static_cast<size_t>(pieces.count()), 0.0);
+  pieces.for_each([&](const Piece& piece) {
+    const float* values = gradients[piece.array].data_ptr<float>();
+    sums[piece.number] = sum_of_squares(values + piece.begin, piece.end - piece.begin);
+  });
+  return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
 }
 
 NamedTensors Adam::state() const {

@@ -1,5 +1,5 @@
 // Adam with L2 weight decay added to the gradient (Kingma and Ba, ICLR 2015; the arithmetic and the state of
-// torch.optim.Adam), fused into one pass over each parameter. Not AdamW. One owner; no thread besides it may
+// torch.optim.Adam), fused into one pass over all parameters. Not AdamW. One owner; no thread besides it may
 // touch the parameters during a step.
 #pragma once
 
@@ -72,7 +72,7 @@ class Adam {
     torch::Tensor exp_avg, exp_avg_sq;  // undefined before the first update
     int64_t step = 0;
   };
-  void update(Slot& slot, const AdamStep& step);
+  static AdamArrays prepare(Slot& slot);  // for its next update
 
   OptimizerOptions options_;
   std::vector<Slot> slots_;

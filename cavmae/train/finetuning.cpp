@@ -69,6 +69,7 @@ Classifier make_classifier(const FinetuneOptions& options, int64_t num_classes) 
   CavMae network = as_network(classifier);
   initialize(network, run_seed(options, SeedUse::parameters));
   classifier->set_precision(options.precision);
+  classifier->set_runtime(options.runtime);
   return classifier;
 }
 

@@ -7,7 +7,8 @@ namespace cavmae {
 namespace {
 
 // What may differ between a run and its resumption without changing what a step computes.
-constexpr std::array<std::string_view, 11> kHarmless = {"epochs",
+constexpr std::array<std::string_view, 12> kHarmless = {"epochs",
+                                                        "recompute",
                                                         "log_interval_steps",
                                                         "validate_every_epochs",
                                                         "num_workers",
@@ -20,7 +21,7 @@ constexpr std::array<std::string_view, 11> kHarmless = {"epochs",
                                                         "final_frames"};
 
 // What may be changed on purpose, and is told.
-constexpr std::array<std::string_view, 3> kSteering = {"lr", "clip_gradient_norm", "precision"};
+constexpr std::array<std::string_view, 4> kSteering = {"lr", "clip_gradient_norm", "precision", "kernels"};
 
 void check_run(Problems& problems, const RunOptions& o) {
   problems.require(o.epochs >= 1, "epochs is ", o.epochs, ", it must be at least 1");

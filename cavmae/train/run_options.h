@@ -76,6 +76,7 @@ struct RunOptions {
   std::filesystem::path init;  // what load_initial_parameters() takes; empty: random parameters
   bool resize_positions = false;
   Precision precision = Precision::fp32;
+  RuntimeOptions runtime;
   int64_t gradient_accumulation = 1;
   int64_t log_interval_steps = 20;
   int64_t validate_every_epochs = 1;
@@ -99,6 +100,7 @@ struct RunOptions {
     v("resize_positions", o.resize_positions,
       "fit the position embeddings of init to clips of another length or pictures of another size");
     v("precision", o.precision, "arithmetic of the network; parameters and optimizer stay fp32");
+    v("runtime", o.runtime, "what changes speed and memory alone");
     v("gradient_accumulation", o.gradient_accumulation,
       "batches whose gradients are averaged for one step (the contrastive loss stays within a batch)");
     v("log_interval_steps", o.log_interval_steps, "steps between two records of the log and the metrics");

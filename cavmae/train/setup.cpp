@@ -12,6 +12,7 @@ CavMae make_model(const PretrainOptions& options) {
   CavMae model(options.model);
   initialize(model, run_seed(options, SeedUse::parameters));
   model->set_precision(options.precision);
+  model->set_runtime(options.runtime);
   return model;
 }
 

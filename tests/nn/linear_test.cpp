@@ -64,6 +64,27 @@ TEST_P(LinearBf16Products, TakesRowsAndNoGradients) {
   EXPECT_FALSE(layer.x.grad().defined());
 }
 
+// The module's fused kernels and their twin, with an input of three dimensions.
+TEST(LinearLayer, FusedIsThePlainTwinInBothPasses) {
+  for (const auto& [precision, tolerance] :
+       {std::pair{Precision::fp32, 1e-5}, std::pair{Precision::bf16, 1e-2}}) {
+    std::vector<torch::Tensor> results[2];
+    for (const auto kernels : {Kernels::fused, Kernels::plain}) {
+      Linear layer(20, 9);
+      const torch::NoGradGuard no_grad;
+      layer->weight.copy_(normal({9, 20}, 2));
+      layer->bias.copy_(normal({9}, 3));
+      const torch::AutoGradMode with_grad(true);
+      const auto x = normal({3, 7, 20}, 1).requires_grad_();
+      const auto y = layer(x, Compute(precision, {.kernels = kernels, .recompute = false}));
+      y.backward(normal({3, 7, 9}, 4));
+      results[static_cast<int>(kernels)] = {y.detach(), x.grad(), layer->weight.grad(), layer->bias.grad()};
+    }
+    for (size_t i = 0; i < results[0].size(); ++i)
+      EXPECT_THAT(results[0][i], IsNear(results[1][i], tolerance)) << i;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, LinearBf16Products,
                          ::testing::Values(Bf16Products::native, Bf16Products::emulated));
 

@@ -104,6 +104,131 @@ TEST(Block, Bf16IsCloseToFp32) {
               IsNear(block(x, NormSet::joint, Precision::fp32), 2e-2));
 }
 
+RuntimeOptions runtime(Kernels kernels, bool recompute = false) {
+  return {.kernels = kernels, .recompute = recompute};
+}
+
+struct Shape {
+  int64_t clips, length, width, heads, picked;  // picked: 0: all tokens
+  double mlp_ratio;
+};
+
+// What a pass through a block gives, and the gradients of its input and its parameters.
+struct Passes {
+  torch::Tensor result, of_x;
+  std::vector<torch::Tensor> of_parameters;
+};
+
+Passes pass(const Shape& shape, const Compute& how, int backward_passes = 1) {
+  Block block(BlockOptions{.width = shape.width, .heads = shape.heads, .mlp_ratio = shape.mlp_ratio});
+  randomize(block, 5);
+  const auto x = normal({shape.clips, shape.length, shape.width}, 60).requires_grad_();
+  const auto ids = normal({shape.clips, shape.length}, 61)
+                       .argsort(/*dim=*/int64_t{1}, /*descending=*/false)
+                       .narrow(1, 0, shape.picked)
+                       .contiguous();
+  Passes out;
+  for (int i = 0; i < backward_passes; ++i) {
+    out.result = shape.picked == 0 ? block(x, NormSet::joint, how)
+                                   : block->forward_picked(x, ids, NormSet::joint, how);
+    out.result.backward(normal(out.result.sizes(), 62));
+  }
+  out.of_x = x.grad();
+  for (const auto& parameter : block->parameters()) out.of_parameters.push_back(parameter.grad());
+  return out;
+}
+
+void expect_near(const Passes& ours, const Passes& expected, double tolerance) {
+  EXPECT_THAT(ours.result.detach(), IsNear(expected.result.detach(), tolerance));
+  EXPECT_THAT(ours.of_x, IsNear(expected.of_x, tolerance));
+  for (size_t i = 0; i < expected.of_parameters.size(); ++i)
+    EXPECT_THAT(ours.of_parameters[i], IsNear(expected.of_parameters[i], tolerance)) << "parameter " << i;
+}
+
+class FusedBlock : public ::testing::TestWithParam<Shape> {};
+
+TEST_P(FusedBlock, IsThePlainTwinInFp32) {
+  expect_near(pass(GetParam(), {Precision::fp32, runtime(Kernels::fused)}),
+              pass(GetParam(), {Precision::fp32, runtime(Kernels::plain)}), 1e-5);
+}
+
+TEST_P(FusedBlock, IsThePlainTwinToTheRoundingOfBf16) {
+  expect_near(pass(GetParam(), {Precision::bf16, runtime(Kernels::fused)}),
+              pass(GetParam(), {Precision::fp32, runtime(Kernels::plain)}), 4e-2);
+}
+
+TEST_P(FusedBlock, AddsGradientsToThoseThatAreThere) {
+  const Compute how(Precision::fp32, runtime(Kernels::fused));
+  const Passes once = pass(GetParam(), how), twice = pass(GetParam(), how, 2);
+  for (size_t i = 0; i < once.of_parameters.size(); ++i)
+    EXPECT_THAT(twice.of_parameters[i], IsNear(once.of_parameters[i] * 2, 1e-6)) << "parameter " << i;
+}
+
+TEST_P(FusedBlock, GivesTheSameBitsWhenItComputesAgain) {
+  for (const auto precision : {Precision::fp32, Precision::bf16}) {
+    const Passes kept = pass(GetParam(), {precision, runtime(Kernels::fused)});
+    const Passes again = pass(GetParam(), {precision, runtime(Kernels::fused, /*recompute=*/true)});
+    EXPECT_TRUE(again.result.equal(kept.result));
+    EXPECT_TRUE(again.of_x.equal(kept.of_x));
+    for (size_t i = 0; i < kept.of_parameters.size(); ++i)
+      EXPECT_TRUE(again.of_parameters[i].equal(kept.of_parameters[i])) << "parameter " << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, FusedBlock,
+                         ::testing::Values(Shape{1, 1, 8, 1, 0, 2.0}, Shape{2, 9, 16, 2, 0, 3.0},
+                                           Shape{3, 13, 60, 5, 0, 1.3}, Shape{2, 70, 64, 2, 0, 4.0},
+                                           Shape{2, 9, 16, 2, 4, 3.0}, Shape{3, 77, 96, 3, 50, 4.0},
+                                           Shape{2, 5, 24, 3, 1, 2.0}));
+
+TEST(FusedBlock, WithoutGradientsGivesTheSameBits) {
+  Block block(options());
+  randomize(block, 6);
+  const auto x = normal({2, 9, 16}, 63).requires_grad_();
+  for (const auto precision : {Precision::fp32, Precision::bf16}) {
+    const auto recorded = block(x, NormSet::audio, precision);
+    const torch::NoGradGuard no_grad;
+    const auto result = block(x, NormSet::audio, precision);
+    EXPECT_FALSE(result.requires_grad());
+    EXPECT_TRUE(result.equal(recorded));
+  }
+}
+
+TEST(FusedBlock, LeavesFrozenParametersWithoutGradients) {
+  Block block(options()), twin(options());
+  randomize(block, 7);
+  randomize(twin, 7);
+  for (auto* module : {&block, &twin})
+    for (auto& item : (*module)->named_parameters())
+      if (item.key() == "norm2.weight" || item.key() == "attn.qkv.bias" || item.key() == "mlp.fc1.weight" ||
+          item.key() == "mlp.fc1.bias")
+        item.value().set_requires_grad(false);
+  const auto x = normal({2, 9, 16}, 64), gradient = normal({2, 9, 16}, 65);
+  block(x, NormSet::joint, Precision::fp32).backward(gradient);
+  twin(x, NormSet::joint, Compute(Precision::fp32, runtime(Kernels::plain))).backward(gradient);
+  expect_same_gradients(block->named_parameters(), twin->named_parameters());
+}
+
+TEST(FusedBlock, AddsOneNormsGradientWhereTheOthersIsNew) {
+  Block block(options()), twin(options());
+  randomize(block, 8);
+  randomize(twin, 8);
+  for (auto* module : {&block, &twin})
+    (*module)->named_parameters()["norm1.bias"].mutable_grad() = torch::ones({16});
+  const auto x = normal({2, 9, 16}, 66), gradient = normal({2, 9, 16}, 67);
+  block(x, NormSet::joint, Precision::fp32).backward(gradient);
+  twin(x, NormSet::joint, Compute(Precision::fp32, runtime(Kernels::plain))).backward(gradient);
+  expect_same_gradients(block->named_parameters(), twin->named_parameters());
+}
+
+TEST(FusedBlock, RefusesASecondBackwardPass) {
+  Block block(options());
+  randomize(block, 9);
+  const auto result = block(normal({2, 9, 16}, 68), NormSet::joint, Precision::fp32).sum();
+  result.backward();
+  EXPECT_ANY_THROW(result.backward());
+}
+
 TEST(BlockStack, WithoutBlocksPassesTokensOn) {
   BlockStack stack(0, options());
   const auto x = normal({2, 4, 16}, 56);

@@ -1,5 +1,7 @@
 #include "cavmae/train/pretraining_task.h"
 
+#include <numeric>
+
 #include <gmock/gmock.h>
 
 #include "cavmae/core/error.h"
@@ -187,6 +189,47 @@ TEST(OptimizationStep, ALossThatIsNotFiniteChangesNothing) {
   const auto after = step.task().model()->parameters();
   for (size_t i = 0; i < after.size(); ++i) EXPECT_TRUE(torch::equal(after[i], before[i]));
   EXPECT_TRUE(torch::equal(step.generator().get_state(), generator_before));
+}
+
+// The losses of steps on a few batches of patterns that can be learnt.
+std::vector<double> loss_curve(const Compute& how, int64_t steps) {
+  OptimizationStep step = toy_step();
+  step.task().model()->set_precision(how.precision);
+  step.task().model()->set_runtime(how.runtime);
+  std::vector<Batch> batches;
+  for (uint64_t i = 0; i < 4; ++i) {
+    batches.push_back(toy_batch(i, 6));
+    for (auto* input : {&batches.back().audio, &batches.back().video}) *input = input->cumsum(-1).mul_(0.3);
+  }
+  std::vector<double> losses;
+  for (int64_t i = 0; i < steps; ++i) {
+    const StepOutcome outcome = step.take({batches[static_cast<size_t>(i % 4)]}, 1e-3);
+    losses.push_back(outcome.sums.mean().loss);
+  }
+  return losses;
+}
+
+TEST(PretrainingTask, Bf16LearnsAlongTheCurveOfFp32) {
+  constexpr int64_t kSteps = 100, kWindow = 20;
+  const auto wanted = loss_curve(Precision::fp32, kSteps), got = loss_curve(Precision::bf16, kSteps);
+  const auto mean = [](const std::vector<double>& values, int64_t first) {
+    return std::accumulate(values.begin() + first, values.begin() + first + kWindow, 0.0) / kWindow;
+  };
+  for (int64_t first = 0; first + kWindow <= kSteps; first += kWindow)
+    EXPECT_NEAR(mean(got, first), mean(wanted, first), 0.01 * mean(wanted, first)) << "from step " << first;
+  EXPECT_LT(mean(wanted, kSteps - kWindow), 0.95 * mean(wanted, 0)) << "nothing was learnt";
+}
+
+TEST(PretrainingTask, FusedAndPlainKernelsLearnAlike) {
+  const auto plain = loss_curve({Precision::fp32, {.kernels = Kernels::plain, .recompute = false}}, 20);
+  const auto fused = loss_curve({Precision::fp32, {.kernels = Kernels::fused, .recompute = false}}, 20);
+  for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(fused[i], plain[i], 1e-4 * plain[i]) << "step " << i;
+}
+
+TEST(PretrainingTask, ComputingAgainChangesNoBit) {
+  const auto kept = loss_curve({Precision::bf16, {.kernels = Kernels::fused, .recompute = false}}, 6);
+  const auto again = loss_curve({Precision::bf16, {.kernels = Kernels::fused, .recompute = true}}, 6);
+  EXPECT_EQ(again, kept);
 }
 
 }  // namespace

@@ -1,0 +1,153 @@
+#include "cavmae/nn/fused_block.h"
+
+#include "cavmae/core/error.h"
+#include "cavmae/nn/kernels/gradient_target.h"
+
+namespace cavmae {
+namespace {
+
+using torch::autograd::variable_list;
+
+kernels::Element element_of(const Compute& how) {
+  return how.precision == Precision::fp32 ? kernels::Element::f32 : kernels::Element::bf16;
+}
+
+// Makes `result` the one result of `node`.
+torch::Tensor with_history(torch::Tensor result, const std::shared_ptr<torch::autograd::Node>& node) {
+  const auto number = node->add_input_metadata(result);
+  torch::autograd::impl::set_gradient_edge(result, {node, number});
+  return result;
+}
+
+template <class Node, class... Arguments>
+std::shared_ptr<Node> make_node(Arguments&&... arguments) {
+  return std::shared_ptr<Node>(new Node(std::forward<Arguments>(arguments)...), torch::autograd::deleteNode);
+}
+
+class BlockNode : public torch::autograd::Node {
+ public:
+  BlockNode(const kernels::BlockParameters& parameters, const kernels::BlockInput& input)
+      : parameters_(parameters), input_(input) {}
+
+  kernels::BlockKept kept;
+  bool recompute = false;
+
+  void release_variables() override {
+    kept = {};
+    input_ = {};
+  }
+
+ protected:
+  variable_list apply(variable_list&& gradients) override {
+    if (!gradients[0].defined()) return {torch::Tensor()};
+    const torch::NoGradGuard no_grad;
+    CAVMAE_CHECK(input_.x.defined(), "a block's backward pass ran before; it keeps nothing for another");
+    if (recompute) kernels::block_forward(parameters_, input_, &kept);
+    auto dx = kernels::block_backward(parameters_, input_, kept, gradients[0].contiguous());
+    if (recompute) kept = {};
+    return {dx};
+  }
+
+ private:
+  kernels::BlockParameters parameters_;
+  kernels::BlockInput input_;
+};
+
+bool any_requires_grad(const kernels::BlockParameters& p) {
+  for (const auto* tensor :
+       {&p.norm1.weight, &p.norm1.bias, &p.norm2.weight, &p.norm2.bias, &p.qkv.weight, &p.qkv.bias,
+        &p.proj.weight, &p.proj.bias, &p.fc1.weight, &p.fc1.bias, &p.fc2.weight, &p.fc2.bias})
+    if (tensor->requires_grad()) return true;
+  return false;
+}
+
+// Rows as the products take them: float as they are, or rounded. [n, k]
+torch::Tensor as_factors(const torch::Tensor& rows, kernels::Element element) {
+  if (element == kernels::Element::f32) return rows;
+  auto rounded = at::empty(rows.sizes(), rows.options().dtype(torch::kBFloat16));
+  kernels::round_to_bf16(rows.data_ptr<float>(), kernels::bf16_data(rounded), rows.numel());
+  return rounded;
+}
+
+class LinearNode : public torch::autograd::Node {
+ public:
+  LinearNode(const kernels::LinearParameters& layer, torch::Tensor x, torch::IntArrayRef x_sizes)
+      : layer_(layer), x_(std::move(x)), x_sizes_(x_sizes.vec()) {}
+
+  void release_variables() override { x_ = torch::Tensor(); }
+
+ protected:
+  variable_list apply(variable_list&& gradients) override {
+    if (!gradients[0].defined()) return {torch::Tensor()};
+    const torch::NoGradGuard no_grad;
+    CAVMAE_CHECK(x_.defined(), "a linear layer's backward pass ran before; it keeps nothing for another");
+    const auto g = gradients[0].reshape({-1, layer_.weight.size(0)}).contiguous();
+    auto factors = g;
+    if (x_.scalar_type() == torch::kBFloat16) factors = at::empty(g.sizes(), x_.options());
+    const auto of_bias = kernels::gradient_target(layer_.bias);
+    kernels::sum_rows({.x = g.data_ptr(),
+                       .rounded = factors.is_same(g) ? nullptr : kernels::bf16_data(factors),
+                       .sums = of_bias.data(),
+                       .gather = of_bias.gather,
+                       .rows = g.size(0),
+                       .width = g.size(1)});
+    kernels::add_weight_gradient(kernels::gradient_target(layer_.weight), factors, x_,
+                                 {.first = 0, .rows = layer_.weight.size(0)});
+    if (!should_compute_output(0)) return {torch::Tensor()};
+    auto dx = at::empty({g.size(0), x_.size(1)}, g.options());
+    kernels::input_gradient(
+        {.g = factors, .weight = kernels::whole_weight(layer_.weight, layer_.packed), .dx = dx});
+    return {dx.view(x_sizes_)};
+  }
+
+ private:
+  kernels::LinearParameters layer_;
+  torch::Tensor x_;  // element [n, k]
+  std::vector<int64_t> x_sizes_;
+};
+
+}  // namespace
+
+bool runs_fused(const torch::Tensor& x, const Compute& how) {
+  return how.runtime.kernels == Kernels::fused && x.is_cpu() && x.scalar_type() == torch::kFloat32;
+}
+
+torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids,
+                          kernels::BlockParameters parameters, const Compute& how) {
+  parameters.element = element_of(how);
+  const kernels::BlockInput input{.x = x.detach().contiguous(), .ids = ids};
+  const bool records = torch::GradMode::is_enabled() && (x.requires_grad() || any_requires_grad(parameters));
+  const at::AutoDispatchBelowADInplaceOrView plain_operators;  // nothing here is recorded
+  if (!records) return kernels::block_forward(parameters, input, nullptr);
+  const auto node = make_node<BlockNode>(parameters, input);
+  node->recompute = how.runtime.recompute;
+  node->set_next_edges({torch::autograd::impl::gradient_edge(x)});
+  auto y = kernels::block_forward(parameters, input, node->recompute ? nullptr : &node->kept);
+  return with_history(std::move(y), node);
+}
+
+torch::Tensor fused_linear(const torch::Tensor& x, const kernels::LinearParameters& layer,
+                           const Compute& how) {
+  const bool records = torch::GradMode::is_enabled() &&
+                       (x.requires_grad() || layer.weight.requires_grad() || layer.bias.requires_grad());
+  auto sizes = x.sizes().vec();
+  const auto rows = x.detach().reshape({-1, sizes.back()}).contiguous();
+  std::shared_ptr<LinearNode> node;
+  const at::AutoDispatchBelowADInplaceOrView plain_operators;
+  const auto factors = as_factors(rows, element_of(how));
+  if (records) {
+    node = make_node<LinearNode>(layer, factors, x.sizes());
+    node->set_next_edges({torch::autograd::impl::gradient_edge(x)});
+  }
+  sizes.back() = layer.weight.size(0);
+  auto y = at::empty({rows.size(0), sizes.back()}, rows.options());
+  kernels::forward_product({.x = factors,
+                            .weight = kernels::whole_weight(layer.weight, layer.packed),
+                            .bias = layer.bias,
+                            .residual = {},
+                            .y = y});
+  auto out = y.view(sizes);
+  return records ? with_history(std::move(out), node) : out;
+}
+
+}  // namespace cavmae

@@ -1,0 +1,12 @@
+// One table of row kernels an instruction set. Private to the row kernels.
+#pragma once
+
+#include "cavmae/nn/kernels/row_kernels.h"
+
+namespace cavmae::kernels {
+
+const RowKernels& row_kernels_baseline();
+const RowKernels& row_kernels_avx2();
+const RowKernels& row_kernels_avx512();
+
+}  // namespace cavmae::kernels
