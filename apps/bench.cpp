@@ -39,7 +39,7 @@ PeakInUse peak_for(const MachinePeak& peak, Precision dtype) {
           dtype == Precision::bf16 ? name + "; this processor computes bf16 in fp32" : name};
 }
 
-struct Result {
+struct BenchResult {
   ProfileOptions options;
   std::string config;
   int64_t steps = 0;
@@ -89,7 +89,7 @@ void print_parts(const StepProfile& step, double peak_gflops) {
   }
 }
 
-void print(const Result& result) {
+void print(const BenchResult& result) {
   const MachineInfo machine = inspect_machine();
   const PeakInUse peak = peak_for(result.peak, result.options.dtype);
   fmt::print("{}, {}, batch {}, {}, {} thread{} on {}; the median of {} step{}\n", result.config,
@@ -107,7 +107,7 @@ void print(const Result& result) {
   fmt::print("memory         {} at most\n", human_bytes(peak_resident_bytes()));
 }
 
-Json to_json(const Result& result) {
+Json to_json(const BenchResult& result) {
   const PeakInUse peak = peak_for(result.peak, result.options.dtype);
   Json out = option_to_json(result.options);
   out["config"] = result.config;
@@ -149,7 +149,7 @@ int run(const BenchFlags& flags, const GlobalOptions& global) {
   option_from_json(config.json, recipe, config.where);
   flags.recipe.apply(recipe);
   recipe.validate();
-  Result result{.options = {}, .config = flags.config, .steps = flags.steps, .step = {}, .peak = {}};
+  BenchResult result{.options = {}, .config = flags.config, .steps = flags.steps, .step = {}, .peak = {}};
   flags.profile.apply(result.options);
   StepProfiler profiler(recipe, result.options);
   if (flags.follow) return follow(profiler);
