@@ -41,6 +41,7 @@ PeakInUse peak_for(const MachinePeak& peak, Precision dtype) {
 
 struct BenchResult {
   ProfileOptions options;
+  RuntimeOptions runtime;
   std::string config;
   int64_t steps = 0;
   StepProfile step;  // the median one
@@ -92,9 +93,11 @@ void print_parts(const StepProfile& step, double peak_gflops) {
 void print(const BenchResult& result) {
   const MachineInfo machine = inspect_machine();
   const PeakInUse peak = peak_for(result.peak, result.options.dtype);
-  fmt::print("{}, {}, batch {}, {}, {} thread{} on {}; the median of {} step{}\n", result.config,
-             enum_name(result.options.mode), result.options.batch, enum_name(result.options.dtype),
-             machine.torch_threads, machine.torch_threads == 1 ? "" : "s", machine.cpu_model, result.steps,
+  fmt::print("{}, {}, batch {}, {}, {} kernels{}, {} thread{} on {}; the median of {} step{}\n",
+             result.config, enum_name(result.options.mode), result.options.batch,
+             enum_name(result.options.dtype), enum_name(result.runtime.kernels),
+             result.runtime.recompute ? ", recomputing" : "", machine.torch_threads,
+             machine.torch_threads == 1 ? "" : "s", machine.cpu_model, result.steps,
              result.steps == 1 ? "" : "s");
   print_parts(result.step, peak.gflops);
   PartProfile total{.part = "total",
@@ -110,6 +113,7 @@ void print(const BenchResult& result) {
 Json to_json(const BenchResult& result) {
   const PeakInUse peak = peak_for(result.peak, result.options.dtype);
   Json out = option_to_json(result.options);
+  out.update(option_to_json(result.runtime));
   out["config"] = result.config;
   out["machine"] = cavmae::to_json(inspect_machine());
   out["threads"] = at::get_num_threads();
@@ -149,7 +153,12 @@ int run(const BenchFlags& flags, const GlobalOptions& global) {
   option_from_json(config.json, recipe, config.where);
   flags.recipe.apply(recipe);
   recipe.validate();
-  BenchResult result{.options = {}, .config = flags.config, .steps = flags.steps, .step = {}, .peak = {}};
+  BenchResult result{.options = {},
+                     .runtime = recipe.runtime,
+                     .config = flags.config,
+                     .steps = flags.steps,
+                     .step = {},
+                     .peak = {}};
   flags.profile.apply(result.options);
   StepProfiler profiler(recipe, result.options);
   if (flags.follow) return follow(profiler);
@@ -193,6 +202,7 @@ void add_bench(Program& program) {
                 "together as cpu_seconds)");
   add_json_flag(*app, flags->json);
   flags->profile.add(*app, ProfileOptions{}, "What is measured");
+  flags->recipe.add(*app, RuntimeOptions{}, "How it is computed");
   flags->recipe.add(*app, CavMaeConfig{}, "Network");
   flags->recipe.add(*app, MaskOptions{}, "Masks");
   app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });

@@ -118,6 +118,7 @@ struct FineTuning : StepProfiler::State {
     CavMae network = as_network(classifier);
     initialize(network, run_seed(recipe, SeedUse::parameters));
     network->set_precision(profile.dtype);
+    network->set_runtime(recipe.runtime);
     NamedTensors parameters;
     for (const auto& item : network->named_parameters()) parameters.emplace_back(item.key(), item.value());
     adam.emplace(std::vector<ParameterGroup>{{.parameters = parameters}}, recipe.optimizer);

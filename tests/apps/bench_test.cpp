@@ -42,6 +42,12 @@ TEST(Bench, PrintsPartsThatSumToTheStep) {
   EXPECT_EQ(json["threads"], 1);
 }
 
+TEST(Bench, PlainKernelsAreMeasuredToo) {
+  const Outcome outcome = run_cavmae(kToy + "--steps 1 --kernels plain --json -");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(parse_json(outcome.out, "--json -")["kernels"], "plain");
+}
+
 TEST(Bench, FollowTakesAStepForEachLine) {
   const Outcome outcome =
       run_shell(std::string("printf '\\n\\n' | ") + CAVMAE_PROGRAM + " " + kToy + "--follow");
