@@ -14,7 +14,7 @@ struct AblateFlags {
   std::string config = "cav-mae";
   std::vector<std::string> over;
   std::vector<std::filesystem::path> data, val;
-  std::filesystem::path out, cache, json;
+  std::filesystem::path out, cache, labels, json;
   OptionFlags options;
 };
 
@@ -24,6 +24,7 @@ int run(const AblateFlags& flags, const GlobalOptions& global) {
                     .val = flags.val,
                     .out = flags.out,
                     .cache = flags.cache,
+                    .labels = flags.labels,
                     .options_of = [&flags](const std::string& name) {
                       PretrainOptions options;
                       const NamedConfig config = find_config(name.empty() ? flags.config : name);
@@ -50,11 +51,11 @@ int run(const AblateFlags& flags, const GlobalOptions& global) {
 void add_ablate(Program& program) {
   CLI::App* app = program.root.add_subcommand("ablate", "Compare settings by a grid of short runs");
   app->description(
-      "Pretrains once for every combination of the values of --over, under one seed, measures each on "
-      "--val,\n"
-      "and writes table.md and table.json to --out. --over names any option of a configuration, mask_ratio "
-      "(both\n"
-      "modalities'), init, or config (another system). A stopped job goes on where it was.\n\n"
+      "Pretrains once for every combination of the values of --over, under one seed, measures losses and\n"
+      "retrieval on --val and, where every clip is labelled, a linear probe, and writes table.md and "
+      "table.json\n"
+      "to --out. --over names any option of a configuration, mask_ratio (both modalities'), init, or config\n"
+      "(another system). A stopped job goes on where it was.\n\n"
       "Examples: cavmae ablate --config tiny --over mask_ratio=0.5,0.65,0.75,0.85 --data D --val V --out "
       "ratios\n"
       "          cavmae ablate --config tiny --over contrastive_weight=0.1,1 --over bidirectional=false,true "
@@ -74,6 +75,9 @@ void add_ablate(Program& program) {
       ->required()
       ->type_name("DIR");
   app->add_option("--cache", flags->cache, "folder that keeps decoded clips")->type_name("DIR");
+  app->add_option("--labels", flags->labels,
+                  "classes of the linear probe: a CSV with index, mid, display_name [the clips' own labels]")
+      ->type_name("FILE");
   add_json_flag(*app, flags->json);
   flags->options.add(*app, PretrainOptions{}, "Configuration");
   app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });

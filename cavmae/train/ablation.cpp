@@ -5,6 +5,8 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/options.h"
 #include "cavmae/train/ablation_table.h"
+#include "cavmae/train/finetuning.h"
+#include "cavmae/train/pretraining.h"
 #include "cavmae/train/run_folder.h"
 
 namespace cavmae {
@@ -14,6 +16,10 @@ namespace fs = std::filesystem;
 
 constexpr const char* kMaskRatio = "mask_ratio";
 constexpr const char* kConfig = "config";
+
+// The linear probe: every clip looks the same in every epoch, so that the encoders run once a clip.
+constexpr int64_t kProbeEpochs = 40;
+constexpr double kProbeLr = 3e-3;
 
 // What a cell may not differ in from the call that finished it: its options and its clips.
 Json identity(const AblationCell& cell, const AblationPlan& plan) {
@@ -25,6 +31,7 @@ Json identity(const AblationCell& cell, const AblationPlan& plan) {
   Json json = {{"options", option_to_json(cell.options)}};
   json["data"] = absolute(plan.data);
   json["val"] = absolute(plan.val);
+  json["labels"] = plan.labels.empty() ? "" : fs::absolute(plan.labels).string();
   return json;
 }
 
@@ -61,6 +68,7 @@ AblationCell make_cell(const AblationPlan& plan, std::vector<std::pair<std::stri
     if (option == kConfig) config = value;
   AblationCell cell{.settings = std::move(settings), .options = plan.options_of(config)};
   for (const auto& [option, value] : cell.settings) apply(cell.options, option, value);
+  if (cell.options.validate_every_epochs == 0) cell.options.validate_every_epochs = cell.options.epochs;
   try {
     cell.options.validate();
   } catch (const ConfigError& error) {
@@ -69,23 +77,59 @@ AblationCell make_cell(const AblationPlan& plan, std::vector<std::pair<std::stri
   return cell;
 }
 
+bool all_labelled(const AblationPlan& plan, Log& log) {
+  for (const auto* paths : {&plan.data, &plan.val})
+    for (const ClipSource& clip : read_clip_sources(*paths, log))
+      if (clip.labels.empty()) {
+        log.info("clip {} has no label: there will be no linear probe", clip.id);
+        return false;
+      }
+  return true;
+}
+
+FinetuneOptions probe_options(const AblationCell& cell, const AblationPlan& plan,
+                              const fs::path& checkpoint) {
+  FinetuneOptions options = finetune_defaults(checkpoint);
+  options.init = fs::absolute(checkpoint);
+  options.labels = plan.labels;
+  options.allow_empty_classes = true;
+  options.freeze_encoder = true;
+  options.head_lr_scale = 1.0;
+  options.epochs = options.validate_every_epochs = kProbeEpochs;
+  options.schedule = {.lr = kProbeLr, .lr_schedule = LrSchedule::cosine};
+  options.view = ViewOptions();
+  options.final_frames = FrameChoice::middle;
+  options.seed = cell.options.seed;
+  options.precision = cell.options.precision;
+  options.loader = cell.options.loader;
+  return options;
+}
+
 class Ablation {
  public:
   Ablation(const AblationPlan& plan, const RunHooks& hooks, std::shared_ptr<Log> log)
-      : plan_(plan), hooks_(hooks), log_(std::move(log)), cells_(expand(plan)) {}
+      : plan_(plan),
+        hooks_(hooks),
+        log_(std::move(log)),
+        cells_(expand(plan)),
+        labelled_(all_labelled(plan, *log_)) {}
 
   AblationResult run();
 
  private:
   fs::path folder(const AblationCell& cell) const { return plan_.out / "cells" / cell.name(); }
   std::optional<Json> finished(const AblationCell& cell) const;
+  RunPaths paths(const AblationCell& cell, const char* run) const;
+  std::optional<Json> make(const AblationCell& cell);
   bool train(const AblationCell& cell);
   Json measure(const AblationCell& cell) const;
+  bool probe(const AblationCell& cell, Json& results);
 
   const AblationPlan& plan_;
   const RunHooks& hooks_;
   std::shared_ptr<Log> log_;
   const std::vector<AblationCell> cells_;
+  const bool labelled_;
 };
 
 AblationResult Ablation::run() {
@@ -98,19 +142,27 @@ AblationResult Ablation::run() {
       log_->info("cell {} of {}, {}: finished before", i + 1, cells_.size(), cell.name());
     } else {
       log_->info("cell {} of {}, {}", i + 1, cells_.size(), cell.name());
-      if (!train(cell)) {
-        result.interrupted = true;
-        return result;
-      }
-      results = measure(cell);
-      Json record = identity(cell, plan_);
-      record["results"] = *results;
-      write_json(folder(cell) / "result.json", record);
+      results = make(cell);
+    }
+    if (!results) {
+      result.interrupted = true;
+      return result;
     }
     result.rows.push_back({.cell = cell, .results = std::move(*results)});
     write_ablation_table(plan_.out, result.rows);
   }
   return result;
+}
+
+// Nothing when a signal stopped it.
+std::optional<Json> Ablation::make(const AblationCell& cell) {
+  if (!train(cell)) return std::nullopt;
+  Json results = measure(cell);
+  if (labelled_ && !probe(cell, results)) return std::nullopt;
+  Json record = identity(cell, plan_);
+  record["results"] = results;
+  write_json(folder(cell) / "result.json", record);
+  return results;
 }
 
 // The results of a cell that has them.
@@ -126,11 +178,10 @@ std::optional<Json> Ablation::finished(const AblationCell& cell) const {
   return results;
 }
 
-// False when a signal stopped it.
-bool Ablation::train(const AblationCell& cell) {
+RunPaths Ablation::paths(const AblationCell& cell, const char* run) const {
   RunPaths paths{.data = plan_.data,
                  .val = plan_.val,
-                 .out = folder(cell) / "run",
+                 .out = folder(cell) / run,
                  .cache = plan_.cache,
                  .start = RunStart::fresh};
   // Both are written before the first step; a run without them was killed before it began.
@@ -139,7 +190,22 @@ bool Ablation::train(const AblationCell& cell) {
   else
     fs::remove_all(paths.out);
   make_directories(folder(cell));
-  return !pretrain(cell.options, paths, hooks_, log_).interrupted;
+  return paths;
+}
+
+// False when a signal stopped it.
+bool Ablation::train(const AblationCell& cell) {
+  return !pretrain(cell.options, paths(cell, "run"), hooks_, log_).interrupted;
+}
+
+// Likewise.
+bool Ablation::probe(const AblationCell& cell, Json& results) {
+  const FinetuneOptions options = probe_options(cell, plan_, folder(cell) / "run" / "checkpoints" / "last");
+  const FinetuneResult result = finetune(options, paths(cell, "probe"), hooks_, log_);
+  if (result.run.interrupted) return false;
+  results["probe_map"] = result.evaluation.value().mean_average_precision;
+  results["probe_top1"] = result.evaluation.value().top1;
+  return true;
 }
 
 // From the run's files, so that it does not matter how many calls it took.

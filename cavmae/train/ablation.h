@@ -28,6 +28,7 @@ struct AblationPlan {
   std::vector<AblationAxis> axes;
   std::vector<std::filesystem::path> data, val;
   std::filesystem::path out, cache;
+  std::filesystem::path labels;  // the classes of the linear probe, a CSV; empty: the clips' own labels
   // The options of a cell before its axes' values: those of a configuration by name or file, or of the
   // default one where the name is empty.
   std::function<PretrainOptions(const std::string& config)> options_of;
@@ -47,15 +48,16 @@ std::vector<AblationCell> expand(const AblationPlan& plan);
 
 struct AblationRow {
   AblationCell cell;
-  Json results;  // the last validation's record
+  Json results;  // the last validation's record and, where clips are labelled, probe_map and probe_top1
 };
 struct AblationResult {
   bool interrupted = false;       // by a signal; the same call goes on
   std::vector<AblationRow> rows;  // those that are finished, in the grid's order
 };
 
-// Runs what is not finished yet: a cell that was stopped, even by kill -9, is resumed, one that has its
-// result is passed over. OUT/cells/NAME holds run/ and result.json; OUT/table.md and table.json are written
+// Pretrains, validates and, where every clip is labelled, trains a linear probe on the frozen encoders. Runs
+// what is not finished yet: a cell that was stopped, even by kill -9, is resumed, one that has its result is
+// passed over. OUT/cells/NAME holds run/, probe/ and result.json; OUT/table.md and table.json are written
 // anew after every cell. Throws ConfigError when a finished cell was made with other options or other clips.
 AblationResult run_ablation(const AblationPlan& plan, const RunHooks& hooks, std::shared_ptr<Log> log);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -29,11 +30,14 @@ constexpr std::array kFigures = {
     Figure{"video_to_audio_r1", "V→A R@1", Shown::percent},
     Figure{"video_to_audio_r5", "V→A R@5", Shown::percent},
     Figure{"video_to_audio_r10", "V→A R@10", Shown::percent},
+    Figure{"probe_map", "linear probe mAP", Shown::percent},
 };
 
 std::string show(const Figure& figure, const Json& results) {
-  if (!results.contains(figure.key)) return "-";
+  // A mean over no class at all is not a number, and null once it was written.
+  if (!results.contains(figure.key) || !results.at(figure.key).is_number()) return "-";
   const double value = results.at(figure.key).get<double>();
+  if (!std::isfinite(value)) return "-";
   switch (figure.shown) {
     case Shown::percent:
       return fmt::format("{:.1f} %", 100 * value);

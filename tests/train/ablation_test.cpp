@@ -5,6 +5,8 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
+#include "cavmae/core/text.h"
+#include "cavmae/models/checkpoint.h"
 #include "cavmae/train/ablation_table.h"
 
 #include "tests/train/toy_run.h"
@@ -144,6 +146,37 @@ TEST_F(Ablation, ACellThatWasStoppedGoesOnToTheSameResult) {
     EXPECT_EQ(model_of(stopped, cell), model_of(whole, cell)) << cell;
   for (const char* figure : {"loss", "accuracy", "audio_to_video_r1"})
     EXPECT_EQ(result.rows[1].results[figure], expected.rows[1].results[figure]) << figure;
+}
+
+TEST_F(Ablation, LabelledClipsGetALinearProbe) {
+  AblationPlan grid = plan("grid", {"mask_ratio=0.5,0.75"});
+  for (auto* paths : {&grid.data, &grid.val}) {
+    const std::filesystem::path labelled = paths->front().parent_path() / "labelled.jsonl";
+    std::string manifest;
+    int64_t i = 0;
+    for (const std::string& line : split(read_text(paths->front()), '\n')) {
+      if (line.empty()) continue;
+      Json clip = parse_json(line, "clips.jsonl");
+      clip["labels"] = Json::array({i++ % 2 == 0 ? "even" : "odd"});
+      manifest += clip.dump() + "\n";
+    }
+    write_file(labelled, manifest);
+    *paths = {labelled};
+  }
+  const AblationResult result = run_ablation(grid, silent(), null_log());
+  ASSERT_EQ(result.rows.size(), 2U);
+  for (const AblationRow& row : result.rows) {
+    EXPECT_GT(row.results["probe_map"].get<double>(), 0.0);
+    EXPECT_LE(row.results["probe_map"].get<double>(), 1.0);
+    // The encoders are those of the pretrained model.
+    const auto cell = grid.out / "cells" / row.cell.name();
+    const TensorFile probe = read_safetensors(cell / "probe/checkpoints/last/model.safetensors");
+    EXPECT_TRUE(probe.at("blocks_u.0.mlp.fc1.weight")
+                    .equal(load_model(cell / "run/checkpoints/last")
+                               .model->named_parameters()["blocks_u.0.mlp.fc1.weight"]));
+  }
+  EXPECT_THAT(read_text(grid.out / "table.md"), HasSubstr("| linear probe mAP |"));
+  EXPECT_EQ(run_ablation(grid, silent(), null_log()).rows[1].results, result.rows[1].results);
 }
 
 TEST_F(Ablation, ARunThatWasKilledBeforeItBeganIsMadeAnew) {
