@@ -94,15 +94,16 @@ TEST(DrawFigure, HoldsEveryPanelUnalteredAndKeepsTheRestOnPaper) {
   Figure figure{.title = std::string(500, 'M'),
                 .rows = {},
                 .notes = {std::string(40, 'x') + " " + std::string(400, 'y')}};
-  figure.rows.push_back({{.image = red, .width_px = 50, .height_px = 30, .title = "red", .x = time_axis(100)},
-                         {.image = blue, .width_px = 20, .height_px = 40, .y = frequency_axis(64)}});
+  figure.rows.push_back(
+      {{.image = red, .width_px = 150, .height_px = 30, .title = "red", .x = time_axis(100)},
+       {.image = blue, .width_px = 20, .height_px = 40, .y = frequency_axis(64)}});
   figure.rows.push_back({{.image = {}, .width_px = 20, .height_px = 20, .title = "nothing here"},
                          colour_scale({-0.5, 0.25}, 60, "cosine")});
   const torch::Tensor image = draw_figure(figure);
   const auto count = [&](int64_t r, int64_t g, int64_t b) {
     return image.eq(torch::tensor({r, g, b}, torch::kUInt8)).all(2).sum().item<int64_t>();
   };
-  EXPECT_EQ(count(255, 0, 0), 50 * 30);
+  EXPECT_EQ(count(255, 0, 0), 150 * 30);
   EXPECT_EQ(count(0, 0, 255), 20 * 40);
   EXPECT_GT(count(255, 255, 255), image.size(0) * image.size(1) / 2);
   EXPECT_TRUE(image.narrow(1, 0, 20).eq(255).all().item<bool>()) << "a margin";
