@@ -22,11 +22,10 @@ done
 [[ -n "$out" ]] || { echo "usage: run.sh OUT [--hold-out LANGUAGE|FRACTION] [--epochs N] [--threads N]" >&2; exit 2; }
 [[ -x "$cavmae" ]] || { echo "$cavmae: not there; build it (./demo.sh does), or set CAVMAE" >&2; exit 1; }
 
-# Each step leaves its result last, so that what is there is whole.
 step() { echo; echo "== $*"; }
 
 step "Manifests"
-[[ -s "$out/held_out.jsonl" ]] || "$here/make_manifest.sh" "$out" --hold-out "$hold_out"
+[[ -s "$out/class_labels_indices.csv" ]] || "$here/make_manifest.sh" "$out" --hold-out "$hold_out"
 train=$out/train.jsonl held_out=$out/held_out.jsonl cache=$out/cache
 
 step "Pretraining without labels"
@@ -46,7 +45,7 @@ clip=$(sed -n 's/^{"id": "\([^"]*\)".*/\1/p' "$held_out" | head -n 1)
 for mode in audio video both; do
   step "Fine-tuning the category: $mode"
   resume=(); [[ -d "$out/finetuned-$mode/checkpoints" ]] && resume=(--resume)
-  "$cavmae" finetune --init "$out/pretrained" --data "$train" --val "$held_out" --mode "$mode" --loss ce \
-            --labels "$out/class_labels_indices.csv" --out "$out/finetuned-$mode" --cache "$cache" \
-            --epochs 3 --threads "$threads" "${resume[@]}"
+  "$cavmae" finetune --init "$out/pretrained" --config "$here/finetune.json" --mode "$mode" \
+            --data "$train" --val "$held_out" --labels "$out/class_labels_indices.csv" --allow-empty-classes \
+            --out "$out/finetuned-$mode" --cache "$cache" --threads "$threads" "${resume[@]}"
 done
