@@ -7,9 +7,9 @@
 
 namespace cavmae::testing_support {
 
-// Note [Key bias]: a bias of the keys adds the same to all products of a query, and softmax does not see it. Its
-// gradient is zero but for rounding, and Adam, which divides by the gradient's own size, makes steps of its
-// whole learning rate out of that rounding: no two orders of summation agree on it.
+// Note [Key bias]: a bias of the keys adds the same to all products of a query, and softmax does not see it.
+// Its gradient is zero but for rounding, and Adam, which divides by the gradient's own size, makes steps of
+// its whole learning rate out of that rounding: no two orders of summation agree on it.
 
 // The parameter without its key bias, where it has one.
 inline torch::Tensor without_key_bias(const std::string& name, const torch::Tensor& parameter) {

@@ -208,6 +208,7 @@ TEST_F(FinetuningTest, WhatIsWrongIsToldBeforeAnythingIsWritten) {
   write_file(toy() / "silent.jsonl", R"({"id": "x", "image": "train/clip0.png", "labels": ["a"]})"
                                      "\n");
   paths.data = {toy() / "silent.jsonl"};
+  paths.val = {};
   EXPECT_THAT(refused(options, paths),
               AllOf(HasSubstr("x"), HasSubstr("no sound"), HasSubstr("--mode video")));
 }
