@@ -76,10 +76,11 @@ TEST_F(Finetune, FromAPretrainedModelToClassesAndNumbers) {
   EXPECT_EQ(again.at("classes"), evaluation.at("classes"));
 
   // A file with both, its sound alone and its picture alone.
-  ASSERT_EQ(run_shell("cd " + path("clips/clips") + " && ffmpeg -v error -y -i 000000.mp4 " + path("a.wav") +
-                      " && ffmpeg -v error -y -i 000000.mp4 -frames:v 1 " + path("v.png"))
-                .exit_code,
-            0);
+  ASSERT_EQ(
+      run_shell("cd " + path("clips/clips") + " && ffmpeg -nostdin -v error -y -i 000000.mp4 " +
+                path("a.wav") + " && ffmpeg -nostdin -v error -y -i 000000.mp4 -frames:v 1 " + path("v.png"))
+          .exit_code,
+      0);
   outcome =
       run_cavmae("classify " + path("clips/clips/000000.mp4") + " " + path("a.wav") + " " + path("v.png") +
                  " --checkpoint " + path("run") + " --top 3 --json " + path("classes.json"));
