@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Table 1 of the paper in small: every system is pretrained on the same generated clips with the same budget, then
-# fine-tuned on a few labelled ones, with sound (A), pictures (V) and both (AV); docs/table1.md holds the result.
+# fine-tuned on a few labelled ones, with sound (A), pictures (V) and both (AV).
 #
 #   benchmarks/table1.sh [OUT]        default: build/table1
 #
