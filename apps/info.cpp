@@ -1,10 +1,11 @@
-// cavmae info: what a checkpoint, a media file, a data set or this machine is.
+// cavmae info: what a checkpoint, a file of embeddings, a media file, a data set or this machine is.
 #include <fmt/format.h>
 
 #include "cavmae/core/files.h"
 #include "cavmae/core/machine.h"
 #include "cavmae/core/safetensors.h"
 #include "cavmae/data/clip_source.h"
+#include "cavmae/eval/embed_file.h"
 #include "cavmae/media/media_reader.h"
 #include "cavmae/models/checkpoint.h"
 #include "cavmae/nn/kernels/in_use.h"
@@ -70,6 +71,28 @@ Description checkpoint_info(const fs::path& path) {
               {"parameters", parameters},  {"trainable", trainable},
               {"model", config},           {"features", loaded.features},
               {"missing", loaded.missing}, {"unexpected", loaded.unexpected}};
+  return out;
+}
+
+Description embeddings_info(const fs::path& path) {
+  const StoredEmbeddings stored = read_embeddings(path);
+  Description out;
+  out.text += fmt::format("embeddings     {} ({})\n", path.string(),
+                          human_bytes(static_cast<double>(fs::file_size(path))));
+  out.text += fmt::format("made with      {}\nclips          {}\n", stored.model.string(), stored.ids.size());
+  out.json = {{"kind", "embeddings"},
+              {"path", path.string()},
+              {"model", stored.model.string()},
+              {"clips", stored.ids.size()},
+              {"failed", stored.failed.size()}};
+  for (const auto& [name, rows] : {std::pair{"audio", stored.audio}, std::pair{"video", stored.video}}) {
+    if (!rows.defined()) continue;
+    const auto present = rows.select(1, 0).isfinite().sum().item<int64_t>();  // NaN: the clip lacks it
+    out.text += fmt::format("{:<14} {} vectors of {} numbers\n", name, present, rows.size(1));
+    out.json[name] = {{"vectors", present}, {"dimension", rows.size(1)}};
+  }
+  for (const BadClip& clip : stored.failed)
+    out.text += fmt::format("failed         {}: {}\n", clip.id, clip.reason);
   return out;
 }
 
@@ -149,9 +172,10 @@ int run(const InfoFlags& flags, const GlobalOptions& global) {
   if (flags.machine) out = machine_info();
   if (!flags.path.empty()) {
     CAVMAE_CHECK(fs::exists(flags.path), flags.path.string(), ": no such file or folder");
-    out = is_checkpoint(flags.path) ? checkpoint_info(flags.path)
-          : is_data_set(flags.path) ? data_set_info(flags.path, *log)
-                                    : media_info(flags.path);
+    out = holds_embeddings(flags.path) ? embeddings_info(flags.path)
+          : is_checkpoint(flags.path)  ? checkpoint_info(flags.path)
+          : is_data_set(flags.path)    ? data_set_info(flags.path, *log)
+                                       : media_info(flags.path);
   }
   if (flags.json != "-") fmt::print("{}", out.text);
   write_json_result(flags.json, out.json);
@@ -161,13 +185,14 @@ int run(const InfoFlags& flags, const GlobalOptions& global) {
 }  // namespace
 
 void add_info(Program& program) {
-  CLI::App* app =
-      program.root.add_subcommand("info", "Describe a checkpoint, a media file, a data set or this machine");
+  CLI::App* app = program.root.add_subcommand(
+      "info", "Describe a checkpoint, embeddings, a media file, a data set or this machine");
   app->description(
-      "Examples: cavmae info run           a run's checkpoint\n"
-      "          cavmae info clip.mp4      a media file\n"
-      "          cavmae info clips         a folder of clips or a manifest\n"
-      "          cavmae info --machine     cores, instruction sets, BLAS, threads, and what slows it down");
+      "Examples: cavmae info run            a run's checkpoint\n"
+      "          cavmae info e.safetensors  what 'cavmae embed' wrote\n"
+      "          cavmae info clip.mp4       a media file\n"
+      "          cavmae info clips          a folder of clips or a manifest\n"
+      "          cavmae info --machine      cores, instruction sets, BLAS, threads, and what slows it down");
   auto flags = std::make_shared<InfoFlags>();
   app->add_option("path", flags->path, "a checkpoint, media file, folder or manifest")->type_name("PATH");
   app->add_flag("--machine", flags->machine, "describe this machine");

@@ -13,8 +13,8 @@ FbankStats compute_fbank_stats(std::vector<ClipSource> clips, const FeatureOptio
   FeatureOptions plain = features;
   plain.fbank_mean = 0.0;
   plain.fbank_std = 1.0;
-  Progress progress(
-      {.title = "measuring", .total = static_cast<int64_t>(clips.size()), .quiet = !options.show_progress});
+  const auto total_clips = static_cast<int64_t>(clips.size());
+  Progress progress({.title = "measuring", .total = total_clips, .quiet = !options.show_progress});
   Loader loader(std::move(clips), std::make_shared<const ClipReader>(plain, options.cache_dir, log),
                 ViewOptions{.window_start = options.window_start}, Need::audio, options.loader, log);
   loader.start_epoch({.shuffle = false, .drop_last = false});
@@ -31,6 +31,7 @@ FbankStats compute_fbank_stats(std::vector<ClipSource> clips, const FeatureOptio
     stats.num_clips += static_cast<int64_t>(batch->indices.size());
     progress.update(stats.num_clips);
   }
+  progress.update(total_clips);  // with those that could not be read
   progress.finish();
   CAVMAE_CHECK_AS(DataError, stats.num_clips > 0,
                   "no clip's sound can be read, so there is nothing to measure");

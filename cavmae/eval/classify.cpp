@@ -74,6 +74,7 @@ ClipScores classify_clips(Classifier& classifier, const FeatureOptions& features
   out.failed = mode == Modalities::both
                    ? pass_over_what_there_is(pass, sink, std::move(log))
                    : pass_over(pass, all_positions(clips.size()), need_of(mode), sink, std::move(log));
+  progress.update(static_cast<int64_t>(clips.size()));  // with those that could not be read
   progress.finish();
   sort_by_clip(out, scores, logits);
   return out;

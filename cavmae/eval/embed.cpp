@@ -127,10 +127,8 @@ Features embed_batch(CavMae& model, const Inputs& inputs) {
 Embeddings embed_clips(CavMae& model, const FeatureOptions& features, std::vector<ClipSource> clips,
                        const EmbedOptions& options, std::shared_ptr<Log> log) {
   const Need need = resolve_need(model, options.need);
-  Progress progress({.title = "embedding",
-                     .unit = "clips",
-                     .total = static_cast<int64_t>(clips.size()),
-                     .quiet = !options.show_progress});
+  const auto total = static_cast<int64_t>(clips.size());
+  Progress progress({.title = "embedding", .unit = "clips", .total = total, .quiet = !options.show_progress});
   Collector collector(model->config().embed_dim);
   const ClipPass pass{.reader = std::make_shared<const ClipReader>(features, options.cache_dir, log),
                       .clips = clips,
@@ -143,7 +141,7 @@ Embeddings embed_clips(CavMae& model, const FeatureOptions& features, std::vecto
   std::vector<BadClip> failed =
       need == Need::any ? embed_what_there_is(model, pass, sink, std::move(log))
                         : pass_over(pass, all_positions(clips.size()), need, sink, std::move(log));
-  progress.update(collector.size());
+  progress.update(total);  // with those that could not be read
   progress.finish();
   Embeddings out = collector.finish(need);
   out.failed = std::move(failed);

@@ -49,6 +49,11 @@ void write_embeddings(const std::filesystem::path& path, const Embeddings& embed
       {{"ids", dump(row_ids)}, {"failed", dump(failed)}, {"model", dump(Json(model.string()))}});
 }
 
+bool holds_embeddings(const std::filesystem::path& path) {
+  return path.extension() == ".safetensors" && std::filesystem::is_regular_file(path) &&
+         read_safetensors(path).metadata.contains("ids");
+}
+
 StoredEmbeddings read_embeddings(const std::filesystem::path& path) {
   const TensorFile file = read_safetensors(path);
   StoredEmbeddings out;

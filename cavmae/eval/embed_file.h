@@ -22,6 +22,9 @@ struct StoredEmbeddings {
   std::filesystem::path model;
 };
 
+// Whether `path` is a .safetensors file with the ids that write_embeddings() leaves in it.
+bool holds_embeddings(const std::filesystem::path& path);
+
 // Throws CheckpointError when the file is damaged or holds something else.
 StoredEmbeddings read_embeddings(const std::filesystem::path& path);
 

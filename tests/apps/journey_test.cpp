@@ -14,6 +14,7 @@
 namespace cavmae {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing_support::Outcome;
 using testing_support::read_whole;
@@ -114,6 +115,9 @@ TEST_F(Journey, ClipsToReport) {
   outcome = run_cavmae("info " + path("run"));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("parameters"));
+  outcome = run_cavmae("info " + path("e.safetensors"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("embeddings"), HasSubstr("12 vectors of 32 numbers")));
 
   outcome = run_cavmae("pretrain --config " + path("config.json") + " --data " + path("clips") + " --out " +
                        path("run"));
