@@ -9,7 +9,7 @@
 namespace cavmae {
 namespace {
 
-constexpr size_t kMaxDims = 64;  // as many as LibTorch allows
+constexpr size_t kMaxHeaderDims = 64;  // as many as LibTorch allows
 
 // Takes the parser's events. The places in the header, by nesting:
 //   { NAME: { "dtype": .., "shape": [ .. ], "data_offsets": [ .. ] }, "__metadata__": { KEY: TEXT } }
@@ -29,7 +29,7 @@ class HeaderEvents : public nlohmann::json_sax<Json> {
   bool number_unsigned(uint64_t value) override {
     if (!in_list_) return unexpected(std::to_string(value));
     if (field_ == "shape") {
-      require(value <= INT64_MAX && entry().shape.size() < kMaxDims, "has a shape that is too large");
+      require(value <= INT64_MAX && entry().shape.size() < kMaxHeaderDims, "has a shape that is too large");
       entry().shape.push_back(static_cast<int64_t>(value));
     } else {
       require(num_offsets_ < 2, "has more than two data_offsets");
