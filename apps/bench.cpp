@@ -6,6 +6,7 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include "cavmae/core/device_peak.h"
 #include "cavmae/core/files.h"
 #include "cavmae/core/machine.h"
 #include "cavmae/core/machine_peak.h"
@@ -32,11 +33,18 @@ struct PeakInUse {
   std::string name;
 };
 
-PeakInUse peak_for(const MachinePeak& peak, Precision dtype) {
+PeakInUse peak_of_processor(Precision dtype) {
+  const MachinePeak peak = measure_peak();
   if (dtype == Precision::bf16 && peak.bf16_gflops) return {*peak.bf16_gflops, "bf16, vdpbf16ps"};
   const std::string name = "fp32, " + peak.fp32_instructions;
   return {peak.fp32_gflops,
           dtype == Precision::bf16 ? name + "; this processor computes bf16 in fp32" : name};
+}
+
+// Of a GPU: the rate of its library's matrix products.
+PeakInUse peak_of_device(torch::Device device, Precision dtype) {
+  const auto type = dtype == Precision::bf16 ? torch::kBFloat16 : torch::kFloat32;
+  return {measure_matmul_gflops(device, type), enum_name(dtype) + ", a product of 8192 x 8192 matrices"};
 }
 
 struct BenchResult {
@@ -46,7 +54,8 @@ struct BenchResult {
   int64_t steps = 0;
   StepProfile step;  // the median one
   double gflop_per_clip = 0.0;
-  MachinePeak peak;
+  PeakInUse peak;
+  double memory_bytes = 0.0;  // at most, of the device that computes
 
   double clips_per_second() const { return static_cast<double>(options.batch) / step.seconds; }
   double gflops() const { return gflop_per_clip * clips_per_second(); }
@@ -90,14 +99,26 @@ void print_parts(const StepProfile& step, double peak_gflops) {
   }
 }
 
+// A GPU has none of the project's own.
+Kernels kernels_in_use(const RuntimeOptions& runtime) {
+  const bool on_gpu = runtime.kernels == Kernels::fused && !parse_device(runtime.device).is_cpu();
+  return on_gpu ? Kernels::library : runtime.kernels;
+}
+
+std::string device_name(const MachineInfo& machine, const std::string& device) {
+  const torch::Device on = parse_device(device);
+  const auto index = static_cast<size_t>(std::max<int>(on.index(), 0));
+  return on.is_cpu() || index >= machine.gpus.size() ? machine.cpu_model : machine.gpus[index].name;
+}
+
 void print(const BenchResult& result) {
   const MachineInfo machine = inspect_machine();
-  const PeakInUse peak = peak_for(result.peak, result.options.dtype);
+  const PeakInUse& peak = result.peak;
   fmt::print("{}, {}, batch {}, {}, {} kernels{}, {} thread{} on {}; the median of {} step{}\n",
              result.config, enum_name(result.options.mode), result.options.batch,
-             enum_name(result.options.dtype), enum_name(result.runtime.kernels),
+             enum_name(result.options.dtype), enum_name(kernels_in_use(result.runtime)),
              result.runtime.recompute ? ", recomputing" : "", machine.torch_threads,
-             machine.torch_threads == 1 ? "" : "s", machine.cpu_model, result.steps,
+             machine.torch_threads == 1 ? "" : "s", device_name(machine, result.runtime.device), result.steps,
              result.steps == 1 ? "" : "s");
   print_parts(result.step, peak.gflops);
   PartProfile total{.part = "total",
@@ -107,13 +128,14 @@ void print(const BenchResult& result) {
   fmt::print("peak           {:.1f} GFLOP/s ({})\n", peak.gflops, peak.name);
   fmt::print("speed          {:.3f} clips/s, {:.2f} GFLOP a clip\n", result.clips_per_second(),
              result.gflop_per_clip);
-  fmt::print("memory         {} at most\n", human_bytes(peak_resident_bytes()));
+  fmt::print("memory         {} at most\n", human_bytes(result.memory_bytes));
 }
 
 Json to_json(const BenchResult& result) {
-  const PeakInUse peak = peak_for(result.peak, result.options.dtype);
+  const PeakInUse& peak = result.peak;
   Json out = option_to_json(result.options);
   out.update(option_to_json(result.runtime));
+  out["kernels"] = enum_name(kernels_in_use(result.runtime));
   out["config"] = result.config;
   out["machine"] = cavmae::to_json(inspect_machine());
   out["threads"] = at::get_num_threads();
@@ -125,15 +147,21 @@ Json to_json(const BenchResult& result) {
   out["peak_gflops"] = peak.gflops;
   out["peak_instructions"] = peak.name;
   out["peak_share"] = result.gflops() / peak.gflops;
-  out["peak_memory_bytes"] = static_cast<int64_t>(peak_resident_bytes());
+  out["peak_memory_bytes"] = static_cast<int64_t>(result.memory_bytes);
   out["parts"] = Json::array();
   for (const PartProfile& part : result.step.parts)
     out["parts"].push_back({{"part", part.part}, {"seconds", part.seconds}, {"gflop", part.gflop}});
   return out;
 }
 
+// At most so far; LibTorch keeps what a GPU's tensors took.
+double memory_in_use(torch::Device device) {
+  if (device.is_cpu()) return peak_resident_bytes();
+  return static_cast<double>(gpu_bytes_in_use().value_or(0));
+}
+
 // A step for each line of standard input, for a script that takes turns between programs.
-int follow(StepProfiler& profiler) {
+int follow(StepProfiler& profiler, torch::Device device) {
   const auto say = [](const Json& json) { std::cout << json.dump() << std::endl; };
   profiler.step();  // warms up
   say({{"ready", true}, {"gflop_per_sample", profiler.gflop_per_clip()}});
@@ -142,7 +170,7 @@ int follow(StepProfiler& profiler) {
     const double seconds = profiler.step().seconds;
     say({{"seconds", seconds}, {"cpu_seconds", static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC}});
   }
-  say({{"peak_memory_bytes", static_cast<int64_t>(peak_resident_bytes())}});
+  say({{"peak_memory_bytes", static_cast<int64_t>(memory_in_use(device))}});
   return 0;
 }
 
@@ -161,7 +189,7 @@ int run(const BenchFlags& flags, const GlobalOptions& global) {
                      .peak = {}};
   flags.profile.apply(result.options);
   StepProfiler profiler(recipe, result.options);
-  if (flags.follow) return follow(profiler);
+  if (flags.follow) return follow(profiler, parse_device(recipe.runtime.device));
 
   Progress progress({.title = "measuring", .unit = "steps", .total = flags.steps + 1, .quiet = global.quiet});
   profiler.step();  // warms up
@@ -174,7 +202,10 @@ int run(const BenchFlags& flags, const GlobalOptions& global) {
   progress.finish();
   result.step = median_step(std::move(steps));
   result.gflop_per_clip = profiler.gflop_per_clip();
-  result.peak = measure_peak();
+  const torch::Device device = parse_device(result.runtime.device);
+  result.memory_bytes = memory_in_use(device);  // before the peak's own matrices
+  result.peak = device.is_cpu() ? peak_of_processor(result.options.dtype)
+                                : peak_of_device(device, result.options.dtype);
   if (flags.json != "-") print(result);
   write_json_result(flags.json, to_json(result));
   return 0;
@@ -191,7 +222,8 @@ void add_bench(Program& program) {
       "arithmetic (forward and backward, what the result needs), and its share of the peak that the same run "
       "measures.\n\n"
       "Examples: cavmae bench --config cav-mae --batch 8 --dtype fp32\n"
-      "          cavmae bench --mode features --batch 1 --threads 1 --json bench.json");
+      "          cavmae bench --mode features --batch 1 --threads 1 --json bench.json\n"
+      "          cavmae bench --device cuda --dtype bf16 --batch 256     (on a GPU: the step as a whole)");
   auto flags = std::make_shared<BenchFlags>();
   app->add_option("--config", flags->config, "a built-in configuration or a JSON file [cav-mae]")
       ->type_name("NAME|FILE");

@@ -27,6 +27,7 @@ void ClassifierFlags::add(CLI::App& app) {
 }
 
 LoadedClassifier ClassifierFlags::load(const EvaluationFlags& evaluation, Log& log) const {
+  const torch::Device device = resolve_device(evaluation.device().device);
   ClassifierHints hints;
   read(mode, hints.mode, "--mode");
   read(representation, hints.representation, "--representation");
@@ -36,6 +37,7 @@ LoadedClassifier ClassifierFlags::load(const EvaluationFlags& evaluation, Log& l
   hints.positions = evaluation.resize_positions ? PositionFit::resize : PositionFit::refuse;
   LoadedClassifier loaded = load_classifier(evaluation.checkpoint, hints);
   log.info("model: {}", loaded.path.string());
+  loaded.classifier->to(device);
   return loaded;
 }
 

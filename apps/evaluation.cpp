@@ -1,6 +1,29 @@
 #include "apps/evaluation.h"
 
 namespace cavmae::apps {
+namespace {
+
+ModelToEvaluate load_on(const EvaluationFlags& flags, const DeviceOptions& where, Log& log) {
+  const torch::Device device = resolve_device(where.device);
+  const auto positions = flags.resize_positions ? PositionFit::resize : PositionFit::refuse;
+  ModelToEvaluate result{.loaded = load_model(flags.checkpoint, flags.shape, positions), .features = {}};
+  const CavMaeConfig& config = result.loaded.model->config();
+  result.features.num_fbank_frames = config.num_fbank_frames;
+  result.features.num_mel_bins = config.num_mel_bins;
+  result.features.image_size = config.image_size;
+  if (!result.loaded.features.is_null())
+    option_from_json(result.loaded.features, result.features, result.loaded.path.string());
+  result.features.window_seconds = flags.window_seconds.value_or(result.features.window_seconds);
+  result.features.validate();
+  log.info("model: {}", result.loaded.path.string());
+  if (!result.loaded.missing.empty())
+    log.warn("{} parameters are not in the file and keep their initial value: {}",
+             result.loaded.missing.size(), summarize_names(result.loaded.missing));
+  result.loaded.model->to(device);
+  return result;
+}
+
+}  // namespace
 
 void EvaluationFlags::add(CLI::App& app) {
   app.add_option("--checkpoint", checkpoint,
@@ -25,6 +48,7 @@ void EvaluationFlags::add(CLI::App& app) {
       ->type_name("SECONDS");
   app.add_flag("--resize-positions", resize_positions,
                "fit the checkpoint's position embeddings to such clips or pictures");
+  add_device_flag(app, device_flags);
   loader.batch_size = 16;
   loader_flags.add(app, loader, "Reading clips");
 }
@@ -42,28 +66,25 @@ EmbedOptions EvaluationFlags::embed_options(const GlobalOptions& global) const {
   return options;
 }
 
-ModelToEvaluate load_for_evaluation(const EvaluationFlags& flags, Log& log) {
-  const auto positions = flags.resize_positions ? PositionFit::resize : PositionFit::refuse;
-  ModelToEvaluate result{.loaded = load_model(flags.checkpoint, flags.shape, positions), .features = {}};
-  const CavMaeConfig& config = result.loaded.model->config();
-  result.features.num_fbank_frames = config.num_fbank_frames;
-  result.features.num_mel_bins = config.num_mel_bins;
-  result.features.image_size = config.image_size;
-  if (!result.loaded.features.is_null())
-    option_from_json(result.loaded.features, result.features, result.loaded.path.string());
-  result.features.window_seconds = flags.window_seconds.value_or(result.features.window_seconds);
-  result.features.validate();
-  log.info("model: {}", result.loaded.path.string());
-  if (!result.loaded.missing.empty())
-    log.warn("{} parameters are not in the file and keep their initial value: {}",
-             result.loaded.missing.size(), summarize_names(result.loaded.missing));
-  return result;
+void add_device_flag(CLI::App& app, OptionFlags& flags) {
+  flags.add(app, DeviceOptions{}, "How it is computed");
 }
 
-ModelToEvaluate load_for_evaluation(const std::filesystem::path& checkpoint, Log& log) {
+DeviceOptions device_options(const OptionFlags& flags) {
+  DeviceOptions options;
+  flags.apply(options);
+  return options;
+}
+
+ModelToEvaluate load_for_evaluation(const EvaluationFlags& flags, Log& log) {
+  return load_on(flags, flags.device(), log);
+}
+
+ModelToEvaluate load_for_evaluation(const std::filesystem::path& checkpoint, const DeviceOptions& device,
+                                    Log& log) {
   EvaluationFlags flags;
   flags.checkpoint = checkpoint;
-  return load_for_evaluation(flags, log);
+  return load_on(flags, device, log);
 }
 
 void report_failed(const std::vector<BadClip>& failed, Log& log) {

@@ -192,7 +192,8 @@ void add_info(Program& program) {
       "          cavmae info e.safetensors  what 'cavmae embed' wrote\n"
       "          cavmae info clip.mp4       a media file\n"
       "          cavmae info clips          a folder of clips or a manifest\n"
-      "          cavmae info --machine      cores, instruction sets, BLAS, threads, and what slows it down");
+      "          cavmae info --machine      cores, instruction sets, BLAS, threads, GPUs, and what slows it "
+      "down");
   auto flags = std::make_shared<InfoFlags>();
   app->add_option("path", flags->path, "a checkpoint, media file, folder or manifest")->type_name("PATH");
   app->add_flag("--machine", flags->machine, "describe this machine");

@@ -93,7 +93,8 @@ int run_inpaint(const InpaintFlags& flags, const GlobalOptions& global) {
   flags.options.apply(options);
   auto log = make_log(global.verbosity());
   const ClipSource clip = flags.clip.source(*log);
-  ModelToEvaluate model = load_for_evaluation(flags.clip.checkpoint, *log);
+  ModelToEvaluate model =
+      load_for_evaluation(flags.clip.checkpoint, device_options(flags.clip.device_flags), *log);
   const TrainedWith trained = trained_with(model.loaded.path);
   const MaskOptions mask_options = resolve_masks(flags, options, trained.masks);
   const bool normalized = options.normalized_targets.value_or(trained.normalized_targets.value_or(true));

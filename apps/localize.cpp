@@ -44,7 +44,8 @@ int run_localize(const LocalizeFlags& flags, const GlobalOptions& global) {
   const FrameChoice frames = frame_choice(flags.frames);
   auto log = make_log(global.verbosity());
   const ClipSource clip = flags.clip.source(*log);
-  ModelToEvaluate model = load_for_evaluation(flags.clip.checkpoint, *log);
+  ModelToEvaluate model =
+      load_for_evaluation(flags.clip.checkpoint, device_options(flags.clip.device_flags), *log);
   const Sample sample = flags.clip.read(clip, model, frames);
   CAVMAE_CHECK_AS(MediaError, sample.audio.defined() && sample.video.defined(), clip.id, ": has no ",
                   sample.audio.defined() ? "picture" : "sound", "; localization compares the two");

@@ -15,6 +15,7 @@ void OneClipFlags::add(CLI::App& app) {
   app.add_option("--window-start", window_start,
                  "pin the window's start in longer files, in seconds [the middle]")
       ->type_name("");
+  add_device_flag(app, device_flags);
   add_json_flag(app, json);
 }
 

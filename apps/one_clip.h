@@ -12,8 +12,9 @@ struct OneClipFlags {
   std::filesystem::path file, checkpoint, out, json;
   std::string clip;  // its id, where `file` is a list of several
   std::string window_start = "none";
+  OptionFlags device_flags;
 
-  // Registers the file and --checkpoint, --out, --json, --clip, --window-start.
+  // Registers the file and --checkpoint, --out, --json, --clip, --window-start, --device.
   void add(CLI::App& app);
   // The clip that is meant. Throws DataError naming how many there are.
   ClipSource source(Log& log) const;

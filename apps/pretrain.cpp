@@ -34,7 +34,7 @@ int run(const TrainingFlags& flags, const GlobalOptions& global) {
   TrainingFlags::check(paths);
   const RunHooks hooks{.show_progress = !global.quiet, .after_step = {}};
   auto log = make_log(global.verbosity());
-  if (options.precision == Precision::bf16)
+  if (options.precision == Precision::bf16 && parse_device(options.runtime.device).is_cpu())
     if (const std::string warning = kernels::product_engine_warning(); !warning.empty())
       log->warn("{}", warning);
   const RunResult result = pretrain(options, paths, hooks, log);
@@ -45,6 +45,7 @@ int run(const TrainingFlags& flags, const GlobalOptions& global) {
     report.run = paths.out;
     report.data = paths.val.empty() ? paths.data : paths.val;
     report.cache = paths.cache;
+    report.device = {.device = options.runtime.device};
     fmt::print("report: {}\n", write_run_report(report, global, log).string());
   }
   return 0;

@@ -50,7 +50,7 @@ std::filesystem::path write_run_report(const RunReportOptions& options, const Gl
   if (data.empty()) data = saved.val.empty() ? saved.data : saved.val;
   RunReportOptions resolved = options;
   if (resolved.cache.empty()) resolved.cache = saved.cache;
-  auto [loaded, features] = load_for_evaluation(options.run, *log);
+  auto [loaded, features] = load_for_evaluation(options.run, options.device, *log);
   const auto clips = read_clip_sources(data, *log);
   const ReportContent content =
       collect_report(options.run, loaded.model, features, clips, showcase_options(resolved, global), log);
@@ -73,8 +73,11 @@ void add_report(Program& program) {
   app->add_option("--frames", *frames, "pictures of a clip: middle, or all (their mean) [middle]")
       ->type_name("");
   app->add_option("--out", options->out, "the page to write [RUN/report.html]")->type_name("FILE");
+  auto device_flags = std::make_shared<OptionFlags>();
+  add_device_flag(*app, *device_flags);
   app->callback([=, &program] {
     program.action = [=, &program] {
+      options->device = device_options(*device_flags);
       option_from_json(Json(*frames), options->frames, "--frames");
       CAVMAE_CHECK_AS(ConfigError, options->frames != FrameChoice::random,
                       "--frames: allowed are middle and all");

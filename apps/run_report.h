@@ -16,6 +16,7 @@ struct RunReportOptions {
   std::filesystem::path cache;
   std::filesystem::path out;  // the page; empty: RUN/report.html
   FrameChoice frames = FrameChoice::middle;
+  DeviceOptions device;
 };
 
 // Returns the page's path.

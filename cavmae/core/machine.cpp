@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cavmae/core/cgroup.h"
+#include "cavmae/core/device.h"
 #include "cavmae/core/machine_process.h"
 #include "cavmae/core/text.h"
 
@@ -143,6 +144,10 @@ MachineInfo inspect_machine() {
   info.torch_threads = at::get_num_threads();
   info.onednn_version = onednn_version();
   info.keeps_freed_memory = malloc_is_tuned();
+  const DeviceSupport devices = inspect_devices();
+  info.gpus = list_gpus();
+  info.torch_has_cuda = devices.cuda_build;
+  info.usable_gpus = devices.num_gpus;
   info.openblas_coretype = environment("OPENBLAS_CORETYPE");
   info.omp_num_threads = environment("OMP_NUM_THREADS");
   info.omp_proc_bind = environment("OMP_PROC_BIND");

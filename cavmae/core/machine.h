@@ -1,11 +1,12 @@
-// The machine as it decides over speed: cores, instruction sets, the BLAS under LibTorch, threads, malloc;
-// and setting the process up for it. Reading is safe from any thread; tune_process() belongs to main().
+// The machine as it decides over speed: cores, instruction sets, the BLAS under LibTorch, threads, malloc,
+// GPUs; and setting the process up for it. Reading is safe from any thread; tune_process() belongs to main().
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "cavmae/core/gpu.h"
 #include "cavmae/core/json.h"
 
 namespace cavmae {
@@ -27,6 +28,10 @@ struct MachineInfo {
   int64_t torch_threads = 0;
   std::string onednn_version;       // "" when there is none
   bool keeps_freed_memory = false;  // malloc, after tune_process()
+
+  std::vector<Gpu> gpus = {};
+  int64_t usable_gpus = 0;  // by this LibTorch
+  bool torch_has_cuda = false;
 
   // As the process found them; "" when not set.
   std::string openblas_coretype, omp_num_threads, omp_proc_bind;

@@ -33,6 +33,28 @@ const BlasName& name_of(BlasKind kind) {
 
 constexpr const char* kInstallOpenBlas = "install the right one: apt-get install libopenblas0-openmp";
 
+Json gpus_to_json(const std::vector<Gpu>& gpus) {
+  Json out = Json::array();
+  for (const Gpu& gpu : gpus)
+    out.push_back({{"name", gpu.name},
+                   {"memory_bytes", gpu.memory_bytes},
+                   {"compute_capability", gpu.compute_capability}});
+  return out;
+}
+
+std::string describe_gpus(const MachineInfo& info) {
+  if (info.gpus.empty()) return "GPU           none\n";
+  std::string text;
+  for (size_t i = 0; i < info.gpus.size(); ++i) {
+    const Gpu& gpu = info.gpus[i];
+    text +=
+        fmt::format("GPU           {}, {}, compute capability {}{}\n", gpu.name,
+                    human_bytes(static_cast<double>(gpu.memory_bytes)), gpu.compute_capability,
+                    static_cast<int64_t>(i) < info.usable_gpus ? fmt::format(" (--device cuda:{})", i) : "");
+  }
+  return text;
+}
+
 }  // namespace
 
 bool is_outdated_coretype(const std::string& coretype, const std::vector<std::string>& instruction_sets) {
@@ -93,6 +115,10 @@ std::vector<std::string> machine_warnings(const MachineInfo& info) {
         "malloc gives the memory of big tensors back to the system on every free, and takes it again with a "
         "page "
         "fault for every 4 kB; call tune_process() first");
+  if (!info.gpus.empty() && info.usable_gpus == 0)
+    warn("there is a GPU ({}), but this LibTorch ({}) {}", info.gpus.front().name, info.torch_version,
+         info.torch_has_cuda ? "cannot use it: its CUDA may be newer than the driver"
+                             : "has no CUDA; build against one that has: cmake -DTorch_DIR=...");
   return warnings;
 }
 
@@ -108,13 +134,16 @@ Json to_json(const MachineInfo& info) {
           {"torch_version", info.torch_version},
           {"torch_threads", info.torch_threads},
           {"onednn_version", info.onednn_version},
-          {"keeps_freed_memory", info.keeps_freed_memory}};
+          {"keeps_freed_memory", info.keeps_freed_memory},
+          {"torch_has_cuda", info.torch_has_cuda},
+          {"usable_gpus", info.usable_gpus},
+          {"gpus", gpus_to_json(info.gpus)}};
 }
 
 std::string describe(const MachineInfo& info) {
   const std::string blas_core = info.blas_core.empty() ? "" : ", kernels for " + info.blas_core;
   const std::string blas_path = info.blas_library.empty() ? "" : " (" + info.blas_library + ")";
-  return fmt::format(
+  const std::string text = fmt::format(
       "processor     {}\n"
       "cores         {} usable of {}\n"
       "memory        {}\n"
@@ -128,6 +157,7 @@ std::string describe(const MachineInfo& info) {
       name_of(info.blas_kind).text, blas_core, blas_path, info.torch_version, info.torch_threads,
       info.onednn_version.empty() ? "none" : info.onednn_version,
       info.keeps_freed_memory ? "keeps freed memory" : "gives freed memory back to the system");
+  return text + describe_gpus(info);
 }
 
 }  // namespace cavmae

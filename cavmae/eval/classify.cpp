@@ -36,7 +36,7 @@ torch::Tensor class_scores(const torch::Tensor& logits, ScoreKind kind) {
 
 BatchScores classify_batch(Classifier& classifier, const Inputs& inputs) {
   const torch::NoGradGuard no_grad;
-  Inputs frames = inputs;
+  Inputs frames = inputs_on(inputs, classifier->device());
   if (frames.video.defined() && frames.video.dim() == 4) frames.video = frames.video.unsqueeze(1);
   BatchScores out;
   out.frame_logits = classifier->classify_frames(frames).to(torch::kCPU, torch::kFloat32);
@@ -70,7 +70,8 @@ ClipScores classify_clips(Classifier& classifier, const FeatureOptions& features
   const ClipPass pass{.reader = std::make_shared<const ClipReader>(features, options.cache_dir, log),
                       .clips = clips,
                       .view = {.window_start = options.window_start, .frames = options.frames},
-                      .loader = options.loader};
+                      .loader = options.loader,
+                      .device = classifier->device()};
   out.failed = mode == Modalities::both
                    ? pass_over_what_there_is(pass, sink, std::move(log))
                    : pass_over(pass, all_positions(clips.size()), need_of(mode), sink, std::move(log));

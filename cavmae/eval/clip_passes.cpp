@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cavmae/core/error.h"
+#include "cavmae/data/device_feed.h"
 
 namespace cavmae {
 namespace {
@@ -30,8 +31,9 @@ std::vector<BadClip> pass_over(const ClipPass& pass, const std::vector<int64_t>&
   std::vector<ClipSource> chosen;
   for (const int64_t position : positions) chosen.push_back(pass.clips[position]);
   Loader loader(std::move(chosen), pass.reader, pass.view, need, pass.loader, std::move(log));
-  loader.start_epoch({.shuffle = false, .drop_last = false});
-  while (auto batch = loader.next()) {
+  DeviceFeed feed(loader, {.device = pass.device});
+  feed.start_epoch({.shuffle = false, .drop_last = false});
+  while (auto batch = feed.next()) {
     std::vector<int64_t> of_batch;
     for (const int64_t i : batch->indices) of_batch.push_back(positions[i]);
     sink(*batch, of_batch);

@@ -16,6 +16,7 @@ struct ClipPass {
   const std::vector<ClipSource>& clips;
   ViewOptions view;
   LoaderOptions loader;
+  torch::Device device = torch::kCPU;  // where batches are handed out
 };
 
 // Takes a batch and the positions of its clips in the list.

@@ -115,10 +115,7 @@ Need resolve_need(const CavMae& model, Need need) {
 
 Features embed_batch(CavMae& model, const Inputs& inputs) {
   torch::NoGradGuard no_grad;
-  const torch::Device device = model->parameters().front().device();
-  Inputs on_device;
-  if (inputs.audio.defined()) on_device.audio = inputs.audio.to(device);
-  if (inputs.video.defined()) on_device.video = inputs.video.to(device);
+  const Inputs on_device = inputs_on(inputs, model->device());
   const bool several_pictures = inputs.video.defined() && inputs.video.dim() == 5;
   const Features out = several_pictures ? embed_pictures(model, on_device) : model->features(on_device);
   return {.audio = to_result(out.audio), .video = to_result(out.video)};
@@ -133,7 +130,8 @@ Embeddings embed_clips(CavMae& model, const FeatureOptions& features, std::vecto
   const ClipPass pass{.reader = std::make_shared<const ClipReader>(features, options.cache_dir, log),
                       .clips = clips,
                       .view = {.window_start = options.window_start, .frames = options.frames},
-                      .loader = options.loader};
+                      .loader = options.loader,
+                      .device = model->device()};
   const BatchSink sink = [&](const Batch& batch, const std::vector<int64_t>& positions) {
     collector.add(positions, embed_batch(model, {.audio = batch.audio, .video = batch.video}));
     progress.update(collector.size());

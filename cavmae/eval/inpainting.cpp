@@ -55,11 +55,12 @@ double error_where(const torch::Tensor& original, const torch::Tensor& rebuilt, 
 
 }  // namespace
 
-Inpainting inpaint(CavMae& model, const Inputs& inputs, const Masks& masks, bool normalized_targets) {
+Inpainting inpaint(CavMae& model, const Inputs& given, const Masks& masks, bool normalized_targets) {
   const CavMaeConfig& config = model->config();
   CAVMAE_CHECK_AS(ConfigError, config.decoder_depth > 0,
                   "this network has no decoder, so it cannot rebuild what is hidden");
   torch::NoGradGuard no_grad;
+  const Inputs inputs = inputs_on(given, model->device());
   const Inputs whole = complete(inputs, masks, config);
   const Predictions predictions =
       model->decode(model->encode(whole, masks).joint, masks, PredictionScope::hidden);

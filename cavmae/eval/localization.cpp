@@ -21,12 +21,11 @@ Localization localize(CavMae& model, const torch::Tensor& audio, const torch::Te
       "this network has no outputs of sound and picture alone that could be compared; localization "
       "needs one with a contrastive loss, such as cav-mae or cav");
   torch::NoGradGuard no_grad;
-  const torch::Device device = model->parameters().front().device();
-  const torch::Tensor sound = model->encode({.audio = audio.unsqueeze(0).to(device), .video = {}})
-                                  .audio[0]
-                                  .to(torch::kCPU, torch::kFloat32);
+  const Inputs inputs = inputs_on({.audio = audio.unsqueeze(0), .video = video}, model->device());
+  const torch::Tensor sound =
+      model->encode({.audio = inputs.audio, .video = {}}).audio[0].to(torch::kCPU, torch::kFloat32);
   const torch::Tensor pictures =
-      model->encode({.audio = {}, .video = video.to(device)}).video.to(torch::kCPU, torch::kFloat32);
+      model->encode({.audio = {}, .video = inputs.video}).video.to(torch::kCPU, torch::kFloat32);
   const torch::Tensor pooled_sound = sound.mean(0);        // [D]
   const torch::Tensor pooled_pictures = pictures.mean(1);  // [K, D]
   const int64_t side = config.image_size / config.patch_size;

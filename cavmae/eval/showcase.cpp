@@ -131,11 +131,10 @@ void show_reconstructions(CavMae& model, const FeatureOptions& features, const s
     positions.insert(readable[random.integer(0, static_cast<int64_t>(readable.size()) - 1)]);
   const Need need = !config.has_video() ? Need::audio : !config.has_audio() ? Need::video : Need::both;
   const Samples samples = read_samples(features, clips, positions, options, need);
-  const torch::Device device = model->parameters().front().device();
   for (const auto& [position, sample] : samples) {
     Inputs inputs;
-    if (sample.audio.defined()) inputs.audio = sample.audio.unsqueeze(0).to(device);
-    if (sample.video.defined()) inputs.video = sample.video.unsqueeze(0).to(device);
+    if (sample.audio.defined()) inputs.audio = sample.audio.unsqueeze(0);
+    if (sample.video.defined()) inputs.video = sample.video.unsqueeze(0);
     const uint64_t seed = mix_seed({options.seed, stable_hash(clips[position].id)});
     const Masks masks = model->draw_masks(1, options.masks, at::make_generator<at::CPUGeneratorImpl>(seed));
     out.reconstructions.push_back(

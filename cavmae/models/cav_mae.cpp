@@ -74,6 +74,10 @@ torch::Tensor in_sequence(const torch::Tensor& audio, const torch::Tensor& video
 
 }  // namespace
 
+Inputs inputs_on(const Inputs& inputs, torch::Device device) {
+  return {.audio = to_device(inputs.audio, device), .video = to_device(inputs.video, device)};
+}
+
 CavMaeImpl::CavMaeImpl(const CavMaeConfig& config)
     : config_(validated(config)), parts_(std::make_unique<Parts>(*this, config_)) {}
 
@@ -87,21 +91,24 @@ void CavMaeImpl::set_runtime(const RuntimeOptions& options) {
   compute_.runtime = options;
 }
 
+torch::Device CavMaeImpl::device() const {
+  return parameters(/*recurse=*/false).front().device();
+}
+
 Masks CavMaeImpl::draw_masks(int64_t batch, const MaskOptions& options, torch::Generator generator) const {
   options.validate();
-  const auto device = parameters(/*recurse=*/false).front().device();
-  const auto to_device = [&](const StreamMask& mask) {
-    return StreamMask{.keep = mask.keep.to(device),
-                      .hidden = mask.hidden.to(device),
-                      .restore = mask.restore.to(device),
-                      .mask = mask.mask.to(device)};
+  const auto on_device = [where = device()](const StreamMask& mask) {
+    return StreamMask{.keep = to_device(mask.keep, where),
+                      .hidden = to_device(mask.hidden, where),
+                      .restore = to_device(mask.restore, where),
+                      .mask = to_device(mask.mask, where)};
   };
   Masks masks;
   if (config_.has_audio())
-    masks.audio = to_device(
+    masks.audio = on_device(
         draw_mask(batch, audio_grid(config_), options.mask_ratio_audio, options.audio_mask_mode, generator));
   if (config_.has_video())
-    masks.video = to_device(draw_mask(batch, video_grid(config_), options.mask_ratio_video,
+    masks.video = on_device(draw_mask(batch, video_grid(config_), options.mask_ratio_video,
                                       AudioMaskMode::unstructured, generator));
   return masks;
 }

@@ -18,6 +18,8 @@ struct Inputs {
   torch::Tensor video;  // float [B, 3, S, S]; undefined when absent
 };
 
+Inputs inputs_on(const Inputs& inputs, torch::Device device);
+
 // What the encoders make of a batch; a stream that does not exist in the configuration is undefined. A
 // network of one modality has its output in `joint`, as the decoder takes it, and again under the modality's
 // name.
@@ -78,7 +80,10 @@ class CavMaeImpl : public torch::nn::Module {
 
   void set_precision(Precision precision);
   Precision precision() const { return compute_.precision; }
+  // How it computes; options.device is the caller's, who moves the network there.
   void set_runtime(const RuntimeOptions& options);
+  // Where its parameters lie; inputs and masks have to be there too.
+  torch::Device device() const;
 
  private:
   struct Parts;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/torch_versions.h"
 #include "cavmae/nn/kernels/flash_attention.h"
 
 namespace cavmae {
@@ -120,6 +121,10 @@ bool has_kernel(const torch::Tensor& queries, int64_t heads) {
          queries.size(2) / heads <= kernels::kMaxHeadWidth;
 }
 
+torch::Tensor split_heads(const torch::Tensor& x, int64_t heads) {  // [B, L, H * d] -> [B, H, L, d]
+  return x.view({x.size(0), x.size(1), heads, x.size(2) / heads}).transpose(1, 2);
+}
+
 bool needs_gradients(const torch::Tensor& x) {
   return at::GradMode::is_enabled() && x.requires_grad();
 }
@@ -144,11 +149,23 @@ torch::Tensor attention(const torch::Tensor& queries, const torch::Tensor& kv, i
   return attend({queries.contiguous(), kv.contiguous()}, heads, Gradients::none).out;
 }
 
+torch::Tensor attention_library(const torch::Tensor& qkv, int64_t heads) {
+  const Operands in = Operands::of(qkv);
+  return attention_library(in.queries, in.kv, heads);
+}
+
+torch::Tensor attention_library(const torch::Tensor& queries, const torch::Tensor& kv, int64_t heads) {
+  const int64_t width = queries.size(2);
+  return compat::scaled_dot_product_attention(split_heads(queries, heads),
+                                              split_heads(kv.narrow(2, 0, width), heads),
+                                              split_heads(kv.narrow(2, width, width), heads))
+      .transpose(1, 2)
+      .reshape(queries.sizes());
+}
+
 torch::Tensor attention_plain(const torch::Tensor& queries, const torch::Tensor& kv, int64_t heads) {
   const int64_t width = queries.size(2);
-  const auto split = [&](const torch::Tensor& x) {  // [B, L, H * d] -> [B, H, L, d]
-    return x.view({x.size(0), x.size(1), heads, width / heads}).transpose(1, 2);
-  };
+  const auto split = [&](const torch::Tensor& x) { return split_heads(x, heads); };
   const double scale = 1.0 / std::sqrt(static_cast<double>(width / heads));
   const auto products = split(queries).matmul(split(kv.narrow(2, 0, width)).transpose(2, 3)) * scale;
   return products.softmax(-1)

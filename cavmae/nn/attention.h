@@ -18,6 +18,10 @@ torch::Tensor attention(const torch::Tensor& qkv, int64_t heads);
 // The same for other queries than keys. queries: [B, M, D]; kv: [B, L, 2 * D] -> [B, M, D]
 torch::Tensor attention(const torch::Tensor& queries, const torch::Tensor& kv, int64_t heads);
 
+// The same by LibTorch's scaled-dot-product attention, which on a GPU is a flash attention.
+torch::Tensor attention_library(const torch::Tensor& qkv, int64_t heads);
+torch::Tensor attention_library(const torch::Tensor& queries, const torch::Tensor& kv, int64_t heads);
+
 // The twin in plain operators, which keeps the weights of all heads; for comparison and for other devices.
 torch::Tensor attention_plain(const torch::Tensor& queries, const torch::Tensor& kv, int64_t heads);
 

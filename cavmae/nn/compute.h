@@ -6,26 +6,34 @@
 #include <utility>
 #include <vector>
 
+#include "cavmae/core/device.h"
 #include "cavmae/nn/precision.h"
 
 namespace cavmae {
 
-// `plain`: LibTorch's own operators under its autograd, the twin that the fused kernels are compared with.
-enum class Kernels { fused, plain };
+// `fused`: the project's own kernels, which are for the CPU; a GPU computes by `library` instead: LibTorch's
+// fused attention, and in bf16 activations that stay bf16 from one layer of a block to the next. `plain`:
+// LibTorch's operators one by one, the twin that both are compared with.
+enum class Kernels { fused, library, plain };
 inline std::vector<std::pair<Kernels, std::string>> option_names(Kernels) {
-  return {{Kernels::fused, "fused"}, {Kernels::plain, "plain"}};
+  return {{Kernels::fused, "fused"}, {Kernels::library, "library"}, {Kernels::plain, "plain"}};
 }
 
 struct RuntimeOptions {
   Kernels kernels = Kernels::fused;
   bool recompute = false;
+  std::string device = DeviceOptions{}.device;
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
-    v("kernels", o.kernels, "what computes the network: the project's own kernels, or LibTorch's");
+    v("kernels", o.kernels,
+      "what computes the network: the project's own kernels (on a GPU: library), LibTorch's fused ones, or "
+      "its "
+      "operators one by one");
     v("recompute", o.recompute,
       "keep a layer's input alone and compute the rest again in the backward pass: less memory, the same "
       "numbers, a third more time (fused kernels only)");
+    visit_device(o, v);
   }
 };
 

@@ -108,8 +108,11 @@ class LinearNode : public torch::autograd::Node {
 
 }  // namespace
 
-bool runs_fused(const torch::Tensor& x, const Compute& how) {
-  return how.runtime.kernels == Kernels::fused && x.is_cpu() && x.scalar_type() == torch::kFloat32;
+Kernels kernels_for(const torch::Tensor& x, const Compute& how) {
+  const Kernels wanted = how.runtime.kernels;
+  if (wanted != Kernels::fused) return wanted;
+  if (!x.is_cpu()) return Kernels::library;
+  return x.scalar_type() == torch::kFloat32 ? Kernels::fused : Kernels::plain;
 }
 
 torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids,

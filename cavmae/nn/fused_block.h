@@ -9,8 +9,8 @@
 
 namespace cavmae {
 
-// Whether fused kernels are wanted and can run: float tensors on the CPU.
-bool runs_fused(const torch::Tensor& x, const Compute& how);
+// The kernels that compute with `x`: those that are wanted, but for `fused`, which takes float on the CPU.
+Kernels kernels_for(const torch::Tensor& x, const Compute& how);
 
 // x: float [B, L, D]; ids: int64 [B, M] or undefined -> float [B, M, D], or [B, L, D] without ids.
 // `parameters` without the element, which `how` decides.

@@ -77,9 +77,21 @@ LinearImpl::LinearImpl(int64_t inputs, int64_t outputs)
     : weight(register_parameter("weight", torch::zeros({outputs, inputs}))),
       bias(register_parameter("bias", torch::zeros({outputs}))) {}
 
-torch::Tensor LinearImpl::forward(const torch::Tensor& x, const Compute& how) {
-  if (runs_fused(x, how)) return fused_linear(x, parameters_for_kernels(), how);
-  return linear(x, weight, bias, how.precision);
+torch::Tensor linear_in_bf16(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) {
+  return at::linear(to_bf16(x), to_bf16(weight), to_bf16(bias));
+}
+
+torch::Tensor unfused_linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
+                             const Compute& how, ResultType result) {
+  if (how.precision == Precision::fp32 || kernels_for(x, how) == Kernels::plain)
+    return linear(x, weight, bias, how.precision);
+  const auto y = linear_in_bf16(x, weight, bias);
+  return result == ResultType::fp32 ? y.to(torch::kFloat32) : y;
+}
+
+torch::Tensor LinearImpl::forward(const torch::Tensor& x, const Compute& how, ResultType result) {
+  if (kernels_for(x, how) == Kernels::fused) return fused_linear(x, parameters_for_kernels(), how);
+  return unfused_linear(x, weight, bias, how, result);
 }
 
 }  // namespace cavmae

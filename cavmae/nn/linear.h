@@ -24,10 +24,22 @@ torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& weight, const 
 torch::Tensor linear_bf16(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
                           Bf16Products products);
 
+// The same by LibTorch's bf16 product with the bias in its epilogue: result, activations and gradients of x
+// are bf16, as under autocast; the gradients of weight and bias are float. x: float or bf16 [.., n] -> bf16
+// [.., m]
+torch::Tensor linear_in_bf16(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias);
+
+// What a layer returns: float, or what its kernels computed in, for a layer that follows.
+enum class ResultType { fp32, as_computed };
+
+// x W^T + b by the kernels of `how` that are not fused.
+torch::Tensor unfused_linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
+                             const Compute& how, ResultType result);
+
 class LinearImpl : public torch::nn::Module {
  public:
   LinearImpl(int64_t inputs, int64_t outputs);
-  torch::Tensor forward(const torch::Tensor& x, const Compute& how);
+  torch::Tensor forward(const torch::Tensor& x, const Compute& how, ResultType result = ResultType::fp32);
   kernels::LinearParameters parameters_for_kernels() const { return {weight, bias, packed_}; }
 
   torch::Tensor weight;  // float [outputs, inputs]

@@ -13,9 +13,9 @@ PatchEmbeddingImpl::PatchEmbeddingImpl(int64_t channels, int64_t patch, int64_t 
     : projection_(register_module("proj", std::make_shared<ProjectionImpl>(channels, patch, width))) {}
 
 torch::Tensor PatchEmbeddingImpl::forward(const torch::Tensor& patches, const Compute& how) {
-  if (runs_fused(patches, how))
+  if (kernels_for(patches, how) == Kernels::fused)
     return fused_linear(patches, {projection_->weight, projection_->bias, packed_}, how);
-  return linear(patches, projection_->weight.flatten(1), projection_->bias, how.precision);
+  return unfused_linear(patches, projection_->weight.flatten(1), projection_->bias, how, ResultType::fp32);
 }
 
 }  // namespace cavmae

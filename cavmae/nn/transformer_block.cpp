@@ -31,9 +31,14 @@ torch::Tensor rows(const torch::Tensor& x) {  // [B, L, D] -> [B * L, D]
 }
 
 template <class... Arguments>
-torch::Tensor timed_attention(const Arguments&... arguments) {
+torch::Tensor timed_attention(Kernels kernels, const Arguments&... arguments) {
   const WorkScope scope(work::kAttentionProducts);
-  return attention(arguments...);
+  return kernels == Kernels::library ? attention_library(arguments...) : attention(arguments...);
+}
+
+// y + residual, into y where it can hold the sum: it is what a layer returned, which nothing else needs.
+torch::Tensor add_residual(torch::Tensor y, const torch::Tensor& residual) {
+  return y.scalar_type() == residual.scalar_type() ? y.add_(residual) : residual + y;
 }
 
 }  // namespace
@@ -47,17 +52,19 @@ AttentionImpl::AttentionImpl(int64_t width, int64_t heads)
 // Products are taken of rows, [n, D]: what LibTorch makes of three dimensions is a view, and adding to a view
 // in place would cost a copy in the backward pass.
 torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const Compute& how) {
-  const auto qkv = qkv_(rows(x), how).view({x.size(0), x.size(1), 3 * width_});
-  return proj_(rows(timed_attention(qkv, heads_)), how);
+  const auto qkv = qkv_(rows(x), how, ResultType::as_computed).view({x.size(0), x.size(1), 3 * width_});
+  return proj_(rows(timed_attention(kernels_for(x, how), qkv, heads_)), how, ResultType::as_computed);
 }
 
 torch::Tensor AttentionImpl::forward_picked(const torch::Tensor& x, const torch::Tensor& ids,
                                             const Compute& how) {
   const auto weights = qkv_->weight.split_with_sizes({width_, 2 * width_});
   const auto biases = qkv_->bias.split_with_sizes({width_, 2 * width_});
-  const auto queries = linear(pick_tokens(x, ids), weights[0], biases[0], how.precision);
-  const auto kv = linear(x, weights[1], biases[1], how.precision);
-  return proj_(rows(timed_attention(queries, kv, heads_)), how);
+  const auto part = [&](const torch::Tensor& of, size_t i) {
+    return unfused_linear(of, weights[i], biases[i], how, ResultType::as_computed);
+  };
+  const auto queries = part(pick_tokens(x, ids), 0), kv = part(x, 1);
+  return proj_(rows(timed_attention(kernels_for(x, how), queries, kv, heads_)), how, ResultType::as_computed);
 }
 
 void AttentionImpl::add_to(kernels::BlockParameters& parameters) const {
@@ -71,7 +78,7 @@ MlpImpl::MlpImpl(int64_t width, int64_t hidden_width)
       fc2_(register_module("fc2", Linear(hidden_width, width))) {}
 
 torch::Tensor MlpImpl::forward(const torch::Tensor& x, const Compute& how) {
-  return fc2_(at::gelu(fc1_(x, how)), how);
+  return fc2_(at::gelu(fc1_(x, how, ResultType::as_computed)), how, ResultType::as_computed);
 }
 
 void MlpImpl::add_to(kernels::BlockParameters& parameters) const {
@@ -108,29 +115,31 @@ kernels::BlockParameters BlockImpl::parameters_for_kernels(NormSet norms) {
   return parameters;
 }
 
-// attended: float [n, D]. The sum goes into what the layer returns, which nothing else needs.
+// attended: float [n, D]
 torch::Tensor BlockImpl::add_mlp(const torch::Tensor& attended, NormSet norms, const Compute& how) {
   const WorkScope scope(work::kMlp);
-  return mlp_(norm(norm2_, norms)(attended), how).add_(attended);
+  return add_residual(mlp_(norm(norm2_, norms)(attended), how), attended);
 }
 
 torch::Tensor BlockImpl::forward(const torch::Tensor& x, NormSet norms, const Compute& how) {
-  if (runs_fused(x, how)) return fused_block(x, torch::Tensor(), parameters_for_kernels(norms), how);
+  if (kernels_for(x, how) == Kernels::fused)
+    return fused_block(x, torch::Tensor(), parameters_for_kernels(norms), how);
   torch::Tensor attended;
   {
     const WorkScope scope(work::kAttention);
-    attended = attention_(norm(norm1_, norms)(x), how).add_(rows(x));
+    attended = add_residual(attention_(norm(norm1_, norms)(x), how), rows(x));
   }
   return add_mlp(attended, norms, how).view(x.sizes());
 }
 
 torch::Tensor BlockImpl::forward_picked(const torch::Tensor& x, const torch::Tensor& ids, NormSet norms,
                                         const Compute& how) {
-  if (runs_fused(x, how)) return fused_block(x, ids, parameters_for_kernels(norms), how);
+  if (kernels_for(x, how) == Kernels::fused) return fused_block(x, ids, parameters_for_kernels(norms), how);
   torch::Tensor attended;
   {
     const WorkScope scope(work::kAttention);
-    attended = attention_->forward_picked(norm(norm1_, norms)(x), ids, how).add_(rows(pick_tokens(x, ids)));
+    attended =
+        add_residual(attention_->forward_picked(norm(norm1_, norms)(x), ids, how), rows(pick_tokens(x, ids)));
   }
   return add_mlp(attended, norms, how).view({ids.size(0), ids.size(1), x.size(2)});
 }

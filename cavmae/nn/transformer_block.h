@@ -28,9 +28,9 @@ struct BlockOptions {
 class AttentionImpl : public torch::nn::Module {
  public:
   AttentionImpl(int64_t width, int64_t heads);
-  // x: float [B, L, D] -> float [B * L, D]
+  // x: float [B, L, D] -> [B * L, D], float or, of library kernels in bf16, bf16
   torch::Tensor forward(const torch::Tensor& x, const Compute& how);
-  // Of the tokens `ids` alone, each seeing all. ids: int64 [B, M] -> float [B * M, D]
+  // Of the tokens `ids` alone, each seeing all. ids: int64 [B, M] -> [B * M, D]
   torch::Tensor forward_picked(const torch::Tensor& x, const torch::Tensor& ids, const Compute& how);
   void add_to(kernels::BlockParameters& parameters) const;
 
@@ -43,7 +43,7 @@ TORCH_MODULE(Attention);
 class MlpImpl : public torch::nn::Module {
  public:
   MlpImpl(int64_t width, int64_t hidden_width);
-  // x: float [n, D] -> float [n, D]
+  // x: float [n, D] -> [n, D], float or bf16 likewise
   torch::Tensor forward(const torch::Tensor& x, const Compute& how);
   void add_to(kernels::BlockParameters& parameters) const;
 

@@ -101,6 +101,7 @@ FinetuneOptions probe_options(const AblationCell& cell, const AblationPlan& plan
   options.final_frames = FrameChoice::middle;
   options.seed = cell.options.seed;
   options.precision = cell.options.precision;
+  options.runtime = cell.options.runtime;
   options.loader = cell.options.loader;
   return options;
 }

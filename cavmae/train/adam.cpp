@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/train/adam_device.h"
 
 namespace cavmae {
 namespace {
@@ -74,9 +75,8 @@ void mark_changed(const torch::Tensor& tensor) {
 }
 
 void check_parameter(const std::string& name, const torch::Tensor& parameter) {
-  CAVMAE_CHECK(parameter.is_cpu() && parameter.scalar_type() == torch::kFloat32 && parameter.is_contiguous(),
-               "Adam: parameter ", name, " must be a contiguous float32 tensor on the CPU, it is ",
-               parameter.toString());
+  CAVMAE_CHECK(parameter.scalar_type() == torch::kFloat32 && parameter.is_contiguous(), "Adam: parameter ",
+               name, " must be a contiguous float32 tensor, it is ", parameter.toString());
 }
 
 const torch::Tensor& tensor_like(const TensorFile& file, const std::string& name, const torch::Tensor& like) {
@@ -94,6 +94,9 @@ Adam::Adam(std::vector<ParameterGroup> groups, const OptimizerOptions& options) 
     for (const auto& [name, parameter] : group.parameters) {
       if (!parameter.requires_grad()) continue;
       check_parameter(name, parameter);
+      CAVMAE_CHECK(slots_.empty() || slots_.front().parameter.device() == parameter.device(),
+                   "Adam: parameter ", name, " is on ", parameter.device(), ", the others on ",
+                   slots_.front().parameter.device());
       slots_.push_back({.name = name,
                         .parameter = parameter,
                         .lr_scale = group.lr_scale,
@@ -107,12 +110,17 @@ Adam::Adam(std::vector<ParameterGroup> groups, const OptimizerOptions& options) 
 // times for its slowest thread.
 void Adam::step(const AdamStep& step) {
   const torch::NoGradGuard no_grad;
+  if (!on_cpu()) return step_on_device(step);
   std::vector<AdamArrays> arrays;
   std::vector<AdamCoefficients> of_arrays;
   Pieces pieces;
   for (Slot& slot : slots_) {
     if (!slot.parameter.grad().defined()) continue;
-    arrays.push_back(prepare(slot));
+    prepare(slot);
+    arrays.push_back({.parameter = slot.parameter.data_ptr<float>(),
+                      .gradient = slot.parameter.grad().data_ptr<float>(),
+                      .exp_avg = slot.exp_avg.data_ptr<float>(),
+                      .exp_avg_sq = slot.exp_avg_sq.data_ptr<float>()});
     of_arrays.push_back(coefficients(options_, step, step.lr * slot.lr_scale, slot.step));
     pieces.add(slot.parameter.numel());
   }
@@ -123,7 +131,22 @@ void Adam::step(const AdamStep& step) {
     if (slot.parameter.grad().defined()) mark_changed(slot.parameter);
 }
 
-AdamArrays Adam::prepare(Slot& slot) {
+void Adam::step_on_device(const AdamStep& step) {
+  std::vector<DeviceUpdate> updates;
+  for (Slot& slot : slots_) {
+    if (!slot.parameter.grad().defined()) continue;
+    prepare(slot);
+    updates.push_back({.parameter = slot.parameter,
+                       .gradient = slot.parameter.grad(),
+                       .exp_avg = slot.exp_avg,
+                       .exp_avg_sq = slot.exp_avg_sq,
+                       .lr = step.lr * slot.lr_scale,
+                       .step = slot.step});
+  }
+  adam_update_on_device(updates, options_, {.scale = step.gradient_scale, .use = step.gradients});
+}
+
+void Adam::prepare(Slot& slot) {
   if (!slot.exp_avg.defined()) {
     slot.exp_avg = torch::zeros_like(slot.parameter);
     slot.exp_avg_sq = torch::zeros_like(slot.parameter);
@@ -131,10 +154,10 @@ AdamArrays Adam::prepare(Slot& slot) {
   ++slot.step;
   torch::Tensor& stored = slot.parameter.mutable_grad();
   if (!stored.is_contiguous()) stored = stored.contiguous();
-  return {.parameter = slot.parameter.data_ptr<float>(),
-          .gradient = stored.data_ptr<float>(),
-          .exp_avg = slot.exp_avg.data_ptr<float>(),
-          .exp_avg_sq = slot.exp_avg_sq.data_ptr<float>()};
+}
+
+bool Adam::on_cpu() const {
+  return slots_.empty() || slots_.front().parameter.is_cpu();
 }
 
 void Adam::release_gradients() {
@@ -149,6 +172,7 @@ double Adam::gradient_norm() const {
     gradients.push_back(slot.parameter.grad().contiguous());
     pieces.add(slot.parameter.numel());
   }
+  if (!on_cpu()) return norm_on_device(gradients);
   std::vector<double> sums(static_cast<size_t>(pieces.count()), 0.0);
   pieces.for_each([&](const Piece& piece) {
     const float* values = gradients[piece.array].data_ptr<float>();
@@ -169,13 +193,17 @@ NamedTensors Adam::state() const {
 }
 
 void Adam::load_state(const TensorFile& file) {
+  const torch::NoGradGuard no_grad;
   size_t used = 0;
   for (Slot& slot : slots_) {
     slot.step = 0;
     slot.exp_avg = slot.exp_avg_sq = torch::Tensor();
     if (file.find(slot.name + ".step") == nullptr) continue;
-    slot.exp_avg = tensor_like(file, slot.name + ".exp_avg", slot.parameter).clone();
-    slot.exp_avg_sq = tensor_like(file, slot.name + ".exp_avg_sq", slot.parameter).clone();
+    const auto copy_of = [&](const char* what) {
+      return at::empty_like(slot.parameter).copy_(tensor_like(file, slot.name + what, slot.parameter));
+    };
+    slot.exp_avg = copy_of(".exp_avg");
+    slot.exp_avg_sq = copy_of(".exp_avg_sq");
     slot.step = file.at(slot.name + ".step").item<int64_t>();
     used += 3;
   }

@@ -1,6 +1,6 @@
 // Adam with L2 weight decay added to the gradient (Kingma and Ba, ICLR 2015; the arithmetic and the state of
-// torch.optim.Adam), fused into one pass over all parameters. Not AdamW. One owner; no thread besides it may
-// touch the parameters during a step.
+// torch.optim.Adam), fused into one pass over all parameters; on a GPU LibTorch's fused operator. Not AdamW.
+// One owner; no thread besides it may touch the parameters during a step.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ struct OptimizerOptions {
 // Parameters that share a learning rate: lr * lr_scale.
 struct ParameterGroup {
   NamedTensors
-      parameters;  // float, contiguous, on the CPU; those that do not require a gradient are left out
+      parameters;  // float, contiguous, on one device; those that do not require a gradient are left out
   double lr_scale = 1.0;
 };
 
@@ -52,7 +52,7 @@ class Adam {
   // Lets go of every gradient's memory.
   void release_gradients();
 
-  // The 2-norm over every gradient, in double and in one order whatever the number of threads.
+  // The 2-norm over every gradient; on the CPU in double and in one order whatever the number of threads.
   double gradient_norm() const;
 
   // NAME.exp_avg and NAME.exp_avg_sq (float, the parameter's shape) and NAME.step (int64 []) of every
@@ -72,7 +72,9 @@ class Adam {
     torch::Tensor exp_avg, exp_avg_sq;  // undefined before the first update
     int64_t step = 0;
   };
-  static AdamArrays prepare(Slot& slot);  // for its next update
+  static void prepare(Slot& slot);  // for its next update
+  bool on_cpu() const;
+  void step_on_device(const AdamStep& step);
 
   OptimizerOptions options_;
   std::vector<Slot> slots_;

@@ -70,6 +70,7 @@ Classifier make_classifier(const FinetuneOptions& options, int64_t num_classes) 
   initialize(network, run_seed(options, SeedUse::parameters));
   classifier->set_precision(options.precision);
   classifier->set_runtime(options.runtime);
+  classifier->to(resolve_device(options.runtime.device));
   return classifier;
 }
 
@@ -99,6 +100,7 @@ void evaluate_at_end(FinetuneResult& result, const FinetuneOptions& options, con
                      : fs::exists(best)                      ? best
                                                              : result.run.last_checkpoint;
   LoadedClassifier loaded = load_classifier(result.evaluated);
+  loaded.classifier->to(resolve_device(options.runtime.device));
   const ClipScores scores =
       classify_clips(loaded.classifier, feature_options(options.data, options.model), data.val_clips,
                      {.frames = options.final_frames,

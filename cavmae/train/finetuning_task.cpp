@@ -7,6 +7,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/progress.h"
 #include "cavmae/core/stop_signal.h"
+#include "cavmae/data/device_feed.h"
 #include "cavmae/eval/classify.h"
 #include "cavmae/models/classifier_checkpoint.h"
 #include "cavmae/train/pretraining_task.h"
@@ -81,8 +82,9 @@ std::optional<ValidationResult> FineTuningTask::validate(Loader& loader, const V
   const torch::Tensor all_targets = multi_hot(setup_.val_classes, setup_.labels.size());  // float [N, C]
   std::vector<torch::Tensor> scores, targets;                                             // float [B, C] each
   StepMeans sums;
-  loader.start_epoch({.epoch = 0, .seed = 0, .shuffle = false, .drop_last = false, .start_position = 0});
-  while (const auto batch = loader.next()) {
+  DeviceFeed feed(loader, {.device = network_->device()});
+  feed.start_epoch({.epoch = 0, .seed = 0, .shuffle = false, .drop_last = false, .start_position = 0});
+  while (const auto batch = feed.next()) {
     if (StopSignal::requested()) return std::nullopt;
     const BatchScores out = classify_batch(classifier, inputs_of(*batch, classifier->head_options().mode));
     const torch::Tensor wanted = all_targets.index_select(0, torch::tensor(batch->indices, torch::kInt64));

@@ -41,14 +41,15 @@ StepOutcome OptimizationStep::accumulate(const std::vector<Batch>& group) {
   StepOutcome outcome;
   for (const Batch& batch : group) {
     const StepResult result = task_->training_forward(batch, generator_);
+    {
+      const WorkScope scope(work::kBackward);
+      result.loss.backward();
+    }
+    // After the backward pass, so that a GPU has work while this thread waits for the number.
     const auto loss = result.loss.item<double>();
     if (!std::isfinite(loss)) {
       outcome.not_finite = fmt::format("the loss ({})", loss);
       break;
-    }
-    {
-      const WorkScope scope(work::kBackward);
-      result.loss.backward();
     }
     outcome.sums.add(result, static_cast<int64_t>(batch.indices.size()));
   }

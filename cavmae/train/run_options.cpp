@@ -21,7 +21,8 @@ constexpr std::array<std::string_view, 12> kHarmless = {"epochs",
                                                         "final_frames"};
 
 // What may be changed on purpose, and is told.
-constexpr std::array<std::string_view, 4> kSteering = {"lr", "clip_gradient_norm", "precision", "kernels"};
+constexpr std::array<std::string_view, 5> kSteering = {"lr", "clip_gradient_norm", "precision", "kernels",
+                                                       "device"};
 
 void check_run(Problems& problems, const RunOptions& o) {
   problems.require(o.epochs >= 1, "epochs is ", o.epochs, ", it must be at least 1");
@@ -112,6 +113,7 @@ bool is_due(const CheckpointOptions& options, const CheckpointMoment& moment) {
 }
 
 void collect_problems(Problems& problems, const RunOptions& options) {
+  collect(problems, [&] { parse_device(options.runtime.device); });
   check_run(problems, options);
   check_optimizer(problems, options.optimizer);
   check_schedule(problems, options.schedule);

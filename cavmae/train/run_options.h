@@ -141,8 +141,8 @@ FeatureOptions feature_options(const ClipOptions& clips, const CavMaeConfig& mod
 
 // What differs between a run's resolved configuration and the one it is to be resumed with, which `now` is
 // part of. Workers, intervals, `epochs` (but for a cosine schedule) and the like may differ silently; lr,
-// clip_gradient_norm and precision, which one changes on purpose after a loss that was not finite, are
-// returned as texts to tell ("lr: 0.1, now 0.01"). Throws ConfigError naming every other field.
+// clip_gradient_norm, precision, kernels and device, which one changes on purpose, are returned as texts to
+// tell ("lr: 0.1, now 0.01"). Throws ConfigError naming every other field.
 std::vector<std::string> check_resumable(const Json& saved, const Json& config, const RunOptions& now);
 template <OptionStruct Options>
 std::vector<std::string> check_resumable(const Json& saved, const Options& now) {

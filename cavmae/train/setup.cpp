@@ -13,6 +13,7 @@ CavMae make_model(const PretrainOptions& options) {
   initialize(model, run_seed(options, SeedUse::parameters));
   model->set_precision(options.precision);
   model->set_runtime(options.runtime);
+  model->to(resolve_device(options.runtime.device));
   return model;
 }
 

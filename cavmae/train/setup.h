@@ -16,7 +16,8 @@ namespace cavmae {
 enum class SeedUse : uint64_t { parameters = 1, masks = 2, validation_masks = 3 };
 uint64_t run_seed(const RunOptions& options, SeedUse use);
 
-// An initialised network in the precision that was asked for.
+// An initialised network in the precision and on the device that were asked for; its values do not depend on
+// either.
 CavMae make_model(const PretrainOptions& options);
 
 // Begins from options.init where there is one. Throws CheckpointError when it does not fit.

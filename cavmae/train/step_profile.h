@@ -52,13 +52,15 @@ class StepProfiler {
   StepProfiler(const PretrainOptions& recipe, const ProfileOptions& options);
   ~StepProfiler();
 
-  StepProfile step();
+  StepProfile step();  // on a GPU of one part, the whole
   // What a step needs, in 1e9 operations a clip.
   double gflop_per_clip() const;
 
   struct State;  // private to the implementation
 
  private:
+  StepProfile step_on_device();
+
   std::unique_ptr<State> state_;
 };
 

@@ -7,6 +7,7 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/options.h"
 #include "cavmae/core/stop_signal.h"
+#include "cavmae/data/device_feed.h"
 #include "cavmae/train/judgement.h"
 #include "cavmae/train/optimization_step.h"
 #include "cavmae/train/run_recorder.h"
@@ -59,6 +60,7 @@ class Trainer {
   CheckpointFolder checkpoints_;
   std::unique_ptr<RunLock> lock_;
   std::unique_ptr<Loader> loader_, val_loader_;
+  std::unique_ptr<DeviceFeed> feed_;  // of loader_
   std::unique_ptr<RunRecorder> recorder_;
   RunState state_;
   WeightAverage average_;
@@ -131,6 +133,7 @@ void Trainer::open_data() {
   const auto reader = std::make_shared<const ClipReader>(setup_.features, paths_.cache);
   loader_ = std::make_unique<Loader>(setup_.clips, reader, options_.view, setup_.need, options_.loader, log_);
   if (setup_.supervision) loader_->supervise(*setup_.supervision);
+  feed_ = std::make_unique<DeviceFeed>(*loader_, DeviceFeedOptions{.device = task().model()->device()});
   if (!setup_.val_clips.empty())
     val_loader_ = std::make_unique<Loader>(setup_.val_clips, reader, setup_.val_view, setup_.need,
                                            options_.loader, log_);
@@ -165,11 +168,11 @@ RunResult Trainer::run() {
 // False when a signal asked to stop.
 bool Trainer::train_epoch() {
   const bool from_start = state_.next_position == 0;
-  loader_->start_epoch({.epoch = state_.epoch,
-                        .seed = static_cast<uint64_t>(options_.seed),
-                        .shuffle = true,
-                        .drop_last = true,
-                        .start_position = state_.next_position});
+  feed_->start_epoch({.epoch = state_.epoch,
+                      .seed = static_cast<uint64_t>(options_.seed),
+                      .shuffle = true,
+                      .drop_last = true,
+                      .start_position = state_.next_position});
   std::vector<Batch> group = next_group();
   CAVMAE_CHECK_AS(DataError, !from_start || !group.empty(), "epoch ", state_.epoch + 1,
                   ": too few clips can be read to fill a batch of ", options_.loader.batch_size);
@@ -187,7 +190,7 @@ std::vector<Batch> Trainer::next_group() {
   const auto start = Clock::now();
   std::vector<Batch> group;
   while (static_cast<int64_t>(group.size()) < options_.gradient_accumulation) {
-    auto batch = loader_->next();
+    auto batch = feed_->next();
     if (!batch) break;
     group.push_back(std::move(*batch));
   }

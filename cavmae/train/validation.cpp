@@ -7,6 +7,7 @@
 #include "cavmae/core/progress.h"
 #include "cavmae/core/random.h"
 #include "cavmae/core/stop_signal.h"
+#include "cavmae/data/device_feed.h"
 
 namespace cavmae {
 
@@ -24,8 +25,9 @@ std::optional<ValidationResult> validate(PretrainingTask& task, Loader& loader,
   std::vector<torch::Tensor> audio, video;  // float [B, D] each
   StepMeans sums;
   uint64_t index = 0;
-  loader.start_epoch({.epoch = 0, .seed = 0, .shuffle = false, .drop_last = false, .start_position = 0});
-  while (const auto batch = loader.next()) {
+  DeviceFeed feed(loader, {.device = task.model()->device()});
+  feed.start_epoch({.epoch = 0, .seed = 0, .shuffle = false, .drop_last = false, .start_position = 0});
+  while (const auto batch = feed.next()) {
     if (StopSignal::requested()) return std::nullopt;
     const Inputs inputs = inputs_of(*batch, config);
     sums.add(task.evaluation_forward(inputs, mix_seed({options.mask_seed, index++})),

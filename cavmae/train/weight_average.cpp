@@ -7,7 +7,10 @@ void WeightAverage::add(CavMae& model) {
   const auto parameters = model->named_parameters();
   if (sums_.empty())
     for (const auto& item : parameters) sums_.emplace_back(item.key(), torch::zeros_like(item.value()));
-  for (auto& [name, sum] : sums_) sum.add_(parameters[name]);
+  for (auto& [name, sum] : sums_) {
+    sum = to_device(sum, parameters[name].device());  // what load_state() read lies on the CPU
+    sum.add_(parameters[name]);
+  }
   ++count_;
 }
 

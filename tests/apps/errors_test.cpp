@@ -49,6 +49,11 @@ TEST(CommandLine, WrongNumberIsShown) {
                "--epochs: expected a whole number, found 'many'");
 }
 
+TEST(CommandLine, ADeviceThatIsNoneIsToldWithTheAllowedOnes) {
+  for (const char* command : {"bench --device gpu", "pretrain --data x --out y --device gpu"})
+    expect_error(run_cavmae(command), 2, "device is 'gpu'; allowed are cpu, cuda and cuda:N");
+}
+
 TEST(CommandLine, UnknownConfigNamesTheNearest) {
   expect_error(run_cavmae("pretrain --config tyni --data x --out y"), 2, "did you mean 'tiny'?");
 }

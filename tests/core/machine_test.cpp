@@ -68,6 +68,24 @@ TEST(MachineWarnings, EachTrapIsOneSentenceWithItsCure) {
   EXPECT_THAT(warnings_with([](auto& m) { m.omp_proc_bind = "true"; }),
               ElementsAre(HasSubstr("OMP_PROC_BIND")));
   EXPECT_THAT(warnings_with([](auto& m) { m.keeps_freed_memory = false; }), ElementsAre(HasSubstr("malloc")));
+  const Gpu gpu{.name = "A card", .memory_bytes = 80'000'000'000, .compute_capability = "9.0"};
+  EXPECT_THAT(warnings_with([&](auto& m) { m.gpus = {gpu}; }),
+              ElementsAre(AllOf(HasSubstr("A card"), HasSubstr("has no CUDA"), HasSubstr("-DTorch_DIR"))));
+  EXPECT_THAT(warnings_with([&](auto& m) { m.gpus = {gpu}, m.torch_has_cuda = true; }),
+              ElementsAre(AllOf(HasSubstr("A card"), HasSubstr("driver"))));
+  EXPECT_THAT(warnings_with([&](auto& m) { m.gpus = {gpu}, m.torch_has_cuda = true, m.usable_gpus = 1; }),
+              IsEmpty());
+}
+
+TEST(MachineDescription, GpusAreNamedWithHowToUseThem) {
+  MachineInfo info = good_machine();
+  EXPECT_THAT(describe(info), HasSubstr("GPU           none"));
+  info.gpus = {{.name = "A card", .memory_bytes = 80'000'000'000, .compute_capability = "9.0"},
+               {.name = "Another"}};
+  info.usable_gpus = 1;
+  EXPECT_THAT(describe(info),
+              AllOf(HasSubstr("A card"), HasSubstr("9.0 (--device cuda:0)"), HasSubstr("Another")));
+  EXPECT_EQ(to_json(info)["gpus"][0]["name"], "A card");
 }
 
 TEST(MachineWarnings, ACoretypeIsOutdatedWhenTheProcessorCanDoMore) {

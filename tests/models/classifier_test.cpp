@@ -10,6 +10,7 @@
 #include "cavmae/core/options.h"
 
 #include "tests/models/toy_model.h"
+#include "tests/support/test_device.h"
 
 namespace cavmae {
 namespace {
@@ -50,11 +51,13 @@ Classifier golden_classifier(Modalities mode) {
   const auto stored = strip_prefix(read_pth(golden_path("authors_finetune_legacy.pth")), "module.");
   EXPECT_EQ(stored.size(), parameters.size());
   for (const auto& [name, value] : stored) parameters[name].copy_(value);
+  classifier->to(testing_support::test_device());
   return classifier;
 }
 
 Inputs classifier_inputs(const TensorFile& file) {
-  return {.audio = file.at("input.audio"), .video = file.at("input.video")};
+  return inputs_on({.audio = file.at("input.audio"), .video = file.at("input.video")},
+                   testing_support::test_device());
 }
 
 TEST(GoldenClassifier, ParameterNamesAndOrderAreTheAuthors) {
@@ -84,7 +87,7 @@ void expect_gradient(const torch::Tensor& gradient, const TensorFile& file, cons
     return;
   }
   const torch::Tensor& over_inputs = file.at(name + ".times_cosines");  // double [outputs]
-  const torch::Tensor matrix = gradient.to(torch::kFloat64).reshape({over_inputs.size(0), -1});
+  const torch::Tensor matrix = gradient.to(torch::kCPU, torch::kFloat64).reshape({over_inputs.size(0), -1});
   EXPECT_THAT(matrix.mv(cosines(matrix.size(1))), IsNear(over_inputs, kClassifierTolerance)) << name;
   EXPECT_THAT(cosines(matrix.size(0)).matmul(matrix),
               IsNear(file.at(name + ".cosines_times"), kClassifierTolerance))
@@ -99,7 +102,7 @@ TEST_P(GoldenClassifierMode, LogitsLossesAndGradientsAreTheAuthors) {
   if (!hears) inputs.audio = torch::Tensor();
   if (!sees) inputs.video = torch::Tensor();
   const std::string prefix = std::string(name) + ".";
-  const torch::Tensor logits = classifier(inputs);
+  const torch::Tensor logits = classifier(inputs).cpu();
   EXPECT_THAT(logits, IsNear(file.at(prefix + "logits"), kClassifierTolerance));
   const torch::Tensor bce = at::binary_cross_entropy_with_logits(logits, file.at("target.multilabel"));
   EXPECT_THAT(bce, IsNear(file.at(prefix + "bce"), kClassifierTolerance));

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/models/toy_model.h"
+#include "tests/support/test_device.h"
 #include "tests/support/trained.h"
 
 namespace cavmae {
@@ -17,19 +18,34 @@ using testing_support::golden_parameters;
 using testing_support::IsNear;
 using testing_support::Objective;
 using testing_support::objective;
+using testing_support::test_device;
 using testing_support::without_key_bias;
 
 constexpr double kTolerance = 1e-5;
 
-CavMae golden_model() {
+CavMae golden_model(Kernels kernels = Kernels::fused) {
   CavMae model(golden_config());
   testing_support::copy_parameters(model, golden_parameters());
+  RuntimeOptions runtime;
+  runtime.kernels = kernels;
+  model->set_runtime(runtime);
+  model->to(test_device());
   return model;
 }
 
+Inputs inputs_of(const TensorFile& file) {
+  return inputs_on({.audio = file.at("input.audio"), .video = file.at("input.video")}, test_device());
+}
+
 Inputs golden_inputs() {
-  const auto file = golden("cavmae_norm");
-  return {.audio = file.at("input.audio"), .video = file.at("input.video")};
+  return inputs_of(golden("cavmae_norm"));
+}
+
+void expect_same_masks(const Masks& masks, const TensorFile& file, const std::string& prefix) {
+  EXPECT_TRUE(masks.audio.restore.cpu().equal(file.at(prefix + "restore_audio"))) << prefix;
+  EXPECT_TRUE(masks.video.restore.cpu().equal(file.at(prefix + "restore_video"))) << prefix;
+  EXPECT_TRUE(masks.audio.mask.cpu().equal(file.at(prefix + "mask_audio"))) << prefix;
+  EXPECT_TRUE(masks.video.mask.cpu().equal(file.at(prefix + "mask_video"))) << prefix;
 }
 
 Masks draw(CavMae& model, uint64_t seed, const MaskOptions& options = {}) {
@@ -71,11 +87,7 @@ TEST(GoldenCavMae, FixedPositionsAreThoseOfTheCheckpoint) {
 TEST(GoldenCavMae, MasksAreBitForBitTheAuthors) {
   auto model = golden_model();
   const auto file = golden("cavmae_norm");
-  const Masks masks = draw(model, 77);
-  EXPECT_TRUE(masks.audio.restore.equal(file.at("out.restore_audio")));
-  EXPECT_TRUE(masks.video.restore.equal(file.at("out.restore_video")));
-  EXPECT_TRUE(masks.audio.mask.equal(file.at("out.mask_audio")));
-  EXPECT_TRUE(masks.video.mask.equal(file.at("out.mask_video")));
+  expect_same_masks(draw(model, 77), file, "out.");
 }
 
 TEST(GoldenCavMae, EveryStageAgrees) {
@@ -95,12 +107,13 @@ struct GoldenCase {
   const char* file;
   bool normalize_targets;
   PredictionScope scope;
+  Kernels kernels = Kernels::fused;
 };
 
 class GoldenObjective : public ::testing::TestWithParam<GoldenCase> {};
 
 TEST_P(GoldenObjective, LossesAndGradientsAgree) {
-  auto model = golden_model();
+  auto model = golden_model(GetParam().kernels);
   const auto file = golden(GetParam().file);
   const Objective result = objective(model, golden_inputs(), draw(model, 77),
                                      {.normalize_targets = GetParam().normalize_targets}, GetParam().scope);
@@ -115,10 +128,13 @@ TEST_P(GoldenObjective, LossesAndGradientsAgree) {
   expect_gradients(model, file);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, GoldenObjective,
-                         ::testing::Values(GoldenCase{"cavmae_norm", true, PredictionScope::hidden},
-                                           GoldenCase{"cavmae_norm", true, PredictionScope::all},
-                                           GoldenCase{"cavmae_pixels", false, PredictionScope::hidden}));
+INSTANTIATE_TEST_SUITE_P(
+    All, GoldenObjective,
+    ::testing::Values(GoldenCase{"cavmae_norm", true, PredictionScope::hidden},
+                      GoldenCase{"cavmae_norm", true, PredictionScope::all},
+                      GoldenCase{"cavmae_norm", true, PredictionScope::hidden, Kernels::library},
+                      GoldenCase{"cavmae_norm", true, PredictionScope::hidden, Kernels::plain},
+                      GoldenCase{"cavmae_pixels", false, PredictionScope::hidden}));
 
 TEST(GoldenCavMae, OtherRatiosAndBothDirectionsAgree) {
   auto model = golden_model();
@@ -128,10 +144,7 @@ TEST(GoldenCavMae, OtherRatiosAndBothDirectionsAgree) {
       {"ratio_0.85_0.6.", {.mask_ratio_audio = 0.85, .mask_ratio_video = 0.6}}};
   for (const auto& [prefix, options] : cases) {
     const Masks masks = draw(model, 78, options);
-    EXPECT_TRUE(masks.audio.restore.equal(file.at(prefix + "restore_audio"))) << prefix;
-    EXPECT_TRUE(masks.video.restore.equal(file.at(prefix + "restore_video"))) << prefix;
-    EXPECT_TRUE(masks.audio.mask.equal(file.at(prefix + "mask_audio"))) << prefix;
-    EXPECT_TRUE(masks.video.mask.equal(file.at(prefix + "mask_video"))) << prefix;
+    expect_same_masks(masks, file, prefix);
     EXPECT_THAT(model->encode(golden_inputs(), masks).joint, IsNear(file.at(prefix + "latent"), kTolerance));
     const Objective result =
         objective(model, golden_inputs(), masks, {.contrastive = {.bidirectional = true}});
@@ -178,8 +191,9 @@ TEST(GoldenCavMae, TwelveStepsOfAdamGoTheAuthorsWay) {
   for (const auto& [name, tensor] : file.tensors)
     if (name.starts_with("param.")) start.emplace_back(name.substr(6), tensor);
   testing_support::copy_parameters(model, start);
+  model->to(test_device());
   PlainAdam adam(model->parameters());
-  const Inputs inputs{.audio = file.at("input.audio"), .video = file.at("input.video")};
+  const Inputs inputs = inputs_of(file);
   for (int step = 0; step < 12; ++step) {
     const Masks masks = model->draw_masks(8, {}, at::detail::createCPUGenerator(1000 + step));
     const Objective result = objective(model, inputs, masks, {});

@@ -39,6 +39,24 @@ TEST_P(AttentionSizes, PackedEqualsThePlainTwin) {
   EXPECT_THAT(ours.grad(), IsNear(plain.grad(), kTolerance));
 }
 
+TEST_P(AttentionSizes, LibTorchsAttentionEqualsThePlainTwin) {
+  const auto [clips, queries, length, heads, head_width] = GetParam();
+  const int64_t width = heads * head_width;
+  const auto library = trained_normal({clips, length, 3 * width}, 1),
+             plain = library.detach().clone().requires_grad_();
+  const auto gradient = trained_normal({clips, length, width}, 2).detach();
+  const auto result = attention_library(library, heads);
+  const auto expected = attention_plain(plain.narrow(2, 0, width), plain.narrow(2, width, 2 * width), heads);
+  EXPECT_THAT(result, IsNear(expected, kTolerance));
+  result.backward(gradient);
+  expected.backward(gradient);
+  EXPECT_THAT(library.grad(), IsNear(plain.grad(), kTolerance));
+  if (queries == 0) return;
+  const auto q = trained_normal({clips, queries, width}, 3).detach();
+  const auto kv = library.detach().narrow(2, width, 2 * width);
+  EXPECT_THAT(attention_library(q, kv, heads), IsNear(attention_plain(q, kv, heads), kTolerance));
+}
+
 TEST_P(AttentionSizes, OtherQueriesThanKeysEqualThePlainTwin) {
   const auto [clips, queries, length, heads, head_width] = GetParam();
   const int64_t width = heads * head_width;

@@ -1,5 +1,7 @@
 #include "cavmae/nn/linear.h"
 
+#include <map>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -64,12 +66,40 @@ TEST_P(LinearBf16Products, TakesRowsAndNoGradients) {
   EXPECT_FALSE(layer.x.grad().defined());
 }
 
+TEST(LinearInBf16, ReturnsBf16CloseToFp32AndFloatGradientsOfParameters) {
+  Layer ours, exact;
+  const auto result = linear_in_bf16(ours.x, ours.weight, ours.bias);
+  const auto expected = linear(exact.x, exact.weight, exact.bias, Precision::fp32);
+  EXPECT_EQ(result.scalar_type(), torch::kBFloat16);
+  EXPECT_THAT(result, IsNear(expected.detach(), 1e-2));
+  result.backward(ours.gradient.to(torch::kBFloat16));
+  expected.backward(exact.gradient);
+  EXPECT_THAT(ours.x.grad(), IsNear(exact.x.grad(), 1e-2));
+  EXPECT_THAT(ours.weight.grad(), IsNear(exact.weight.grad(), 1e-2));
+  EXPECT_EQ(ours.weight.grad().scalar_type(), torch::kFloat32);
+  EXPECT_EQ(ours.bias.grad().scalar_type(), torch::kFloat32);
+}
+
+TEST(UnfusedLinear, TheResultsTypeIsTheCallers) {
+  const Layer layer;
+  const auto type_of = [&](Kernels kernels, Precision precision, ResultType result) {
+    RuntimeOptions runtime;
+    runtime.kernels = kernels;
+    return unfused_linear(layer.x, layer.weight, layer.bias, Compute(precision, runtime), result)
+        .scalar_type();
+  };
+  EXPECT_EQ(type_of(Kernels::library, Precision::bf16, ResultType::as_computed), torch::kBFloat16);
+  EXPECT_EQ(type_of(Kernels::library, Precision::bf16, ResultType::fp32), torch::kFloat32);
+  EXPECT_EQ(type_of(Kernels::library, Precision::fp32, ResultType::as_computed), torch::kFloat32);
+  EXPECT_EQ(type_of(Kernels::plain, Precision::bf16, ResultType::as_computed), torch::kFloat32);
+}
+
 // The module's fused kernels and their twin, with an input of three dimensions.
-TEST(LinearLayer, FusedIsThePlainTwinInBothPasses) {
+TEST(LinearLayer, EveryKindOfKernelsIsThePlainTwinInBothPasses) {
   for (const auto& [precision, tolerance] :
        {std::pair{Precision::fp32, 1e-5}, std::pair{Precision::bf16, 1e-2}}) {
-    std::vector<torch::Tensor> results[2];
-    for (const auto kernels : {Kernels::fused, Kernels::plain}) {
+    std::map<Kernels, std::vector<torch::Tensor>> results;
+    for (const auto kernels : {Kernels::fused, Kernels::library, Kernels::plain}) {
       Linear layer(20, 9);
       const torch::NoGradGuard no_grad;
       layer->weight.copy_(normal({9, 20}, 2));
@@ -78,10 +108,11 @@ TEST(LinearLayer, FusedIsThePlainTwinInBothPasses) {
       const auto x = normal({3, 7, 20}, 1).requires_grad_();
       const auto y = layer(x, Compute(precision, {.kernels = kernels, .recompute = false}));
       y.backward(normal({3, 7, 9}, 4));
-      results[static_cast<int>(kernels)] = {y.detach(), x.grad(), layer->weight.grad(), layer->bias.grad()};
+      results[kernels] = {y.detach(), x.grad(), layer->weight.grad(), layer->bias.grad()};
     }
-    for (size_t i = 0; i < results[0].size(); ++i)
-      EXPECT_THAT(results[0][i], IsNear(results[1][i], tolerance)) << i;
+    for (const auto kernels : {Kernels::fused, Kernels::library})
+      for (size_t i = 0; i < results[kernels].size(); ++i)
+        EXPECT_THAT(results[kernels][i], IsNear(results[Kernels::plain][i], tolerance)) << i;
   }
 }
 

@@ -175,6 +175,16 @@ TEST_P(FusedBlock, GivesTheSameBitsWhenItComputesAgain) {
   }
 }
 
+// What a GPU computes with, here on the CPU.
+TEST_P(FusedBlock, LibraryKernelsAreThePlainTwin) {
+  const Passes expected = pass(GetParam(), {Precision::fp32, runtime(Kernels::plain)});
+  expect_near(pass(GetParam(), {Precision::fp32, runtime(Kernels::library)}), expected, 1e-5);
+  const Passes rounded = pass(GetParam(), {Precision::bf16, runtime(Kernels::library)});
+  expect_near(rounded, expected, 8e-2);  // on the CPU LibTorch rounds attention's weights, too
+  EXPECT_EQ(rounded.result.scalar_type(), torch::kFloat32) << "the residual stream stays float";
+  EXPECT_EQ(rounded.of_parameters[0].scalar_type(), torch::kFloat32);
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, FusedBlock,
                          ::testing::Values(Shape{1, 1, 8, 1, 0, 2.0}, Shape{2, 9, 16, 2, 0, 3.0},
                                            Shape{3, 13, 60, 5, 0, 1.3}, Shape{2, 70, 64, 2, 0, 4.0},

@@ -29,7 +29,8 @@ inline NamedTensors golden_parameters() {
 // The largest difference, as a share of the largest magnitude in `expected`. An element that is small beside
 // its neighbours is a sum of terms as large as theirs, and is no more exact than they are.
 inline double relative_error(const torch::Tensor& actual, const torch::Tensor& expected) {
-  const auto a = actual.detach().to(torch::kFloat64), e = expected.detach().to(torch::kFloat64);
+  const auto a = actual.detach().to(torch::kCPU, torch::kFloat64),
+             e = expected.detach().to(torch::kCPU, torch::kFloat64);
   if (a.numel() == 0) return 0.0;
   const double largest = e.abs().max().item<double>();
   return (a - e).abs().max().item<double>() / (largest > 0 ? largest : 1.0);

@@ -6,8 +6,11 @@
 #include <gmock/gmock.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/torch_versions.h"
+#include "cavmae/train/adam_device.h"
 
 #include "tests/core/temporary_folder.h"
+#include "tests/support/test_device.h"
 
 namespace cavmae {
 namespace {
@@ -163,6 +166,61 @@ TEST(Adam, RefusesAStateOfAnotherModel) {
   Adam other_size({{.parameters = {{"a", torch::zeros({3}).requires_grad_()}, {"b", f.b}}}}, {});
   EXPECT_THAT(message_from<CheckpointError>([&] { other_size.load_state(file); }),
               ::testing::HasSubstr("a.exp_avg"));
+}
+
+// ---- on a GPU; where LibTorch has its operators for the CPU too, there
+
+bool has_fused_adam(torch::Device device) {
+  return device.is_cuda() || compat::kFusedAdamOnCpu;
+}
+
+TEST(AdamOnADevice, EqualsThePlainTwinOverManySteps) {
+  const torch::Device device = testing_support::test_device();
+  if (!has_fused_adam(device))
+    GTEST_SKIP() << "LibTorch " << TORCH_VERSION << " has _fused_adam_ for GPUs alone";
+  Fixture f(1);
+  OptimizerOptions options;
+  options.weight_decay = 0.01;
+  PlainAdam plain_a(f.a), plain_b(f.b);
+  std::vector<DeviceUpdate> updates;
+  for (const auto* p : {&f.a, &f.b}) {
+    const torch::Tensor parameter = p->detach().clone().to(device);
+    updates.push_back({.parameter = parameter,
+                       .gradient = {},
+                       .exp_avg = torch::zeros_like(parameter),
+                       .exp_avg_sq = torch::zeros_like(parameter)});
+  }
+  const torch::NoGradGuard no_grad;
+  constexpr double kScale = 0.25;
+  for (int64_t step = 1; step <= 20; ++step) {
+    f.set_gradients(static_cast<uint64_t>(100 + step));
+    const double lr = 1e-3 / static_cast<double>(step);
+    plain_a.step(f.a.grad() * kScale, lr, options);
+    plain_b.step(f.b.grad() * kScale, 10 * lr, options);
+    updates[0].gradient = f.a.grad().to(device), updates[1].gradient = f.b.grad().to(device);
+    updates[0].lr = lr, updates[1].lr = 10 * lr;
+    updates[0].step = updates[1].step = step;
+    adam_update_on_device(updates, options, {.scale = kScale, .use = GradientUse::zero});
+    EXPECT_EQ(updates[0].gradient.abs().max().item<float>(), 0.0F);
+  }
+  EXPECT_LT(largest_difference(updates[0].parameter.cpu(), plain_a.parameter), 1e-6);
+  EXPECT_LT(largest_difference(updates[1].parameter.cpu(), plain_b.parameter), 1e-6);
+}
+
+TEST(AdamOnADevice, TheNormIsThatOverAllGradients) {
+  const torch::Device device = testing_support::test_device();
+  Fixture f(2);
+  f.set_gradients(3);
+  const double expected = std::sqrt(f.a.grad().to(torch::kFloat64).square().sum().item<double>() +
+                                    f.b.grad().to(torch::kFloat64).square().sum().item<double>());
+  EXPECT_NEAR(norm_on_device({f.a.grad().to(device), f.b.grad().to(device)}), expected, 1e-5 * expected);
+  EXPECT_EQ(norm_on_device({}), 0.0);
+}
+
+TEST(Adam, ParametersLieOnOneDevice) {
+  const auto on_cpu = torch::zeros({2}).requires_grad_();
+  const auto elsewhere = torch::zeros({2}, torch::kMeta).requires_grad_();
+  EXPECT_THROW(Adam({{.parameters = {{"a", on_cpu}, {"b", elsewhere}}}}, {}), Error);
 }
 
 }  // namespace
