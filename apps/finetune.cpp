@@ -1,6 +1,7 @@
 // cavmae finetune: from a pretrained model and labelled clips to a classifier.
 #include <fmt/format.h>
 
+#include "cavmae/media/has_media.h"
 #include "cavmae/train/finetuning.h"
 
 #include "apps/classification_table.h"
@@ -53,7 +54,9 @@ int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
     fmt::print("evaluated: {}\n", result.evaluated.string());
     print_classification(*result.evaluation);
   }
-  if (flags.report) {
+  if (flags.report && !has_media()) {
+    log->info("no report: this cavmae was built without media libraries");
+  } else if (flags.report) {
     RunReportOptions report;
     report.run = paths.out;
     fmt::print("report: {}\n", write_run_report(report, global, log).string());

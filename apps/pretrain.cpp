@@ -1,6 +1,7 @@
 // cavmae pretrain: from clips to a trained model.
 #include <fmt/format.h>
 
+#include "cavmae/media/has_media.h"
 #include "cavmae/nn/kernels/products.h"
 #include "cavmae/train/pretraining.h"
 
@@ -40,7 +41,9 @@ int run(const TrainingFlags& flags, const GlobalOptions& global) {
   const RunResult result = pretrain(options, paths, hooks, log);
   print_summary(result, paths.out, "pretrain");
   if (result.interrupted) return kExitInterrupted;
-  if (flags.report) {
+  if (flags.report && !has_media()) {
+    log->info("no report: this cavmae was built without media libraries");
+  } else if (flags.report) {
     RunReportOptions report;
     report.run = paths.out;
     report.data = paths.val.empty() ? paths.data : paths.val;

@@ -7,6 +7,7 @@ Parameters carry the names of the authors' checkpoints.
 
     peer_train.py --mode pretrain --batch 8 --threads 2 --steps 5      one JSON object with the median seconds
     peer_train.py --mode pretrain --batch 8 --threads 2 --follow       a step for each line of standard input
+    peer_train.py --device cuda --dtype bf16 --batch 256 --sdpa --fused-adam --compile      its best on a GPU
 
 With --follow it warms up, prints {"ready": true}, then {"seconds": ..., "cpu_seconds": ...} for each line that it reads, and at the end of
 its input {"peak_memory_bytes": ...}.
@@ -42,6 +43,8 @@ def sincos_positions(width, rows, columns):
 
 
 class Attention(nn.Module):
+    sdpa = False  # LibTorch's fused attention, which is a flash attention on a GPU
+
     def __init__(self, width, heads):
         super().__init__()
         self.heads = heads
@@ -52,6 +55,9 @@ class Attention(nn.Module):
         clips, length, width = x.shape
         qkv = self.qkv(x).reshape(clips, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         query, key, value = qkv.unbind(0)
+        if self.sdpa:
+            mixed = functional.scaled_dot_product_attention(query, key, value)
+            return self.proj(mixed.transpose(1, 2).reshape(clips, length, width))
         weights = (query @ key.transpose(-2, -1) * (width // self.heads) ** -0.5).softmax(dim=-1)
         return self.proj((weights @ value).transpose(1, 2).reshape(clips, length, width))
 
@@ -169,7 +175,7 @@ class CavMae(Encoders):
     @staticmethod
     def mask(x, ratio):
         clips, length, _ = x.shape
-        order = torch.rand(clips, length).argsort(dim=1)
+        order = torch.rand(clips, length, device=x.device).argsort(dim=1)
         restore = order.argsort(dim=1)
         kept = int(length * (1 - ratio))
         return gather(x, order[:, :kept]), restore, (restore >= kept).float()
@@ -205,7 +211,7 @@ class CavMae(Encoders):
         loss_a = self.reconstruction_loss(prediction_a, patchify(audio.transpose(1, 2).unsqueeze(1), patch), mask_a)
         loss_v = self.reconstruction_loss(prediction_v, patchify(video, patch), mask_v)
         similarity = functional.normalize(pooled_v, dim=-1) @ functional.normalize(pooled_a, dim=-1).t() / 0.05
-        return loss_a + loss_v + 0.01 * functional.cross_entropy(similarity.float(), torch.arange(len(audio)))
+        return loss_a + loss_v + 0.01 * functional.cross_entropy(similarity.float(), torch.arange(len(audio), device=audio.device))
 
 
 class Classifier(Encoders):
@@ -230,36 +236,54 @@ class Work:
             with open(options.config, encoding="utf-8") as file:
                 c.update((k, v) for k, v in json.load(file).get("model", {}).items() if k in c)
         self.options = options
+        Attention.sdpa = options.sdpa
+        self.device = torch.device(options.device)
         self.model = Classifier(c, options.classes) if options.mode == "finetune" else CavMae(c)
         self.audio = torch.randn(options.batch, c["num_fbank_frames"], c["num_mel_bins"])
         self.video = torch.randn(options.batch, 3, c["image_size"], c["image_size"])
         self.labels = (torch.rand(options.batch, options.classes) < 0.01).float()
+        self.model, self.audio, self.video, self.labels = (
+            x.to(self.device) for x in (self.model, self.audio, self.video, self.labels))
+        self.forward = self.model.features if options.mode == "features" else self.model
+        if options.compile:
+            self.forward = torch.compile(self.forward)
         trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(trained, lr=1e-5, weight_decay=5e-7, betas=(0.95, 0.999))
+        self.optimizer = torch.optim.Adam(trained, lr=1e-5, weight_decay=5e-7, betas=(0.95, 0.999),
+                                          **({"fused": True} if options.fused_adam else {}))
 
     def step(self):
-        autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.options.dtype == "bf16")
+        autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.options.dtype == "bf16")
         if self.options.mode == "features":
             with torch.no_grad(), autocast:
-                self.model.features(self.audio, self.video)
+                self.forward(self.audio, self.video)
             return
         self.optimizer.zero_grad(set_to_none=True)
         with autocast:
             if self.options.mode == "finetune":
-                loss = self.model(self.audio, self.video, self.labels)
+                loss = self.forward(self.audio, self.video, self.labels)
             else:
-                loss = self.model(self.audio, self.video)
+                loss = self.forward(self.audio, self.video)
         loss.backward()
         self.optimizer.step()
 
     def timed_step(self):
         """Seconds that went by, and seconds of computing on all cores together."""
+        self.wait()
         wall, busy = time.perf_counter(), time.process_time()
         self.step()
+        self.wait()
         return time.perf_counter() - wall, time.process_time() - busy
 
 
-def peak_memory_bytes():
+    def wait(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def peak_memory_bytes(device):
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return total - free  # as cavmae bench tells it: what all hold, and PyTorch keeps what its tensors took
     with open("/proc/self/status", encoding="ascii") as status:
         for line in status:
             if line.startswith("VmHWM:"):
@@ -280,23 +304,31 @@ def main():
     parser.add_argument("--steps", type=int, default=5, help="steps that are timed")
     parser.add_argument("--classes", type=int, default=527)
     parser.add_argument("--config", help="a configuration of cavmae in JSON; its \"model\" gives the sizes (full size)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--sdpa", action="store_true", help="scaled_dot_product_attention, of PyTorch 2")
+    parser.add_argument("--fused-adam", action="store_true", help="torch.optim.Adam(fused=True)")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the network, of PyTorch 2")
+    parser.add_argument("--warm-up", type=int, default=1, help="steps before those that are timed")
     parser.add_argument("--follow", action="store_true", help="take a step for each line of standard input")
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
     work = Work(options)
-    work.timed_step()  # warms up: pages, threads, the optimizer's state
+    for _ in range(options.warm_up):
+        work.timed_step()  # pages, threads, the optimizer's state, compilation
     if options.follow:
         say(ready=True)
         for _ in sys.stdin:
             seconds, cpu_seconds = work.timed_step()
             say(seconds=seconds, cpu_seconds=cpu_seconds)
-        say(peak_memory_bytes=peak_memory_bytes())
+        say(peak_memory_bytes=peak_memory_bytes(work.device))
         return
     seconds = statistics.median(work.timed_step()[0] for _ in range(options.steps))
-    say(mode=options.mode, dtype=options.dtype, batch=options.batch, threads=options.threads, step_seconds=seconds,
-        samples_per_second=options.batch / seconds, peak_memory_bytes=peak_memory_bytes())
+    say(mode=options.mode, dtype=options.dtype, batch=options.batch, threads=options.threads,
+        device=options.device, sdpa=options.sdpa, fused_adam=options.fused_adam, compiled=options.compile,
+        torch=torch.__version__, step_seconds=seconds,
+        samples_per_second=options.batch / seconds, peak_memory_bytes=peak_memory_bytes(work.device))
 
 
 if __name__ == "__main__":

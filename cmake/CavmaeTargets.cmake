@@ -27,11 +27,16 @@ function(cavmae_use_torch_pch target)
   target_precompile_headers(${target} REUSE_FROM cavmae_pch)
 endfunction()
 
-# cavmae_library(name [WITHOUT_PCH] [DEPS folder...] [LIBRARIES target...] [PRIVATE_LIBRARIES target...]): the library
-# of cavmae/<name>. WITHOUT_PCH is for folders where few files include LibTorch.
+# cavmae_library(name [WITHOUT_PCH] [DEPS folder...] [LIBRARIES target...] [PRIVATE_LIBRARIES target...] [NEED_MEDIA regex] [LEAVE_OUT regex]):
+# the library of cavmae/<name>. WITHOUT_PCH is for folders where few files include LibTorch, NEED_MEDIA names the sources
+# that are left out of a build without media libraries, LEAVE_OUT those that this build has no use for.
 function(cavmae_library name)
-  cmake_parse_arguments(ARG "WITHOUT_PCH" "" "DEPS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "WITHOUT_PCH" "NEED_MEDIA;LEAVE_OUT" "DEPS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
+  cavmae_choose_media_sources(sources "${ARG_NEED_MEDIA}")
+  if(ARG_LEAVE_OUT)
+    list(FILTER sources EXCLUDE REGEX "${ARG_LEAVE_OUT}")
+  endif()
   if(NOT sources)
     return()
   endif()

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "cavmae/media/demuxer.h"
+#include "cavmae/media/has_media.h"
 #include "cavmae/media/media_reader.h"
 
 namespace cavmae {
@@ -25,6 +26,10 @@ void describe_video(const AVStream& stream, MediaInfo& info) {
 }
 
 }  // namespace
+
+bool has_media() {
+  return true;
+}
 
 MediaInfo probe_media(const std::filesystem::path& path) {
   const Demuxer demuxer(path);

@@ -1,8 +1,9 @@
 #include "cavmae/nn/kernels/instruction_set.h"
 
-#include <dnnl.hpp>
+#include <algorithm>
 
 #include "cavmae/core/error.h"
+#include "cavmae/nn/kernels/onednn_products.h"
 
 namespace cavmae::kernels {
 namespace {
@@ -20,23 +21,10 @@ InstructionSet of_processor() {
 #endif
 }
 
-// oneDNN numbers its instruction sets by bits: a set's bits are among those of the sets above it.
-InstructionSet left_by_onednn() {
-  const auto bits = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-  const auto has = [&](dnnl::cpu_isa isa) {
-    const auto wanted = static_cast<unsigned>(isa);
-    return (bits & wanted) == wanted;
-  };
-  if (has(dnnl::cpu_isa::avx512_core_bf16)) return InstructionSet::avx512_bf16;
-  if (has(dnnl::cpu_isa::avx512_core)) return InstructionSet::avx512;
-  if (has(dnnl::cpu_isa::avx2)) return InstructionSet::avx2;
-  return InstructionSet::baseline;
-}
-
 }  // namespace
 
 InstructionSet usable_instructions() {
-  static const InstructionSet usable = std::min(of_processor(), left_by_onednn());
+  static const InstructionSet usable = std::min(of_processor(), instructions_left_by_onednn());
   return usable;
 }
 

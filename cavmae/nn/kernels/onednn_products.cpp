@@ -121,6 +121,23 @@ Product& product_for(const Shape& shape) {
 
 }  // namespace
 
+bool has_onednn() {
+  return true;
+}
+
+// oneDNN numbers its instruction sets by bits: a set's bits are among those of the sets above it.
+InstructionSet instructions_left_by_onednn() {
+  const auto bits = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  const auto has = [&](dnnl::cpu_isa isa) {
+    const auto wanted = static_cast<unsigned>(isa);
+    return (bits & wanted) == wanted;
+  };
+  if (has(dnnl::cpu_isa::avx512_core_bf16)) return InstructionSet::avx512_bf16;
+  if (has(dnnl::cpu_isa::avx512_core)) return InstructionSet::avx512;
+  if (has(dnnl::cpu_isa::avx2)) return InstructionSet::avx2;
+  return InstructionSet::baseline;
+}
+
 // One packed copy: of some rows of the weight, for one of the two products that take it.
 struct PackedWeight::Copies {
   struct Copy {

@@ -1,9 +1,16 @@
-// The products on oneDNN. Private to products.cpp.
+// The products on oneDNN, and what its switches allow. Private to products.cpp and instruction_set.cpp. In a
+// build without it (cmake -DCAVMAE_ONEDNN=OFF) without_onednn.cpp stands for it.
 #pragma once
 
+#include "cavmae/nn/kernels/instruction_set.h"
 #include "cavmae/nn/kernels/products.h"
 
 namespace cavmae::kernels {
+
+bool has_onednn();
+
+// What ONEDNN_MAX_CPU_ISA leaves of this processor's instructions.
+InstructionSet instructions_left_by_onednn();
 
 // x and weight of one element type; each throws what oneDNN throws, dnnl::error.
 void onednn_forward(const ForwardProduct& product);

@@ -133,15 +133,15 @@ void check_sizes(bool fit, const torch::Tensor& a, const torch::Tensor& b, const
 ProductEngine best_product_engine(Element element) {
   const InstructionSet usable = usable_instructions();
   if (element == Element::f32)
-    return usable >= InstructionSet::avx512 ? ProductEngine::onednn : ProductEngine::blas;
+    return usable >= InstructionSet::avx512 && has_onednn() ? ProductEngine::onednn : ProductEngine::blas;
   if (usable == InstructionSet::avx512_bf16 && onednn_bf16_trouble().empty()) return ProductEngine::onednn;
   return ProductEngine::widened;
 }
 
 std::vector<ProductEngine> usable_product_engines(Element element) {
-  if (element == Element::f32) return {ProductEngine::blas, ProductEngine::onednn};
-  std::vector<ProductEngine> engines = {ProductEngine::widened};
-  if (onednn_bf16_trouble().empty()) engines.push_back(ProductEngine::onednn);
+  const bool f32 = element == Element::f32;
+  std::vector<ProductEngine> engines = {f32 ? ProductEngine::blas : ProductEngine::widened};
+  if (f32 ? has_onednn() : onednn_bf16_trouble().empty()) engines.push_back(ProductEngine::onednn);
   return engines;
 }
 

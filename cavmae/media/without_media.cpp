@@ -1,0 +1,68 @@
+// The folder's functions in a build without the media libraries (cmake/Media.cmake).
+#include "cavmae/core/error.h"
+#include "cavmae/media/has_media.h"
+#include "cavmae/media/image_writer.h"
+#include "cavmae/media/media_reader.h"
+#include "cavmae/media/video_writer.h"
+
+namespace cavmae {
+namespace {
+
+[[noreturn]] void fail(const std::string& what) {
+  throw MediaError(concat(
+      what,
+      ": this cavmae was built without media libraries (CAVMAE_MEDIA=OFF); give --cache with features that "
+      "another build has decoded, or install FFmpeg's libraries (tools/install_dependencies.sh) and build "
+      "with -DCAVMAE_MEDIA=ON"));
+}
+
+}  // namespace
+
+bool has_media() {
+  return false;
+}
+
+MediaInfo probe_media(const std::filesystem::path& path) {
+  fail(path.string());
+}
+
+torch::Tensor read_audio(const std::filesystem::path& path, const AudioRequest& /*request*/) {
+  fail(path.string());
+}
+
+std::vector<torch::Tensor> read_frames(const std::filesystem::path& path,
+                                       const std::vector<double>& /*times_seconds*/) {
+  fail(path.string());
+}
+
+torch::Tensor read_image(const std::filesystem::path& path) {
+  fail(path.string());
+}
+
+std::string encode_png(const torch::Tensor& /*image*/) {
+  fail("a PNG");
+}
+
+std::string encode_jpeg(const torch::Tensor& /*image*/, int /*quality*/) {
+  fail("a JPEG");
+}
+
+void write_png(const std::filesystem::path& path, const torch::Tensor& /*image*/) {
+  fail(path.string());
+}
+
+struct VideoWriter::State {};
+
+VideoWriter::VideoWriter(const std::filesystem::path& path, const VideoWriterOptions& /*options*/) {
+  fail(path.string());
+}
+
+VideoWriter::~VideoWriter() = default;
+
+void VideoWriter::add_frame(const torch::Tensor& /*image*/) {}
+
+void VideoWriter::add_audio(const torch::Tensor& /*waveform*/) {}
+
+void VideoWriter::finish() {}
+
+}  // namespace cavmae

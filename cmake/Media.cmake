@@ -1,0 +1,26 @@
+# What reads and writes media files, and draws text in pictures. Without it cavmae still trains and embeds from cached
+# features, and benchmarks: for machines that have a GPU and no media libraries. There each folder's without_media.cpp
+# stands for the sources that need them, and throws.
+option(CAVMAE_MEDIA "Read and write media files (FFmpeg), draw in pictures (FreeType), write reports" ON)
+if(CAVMAE_MEDIA)
+  find_package(PkgConfig REQUIRED)
+  pkg_check_modules(FFMPEG REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswresample libswscale)
+  pkg_check_modules(FREETYPE REQUIRED IMPORTED_TARGET freetype2)
+  set(CAVMAE_MEDIA_LIBRARIES PkgConfig::FFMPEG)
+  set(CAVMAE_REPORT_LIBRARIES PkgConfig::FREETYPE)
+endif()
+
+# cavmae_choose_media_sources(variable pattern): of the sources in `variable`, those that this build takes; the ones that
+# match `pattern` need the media libraries.
+function(cavmae_choose_media_sources variable pattern)
+  set(sources ${${variable}})
+  if(CAVMAE_MEDIA)
+    list(FILTER sources EXCLUDE REGEX "/without_media\\.cpp$")
+  elseif(pattern)
+    set(needing ${sources})
+    list(FILTER needing INCLUDE REGEX "${pattern}")
+    list(FILTER needing EXCLUDE REGEX "/without_media\\.cpp$")
+    list(REMOVE_ITEM sources ${needing})
+  endif()
+  set(${variable} ${sources} PARENT_SCOPE)
+endfunction()
