@@ -9,6 +9,11 @@ constexpr const char* kNone = "this cavmae was built without oneDNN (CAVMAE_ONED
 
 }  // namespace
 
+struct PackedWeight::Copies {};
+
+PackedWeight::PackedWeight() = default;
+PackedWeight::~PackedWeight() = default;
+
 bool has_onednn() {
   return false;
 }
