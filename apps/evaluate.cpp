@@ -56,6 +56,7 @@ int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global
     log->warn("the file stands without its run, so masks and losses are those of the paper's recipe");
   PretrainedEvaluationOptions options;
   if (trained) options.trained = *trained;
+  log->info("measured on each clip's middle picture; 'cavmae retrieve --frames all' averages ten");
   options.loader = flags.evaluation.loader;
   options.loader.batch_size = options.trained.loader.batch_size;
   flags.evaluation.loader_flags.apply(options.loader);
@@ -94,7 +95,7 @@ void add_evaluate(Program& program) {
       "A classifier: mAP, mAUC, d', accuracy, and every class with --classes or --json. A pretrained model: "
       "losses and\n"
       "contrastive accuracy under the masks of its run's validations (the batch size is its run's too), and "
-      "retrieval.\n\n"
+      "retrieval,\nall of each clip's middle picture: --frames is for classifiers.\n\n"
       "Examples: cavmae evaluate --checkpoint classifier/checkpoints/averaged --data held_out --classes\n"
       "          cavmae evaluate --checkpoint finetuned.pth --labels class_labels_indices.csv --data "
       "eval.json\n"

@@ -44,7 +44,7 @@ train() {
 pretrain() {
   # shellcheck disable=SC2046  # words on purpose
   train "$OUT/pretrained/$1" pretrain --config "$CONFIGS/$1.json" --data "$OUT/clips" --cache "$OUT/cache" \
-    --fbank-mean -4.24 --fbank-std 3.74 --epochs 8 --batch-size 64 \
+    --fbank-mean -4.24 --fbank-std 3.74 --epochs 32 --batch-size 64 \
     --lr 1e-3 --lr-schedule cosine --warmup-steps 50 $(shape_of "$1") $(objective_of "$1")
 }
 # The same network with its random parameters left as they are.
@@ -56,8 +56,8 @@ random() {
 # $1: system; $2: audio, video or both
 finetune() {
   train "$OUT/finetuned/$1-$2" finetune --config "$CONFIGS/finetune-tiny.json" --init "$OUT/pretrained/$1" --mode "$2" \
-    --data "$OUT/labelled" --val "$OUT/test" --cache "$OUT/cache" --epochs 12 --average-from-epoch 7 \
-    --validate-every-epochs 12 --final-frames middle
+    --data "$OUT/labelled" --val "$OUT/test" --cache "$OUT/cache" --epochs 30 --average-from-epoch 16 \
+    --validate-every-epochs 30 --final-frames middle
 }
 export -f shape_of objective_of train pretrain random finetune
 in_lanes() { xargs -P "$lanes" -I{} bash -euo pipefail -c '{}'; }
@@ -77,9 +77,9 @@ map_of() {
   LC_ALL=C awk -v x="$value" 'BEGIN { printf "%.1f", 100 * x }'
 }
 
-echo "== 1. Clips: 1,500 to pretrain on, 300 labelled ones to fine-tune on, 300 to be tested on"
+echo "== 1. Clips: 2,500 to pretrain on, 300 labelled ones to fine-tune on, 300 to be tested on"
 synth() { "$CAVMAE" synth --quiet --out "$OUT/$1" --clips "$2" --seed "$3" --seconds 2 --image-size 64; }
-synth clips 1500 11
+synth clips 2500 11
 synth labelled 300 12
 synth test 300 13
 echo "== 2. Pretraining"

@@ -90,9 +90,9 @@ std::string text_of(const Json& entry, const char* key, const std::string& origi
 }
 
 // Labels that are no class, each with the clip that has it first.
-[[noreturn]] void throw_unknown(const std::map<std::string, std::string>& clip_of_label,
-                                const LabelSet& set) {
-  std::string text = concat(clip_of_label.size(),
+[[noreturn]] void throw_unknown(const std::map<std::string, std::string>& clip_of_label, const LabelSet& set,
+                                const std::string& where) {
+  std::string text = concat(where, clip_of_label.size(),
                             clip_of_label.size() == 1 ? " label of the clips is" : " labels of the clips are",
                             " none of the ", set.size(), " classes of ", set.origin(), ":");
   size_t shown = 0;
@@ -106,20 +106,26 @@ std::string text_of(const Json& entry, const char* key, const std::string& origi
   throw DataError(text + "\ncorrect the labels, or give the label file (--labels) that has them");
 }
 
+std::string beginning(const LabelRules& rules) {
+  return rules.where.empty() ? "" : rules.where + ": ";
+}
+
 void check_rules(const std::vector<ClipSource>& clips, const LabelSet& set, const LabelRules& rules,
                  const ClipClasses& classes) {
+  const std::string where = beginning(rules);
   std::vector<bool> has_clip(set.size(), false);
   for (size_t i = 0; i < clips.size(); ++i) {
     CAVMAE_CHECK_AS(DataError, rules.labels_per_clip == LabelsPerClip::several || classes[i].size() == 1,
-                    "clip '", clips[i].id, "' has ", classes[i].size(), " labels (", some_of(clips[i].labels),
-                    "), but the loss 'ce' takes one a clip; use --loss bce");
+                    where, "clip '", clips[i].id, "' has ", classes[i].size(), " labels (",
+                    some_of(clips[i].labels), "), but the loss 'ce' takes one a clip; use --loss bce");
     for (const int64_t c : classes[i]) has_clip[c] = true;
   }
   std::vector<std::string> empty;
   for (int64_t c = 0; c < set.size(); ++c)
     if (!has_clip[c]) empty.push_back(set[c].display_name);
-  CAVMAE_CHECK_AS(DataError, empty.empty() || rules.empty_classes == EmptyClasses::allowed, empty.size(),
-                  " of the ", set.size(), " classes of ", set.origin(), " have no clip: ", some_of(empty),
+  CAVMAE_CHECK_AS(DataError, empty.empty() || rules.empty_classes == EmptyClasses::allowed, where,
+                  empty.size(), " of the ", set.size(), " classes of ", set.origin(),
+                  " have no clip: ", some_of(empty),
                   "; take them out of the label file, add clips, or go on with --allow-empty-classes");
 }
 
@@ -208,11 +214,12 @@ LabelSet label_set_from_json(const Json& json, const std::string& origin) {
 
 ClipClasses classes_of_clips(const std::vector<ClipSource>& clips, const LabelSet& set,
                              const LabelRules& rules) {
+  const std::string where = beginning(rules);
   ClipClasses classes(clips.size());
   std::map<std::string, std::string> unknown;
   for (size_t i = 0; i < clips.size(); ++i) {
     CAVMAE_CHECK_AS(
-        DataError, !clips[i].labels.empty(), "clip '", clips[i].id,
+        DataError, !clips[i].labels.empty(), where, "clip '", clips[i].id,
         "' has no label; give 'labels' in a manifest, a CSV or the authors' JSON, or leave it out");
     for (const std::string& label : clips[i].labels) {
       if (const auto index = set.find(label)) {
@@ -225,7 +232,7 @@ ClipClasses classes_of_clips(const std::vector<ClipSource>& clips, const LabelSe
     const auto repeated = std::ranges::unique(classes[i]);
     classes[i].erase(repeated.begin(), repeated.end());
   }
-  if (!unknown.empty()) throw_unknown(unknown, set);
+  if (!unknown.empty()) throw_unknown(unknown, set, where);
   check_rules(clips, set, rules, classes);
   return classes;
 }

@@ -59,6 +59,7 @@ enum class EmptyClasses { forbidden, allowed };  // allowed: evaluation, or a su
 struct LabelRules {
   LabelsPerClip labels_per_clip = LabelsPerClip::several;
   EmptyClasses empty_classes = EmptyClasses::forbidden;
+  std::string where = "";  // begins each message: the flag that names these clips
 };
 
 using ClipClasses = std::vector<std::vector<int64_t>>;  // of each clip, ascending, without repetition

@@ -44,9 +44,11 @@ LabelledData read_data(const FinetuneOptions& options, const RunPaths& paths, Lo
   data.classes = classes_of_clips(
       data.clips, data.labels,
       {.labels_per_clip = per_clip,
-       .empty_classes = options.allow_empty_classes ? EmptyClasses::allowed : EmptyClasses::forbidden});
-  data.val_classes = classes_of_clips(data.val_clips, data.labels,
-                                      {.labels_per_clip = per_clip, .empty_classes = EmptyClasses::allowed});
+       .empty_classes = options.allow_empty_classes ? EmptyClasses::allowed : EmptyClasses::forbidden,
+       .where = "--data"});
+  data.val_classes = classes_of_clips(
+      data.val_clips, data.labels,
+      {.labels_per_clip = per_clip, .empty_classes = EmptyClasses::allowed, .where = "--val"});
   check_sides(data.clips, options.mode);
   check_sides(data.val_clips, options.mode);
   return data;

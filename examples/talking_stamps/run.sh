@@ -9,7 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cavmae=${CAVMAE:-$here/../../build/release/cavmae}
 
-out= hold_out=0.1 epochs=8 threads=0
+out= hold_out=0.1 epochs=20 threads=0
 while (( $# )); do
   case "$1" in
     --hold-out) hold_out=${2:?}; shift 2 ;;

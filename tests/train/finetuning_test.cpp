@@ -200,6 +200,12 @@ TEST_F(FinetuningTest, WhatIsWrongIsToldBeforeAnythingIsWritten) {
   EXPECT_THAT(refused(options, paths), HasSubstr("D")) << "a class without a clip";
   options.labels.clear();
 
+  write_file(toy() / "stranger.jsonl", R"({"id": "y", "image": "train/clip0.png", "labels": ["z"]})"
+                                       "\n");
+  paths.val = {toy() / "stranger.jsonl"};
+  EXPECT_THAT(refused(options, paths), AllOf(HasSubstr("--val: "), HasSubstr("'z' of clip 'y'")));
+  paths.val = fresh_.val;
+
   options.loss = ClassificationLoss::ce;
   paths.data = {make_labelled_clips(toy() / "several", 12, 3, {.several = true})};
   EXPECT_THAT(refused(options, paths), HasSubstr("clip0"));
