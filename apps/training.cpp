@@ -39,11 +39,6 @@ void print_summary(const RunResult& result, const std::filesystem::path& out, co
              human_duration(result.elapsed_seconds));
   fmt::print("checkpoint: {}\n", result.last_checkpoint.string());
   if (!result.averaged_checkpoint.empty()) fmt::print("averaged: {}\n", result.averaged_checkpoint.string());
-  if (!result.bad_clips.empty()) {
-    fmt::print("{} clip{} could not be read and were skipped:\n", result.bad_clips.size(),
-               result.bad_clips.size() == 1 ? "" : "s");
-    for (const BadClip& clip : result.bad_clips) fmt::print("  {}: {}\n", clip.id, clip.reason);
-  }
   if (result.interrupted)
     fmt::print("Stopped and saved. Go on with: cavmae {} --out {} --resume\n", command, out.string());
 }

@@ -48,19 +48,13 @@ void BM_FbankKernel(benchmark::State& state, Kernel kernel) {
 BENCHMARK_CAPTURE(BM_FbankKernel, baseline, compute_fbank_baseline)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(BM_FbankKernel, avx2, compute_fbank_avx2)->Unit(benchmark::kMillisecond);
 
-void BM_AddNoise(benchmark::State& state) {
+void BM_FinishFbank(benchmark::State& state) {
   Random random(2);
-  torch::Tensor fbank = torch::zeros({1024, 128});
-  for (auto _ : state) add_noise(fbank, random);
+  const torch::Tensor fbank = torch::zeros({998, 128});
+  const FinishOptions options{.mean = -5.081, .std = 4.4849, .noise = &random, .roll = &random};
+  for (auto _ : state) benchmark::DoNotOptimize(finish_fbank(fbank, options).data_ptr());
 }
-BENCHMARK(BM_AddNoise)->Unit(benchmark::kMillisecond);
-
-void BM_RollTime(benchmark::State& state) {
-  Random random(2);
-  const torch::Tensor fbank = torch::zeros({1024, 128});
-  for (auto _ : state) benchmark::DoNotOptimize(roll_time(fbank, random).data_ptr());
-}
-BENCHMARK(BM_RollTime)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_FinishFbank)->Unit(benchmark::kMillisecond);
 
 // Height and width of the picture as the arguments.
 void BM_ResizeAndCrop(benchmark::State& state) {

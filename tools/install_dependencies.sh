@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build ccache pkg-config
   libtorch-dev libopenblas0-openmp libdnnl-dev libhwy-dev
-  libavformat-dev libavcodec-dev libavutil-dev libswresample-dev libswscale-dev
+  libavformat-dev libavcodec-dev libavutil-dev libswresample-dev libswscale-dev libjpeg62-turbo-dev
   libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libjs-chart.js libfreetype-dev fonts-dejavu-core
 )
 if [[ "${1:-}" == --tests ]]; then

@@ -6,7 +6,6 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
-#include "cavmae/features/fbank.h"
 
 namespace cavmae {
 namespace fs = std::filesystem;
@@ -49,25 +48,20 @@ FileFacts CachedDecoder::facts(const fs::path& path) const {
   return found;
 }
 
-torch::Tensor CachedDecoder::fitted_fbank(const fs::path& path, const ClipWindow& window) const {
-  if (!cache_) return fit_frames(decoder_.fbank(path, window), features_.num_fbank_frames);
+torch::Tensor CachedDecoder::fbank(const fs::path& path, const ClipWindow& window) const {
+  if (!cache_) return decoder_.fbank(path, window);
   const CacheKey key{.name = concat("fbank\n", absolute_name(path), "\n", microseconds(window.start_seconds),
                                     " ", microseconds(features_.window_seconds), " ", features_.num_mel_bins,
                                     " ", enum_name(features_.audio_channels)),
                      .stamp = source_stamp({path})};
   if (const auto entry = cache_->open(key); entry && entry->dtype() == torch::kFloat32) {
     const auto& shape = entry->record_shape();
-    if (shape.size() == 2 && shape[0] <= features_.num_fbank_frames && shape[1] == features_.num_mel_bins) {
-      torch::Tensor fitted = torch::empty({features_.num_fbank_frames, features_.num_mel_bins});
-      fitted.narrow(0, shape[0], features_.num_fbank_frames - shape[0]).zero_();
-      if (entry->read(0, fitted.data_ptr())) return fitted;
-    } else if (const auto whole = entry->read(0)) {
-      return fit_frames(*whole, features_.num_fbank_frames);
-    }
+    if (shape.size() == 2 && shape[1] == features_.num_mel_bins)
+      if (auto kept = entry->read(0)) return std::move(*kept);
   }
-  const torch::Tensor fbank = decoder_.fbank(path, window);
+  torch::Tensor fbank = decoder_.fbank(path, window);
   cache_->store(key, fbank.unsqueeze(0));
-  return fit_frames(fbank, features_.num_fbank_frames);
+  return fbank;
 }
 
 torch::Tensor CachedDecoder::waveform(const fs::path& path, const ClipWindow& window) const {
@@ -84,8 +78,8 @@ torch::Tensor CachedDecoder::waveform(const fs::path& path, const ClipWindow& wi
   return waveform;
 }
 
-torch::Tensor CachedDecoder::fitted_fbank(const torch::Tensor& waveform) const {
-  return fit_frames(decoder_.fbank(waveform), features_.num_fbank_frames);
+torch::Tensor CachedDecoder::fbank(const torch::Tensor& waveform) const {
+  return decoder_.fbank(waveform);
 }
 
 std::vector<torch::Tensor> CachedDecoder::cached_pictures(const CacheKey& key, int64_t num_pictures,

@@ -25,13 +25,12 @@ class CachedDecoder {
   // As ClipDecoder::facts().
   FileFacts facts(const std::filesystem::path& path) const;
 
-  // The window's filterbank with zeros behind its last frame, or cut: a new float [T, F], not normalised.
-  torch::Tensor fitted_fbank(const std::filesystem::path& path, const ClipWindow& window) const;
+  // As ClipDecoder::fbank(): a new tensor.
+  torch::Tensor fbank(const std::filesystem::path& path, const ClipWindow& window) const;
 
   // As ClipDecoder's: what mixup mixes. With a cache the sound is kept beside the filterbank.
   torch::Tensor waveform(const std::filesystem::path& path, const ClipWindow& window) const;
-  // The filterbank of such a sound, fitted as fitted_fbank() does. waveform: float [n]
-  torch::Tensor fitted_fbank(const torch::Tensor& waveform) const;
+  torch::Tensor fbank(const torch::Tensor& waveform) const;
 
   // As ClipDecoder; with a cache, all pictures of the window are decoded the first time.
   int64_t num_pictures(const ClipSource& clip, const FileFacts& video) const;

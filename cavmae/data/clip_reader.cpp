@@ -11,6 +11,7 @@
 #include "cavmae/data/draws.h"
 #include "cavmae/data/window.h"
 #include "cavmae/features/augment.h"
+#include "cavmae/features/fbank.h"
 #include "cavmae/features/image_transform.h"
 #include "cavmae/features/mixup.h"
 
@@ -18,23 +19,22 @@ namespace cavmae {
 namespace fs = std::filesystem;
 namespace {
 
-// The order of the authors' code: masks on the filterbank as it is, then mean and deviation, noise, roll.
-torch::Tensor augment(torch::Tensor fbank, const FeatureOptions& features, const ViewOptions& view,
-                      uint64_t seed) {
-  Random masks = random_for(seed, Draw::masks);
-  if (view.frequency_mask > 0) mask_frequencies(fbank, view.frequency_mask, masks);
-  if (view.time_mask > 0) mask_times(fbank, view.time_mask, masks);
-  // The padding is normalised too, as in the authors' code.
-  fbank.sub_(features.fbank_mean).div_(features.fbank_std);
-  if (view.noise) {
-    Random random = random_for(seed, Draw::noise);
-    add_noise(fbank, random);
+// The order of the authors' code: masks on the padded filterbank as it is, then mean and deviation, noise,
+// roll. fbank: float [t, F], changed.
+torch::Tensor finish_audio(torch::Tensor fbank, const FeatureOptions& features, const ViewOptions& view,
+                           uint64_t seed) {
+  if (view.frequency_mask > 0 || view.time_mask > 0) {
+    Random masks = random_for(seed, Draw::masks);
+    fbank = fit_frames(fbank, features.num_fbank_frames);
+    if (view.frequency_mask > 0) mask_frequencies(fbank, view.frequency_mask, masks);
+    if (view.time_mask > 0) mask_times(fbank, view.time_mask, masks);
   }
-  if (view.roll) {
-    Random random = random_for(seed, Draw::roll);
-    fbank = roll_time(fbank, random);
-  }
-  return fbank;
+  Random noise = random_for(seed, Draw::noise), roll = random_for(seed, Draw::roll);
+  return finish_fbank(fbank, {.num_frames = features.num_fbank_frames,
+                              .mean = features.fbank_mean,
+                              .std = features.fbank_std,
+                              .noise = view.noise ? &noise : nullptr,
+                              .roll = view.roll ? &roll : nullptr});
 }
 
 }  // namespace
@@ -191,7 +191,7 @@ Sample ClipReader::read(const ClipSource& clip, const ViewOptions& view, Need ne
   Sample sample;
   if (place.audio.wanted)
     sample.audio =
-        augment(state_->decoder.fitted_fbank(clip.audio, place.window), state_->features, view, seed);
+        finish_audio(state_->decoder.fbank(clip.audio, place.window), state_->features, view, seed);
   if (place.video.wanted) sample.video = state_->video(clip, place.video.facts, place.window, view, seed);
   return sample;
 }
@@ -208,7 +208,7 @@ RawClip ClipReader::read_raw(const ClipSource& clip, const ViewOptions& view, Ne
 Sample ClipReader::finish(const RawClip& clip, const ViewOptions& view, uint64_t seed) const {
   Sample sample;
   if (clip.waveform.defined())
-    sample.audio = augment(state_->decoder.fitted_fbank(clip.waveform), state_->features, view, seed);
+    sample.audio = finish_audio(state_->decoder.fbank(clip.waveform), state_->features, view, seed);
   sample.video = clip.video;
   return sample;
 }

@@ -54,8 +54,8 @@ struct ViewOptions {
   // Pins the window of every clip, in seconds; goes before the clip's own.
   std::optional<double> window_start = std::nullopt;
   FrameChoice frames = FrameChoice::middle;
-  bool noise = false;  // add_noise() to the filterbank
-  bool roll = false;   // roll_time()
+  bool noise = false;  // see FinishOptions of features/augment.h
+  bool roll = false;   // the same
   // mask_frequencies() and mask_times(), before the filterbank is normalised; 0: none
   int64_t frequency_mask = 0;
   int64_t time_mask = 0;

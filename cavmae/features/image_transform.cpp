@@ -21,6 +21,15 @@ struct Crop {
   Size size;
 };
 
+using NormalizedLevels = std::array<float, 256>;  // of each level of a channel
+
+NormalizedLevels normalized_levels(size_t channel) {
+  NormalizedLevels levels{};
+  for (size_t v = 0; v < levels.size(); ++v)
+    levels[v] = (static_cast<float>(v) / 255.0f - kImageNetMean[channel]) / kImageNetStd[channel];
+  return levels;
+}
+
 void check_image(const torch::Tensor& image, int64_t size_px) {
   CAVMAE_CHECK(
       image.dim() == 3 && image.size(2) == 3 && image.scalar_type() == torch::kUInt8 && image.numel() > 0,
@@ -132,13 +141,14 @@ torch::Tensor normalize_image(const torch::Tensor& image) {
   const torch::Tensor pixels = image.contiguous();
   const int64_t area = image.size(0) * image.size(1);
   torch::Tensor result = torch::empty({3, image.size(0), image.size(1)}, torch::kFloat32);
+  static const std::array<NormalizedLevels, 3> levels = {normalized_levels(0), normalized_levels(1),
+                                                         normalized_levels(2)};
   const uint8_t* in = pixels.data_ptr<uint8_t>();
-  for (int64_t c = 0; c < 3; ++c) {
-    std::array<float, 256> levels{};
-    for (size_t v = 0; v < levels.size(); ++v)
-      levels[v] = (static_cast<float>(v) / 255.0f - kImageNetMean[c]) / kImageNetStd[c];
-    float* out = result.data_ptr<float>() + c * area;
-    for (int64_t i = 0; i < area; ++i) out[i] = levels[in[3 * i + c]];
+  float* out = result.data_ptr<float>();
+  for (int64_t i = 0; i < area; ++i) {
+    out[i] = levels[0][in[3 * i]];
+    out[area + i] = levels[1][in[3 * i + 1]];
+    out[2 * area + i] = levels[2][in[3 * i + 2]];
   }
   return result;
 }

@@ -41,6 +41,14 @@ bool begins_like_mp4(const std::filesystem::path& path) {
          kFirstBoxes.end();
 }
 
+// FFmpeg looks for compressed sound within the samples of a .wav, in up to 2,500 packets and by every format
+// that it knows, which takes longer than all the rest. One packet tells.
+bool begins_like_wav(const std::filesystem::path& path) {
+  std::array<char, 12> head{};
+  std::ifstream(path, std::ios::binary).read(head.data(), head.size());
+  return std::string_view(head.data(), 4) == "RIFF" && std::string_view(head.data() + 8, 4) == "WAVE";
+}
+
 // What FFmpeg would open but is no clip: text drawn as pictures, and lists that point to other files.
 bool is_clip_format(std::string_view format) {
   constexpr std::array<std::string_view, 6> kRefused = {"tty", "hls", "concat", "dash", "sdp", "ffmetadata"};
@@ -67,6 +75,7 @@ void Demuxer::open() {
   AVDictionary* options = nullptr;
   av_dict_set(&options, "protocol_whitelist", "file", 0);  // a clip never makes us read something else
   av_dict_set(&options, "pattern_type", "none", 0);        // '%' and '*' in a name are just letters
+  if (begins_like_wav(path_)) av_dict_set(&options, "max_probe_packets", "1", 0);
   AVFormatContext* raw = nullptr;
   const int result = avformat_open_input(&raw, ("file:" + path_.string()).c_str(), nullptr, &options);
   av_dict_free(&options);

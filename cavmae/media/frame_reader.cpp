@@ -10,6 +10,7 @@
 #include "cavmae/media/decoder.h"
 #include "cavmae/media/demuxer.h"
 #include "cavmae/media/image_converter.h"
+#include "cavmae/media/jpeg_reader.h"
 #include "cavmae/media/media_reader.h"
 
 namespace cavmae {
@@ -238,6 +239,7 @@ std::vector<torch::Tensor> read_frames(const std::filesystem::path& path,
 }
 
 torch::Tensor read_image(const std::filesystem::path& path) {
+  if (auto picture = read_jpeg(path)) return std::move(*picture);
   return read_frames(path, {0.0}).front();
 }
 

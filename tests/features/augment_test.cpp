@@ -1,21 +1,32 @@
 #include "cavmae/features/augment.h"
 
+#include <array>
 #include <set>
+#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/features/fbank.h"
 
 namespace cavmae {
 namespace {
 
-TEST(AddNoise, IsUniformBetweenZeroAndItsStrength) {
+FinishOptions options_for(const torch::Tensor& fbank, Random* noise, Random* roll) {
+  return {.num_frames = fbank.size(0), .mean = 0.0, .std = 1.0, .noise = noise, .roll = roll};
+}
+
+torch::Tensor noise_of(Random& random, int64_t num_frames, int64_t num_bins) {
+  const torch::Tensor silence = torch::zeros({num_frames, num_bins});
+  return finish_fbank(silence, options_for(silence, &random, nullptr));
+}
+
+TEST(Noise, IsUniformBetweenZeroAndItsStrength) {
   bool strong = false, weak = false;
   for (uint64_t seed = 0; seed < 40; ++seed) {
     Random random(seed), twin(seed);
     const double strength = twin.uniform() / 10.0;
-    torch::Tensor noise = torch::zeros({64, 129});
-    add_noise(noise, random);
+    const torch::Tensor noise = noise_of(random, 64, 129);
     EXPECT_GE(noise.min().item<double>(), 0.0);
     EXPECT_LT(noise.max().item<double>(), strength + 1e-7);
     EXPECT_GT(noise.max().item<double>(), strength * 0.99);
@@ -27,34 +38,30 @@ TEST(AddNoise, IsUniformBetweenZeroAndItsStrength) {
   EXPECT_TRUE(strong && weak);
 }
 
-TEST(AddNoise, NeighboursAreIndependent) {
+TEST(Noise, NeighboursAreIndependent) {
   Random random(3);
-  torch::Tensor noise = torch::zeros({512, 128});
-  add_noise(noise, random);
+  const torch::Tensor noise = noise_of(random, 512, 128);
   const torch::Tensor flat = (noise - noise.mean()).flatten();
   const double variance = flat.square().mean().item<double>();
   for (const int64_t lag : {1, 2, 128})
     EXPECT_NEAR((flat.slice(0, lag) * flat.slice(0, 0, -lag)).mean().item<double>() / variance, 0.0, 0.02);
 }
 
-TEST(AddNoise, DependsOnTheGeneratorAlone) {
+TEST(Noise, DependsOnTheGeneratorAlone) {
   Random first(7), second(7), other(8);
-  torch::Tensor a = torch::ones({10, 3}), b = torch::ones({10, 3}), c = torch::ones({10, 3});
-  add_noise(a, first);
-  add_noise(b, second);
-  add_noise(c, other);
-  EXPECT_TRUE(at::equal(a, b));
-  EXPECT_FALSE(at::equal(a, c));
+  const torch::Tensor a = noise_of(first, 10, 3);
+  EXPECT_TRUE(at::equal(a, noise_of(second, 10, 3)));
+  EXPECT_FALSE(at::equal(a, noise_of(other, 10, 3)));
 }
 
-TEST(RollTime, RollsFramesCircularly) {
+TEST(Roll, RollsFramesCircularly) {
   const torch::Tensor fbank = at::arange(8, torch::kFloat32).view({8, 1}).repeat({1, 2});
   std::set<int64_t> shifts;
   for (uint64_t seed = 0; seed < 400; ++seed) {
     Random random(seed), twin(seed);
     const int64_t shift = twin.integer(-8, 7);
     shifts.insert(shift);
-    const torch::Tensor rolled = roll_time(fbank, random);
+    const torch::Tensor rolled = finish_fbank(fbank, options_for(fbank, nullptr, &random));
     for (int64_t t = 0; t < 8; ++t) EXPECT_EQ(rolled[(t + shift + 8) % 8][1].item<int64_t>(), t);
   }
   EXPECT_EQ(shifts.size(), 16u) << "every shift of [-T, T) is drawn";
@@ -108,15 +115,35 @@ TEST(SpecAugment, MaskWiderThanTheFilterbankStaysInside) {
   }
 }
 
-TEST(Augment, EmptyAndOddShapes) {
+// One pass does what the plain steps do one after another, to the last bit.
+TEST(FinishFbank, EqualsPadNormaliseNoiseRoll) {
+  for (const auto& [have, want, bins] : std::vector<std::array<int64_t, 3>>{
+           {5, 9, 7}, {9, 5, 7}, {6, 6, 8}, {0, 4, 3}, {1, 1, 1}, {998, 1024, 128}}) {
+    const torch::Tensor fbank = torch::randn({have, bins}) * 4 - 5;
+    Random noise(have), noise_twin(have), roll(want), roll_twin(want);
+    const torch::Tensor finished = finish_fbank(
+        fbank, {.num_frames = want, .mean = -5.081, .std = 4.4849, .noise = &noise, .roll = &roll});
+    const torch::Tensor normalised = (fit_frames(fbank, want) - -5.081) / 4.4849;
+    const torch::Tensor expected =
+        at::roll(normalised + noise_of(noise_twin, want, bins), roll_twin.integer(-want, want - 1), 0);
+    EXPECT_TRUE(at::equal(finished, expected)) << have << " " << want << " " << bins;
+  }
+}
+
+TEST(FinishFbank, EmptyAndWrongShapes) {
+  Random random(1);
+  const torch::Tensor empty = torch::zeros({0, 128});
+  EXPECT_EQ(finish_fbank(empty, options_for(empty, &random, &random)).numel(), 0);
+  const torch::Tensor wrong = torch::zeros({4, 6}).t();
+  EXPECT_THROW(finish_fbank(wrong, options_for(wrong, nullptr, nullptr)), Error);
+}
+
+TEST(SpecAugment, EmptyAndWrongShapes) {
   Random random(1);
   torch::Tensor empty = torch::zeros({0, 128});
-  add_noise(empty, random);
-  EXPECT_EQ(roll_time(empty, random).numel(), 0);
   mask_times(empty, 5, random);
   mask_frequencies(empty, 5, random);
   torch::Tensor wrong = torch::zeros({4, 6}).t();
-  EXPECT_THROW(add_noise(wrong, random), Error);
   EXPECT_THROW(mask_times(wrong, 2, random), Error);
 }
 

@@ -59,6 +59,35 @@ TEST_F(Images, JpegQualityIsObeyed) {
   EXPECT_THROW(encode_png(image.to(torch::kFloat32)), Error);
 }
 
+TEST_F(Images, JpegIsWhatPillowReads) {
+  const std::filesystem::path golden = std::filesystem::path(CAVMAE_TEST_DATA) / "golden/media";
+  for (const std::string name : {"jpeg_420_61x45", "jpeg_422_progressive_61x45", "jpeg_gray_61x45"})
+    EXPECT_TRUE(at::equal(read_image(golden / (name + ".jpg")), read_image(golden / (name + ".png"))))
+        << name;
+}
+
+// What libjpeg leaves to FFmpeg is read all the same.
+TEST_F(Images, UnusualJpegsAreRead) {
+  write_png(at("rgb.png"), picture(48, 64));
+  const torch::Tensor usual = [&] {
+    ffmpeg("-i rgb.png -q:v 2 -pix_fmt yuvj444p usual.jpg");
+    return read_image(at("usual.jpg"));
+  }();
+  std::filesystem::copy_file(at("usual.jpg"), at("jpeg_by_another_name.png"));
+  EXPECT_TRUE(at::equal(read_image(at("jpeg_by_another_name.png")), usual));
+  ffmpeg("-i rgb.png -c:v ljpeg -pix_fmt yuvj444p lossless.jpg");
+  const torch::Tensor lossless = read_image(at("lossless.jpg"));
+  ASSERT_EQ(lossless.sizes(), usual.sizes());
+  EXPECT_LT((lossless.to(torch::kFloat32) - usual.to(torch::kFloat32)).abs().mean().item<float>(), 4.0f);
+  std::string bytes = encode_jpeg(picture(48, 64));
+  write_file(at("cut.jpg"), bytes.substr(0, bytes.size() / 2));
+  try {  // half a picture or an error that names the file; never a crash
+    EXPECT_EQ(read_image(at("cut.jpg")).size(0), 48);
+  } catch (const MediaError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("cut.jpg"));
+  }
+}
+
 TEST_F(Images, EveryKindOfPictureBecomesRgb) {
   write_png(at("rgb.png"), picture(48, 64));
   for (const std::string kind : {"-pix_fmt rgba a.png", "-pix_fmt rgb48be b.png", "-pix_fmt bgr24 c.bmp",
