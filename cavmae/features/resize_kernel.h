@@ -58,7 +58,9 @@ CAVMAE_INLINE void resize_pixel(const uint8_t* source, const int32_t* taps, int6
                                 uint8_t* target) {
   VInt sum = {};
   for (int64_t i = 0; i < num_pairs; ++i) sum += load_bytes(source + 6 * i) * load_taps(taps + kLanes * i);
-  sum += __builtin_shufflevector(sum, sum, 3, 4, 5, 3, 4, 5, 3, 4) + (1 << (kPointBits - 1));
+  // The second pixel's share joins the first's; what the other lanes hold is never looked at, but must not
+  // overflow.
+  sum += __builtin_shufflevector(sum, VInt{}, 3, 4, 5, 8, 8, 8, 8, 8) + (1 << (kPointBits - 1));
   const VByte bytes = to_bytes(sum);
   std::memcpy(target, &bytes, 4);  // the fourth byte is overwritten by the next pixel
 }
