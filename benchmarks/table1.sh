@@ -24,11 +24,10 @@ shape_of() {
     *) echo --modality-depth 3 ;;
   esac
 }
-# The weight of the contrastive loss is that of configs/tiny.json, for its reasons.
+# One device contrasts the whole batch. The contrastive loss of cav-mae weighs what it weighs in the paper.
 objective_of() {
   case $1 in
-    cav) echo --contrastive-batch 0 --bidirectional ;;
-    cav-mae) echo --contrastive-batch 0 --bidirectional --contrastive-weight 1 ;;
+    cav | cav-mae) echo --contrastive-batch 0 --bidirectional ;;
   esac
 }
 # Lets a finished run be, goes on with one that was stopped, else begins. $1: its folder; the rest: how it begins.

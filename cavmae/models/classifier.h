@@ -41,6 +41,7 @@ struct HeadOptions {
     v("representation", o.representation,
       "what of the encoders' outputs is classified: the multi-modal stream, or its sum with the uni-modal "
       "ones");
+    v("scores", o.scores, "what the outputs mean: sigmoid (trained with bce) or softmax (ce)");
   }
 };
 

@@ -38,7 +38,7 @@ step "Retrieval of what was held out"
           --threads "$threads"
 
 step "Pictures"
-clip=$(sed -n 's/^{"id": "\([^"]*\)".*/\1/p' "$held_out" | head -n 1)
+clip=$(sed -n '1s/^{"id": "\([^"]*\)".*/\1/p' "$held_out")
 "$cavmae" inpaint "$held_out" --clip "$clip" --checkpoint "$out/pretrained" --out "$out/inpaint.png"
 "$cavmae" localize "$held_out" --clip "$clip" --checkpoint "$out/pretrained" --out "$out/localize.png"
 

@@ -49,6 +49,7 @@ TEST(ClassifierCheckpoint, ComesBackWithHeadFeaturesAndLabels) {
   EXPECT_TRUE(holds_classifier(folder.path()));
   LoadedClassifier loaded = load_classifier(folder.path());
   EXPECT_EQ(option_to_json(loaded.classifier->head_options()), option_to_json(saved->head_options()));
+  EXPECT_EQ(loaded.classifier->head_options().scores, ScoreKind::softmax);
   EXPECT_EQ(option_to_json(loaded.classifier->config()), option_to_json(saved->config()));
   EXPECT_EQ(loaded.metadata.labels, labels);
   EXPECT_EQ(loaded.metadata.features.at("num_mel_bins"), 32);
