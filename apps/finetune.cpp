@@ -1,7 +1,6 @@
 // cavmae finetune: from a pretrained model and labelled clips to a classifier.
 #include <fmt/format.h>
 
-#include "cavmae/media/has_media.h"
 #include "cavmae/train/finetuning.h"
 
 #include "apps/classification_table.h"
@@ -54,12 +53,10 @@ int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
     fmt::print("evaluated: {}\n", result.evaluated.string());
     print_classification(*result.evaluation);
   }
-  if (flags.report && !has_media()) {
-    log->info("no report: this cavmae was built without media libraries");
-  } else if (flags.report) {
+  if (flags.report) {
     RunReportOptions report;
     report.run = paths.out;
-    fmt::print("report: {}\n", write_run_report(report, global, log).string());
+    write_final_report(report, global, log);
   }
   return 0;
 }

@@ -1,7 +1,6 @@
 // cavmae pretrain: from clips to a trained model.
 #include <fmt/format.h>
 
-#include "cavmae/media/has_media.h"
 #include "cavmae/nn/kernels/products.h"
 #include "cavmae/train/pretraining.h"
 
@@ -41,15 +40,11 @@ int run(const TrainingFlags& flags, const GlobalOptions& global) {
   const RunResult result = pretrain(options, paths, hooks, log);
   print_summary(result, paths.out, "pretrain");
   if (result.interrupted) return kExitInterrupted;
-  if (flags.report && !has_media()) {
-    log->info("no report: this cavmae was built without media libraries");
-  } else if (flags.report) {
+  if (flags.report) {
     RunReportOptions report;
     report.run = paths.out;
-    report.data = paths.val.empty() ? paths.data : paths.val;
-    report.cache = paths.cache;
     report.device = {.device = options.runtime.device};
-    fmt::print("report: {}\n", write_run_report(report, global, log).string());
+    write_final_report(report, global, log);
   }
   return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "cavmae/media/has_media.h"
 #include "cavmae/report/collect.h"
 #include "cavmae/train/pretrain_options.h"
 #include "cavmae/train/run_folder.h"
@@ -36,15 +37,8 @@ ShowcaseOptions showcase_options(const RunReportOptions& options, const GlobalOp
   return showcase;
 }
 
-}  // namespace
-
-std::filesystem::path write_run_report(const RunReportOptions& options, const GlobalOptions& global,
-                                       std::shared_ptr<Log> log) {
-  const std::filesystem::path page = options.out.empty() ? options.run / "report.html" : options.out;
-  if (is_finetuning(options.run)) {
-    write_report(page, read_run(options.run));
-    return page;
-  }
+ReportContent pretraining_report(const RunReportOptions& options, const GlobalOptions& global,
+                                 std::shared_ptr<Log> log) {
   const RunPaths saved = read_run_paths(options.run);
   std::vector<std::filesystem::path> data = options.data;
   if (data.empty()) data = saved.val.empty() ? saved.data : saved.val;
@@ -52,10 +46,26 @@ std::filesystem::path write_run_report(const RunReportOptions& options, const Gl
   if (resolved.cache.empty()) resolved.cache = saved.cache;
   auto [loaded, features] = load_for_evaluation(options.run, options.device, *log);
   const auto clips = read_clip_sources(data, *log);
+  return collect_report(options.run, loaded.model, features, clips, showcase_options(resolved, global), log);
+}
+
+}  // namespace
+
+void write_run_report(const RunReportOptions& options, const GlobalOptions& global,
+                      std::shared_ptr<Log> log) {
+  const std::filesystem::path page = options.out.empty() ? options.run / "report.html" : options.out;
   const ReportContent content =
-      collect_report(options.run, loaded.model, features, clips, showcase_options(resolved, global), log);
+      is_finetuning(options.run) ? read_run(options.run) : pretraining_report(options, global, log);
   write_report(page, content);
-  return page;
+  fmt::print("report: {}\n", page.string());
+}
+
+void write_final_report(const RunReportOptions& options, const GlobalOptions& global,
+                        std::shared_ptr<Log> log) {
+  if (has_media())
+    write_run_report(options, global, log);
+  else
+    log->info("no report: this cavmae was built without media libraries");
 }
 
 void add_report(Program& program) {
@@ -82,7 +92,7 @@ void add_report(Program& program) {
       CAVMAE_CHECK_AS(ConfigError, options->frames != FrameChoice::random,
                       "--frames: allowed are middle and all");
       const auto log = make_log(program.global.verbosity());
-      fmt::print("report: {}\n", write_run_report(*options, program.global, log).string());
+      write_run_report(*options, program.global, log);
       return 0;
     };
   });

@@ -1,4 +1,4 @@
-// Writing a run's report; shared by `report` and the end of `pretrain`.
+// Writing a run's report; shared by `report` and the end of `pretrain` and `finetune`.
 #pragma once
 
 #include <filesystem>
@@ -19,8 +19,11 @@ struct RunReportOptions {
   DeviceOptions device;
 };
 
-// Returns the page's path.
-std::filesystem::path write_run_report(const RunReportOptions& options, const GlobalOptions& global,
-                                       std::shared_ptr<Log> log);
+// Writes the page and prints where it is.
+void write_run_report(const RunReportOptions& options, const GlobalOptions& global, std::shared_ptr<Log> log);
+
+// The same at the end of a run, which a build without media libraries does not fail for.
+void write_final_report(const RunReportOptions& options, const GlobalOptions& global,
+                        std::shared_ptr<Log> log);
 
 }  // namespace cavmae::apps

@@ -18,6 +18,8 @@
 #include "cavmae/nn/attention.h"
 #include "cavmae/nn/kernels/flash_attention.h"
 
+#include "benchmarks/benchmark_main.h"
+
 namespace cavmae {
 namespace {
 
@@ -190,10 +192,5 @@ int run(int argc, char** argv) {
 }  // namespace cavmae
 
 int main(int argc, char** argv) {
-  try {
-    return cavmae::run(argc, argv);
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\n";
-    return 1;
-  }
+  return cavmae::benchmark_main(&cavmae::run, argc, argv);
 }

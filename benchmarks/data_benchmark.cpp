@@ -25,6 +25,8 @@
 #include "cavmae/features/image_transform.h"
 #include "cavmae/media/media_reader.h"
 
+#include "benchmarks/benchmark_main.h"
+
 namespace cavmae {
 namespace {
 
@@ -137,10 +139,5 @@ int run(int argc, char** argv) {
 }  // namespace cavmae
 
 int main(int argc, char** argv) {
-  try {
-    return cavmae::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::cerr << "data_benchmark: " << e.what() << "\n";
-    return 1;
-  }
+  return cavmae::benchmark_main(&cavmae::run, argc, argv);
 }

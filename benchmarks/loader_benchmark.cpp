@@ -16,6 +16,8 @@
 #include "cavmae/media/image_writer.h"
 #include "cavmae/media/video_writer.h"
 
+#include "benchmarks/benchmark_main.h"
+
 namespace cavmae {
 namespace {
 
@@ -129,10 +131,5 @@ int run(int argc, char** argv) {
 }  // namespace cavmae
 
 int main(int argc, char** argv) {
-  try {
-    return cavmae::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::cerr << "loader_benchmark: " << e.what() << "\n";
-    return 1;
-  }
+  return cavmae::benchmark_main(&cavmae::run, argc, argv);
 }

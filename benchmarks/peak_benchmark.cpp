@@ -10,6 +10,8 @@
 #include "cavmae/core/machine.h"
 #include "cavmae/core/machine_peak.h"
 
+#include "benchmarks/benchmark_main.h"
+
 namespace cavmae {
 namespace {
 
@@ -40,10 +42,5 @@ int run(int argc, char** argv) {
 }  // namespace cavmae
 
 int main(int argc, char** argv) {
-  try {
-    return cavmae::run(argc, argv);
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\n";
-    return 1;
-  }
+  return cavmae::benchmark_main(&cavmae::run, argc, argv);
 }

@@ -96,6 +96,26 @@ torch::Tensor read_tensor(const FileReader& file, const SafetensorsEntry& entry,
   return tensor;
 }
 
+struct FoundHeader {
+  SafetensorsHeader header;
+  uint64_t data_start = 0;  // where the tensors begin in the file
+};
+
+FoundHeader read_header(const FileReader& file) {
+  CAVMAE_CHECK_AS(CheckpointError, file.size() >= 8, file.name(), ": has ", file.size(),
+                  " bytes, too few for a .safetensors file");
+  uint64_t header_bytes = 0;
+  file.read(0, &header_bytes, sizeof header_bytes);
+  CAVMAE_CHECK_AS(CheckpointError, header_bytes <= kMaxHeaderBytes && header_bytes <= file.size() - 8,
+                  file.name(), ": a header of ", header_bytes, " bytes in a file of ", file.size(),
+                  "; it is truncated, damaged or no .safetensors file");
+  std::string text(header_bytes, '\0');
+  file.read(8, text.data(), header_bytes);
+  FoundHeader found{.header = parse_safetensors_header(text, file.name()), .data_start = 8 + header_bytes};
+  check_ranges(found.header, file.size() - found.data_start, file.name());
+  return found;
+}
+
 // The entries in the given order. The data is laid out widest type first, so that each tensor lies at a
 // multiple of its element size, as some readers want it; `order` receives that order.
 SafetensorsHeader plan(const NamedTensors& tensors, std::vector<size_t>& order) {
@@ -145,24 +165,16 @@ const torch::Tensor& TensorFile::at(const std::string& name) const {
 
 TensorFile read_safetensors(const std::filesystem::path& path) {
   const FileReader file(path);
-  CAVMAE_CHECK_AS(CheckpointError, file.size() >= 8, file.name(), ": has ", file.size(),
-                  " bytes, too few for a .safetensors file");
-  uint64_t header_bytes = 0;
-  file.read(0, &header_bytes, sizeof header_bytes);
-  CAVMAE_CHECK_AS(CheckpointError, header_bytes <= kMaxHeaderBytes && header_bytes <= file.size() - 8,
-                  file.name(), ": a header of ", header_bytes, " bytes in a file of ", file.size(),
-                  "; it is truncated, damaged or no .safetensors file");
-  std::string text(header_bytes, '\0');
-  file.read(8, text.data(), header_bytes);
-  auto header = parse_safetensors_header(text, file.name());
-  const uint64_t data_start = 8 + header_bytes;
-  check_ranges(header, file.size() - data_start, file.name());
-
+  auto [header, data_start] = read_header(file);
   TensorFile result;
   result.metadata = std::move(header.metadata);
   for (const auto& entry : header.entries)
     result.tensors.emplace_back(entry.name, read_tensor(file, entry, data_start));
   return result;
+}
+
+std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path) {
+  return read_header(FileReader(path)).header.metadata;
 }
 
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,

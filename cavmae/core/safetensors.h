@@ -30,6 +30,9 @@ struct TensorFile {
 // header over 100 MB, or sizes that do not fit the shape.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
+// The text metadata alone; the tensors behind the header are not read. Throws as read_safetensors() does.
+std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
+
 // Writes beside and renames. Tensors may be on any device and of any strides. Throws Error on a full disk,
 // with the old file intact.
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,

@@ -51,7 +51,7 @@ void write_embeddings(const std::filesystem::path& path, const Embeddings& embed
 
 bool holds_embeddings(const std::filesystem::path& path) {
   return path.extension() == ".safetensors" && std::filesystem::is_regular_file(path) &&
-         read_safetensors(path).metadata.contains("ids");
+         read_safetensors_metadata(path).contains("ids");
 }
 
 StoredEmbeddings read_embeddings(const std::filesystem::path& path) {

@@ -90,6 +90,15 @@ TEST(Safetensors, ReadsFilesOfAnotherWriter) {
   EXPECT_TRUE(found);
 }
 
+TEST(Safetensors, MetadataIsReadWithoutTheTensors) {
+  const TemporaryFolder folder;
+  const std::map<std::string, std::string> metadata{{"k", "v"}};
+  write_safetensors(folder / "x", {{"one", torch::ones({3})}}, metadata);
+  EXPECT_EQ(read_safetensors_metadata(folder / "x"), metadata);
+  std::filesystem::resize_file(folder / "x", std::filesystem::file_size(folder / "x") - 4);
+  EXPECT_THROW(read_safetensors_metadata(folder / "x"), CheckpointError);
+}
+
 TEST(Safetensors, AFileWithoutTensorsIsFine) {
   TemporaryFolder folder;
   write_safetensors(folder / "x", {}, {{"k", "v"}});
