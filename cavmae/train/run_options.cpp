@@ -33,11 +33,10 @@ void check_run(Problems& problems, const RunOptions& o) {
                    ", it must be at least 1");
   problems.require(o.validate_every_epochs >= 0, "validate_every_epochs is ", o.validate_every_epochs,
                    ", it must be 0 (never) or more");
-  const bool from_fits = o.average_from_epoch >= 0 && o.average_from_epoch <= o.epochs;
-  problems.require(from_fits, "average_from_epoch is ", o.average_from_epoch,
-                   ", it must lie in 0 (none) to epochs (", o.epochs, ")");
+  problems.require(o.average_from_epoch >= 0, "average_from_epoch is ", o.average_from_epoch,
+                   ", it must be 0 (no average) or more");
   problems.require(
-      o.average_to_epoch == 0 || (o.average_from_epoch > 0 && o.average_to_epoch >= o.average_from_epoch),
+      o.average_to_epoch == 0 || o.average_from_epoch <= 0 || o.average_to_epoch >= o.average_from_epoch,
       "average_to_epoch is ", o.average_to_epoch,
       ", it must be 0 (the last) or not before average_from_epoch (", o.average_from_epoch, ")");
   problems.require(o.checkpoint.checkpoint_interval_steps >= 0, "checkpoint_interval_steps is ",

@@ -106,7 +106,8 @@ struct RunOptions {
     v("log_interval_steps", o.log_interval_steps, "steps between two records of the log and the metrics");
     v("validate_every_epochs", o.validate_every_epochs, "epochs between two validations (0: none)");
     v("average_from_epoch", o.average_from_epoch,
-      "first epoch, from 1, whose last parameters enter the averaged model (0: none is made)");
+      "first epoch, from 1, whose last parameters enter the averaged model (0, or beyond the last: none is "
+      "made)");
     v("average_to_epoch", o.average_to_epoch, "last such epoch (0: the last of the run)");
     v("data", o.data, "how clips become tensors");
     v("view", o.view, "augmentation");

@@ -258,7 +258,12 @@ std::optional<ValidationResult> Trainer::validate() {
 // The averaged model is made after the last checkpoint: a run that is resumed in between makes it again.
 // False when a signal asked to stop.
 bool Trainer::finish_average() {
-  if (average_.count() == 0) return true;
+  if (average_.count() == 0) {
+    if (options_.average_from_epoch > 0)
+      log_->info("no averaged model: the average begins with epoch {}, the run has {}",
+                 options_.average_from_epoch, options_.epochs);
+    return true;
+  }
   const TemporaryParameters averaged(task().model(), average_.mean());
   result_.averaged_checkpoint = checkpoints_.save_averaged(task(), option_to_json(setup_.features));
   log_->info("the mean of {} epochs' parameters is in {}", average_.count(),

@@ -112,6 +112,17 @@ TEST_F(FinetuningTest, TheAverageIsTheMeanOfTheEpochsModels) {
   EXPECT_EQ(averaged.metadata.at("classifier"), third.metadata.at("classifier"));
 }
 
+TEST_F(FinetuningTest, ARunTooShortForTheAverageEvaluatesItsBestEpoch) {
+  FinetuneOptions options = toy().options();
+  options.epochs = 1;
+  options.average_from_epoch = 3;
+  options.average_to_epoch = 15;
+  const FinetuneResult result = run_finetune(options, fresh_);
+  EXPECT_TRUE(result.run.averaged_checkpoint.empty());
+  EXPECT_FALSE(fs::exists(run_ / "checkpoints/averaged"));
+  EXPECT_TRUE(result.evaluation.has_value());
+}
+
 TEST_F(FinetuningTest, ALinearProbeTrainsTheHeadAlone) {
   for (const bool always_the_same : {false, true}) {  // with it, the encoder's outputs are kept
     FinetuneOptions options = toy().options();
@@ -283,11 +294,12 @@ INSTANTIATE_TEST_SUITE_P(All, FinetuneRecipe,
 TEST(FinetuneOptions, NameEveryBadField) {
   FinetuneOptions options;
   options.head_lr_scale = 0;
-  options.average_from_epoch = 20;
+  options.average_from_epoch = 5;
+  options.average_to_epoch = 4;
   options.final_frames = FrameChoice::random;
   options.checkpoint.best_metric = BestMetric::retrieval;
   EXPECT_THAT(message_from<ConfigError>([&] { options.validate(); }),
-              AllOf(HasSubstr("head_lr_scale is 0"), HasSubstr("average_from_epoch is 20"),
+              AllOf(HasSubstr("head_lr_scale is 0"), HasSubstr("average_to_epoch is 4"),
                     HasSubstr("final_frames is random"), HasSubstr("best_metric is retrieval")));
 }
 
