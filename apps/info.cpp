@@ -1,5 +1,6 @@
 // cavmae info: what a checkpoint, a file of embeddings, a media file, a data set or this machine is.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cavmae/core/files.h"
 #include "cavmae/core/machine.h"
@@ -8,6 +9,7 @@
 #include "cavmae/eval/embed_file.h"
 #include "cavmae/media/media_reader.h"
 #include "cavmae/models/checkpoint.h"
+#include "cavmae/models/classifier_checkpoint.h"
 #include "cavmae/nn/kernels/in_use.h"
 #include "cavmae/nn/kernels/products.h"
 
@@ -50,27 +52,54 @@ Description machine_info() {
   return out;
 }
 
-Description checkpoint_info(const fs::path& path) {
+void add_options(Description& out, const Json& options) {
+  for (const auto& [key, value] : options.items()) out.text += fmt::format("{:<22} {}\n", key, value.dump());
+}
+
+// A network's file, whatever it is for.
+Description network_info(const fs::path& path, const CavMaeImpl& network, const Json& features) {
   Description out;
-  LoadedModel loaded = load_model(path);
   int64_t parameters = 0, trainable = 0;
-  for (const auto& parameter : loaded.model->parameters()) {
+  for (const auto& parameter : network.parameters()) {
     parameters += parameter.numel();
     if (parameter.requires_grad()) trainable += parameter.numel();
   }
-  out.text += fmt::format("checkpoint     {} ({})\n", loaded.path.string(),
-                          human_bytes(static_cast<double>(fs::file_size(loaded.path))));
+  out.text += fmt::format("checkpoint     {} ({})\n", path.string(),
+                          human_bytes(static_cast<double>(fs::file_size(path))));
   out.text +=
       fmt::format("parameters     {:.3f} M, {:.3f} M of them training\n", parameters / 1e6, trainable / 1e6);
-  const Json config = option_to_json(loaded.model->config());
-  for (const auto& [key, value] : config.items()) out.text += fmt::format("{:<22} {}\n", key, value.dump());
-  if (!loaded.features.is_null())
-    for (const auto& [key, value] : loaded.features.items())
-      if (!config.contains(key)) out.text += fmt::format("{:<22} {}\n", key, value.dump());
-  out.json = {{"kind", "checkpoint"},      {"path", loaded.path.string()},
-              {"parameters", parameters},  {"trainable", trainable},
-              {"model", config},           {"features", loaded.features},
-              {"missing", loaded.missing}, {"unexpected", loaded.unexpected}};
+  const Json config = option_to_json(network.config());
+  add_options(out, config);
+  Json rest = features.is_null() ? Json::object() : features;
+  for (const auto& item : config.items()) rest.erase(item.key());
+  add_options(out, rest);
+  out.json = {{"kind", "checkpoint"},   {"path", path.string()}, {"parameters", parameters},
+              {"trainable", trainable}, {"model", config},       {"features", features}};
+  return out;
+}
+
+Description pretrained_info(const fs::path& path) {
+  const LoadedModel loaded = load_model(path);
+  Description out = network_info(loaded.path, *loaded.model, loaded.features);
+  out.json["missing"] = loaded.missing;
+  out.json["unexpected"] = loaded.unexpected;
+  return out;
+}
+
+Description classifier_info(const fs::path& path) {
+  const LoadedClassifier loaded = load_classifier(path);
+  Description out = network_info(loaded.path, *loaded.classifier, loaded.metadata.features);
+  const Json head = option_to_json(loaded.classifier->head_options());
+  add_options(out, head);
+  if (!loaded.metadata.labels.is_null()) {
+    std::vector<std::string> names;
+    for (const Json& label : loaded.metadata.labels) names.push_back(label.at("display_name"));
+    out.text += fmt::format("classes        {}\n", fmt::join(names, ", "));
+  }
+  out.json["kind"] = "classifier";
+  out.json["classifier"] = head;
+  out.json["labels"] = loaded.metadata.labels;
+  out.json["unexpected"] = loaded.unexpected;
   return out;
 }
 
@@ -164,6 +193,10 @@ bool is_data_set(const fs::path& path) {
          extension == ".txt" || extension == ".lst";
 }
 
+Description other_info(const fs::path& path, Log& log) {
+  return is_data_set(path) ? data_set_info(path, log) : media_info(path);
+}
+
 int run(const InfoFlags& flags, const GlobalOptions& global) {
   CAVMAE_CHECK_AS(ConfigError, flags.machine || !flags.path.empty(),
                   "name a file or folder, or give --machine");
@@ -172,10 +205,10 @@ int run(const InfoFlags& flags, const GlobalOptions& global) {
   if (flags.machine) out = machine_info();
   if (!flags.path.empty()) {
     CAVMAE_CHECK(fs::exists(flags.path), flags.path.string(), ": no such file or folder");
-    out = holds_embeddings(flags.path) ? embeddings_info(flags.path)
-          : is_checkpoint(flags.path)  ? checkpoint_info(flags.path)
-          : is_data_set(flags.path)    ? data_set_info(flags.path, *log)
-                                       : media_info(flags.path);
+    out = holds_embeddings(flags.path)   ? embeddings_info(flags.path)
+          : !is_checkpoint(flags.path)   ? other_info(flags.path, *log)
+          : holds_classifier(flags.path) ? classifier_info(flags.path)
+                                         : pretrained_info(flags.path);
   }
   if (flags.json != "-") fmt::print("{}", out.text);
   write_json_result(flags.json, out.json);

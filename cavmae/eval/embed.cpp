@@ -17,22 +17,17 @@ bool needs_both_inputs(const CavMae& model) {
   return model->config().joint_streams == JointStreams::both;
 }
 
-torch::Tensor mean_over_pictures(const torch::Tensor& outputs, int64_t num_pictures) {
-  return outputs.view({-1, num_pictures, outputs.size(-1)}).mean(1);  // [B * K, D] -> [B, D]
+// The mean of each clip's rows. [B * K, D] -> [B, D]
+torch::Tensor mean_of_clips(const torch::Tensor& outputs, int64_t num_clips) {
+  return outputs.view({num_clips, -1, outputs.size(-1)}).mean(1);
 }
 
+// Each modality's own encoder looks at each of its inputs once, however many pictures a clip has.
 Features embed_pictures(CavMae& model, const Inputs& inputs) {
-  const int64_t num_pictures = inputs.video.size(1);
-  const torch::Tensor pictures = inputs.video.flatten(0, 1);  // [B * K, 3, S, S]
-  if (needs_both_inputs(model)) {
-    const Features all = model->features(
-        {.audio = inputs.audio.repeat_interleave(num_pictures, /*dim=*/0), .video = pictures});
-    return {.audio = mean_over_pictures(all.audio, num_pictures),
-            .video = mean_over_pictures(all.video, num_pictures)};
-  }
-  Features out;
-  if (inputs.audio.defined()) out.audio = model->features({.audio = inputs.audio, .video = {}}).audio;
-  out.video = mean_over_pictures(model->features({.audio = {}, .video = pictures}).video, num_pictures);
+  const int64_t num_clips = inputs.video.size(0);
+  Features out = model->features({.audio = inputs.audio, .video = inputs.video.flatten(0, 1)});
+  if (out.audio.defined()) out.audio = mean_of_clips(out.audio, num_clips);
+  out.video = mean_of_clips(out.video, num_clips);
   return out;
 }
 

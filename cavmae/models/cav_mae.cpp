@@ -179,7 +179,9 @@ Latents CavMaeImpl::encode(const Inputs& inputs, const Streams& streams) {
 
 Features CavMaeImpl::features(const Inputs& inputs) {
   const bool single = config_.joint_streams != JointStreams::both;
-  const Latents latents = encode(inputs, Masks{}, {.joint = !single, .single = single}, JointOf::both);
+  const bool both = inputs.audio.defined() && inputs.video.defined();
+  const Latents latents =
+      encode(inputs, Masks{}, {.joint = !single, .single = single}, both ? JointOf::any : JointOf::both);
   Features out;
   if (single) {
     if (latents.audio.defined()) out.audio = latents.audio.mean(1);

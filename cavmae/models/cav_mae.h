@@ -72,7 +72,8 @@ class CavMaeImpl : public torch::nn::Module {
   // clip, and Latents::joint has B * K rows.
   Latents encode(const Inputs& inputs, const Streams& streams);
   // Mean-pooled single-stream outputs of unmasked inputs; for systems without single streams (av-mae) the
-  // means over each modality's part of the joint output.
+  // means over each modality's part of the joint output. Of several pictures a clip, as above, both features
+  // of such a system have B * K rows; else audio has B, video B * K.
   Features features(const Inputs& inputs);
 
   // Rebuilds hidden patches (or all) from Latents::joint.

@@ -1,6 +1,7 @@
 #include "cavmae/models/checkpoint.h"
 
 #include "cavmae/core/options.h"
+#include "cavmae/models/image_mae.h"
 #include "cavmae/models/model_file.h"
 
 namespace cavmae {
@@ -16,6 +17,10 @@ NamedTensors parameters_of(CavMae& model) {
 
 CavMaeConfig config_of(const TensorFile& contents, const InferenceHints& hints, const fs::path& file) {
   if (const auto stated = stated_config(contents, file)) return *stated;
+  CAVMAE_CHECK_AS(
+      CheckpointError, !is_image_mae(contents.tensors), file.string(),
+      ": is an image MAE, which hears nothing; make a CAV-MAE of it with 'cavmae pretrain --init' or "
+      "'cavmae finetune --init'");
   return infer_config(contents.tensors, hints, file.string());
 }
 

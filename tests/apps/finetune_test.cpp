@@ -67,6 +67,9 @@ TEST_F(Finetune, FromAPretrainedModelToClassesAndNumbers) {
               AllOf(HasSubstr("Classification"), HasSubstr("</html>")));
   const Json evaluation = read_json(folder_ / "run/evaluation.json");
 
+  outcome = run_cavmae("info " + path("run"));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("num_classes"), HasSubstr("circle")));
+
   // The same numbers again.
   outcome = run_cavmae("evaluate --checkpoint " + path("run/checkpoints/averaged") + " --data " +
                        path("clips") + " --classes --json " + path("numbers.json"));

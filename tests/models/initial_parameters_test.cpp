@@ -22,6 +22,7 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using testing_support::golden_config;
 using testing_support::golden_path;
+using testing_support::message_from;
 using testing_support::random_model;
 using testing_support::small_config;
 using testing_support::TemporaryFolder;
@@ -192,6 +193,13 @@ TEST_F(FromImageMae, PicturesOfAnotherSizeNeedTheirPositionsResized) {
   EXPECT_THAT(report.parameters.resized, ElementsAre("pos_embed_v", "decoder_pos_embed_v"));
   EXPECT_TRUE(
       model->named_parameters()["pos_embed_v"].equal(sincos_positions(24, {.rows = 3, .columns = 3})));
+}
+
+TEST_F(FromImageMae, IsNoCavMaeByItself) {
+  TemporaryFolder folder;
+  write_safetensors(folder / "mae.safetensors", image_mae(Decoder::with));
+  EXPECT_THAT(message_from<CheckpointError>([&] { load_model(folder / "mae.safetensors"); }),
+              AllOf(HasSubstr("mae.safetensors"), HasSubstr("image MAE"), HasSubstr("--init")));
 }
 
 TEST(InitialParameters, OurCheckpointsAndTheAuthorsAreTakenByName) {
