@@ -8,6 +8,10 @@ if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   target_compile_options(cavmae_warnings INTERFACE -Wno-subobject-linkage)
 endif()
 
+if(CAVMAE_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  target_compile_options(cavmae_warnings INTERFACE -Wno-maybe-uninitialized)  # is often wrong in instrumented code
+endif()
+
 if(CAVMAE_SANITIZE)
   add_compile_options(-fsanitize=${CAVMAE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize=vptr)
   add_link_options(-fsanitize=${CAVMAE_SANITIZE})

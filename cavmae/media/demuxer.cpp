@@ -41,12 +41,17 @@ bool begins_like_mp4(const std::filesystem::path& path) {
          kFirstBoxes.end();
 }
 
-// FFmpeg looks for compressed sound within the samples of a .wav, in up to 2,500 packets and by every format
-// that it knows, which takes longer than all the rest. One packet tells.
 bool begins_like_wav(const std::filesystem::path& path) {
   std::array<char, 12> head{};
   std::ifstream(path, std::ios::binary).read(head.data(), head.size());
   return std::string_view(head.data(), 4) == "RIFF" && std::string_view(head.data() + 8, 4) == "WAVE";
+}
+
+// FFmpeg looks for compressed sound within the samples of a .wav, in up to 2,500 packets and by every format
+// that it knows, which takes longer than all the rest: one packet tells. And it reads 4 KiB at a time.
+void prepare_for_wav(AVDictionary** options) {
+  av_dict_set(options, "max_probe_packets", "1", 0);
+  av_dict_set(options, "max_size", "65536", 0);
 }
 
 // What FFmpeg would open but is no clip: text drawn as pictures, and lists that point to other files.
@@ -75,9 +80,13 @@ void Demuxer::open() {
   AVDictionary* options = nullptr;
   av_dict_set(&options, "protocol_whitelist", "file", 0);  // a clip never makes us read something else
   av_dict_set(&options, "pattern_type", "none", 0);        // '%' and '*' in a name are just letters
-  if (begins_like_wav(path_)) av_dict_set(&options, "max_probe_packets", "1", 0);
+  const AVInputFormat* known = nullptr;
+  if (begins_like_wav(path_)) {
+    known = av_find_input_format("wav");
+    prepare_for_wav(&options);
+  }
   AVFormatContext* raw = nullptr;
-  const int result = avformat_open_input(&raw, ("file:" + path_.string()).c_str(), nullptr, &options);
+  const int result = avformat_open_input(&raw, ("file:" + path_.string()).c_str(), known, &options);
   av_dict_free(&options);
   if (result < 0) {
     if (result == AVERROR_INVALIDDATA && begins_like_mp4(path_))
