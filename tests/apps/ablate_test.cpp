@@ -15,7 +15,6 @@ using testing_support::Outcome;
 using testing_support::read_whole;
 using testing_support::run_cavmae;
 using testing_support::run_shell;
-using testing_support::TemporaryFolder;
 
 constexpr const char* kGridConfig = R"({
   "epochs": 2, "log_interval_steps": 1,

@@ -13,7 +13,6 @@ using testing::HasSubstr;
 using testing_support::Outcome;
 using testing_support::run_cavmae;
 using testing_support::run_shell;
-using testing_support::TemporaryFolder;
 
 const std::string kToy =
     "bench --num-fbank-frames 96 --num-mel-bins 32 --image-size 48 --embed-dim 32 --num-heads 2 "

@@ -13,7 +13,6 @@ using testing::Not;
 using testing_support::Outcome;
 using testing_support::run_cavmae;
 using testing_support::run_shell;
-using testing_support::TemporaryFolder;
 
 // A message never shows where in LibTorch's source something happened, nor a stack.
 void expect_error(const Outcome& outcome, int exit_code, const std::string& part) {

@@ -18,7 +18,6 @@ using testing_support::Outcome;
 using testing_support::read_whole;
 using testing_support::run_cavmae;
 using testing_support::run_shell;
-using testing_support::TemporaryFolder;
 
 constexpr const char* kPretraining = R"({
   "epochs": 1,

@@ -20,7 +20,6 @@ using testing_support::Outcome;
 using testing_support::read_whole;
 using testing_support::run_cavmae;
 using testing_support::run_shell;
-using testing_support::TemporaryFolder;
 
 // A network small enough for a test.
 constexpr const char* kConfig = R"({

@@ -10,7 +10,6 @@ namespace {
 using testing::HasSubstr;
 using testing_support::read_whole;
 using testing_support::run_cavmae;
-using testing_support::TemporaryFolder;
 
 class LabelCommands : public testing::Test {
  protected:

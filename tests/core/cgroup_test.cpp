@@ -4,7 +4,7 @@
 
 #include "cavmae/core/files.h"
 
-#include "tests/core/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace cavmae {
 namespace {

@@ -10,7 +10,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/file_stream.h"
 
-#include "tests/core/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace cavmae {
 namespace {

@@ -9,7 +9,7 @@
 #include "cavmae/core/pickle.h"
 #include "cavmae/core/pth.h"
 
-#include "tests/core/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace cavmae {
 namespace {

@@ -11,7 +11,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/torch.h"
 
-#include "tests/core/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace cavmae {
 namespace {

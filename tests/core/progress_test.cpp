@@ -11,7 +11,7 @@
 #include "cavmae/core/log.h"
 #include "cavmae/core/stop_signal.h"
 
-#include "tests/core/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace cavmae {
 namespace {

@@ -12,7 +12,7 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/random.h"
 
-#include "tests/core/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace cavmae {
 namespace {

@@ -9,7 +9,7 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/json.h"
 
-#include "tests/core/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace cavmae {
 namespace {

@@ -20,7 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-using testing_support::TemporaryFolder;
 
 SynthOptions few_clips() {
   return {.num_clips = 4, .seed = 11, .clip_seconds = 1.0, .image_size_px = 48, .show_progress = false};

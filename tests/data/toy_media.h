@@ -22,8 +22,6 @@
 
 namespace cavmae {
 
-using testing_support::TemporaryFolder;
-
 inline void write_text(const std::filesystem::path& path, const std::string& text) {
   std::filesystem::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary) << text;

@@ -18,7 +18,6 @@ namespace cavmae {
 namespace {
 
 using testing::HasSubstr;
-using testing_support::TemporaryFolder;
 
 // A picture of one colour with a white square that moves to the right.
 torch::Tensor picture(const VideoWriterOptions& o, int64_t index) {

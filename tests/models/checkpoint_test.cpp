@@ -24,7 +24,6 @@ using testing_support::golden_config;
 using testing_support::golden_path;
 using testing_support::random_model;
 using testing_support::small_config;
-using testing_support::TemporaryFolder;
 
 std::string checkpoint_error(const std::function<void()>& action) {
   try {

@@ -19,7 +19,6 @@ using testing_support::golden;
 using testing_support::golden_path;
 using testing_support::IsNear;
 using testing_support::small_config;
-using testing_support::TemporaryFolder;
 
 Classifier audio_classifier() {
   Classifier classifier(small_config(), HeadOptions{.num_classes = 3,

@@ -19,7 +19,6 @@ using testing_support::golden_path;
 using testing_support::random_model;
 using testing_support::run_shell;
 using testing_support::small_config;
-using testing_support::TemporaryFolder;
 
 const InferenceHints kGoldenHeads{.num_heads = 4, .decoder_num_heads = 4};
 

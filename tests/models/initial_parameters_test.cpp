@@ -22,10 +22,8 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using testing_support::golden_config;
 using testing_support::golden_path;
-using testing_support::message_from;
 using testing_support::random_model;
 using testing_support::small_config;
-using testing_support::TemporaryFolder;
 
 using Parameters = torch::OrderedDict<std::string, torch::Tensor>;
 

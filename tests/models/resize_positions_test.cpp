@@ -22,7 +22,6 @@ using ::testing::HasSubstr;
 using testing_support::IsNear;
 using testing_support::random_model;
 using testing_support::small_config;
-using testing_support::TemporaryFolder;
 
 // Keys' cubic with a = -0.75.
 double cubic(double x) {

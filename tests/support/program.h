@@ -9,7 +9,8 @@
 #include <string>
 
 #include <sys/wait.h>
-#include <unistd.h>
+
+#include "tests/support/temporary_folder.h"
 
 namespace cavmae::testing_support {
 
@@ -25,26 +26,6 @@ inline std::string read_whole(const std::filesystem::path& path) {
   text << in.rdbuf();
   return text.str();
 }
-
-// A folder of its own that goes away with the object.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "cavmae-test-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // Runs a shell command.
 inline Outcome run_shell(const std::string& command) {

@@ -9,7 +9,7 @@
 #include "cavmae/core/torch_versions.h"
 #include "cavmae/train/adam_device.h"
 
-#include "tests/core/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 #include "tests/support/test_device.h"
 
 namespace cavmae {

@@ -9,7 +9,7 @@
 #include "cavmae/train/crc32c.h"
 #include "cavmae/train/event_file.h"
 
-#include "tests/core/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace cavmae {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "cavmae/core/options.h"
 
-#include "tests/core/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace cavmae {
 namespace {

@@ -14,7 +14,7 @@
 #include "cavmae/media/image_writer.h"
 #include "cavmae/train/pretraining.h"
 
-#include "tests/core/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace cavmae {
 

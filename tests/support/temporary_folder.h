@@ -1,20 +1,17 @@
 // A folder of its own for a test, removed at the end.
 #pragma once
 
-#include <atomic>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
-
-#include <unistd.h>
 
 namespace cavmae {
 
 class TemporaryFolder {
  public:
-  TemporaryFolder()
-      : path_(std::filesystem::temp_directory_path() /
-              ("cavmae-core-" + std::to_string(::getpid()) + "-" + std::to_string(next()))) {
-    std::filesystem::create_directories(path_);
+  TemporaryFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "cavmae-test-XXXXXX").string();
+    path_ = ::mkdtemp(pattern.data());
   }
   ~TemporaryFolder() {
     std::error_code ignored;
@@ -27,10 +24,6 @@ class TemporaryFolder {
   const std::filesystem::path& path() const { return path_; }
 
  private:
-  static unsigned next() {
-    static std::atomic<unsigned> counter{0};
-    return counter.fetch_add(1);
-  }
   std::filesystem::path path_;
 };
 
