@@ -46,6 +46,10 @@ Json to_json(const MachineInfo& info);
 // Lines for a person, without the warnings.
 std::string describe(const MachineInfo& info);
 
+// How long a waiting thread of GNU's OpenMP spins before it sleeps, as an environment variable: some tens of
+// microseconds. See Note [Process settings].
+inline constexpr char kSpinSetting[] = "GOMP_SPINCOUNT=3000";
+
 enum class Restart { allowed, never };
 
 struct ProcessOptions {

@@ -38,13 +38,12 @@
 // OPENBLAS_CORETYPE. A login script that exports an older processor's name halves the speed of every product.
 //
 // The last two are environment variables that libraries read before main() runs, so the program starts itself
-// once more, which takes as long as loading the libraries, 0.7 s. A user who has set OMP_WAIT_POLICY or
-// GOMP_SPINCOUNT is obeyed.
+// once more, which takes as long as loading the libraries, 0.7 s; apps/early_restart.cpp spares cavmae most
+// of it. A user who has set OMP_WAIT_POLICY or GOMP_SPINCOUNT is obeyed.
 namespace cavmae {
 namespace {
 
 constexpr const char* kRestarted = "CAVMAE_RESTARTED";
-constexpr const char* kSpinCount = "3000";  // some tens of microseconds
 
 std::atomic<bool> g_malloc_is_tuned{false};  // a property of the process, as malloc's own state is
 
@@ -65,7 +64,7 @@ bool change_environment() {
   bool changed = false;
   if (uses_gnu_openmp() && std::getenv("GOMP_SPINCOUNT") == nullptr &&
       std::getenv("OMP_WAIT_POLICY") == nullptr)
-    changed = ::setenv("GOMP_SPINCOUNT", kSpinCount, 0) == 0;
+    changed = ::putenv(const_cast<char*>(kSpinSetting)) == 0;
   const MachineInfo info = inspect_machine();
   if (is_outdated_coretype(info.openblas_coretype, info.instruction_sets))
     changed = ::unsetenv("OPENBLAS_CORETYPE") == 0 || changed;
