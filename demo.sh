@@ -24,7 +24,7 @@ touch "$out/.cavmae-demo"
 
 started=$SECONDS
 cavmae=build/release/cavmae
-clips=${CAVMAE_DEMO_CLIPS:-2000}
+clips=${CAVMAE_DEMO_CLIPS:-4000}
 held_out=${CAVMAE_DEMO_HELD_OUT:-200}
 epochs=()
 [[ -z "${CAVMAE_DEMO_EPOCHS:-}" ]] || epochs=(--epochs "$CAVMAE_DEMO_EPOCHS")
