@@ -48,10 +48,14 @@ bool begins_like_wav(const std::filesystem::path& path) {
 }
 
 // FFmpeg looks for compressed sound within the samples of a .wav, in up to 2,500 packets and by every format
-// that it knows, which takes longer than all the rest: one packet tells. And it reads 4 KiB at a time.
+// that it knows, which takes longer than all the rest: one small packet tells. Later ones had better be
+// large.
 void prepare_for_wav(AVDictionary** options) {
   av_dict_set(options, "max_probe_packets", "1", 0);
-  av_dict_set(options, "max_size", "65536", 0);
+  av_dict_set(options, "max_size", "1024", 0);
+}
+void enlarge_wav_packets(AVFormatContext& context) {
+  av_opt_set_int(context.priv_data, "max_size", 65536, 0);
 }
 
 // What FFmpeg would open but is no clip: text drawn as pictures, and lists that point to other files.
@@ -99,6 +103,7 @@ void Demuxer::open() {
     fail(concat("is not a media file (FFmpeg takes it for '", context_->iformat->long_name, "')"));
   // A picture's stream is known at once; looking closer would decode it a second time.
   if (!is_picture()) avformat_find_stream_info(context_.get(), nullptr);
+  if (known != nullptr) enlarge_wav_packets(*context_);
   choose_streams();
   if (audio_ == nullptr && video_ == nullptr)
     fail(concat("holds neither sound nor pictures that FFmpeg can decode (format ", context_->iformat->name,
