@@ -8,6 +8,7 @@ namespace cavmae {
 namespace {
 
 using testing::AllOf;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 using testing_support::Outcome;
@@ -123,6 +124,23 @@ TEST(CommandLine, HelpTeaches) {
     EXPECT_THAT(outcome.out, HasSubstr("Example")) << command;
   }
   EXPECT_THAT(run_cavmae("--help").out, HasSubstr("pretrain"));
+}
+
+// libgomp says what it found each time that it is initialized.
+TEST(CommandLine, StartsAgainBeforeItsLibrariesDo) {
+  const auto shown_by = [](const std::string& environment) {
+    const std::string err = run_shell("env -u GOMP_SPINCOUNT -u OMP_WAIT_POLICY OMP_DISPLAY_ENV=verbose " +
+                                      environment + " " + CAVMAE_PROGRAM + " info --machine")
+                                .err;
+    std::vector<std::string> counts;
+    std::istringstream lines(err);
+    for (std::string line; std::getline(lines, line);)
+      if (line.find("GOMP_SPINCOUNT") != std::string::npos) counts.push_back(line);
+    return counts;
+  };
+  EXPECT_THAT(shown_by(""), ElementsAre(HasSubstr("'3000'")));
+  EXPECT_THAT(shown_by("GOMP_SPINCOUNT=77"), ElementsAre(HasSubstr("'77'")));
+  EXPECT_THAT(shown_by("OMP_WAIT_POLICY=passive"), ElementsAre(HasSubstr("'0'")));
 }
 
 TEST(CommandLine, MachineIsDescribed) {
