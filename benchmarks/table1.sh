@@ -1,15 +1,28 @@
 #!/usr/bin/env bash
-# Table 1 of the paper in small: every system is pretrained on the same generated clips with the same budget, then
-# fine-tuned on a few labelled ones, with sound (A), pictures (V) and both (AV).
+# Table 1 of the paper in small: every system is pretrained on the same clips with the same budget, then fine-tuned on a
+# few labelled ones, with sound (A), pictures (V) and both (AV).
 #
-#   benchmarks/table1.sh [OUT]        default: build/table1
+#   benchmarks/table1.sh [OUT]             generated clips; default: build/table1
+#   benchmarks/table1.sh --stamps [OUT]    spoken names of drawings (examples/talking_stamps); default: build/table1-stamps
 #
 # CAVMAE names another program than build/release/cavmae, CAVMAE_LANES the runs that go side by side, one thread each
 # (default: one a core). What is finished is kept: the same command goes on after a stop.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export CAVMAE=${CAVMAE:-$root/build/release/cavmae} CONFIGS=$root/configs OUT
-OUT=$(realpath -m "${1:-$root/build/table1}")
+set=generated
+[[ ${1:-} == --stamps ]] && { set=stamps; shift; }
+[[ ${1:-} != -* ]] || { echo "usage: table1.sh [--stamps] [OUT]" >&2; exit 2; }
+OUT=$(realpath -m "${1:-$root/build/table1$([[ $set == generated ]] || echo "-$set")}")
+# Where the clips are, what they need to be said, and the budget.
+export unlabelled=$OUT/clips labelled=$OUT/labelled test=$OUT/test classes='' sound='--fbank-mean -4.24 --fbank-std 3.74'
+export pretraining_epochs=32 finetuning_epochs=30
+if [[ $set == stamps ]]; then
+  unlabelled=$OUT/train.jsonl labelled=$OUT/labelled.jsonl test=$OUT/held_out.jsonl
+  classes="--labels $OUT/class_labels_indices.csv --allow-empty-classes"
+  sound='--fbank-mean -4.062 --fbank-std 5.248 --num-frames 1'
+  pretraining_epochs=6 finetuning_epochs=10
+fi
 lanes=${CAVMAE_LANES:-$(nproc)}
 systems=(audio-mae visual-mae cav av-mae-vanilla av-mae cav-mae)
 mkdir -p "$OUT"
@@ -41,22 +54,23 @@ train() {
   touch "$run.done"
 }
 pretrain() {
-  # shellcheck disable=SC2046  # words on purpose
-  train "$OUT/pretrained/$1" pretrain --config "$CONFIGS/$1.json" --data "$OUT/clips" --cache "$OUT/cache" \
-    --fbank-mean -4.24 --fbank-std 3.74 --epochs 32 --batch-size 64 \
+  # shellcheck disable=SC2046,SC2086  # words on purpose
+  train "$OUT/pretrained/$1" pretrain --config "$CONFIGS/$1.json" --data "$unlabelled" --cache "$OUT/cache" \
+    $sound --epochs "$pretraining_epochs" --batch-size 64 \
     --lr 1e-3 --lr-schedule cosine --warmup-steps 50 $(shape_of "$1") $(objective_of "$1")
 }
 # The same network with its random parameters left as they are.
 random() {
-  # shellcheck disable=SC2046
-  train "$OUT/pretrained/random" pretrain --config "$CONFIGS/cav-mae.json" --data "$OUT/labelled" --cache "$OUT/cache" \
-    --fbank-mean -4.24 --fbank-std 3.74 --epochs 1 --batch-size 64 --lr 1e-30 $(shape_of cav-mae)
+  # shellcheck disable=SC2046,SC2086
+  train "$OUT/pretrained/random" pretrain --config "$CONFIGS/cav-mae.json" --data "$labelled" --cache "$OUT/cache" \
+    $sound --epochs 1 --batch-size 64 --lr 1e-30 $(shape_of cav-mae)
 }
 # $1: system; $2: audio, video or both
 finetune() {
+  # shellcheck disable=SC2086
   train "$OUT/finetuned/$1-$2" finetune --config "$CONFIGS/finetune-tiny.json" --init "$OUT/pretrained/$1" --mode "$2" \
-    --data "$OUT/labelled" --val "$OUT/test" --cache "$OUT/cache" --epochs 30 --average-from-epoch 16 \
-    --validate-every-epochs 30 --final-frames middle
+    --data "$labelled" --val "$test" $classes --cache "$OUT/cache" --epochs "$finetuning_epochs" \
+    --average-from-epoch $((finetuning_epochs / 2 + 1)) --validate-every-epochs "$finetuning_epochs" --final-frames middle
 }
 export -f shape_of objective_of train pretrain random finetune
 in_lanes() { xargs -P "$lanes" -I{} bash -euo pipefail -c '{}'; }
@@ -76,11 +90,17 @@ map_of() {
   LC_ALL=C awk -v x="$value" 'BEGIN { printf "%.1f", 100 * x }'
 }
 
-echo "== 1. Clips: 2,500 to pretrain on, 300 labelled ones to fine-tune on, 300 to be tested on"
 synth() { "$CAVMAE" synth --quiet --out "$OUT/$1" --clips "$2" --seed "$3" --seconds 2 --image-size 64; }
-synth clips 2500 11
-synth labelled 300 12
-synth test 300 13
+if [[ $set == generated ]]; then
+  echo "== 1. Clips: 2,500 to pretrain on, 300 labelled ones to fine-tune on, 300 to be tested on"
+  synth clips 2500 11
+  synth labelled 300 12
+  synth test 300 13
+else
+  echo "== 1. Clips: those of nine drawings in ten, of which every seventh is labelled; those of the others to be tested on"
+  [[ -s $labelled ]] || "$root/examples/talking_stamps/make_manifest.sh" "$OUT" --hold-out pictures
+  awk 'NR % 7 == 1' "$unlabelled" >"$labelled"
+fi
 echo "== 2. Pretraining"
 { printf 'pretrain %s\n' "${systems[@]}"; echo random; } | in_lanes
 echo "== 3. Fine-tuning"

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes manifests of Debian's tuxpaint-stamps-default: one picture and one recording that belongs to it are a clip.
 #
-#   make_manifest.sh OUT [--hold-out LANGUAGE|FRACTION] [--stamps DIR]
+#   make_manifest.sh OUT [--hold-out LANGUAGE|FRACTION|pictures] [--stamps DIR]
 #
 # Writes OUT/train.jsonl, OUT/held_out.jsonl and OUT/class_labels_indices.csv. A clip's label is the folder that its
 # picture lies in (animals, food, ...). Held out are the recordings of one language ("fr") or a random share of all
-# ("0.1", the default); the pictures are those of the training set either way.
+# ("0.1", the default), whose pictures are in the training set too; or a tenth of the pictures ("pictures") with all their
+# recordings.
 set -euo pipefail
 
 hold_out=0.1
@@ -13,13 +14,13 @@ stamps=/usr/share/tuxpaint/stamps
 out=
 while (( $# )); do
   case "$1" in
-    --hold-out) hold_out=${2:?"--hold-out needs a language or a fraction"}; shift 2 ;;
+    --hold-out) hold_out=${2:?"--hold-out needs a language, a fraction, or pictures"}; shift 2 ;;
     --stamps) stamps=${2:?"--stamps needs a folder"}; shift 2 ;;
     -*) echo "unknown flag '$1'; known are --hold-out and --stamps" >&2; exit 2 ;;
     *) out=$1; shift ;;
   esac
 done
-[[ -n "$out" ]] || { echo "usage: make_manifest.sh OUT [--hold-out LANGUAGE|FRACTION] [--stamps DIR]" >&2; exit 2; }
+[[ -n "$out" ]] || { echo "usage: make_manifest.sh OUT [--hold-out LANGUAGE|FRACTION|pictures] [--stamps DIR]" >&2; exit 2; }
 [[ -d "$stamps" ]] || { echo "$stamps: no such folder; sudo apt-get install tuxpaint-stamps-default" >&2; exit 1; }
 mkdir -p "$out"
 
@@ -45,7 +46,8 @@ mkdir -p "$out"
     if (!(of in picture)) { orphans++; next }
     taken[id] = 1
     label = id; sub(/\/.*/, "", label)
-    held = by_language ? language == hold_out : draw() < hold_out + 0
+    if (hold_out == "pictures") { if (!(of in fate)) fate[of] = draw() < 0.1; held = fate[of] }
+    else held = by_language ? language == hold_out : draw() < hold_out + 0
     file = out (held ? "/held_out.jsonl" : "/train.jsonl")
     printf "{\"id\": %s, \"image\": %s, \"audio\": %s, \"labels\": [%s]}\n", quoted(id), \
            quoted(picture[of]), quoted($0), quoted(label) > file

@@ -2,14 +2,14 @@
 # The whole walk over talking stamps: manifests, pretraining, retrieval of what was held out, pictures, fine-tuning of
 # the category by ear, by eye and by both.
 #
-#   run.sh OUT [--hold-out LANGUAGE|FRACTION] [--epochs N] [--threads N]
+#   run.sh OUT [--hold-out LANGUAGE|FRACTION|pictures] [--epochs N] [--threads N]
 #
 # Uses build/release/cavmae, or $CAVMAE. Started again with the same OUT it goes on where it was stopped.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cavmae=${CAVMAE:-$here/../../build/release/cavmae}
 
-out= hold_out=0.1 epochs=20 threads=0
+out='' hold_out=0.1 epochs=20 threads=0
 while (( $# )); do
   case "$1" in
     --hold-out) hold_out=${2:?}; shift 2 ;;
@@ -19,7 +19,7 @@ while (( $# )); do
     *) out=$1; shift ;;
   esac
 done
-[[ -n "$out" ]] || { echo "usage: run.sh OUT [--hold-out LANGUAGE|FRACTION] [--epochs N] [--threads N]" >&2; exit 2; }
+[[ -n "$out" ]] || { echo "usage: run.sh OUT [--hold-out LANGUAGE|FRACTION|pictures] [--epochs N] [--threads N]" >&2; exit 2; }
 [[ -x "$cavmae" ]] || { echo "$cavmae: not there; build it (./demo.sh does), or set CAVMAE" >&2; exit 1; }
 
 step() { echo; echo "== $*"; }
