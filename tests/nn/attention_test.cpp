@@ -19,6 +19,11 @@ struct Sizes {
   int64_t clips, queries, keys, heads, head_width;
 };
 
+void PrintTo(const Sizes& s, std::ostream* out) {
+  *out << s.clips << " clips, " << s.queries << " queries, " << s.keys << " keys, " << s.heads << " heads of "
+       << s.head_width;
+}
+
 torch::Tensor trained_normal(torch::IntArrayRef sizes, uint64_t seed) {
   return torch::empty(sizes).normal_(0, 1, at::detail::createCPUGenerator(seed)).requires_grad_();
 }
