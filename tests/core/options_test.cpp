@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/temporary_folder.h"
+
 namespace cavmae {
 namespace {
 
@@ -39,16 +41,6 @@ struct Outer {
   }
 };
 
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const ConfigError& e) {
-    return e.what();
-  }
-  return "no ConfigError";
-}
-
 TEST(Options, JsonRoundTripKeepsEveryField) {
   Outer a;
   a.size = 7, a.color = Color::red, a.ratios = {0.25, 1}, a.clip = 2.5, a.inner.fast = true;
@@ -60,7 +52,7 @@ TEST(Options, JsonRoundTripKeepsEveryField) {
 
 TEST(Options, UnknownKeyNamesTheNearest) {
   Outer o;
-  const auto message = message_of(
+  const auto message = message_from<ConfigError>(
       [&] { option_from_json(parse_json(R"({"inner": {"learning_rat": 1}})", "x"), o, "a.json"); });
   EXPECT_THAT(message, HasSubstr("a.json: inner"));
   EXPECT_THAT(message, HasSubstr("did you mean 'learning_rate'?"));
@@ -68,10 +60,12 @@ TEST(Options, UnknownKeyNamesTheNearest) {
 
 TEST(Options, WrongTypeIsAnError) {
   Outer o;
-  EXPECT_THAT(message_of([&] { option_from_json(parse_json(R"({"size": 1.5})", "x"), o, "a"); }),
-              HasSubstr("whole number"));
-  EXPECT_THAT(message_of([&] { option_from_json(parse_json(R"({"color": "gren"})", "x"), o, "a"); }),
-              HasSubstr("did you mean 'green'?"));
+  EXPECT_THAT(
+      message_from<ConfigError>([&] { option_from_json(parse_json(R"({"size": 1.5})", "x"), o, "a"); }),
+      HasSubstr("whole number"));
+  EXPECT_THAT(
+      message_from<ConfigError>([&] { option_from_json(parse_json(R"({"color": "gren"})", "x"), o, "a"); }),
+      HasSubstr("did you mean 'green'?"));
 }
 
 TEST(Options, FlagsSetLeaves) {
@@ -84,7 +78,7 @@ TEST(Options, FlagsSetLeaves) {
   EXPECT_EQ(o.inner.learning_rate, 1e-3);
   EXPECT_TRUE(o.inner.fast);
   EXPECT_EQ(o.ratios, (std::vector<double>{0.1, 0.2}));
-  EXPECT_THAT(message_of([&] { set_option(o, "size", "12x"); }),
+  EXPECT_THAT(message_from<ConfigError>([&] { set_option(o, "size", "12x"); }),
               HasSubstr("--size: expected a whole number, found '12x'"));
   EXPECT_EQ(option_leaves(o).size(), 6u);
 }
@@ -94,7 +88,7 @@ TEST(Options, ProblemsAreListedTogether) {
   problems.require(false, "first is ", 1);
   problems.require(true, "never");
   problems.require(false, "second");
-  const auto message = message_of([&] { problems.throw_if_any("config"); });
+  const auto message = message_from<ConfigError>([&] { problems.throw_if_any("config"); });
   EXPECT_THAT(message, HasSubstr("first is 1"));
   EXPECT_THAT(message, HasSubstr("second"));
 }

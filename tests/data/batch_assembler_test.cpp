@@ -118,7 +118,7 @@ TEST_F(BatchAssemblerTest, ErrorComesOutInItsPlace) {
 
 TEST_F(BatchAssemblerTest, FewerClipsThanABatchIsAnError) {
   auto a = assembler(12, {.drop_last = true});
-  EXPECT_THAT(message_of<DataError>([&] { batches(a, positions_from(0), {}); }),
+  EXPECT_THAT(message_from<DataError>([&] { batches(a, positions_from(0), {}); }),
               HasSubstr("only 11 of 11 clips can be read, fewer than one batch of 12"));
   auto resumed = assembler(12, {.drop_last = true, .start_position = 9});
   EXPECT_TRUE(batches(resumed, positions_from(9), {}).empty()) << "the end of an epoch that had batches";
@@ -130,7 +130,7 @@ TEST(BadClips, ShareIsThatOfTheWholeEpoch) {
   for (int i = 0; i < 10; ++i) account.count_bad("c" + std::to_string(i), "broken");
   EXPECT_NO_THROW(account.check_share(false));
   account.count_bad("c10", "broken");
-  const auto message = message_of<DataError>([&] { account.check_share(false); });
+  const auto message = message_from<DataError>([&] { account.check_share(false); });
   EXPECT_THAT(message, HasSubstr("11 of the first 11 clips (100 in all)"));
   EXPECT_THAT(message, HasSubstr("c4: broken"));
   EXPECT_THAT(message, Not(HasSubstr("c5: broken")));

@@ -27,7 +27,7 @@ ClipSource clip_at(const fs::path& path) {
 }
 
 std::string media_error(const ClipSource& clip, Need need, const ViewOptions& view = {}) {
-  return message_of<MediaError>([&] { ClipReader(tiny_features()).read(clip, view, need, 0); });
+  return message_from<MediaError>([&] { ClipReader(tiny_features()).read(clip, view, need, 0); });
 }
 
 // One video of five seconds, made once for all tests.
@@ -241,7 +241,7 @@ TEST(FeatureOptions, EveryWrongFieldIsNamed) {
   features.image_size = -1;
   features.fbank_std = 0;
   features.window_seconds = 0.001;
-  const auto message = message_of<ConfigError>([&] { ClipReader reader(features); });
+  const auto message = message_from<ConfigError>([&] { ClipReader reader(features); });
   for (const char* name : {"num_fbank_frames", "image_size", "fbank_std", "window_seconds"})
     EXPECT_THAT(message, HasSubstr(name));
 }

@@ -35,7 +35,7 @@ class ClipSourceTest : public testing::Test {
     for (const auto& name : names) write_text(folder / name, "");
   }
   std::string error_of(const std::string& name) {
-    return message_of<DataError>([&] { read({folder / name}); });
+    return message_from<DataError>([&] { read({folder / name}); });
   }
   TemporaryFolder folder;
 };
@@ -190,8 +190,8 @@ TEST_F(ClipSourceTest, FolderWithoutMediaSaysWhatWasLookedFor) {
 TEST_F(ClipSourceTest, FileOfNoKnownKindIsAnError) {
   make_files({"x.doc"});
   EXPECT_THAT(error_of("x.doc"), HasSubstr("no list (.txt"));
-  EXPECT_THAT(message_of<DataError>([] { read({"/dev/null"}); }), HasSubstr("neither a file nor a folder"));
-  EXPECT_THAT(message_of<ConfigError>([] { read({}); }), HasSubstr("--data"));
+  EXPECT_THAT(message_from<DataError>([] { read({"/dev/null"}); }), HasSubstr("neither a file nor a folder"));
+  EXPECT_THAT(message_from<ConfigError>([] { read({}); }), HasSubstr("--data"));
 }
 
 TEST_F(ClipSourceTest, ListWhosePathsLeadNowhereIsAnError) {
@@ -224,7 +224,7 @@ TEST_P(BrokenListTest, IsAnErrorThatNamesThePlace) {
   TemporaryFolder folder;
   write_text(folder / "a.mp4", "");
   write_text(folder / GetParam().name, GetParam().text);
-  EXPECT_THAT(message_of<DataError>([&] { read({folder / GetParam().name}); }),
+  EXPECT_THAT(message_from<DataError>([&] { read({folder / GetParam().name}); }),
               HasSubstr(GetParam().message));
 }
 

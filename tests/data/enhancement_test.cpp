@@ -30,10 +30,10 @@ class EnhancementTest : public testing::Test {
     return folder / name;
   }
   std::string taxonomy_error(const std::string& text) {
-    return message_of<DataError>([&] { Taxonomy::read(file("o.json", text)); });
+    return message_from<DataError>([&] { Taxonomy::read(file("o.json", text)); });
   }
   std::string score_error(const std::string& name, const std::string& text) {
-    return message_of<DataError>([&] { read_teacher_scores(file(name, text), set); });
+    return message_from<DataError>([&] { read_teacher_scores(file(name, text), set); });
   }
 
   TemporaryFolder folder;

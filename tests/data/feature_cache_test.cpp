@@ -117,7 +117,7 @@ TEST(FeatureCache, ManyThreadsMayStoreAndReadOneName) {
 TEST(FeatureCache, FolderThatCannotBeMadeIsAnErrorThatSaysSo) {
   TemporaryFolder folder;
   write_text(folder / "file", "");
-  EXPECT_THAT(message_of<Error>([&] { FeatureCache(folder / "file/cache", null_log()); }),
+  EXPECT_THAT(message_from<Error>([&] { FeatureCache(folder / "file/cache", null_log()); }),
               HasSubstr("choose another folder"));
 }
 

@@ -36,11 +36,11 @@ class LabelsTest : public testing::Test {
     return read_label_csv(folder / "labels.csv");
   }
   std::string error_of(const std::string& text) {
-    return message_of<DataError>([&] { read(text); });
+    return message_from<DataError>([&] { read(text); });
   }
   static std::string error_of(const std::vector<std::vector<std::string>>& labels, const LabelSet& set,
                               const LabelRules& rules = {}) {
-    return message_of<DataError>([&] { classes_of_clips(clips_with(labels), set, rules); });
+    return message_from<DataError>([&] { classes_of_clips(clips_with(labels), set, rules); });
   }
   TemporaryFolder folder;
 };
@@ -73,7 +73,7 @@ TEST_F(LabelsTest, WhatIsWrittenIsReadAgain) {
     EXPECT_EQ(from_json[i].display_name, set[i].display_name);
   }
   EXPECT_THAT(
-      message_of<DataError>([] { label_set_from_json(Json::parse(R"([{"mid": 3}])"), "c.safetensors"); }),
+      message_from<DataError>([] { label_set_from_json(Json::parse(R"([{"mid": 3}])"), "c.safetensors"); }),
       HasSubstr("c.safetensors"));
 }
 
@@ -101,7 +101,7 @@ TEST_F(LabelsTest, DisplayNameOfTwoClassesFindsNeither) {
 TEST_F(LabelsTest, SetOfTheClipsOwnLabelsIsSorted) {
   const LabelSet set = labels_of_clips(clips_with({{"ring", "star"}, {"cross"}, {"star"}}));
   EXPECT_THAT(set.display_names(), ElementsAre("cross", "ring", "star"));
-  EXPECT_THAT(message_of<DataError>([] {
+  EXPECT_THAT(message_from<DataError>([] {
                 labels_of_clips(clips_with({{}, {}}));
               }),
               HasSubstr("none of the 2 clips"));
@@ -130,7 +130,7 @@ TEST_F(LabelsTest, BrokenRulesSayHowToMendThem) {
   EXPECT_THAT(error_of({{"a"}, {}}, set), HasSubstr("clip 'clip1' has no label"));
   EXPECT_THAT(error_of({{"a"}, {"b", "a"}}, set, {.labels_per_clip = LabelsPerClip::one}),
               AllOf(HasSubstr("clip 'clip1' has 2 labels"), HasSubstr("--loss bce")));
-  EXPECT_THAT(message_of<DataError>([&] { check_head_size(set, 527, "model.pth"); }),
+  EXPECT_THAT(message_from<DataError>([&] { check_head_size(set, 527, "model.pth"); }),
               AllOf(HasSubstr("x.csv has 2 classes"), HasSubstr("model.pth tells 527 apart")));
   EXPECT_NO_THROW(check_head_size(set, 2, "model.pth"));
 }

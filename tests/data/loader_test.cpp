@@ -135,7 +135,7 @@ TEST_F(LoaderTest, TooManyBadClipsStopInTheSamePlaceForAnyNumberOfWorkers) {
     const auto l = loader({.batch_size = 2, .num_workers = workers, .max_bad_ratio = 0.2});
     l->start_epoch({.shuffle = false});
     int num_batches = 0;
-    const auto message = message_of<DataError>([&] {
+    const auto message = message_from<DataError>([&] {
       while (l->next()) ++num_batches;
     });
     EXPECT_EQ(num_batches, 4);
@@ -170,7 +170,7 @@ TEST_F(LoaderTest, MayBeLeftOrRestartedInMidEpoch) {
 
 TEST_F(LoaderTest, WrongOptionsAreAllNamed) {
   make_clips();
-  const auto message = message_of<ConfigError>(
+  const auto message = message_from<ConfigError>(
       [&] { loader({.batch_size = 0, .num_workers = -1, .prefetch_batches = 0, .max_bad_ratio = 2}); });
   for (const char* name : {"batch_size is 0", "num_workers is -1", "prefetch_batches", "max_bad_ratio"})
     EXPECT_THAT(message, HasSubstr(name));

@@ -79,7 +79,7 @@ TEST_F(ManifestWriterTest, WhatTheAuthorsFormCannotHoldIsNamed) {
   clip.id = "x";
   clip.audio = clip.video = folder / "x.mp4";
   const auto error_of = [&](const char* name) {
-    return message_of<Error>([&] { write_manifest(folder / name, {clip}); });
+    return message_from<Error>([&] { write_manifest(folder / name, {clip}); });
   };
   EXPECT_THAT(error_of("m.json"), HasSubstr("clip 'x' cannot be written in the authors' JSON"));
   clip.video.clear();

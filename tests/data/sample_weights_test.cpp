@@ -33,14 +33,14 @@ TEST(SampleWeights, FileThatDoesNotFitIsNamed) {
   TemporaryFolder folder;
   const auto error_of = [&](const std::string& text, int64_t clips) {
     write_text(folder / "w.csv", text);
-    return message_of<DataError>([&] { read_sample_weights(folder / "w.csv", clips); });
+    return message_from<DataError>([&] { read_sample_weights(folder / "w.csv", clips); });
   };
   EXPECT_THAT(error_of("1\n2\n", 3), HasSubstr("w.csv: holds 2 weights for 3 clips"));
   EXPECT_THAT(error_of("1\n\nmany\n", 2), HasSubstr("w.csv:3: a weight must be a number"));
   EXPECT_THAT(error_of("1\n-2\n", 2), HasSubstr("w.csv:2"));
   EXPECT_THAT(error_of("1\nnan\n", 2), HasSubstr("w.csv:2"));
   EXPECT_THAT(error_of("0\n0\n", 2), HasSubstr("every weight is 0"));
-  EXPECT_THAT(message_of<DataError>([&] { read_sample_weights(folder / "none.csv", 2); }),
+  EXPECT_THAT(message_from<DataError>([&] { read_sample_weights(folder / "none.csv", 2); }),
               HasSubstr("none.csv"));
 }
 

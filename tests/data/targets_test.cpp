@@ -34,7 +34,7 @@ TEST(SoftTarget, MixedClipsAddTheirShares) {
 }
 
 TEST(TargetOptions, EveryWrongFieldIsNamed) {
-  const auto message = message_of<ConfigError>(
+  const auto message = message_from<ConfigError>(
       [] { TargetOptions{.mixup = 1.5, .mixup_alpha = 0, .label_smoothing = 1}.validate(); });
   for (const char* name : {"mixup is 1.5", "mixup_alpha", "label_smoothing"})
     EXPECT_THAT(message, HasSubstr(name));
@@ -159,7 +159,7 @@ TEST_F(LabelledTest, BrokenPartnerGivesWayToAnotherAndABrokenClipIsBad) {
   }
   EXPECT_TRUE(partners.contains(11));
   for (const int64_t partner : partners) EXPECT_TRUE(partner == 11 || partner == -1) << partner;
-  EXPECT_THAT(message_of<MediaError>([&] { read(5, 0); }), HasSubstr("clip5.wav"));
+  EXPECT_THAT(message_from<MediaError>([&] { read(5, 0); }), HasSubstr("clip5.wav"));
 }
 
 TEST_F(LabelledTest, NothingChangesWithTheCache) {

@@ -74,17 +74,6 @@ struct CapturedLog {
       std::make_shared<Log>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(*text, true));
 };
 
-// What `f` throws as an E, or a text that no error has.
-template <class E, class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "(nothing of this type was thrown)";
-}
-
 // Same type, same shape, same bytes; both undefined is equal too.
 inline bool same_bits(const torch::Tensor& a, const torch::Tensor& b) {
   if (!a.defined() || !b.defined()) return a.defined() == b.defined();

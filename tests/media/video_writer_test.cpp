@@ -48,15 +48,6 @@ void write_clip(const std::filesystem::path& path, const VideoWriterOptions& opt
   writer.finish();
 }
 
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const MediaError& e) {
-    return e.what();
-  }
-  return "(no MediaError was thrown)";
-}
-
 TEST(VideoWriter, WhatIsWrittenIsReadBack) {
   const TemporaryFolder folder;
   const VideoWriterOptions options{.width_px = 96, .height_px = 64};
@@ -113,7 +104,7 @@ TEST(VideoWriter, FallsBackToAnotherEncoder) {
   EXPECT_LT(difference.mean().item<float>(), 6.0f);
 
   options.video_encoder = "no_such_encoder";
-  const auto message = message_of([&] { VideoWriter writer(folder / "b.mp4", options); });
+  const auto message = message_from<MediaError>([&] { VideoWriter writer(folder / "b.mp4", options); });
   EXPECT_THAT(message, HasSubstr("b.mp4: no video encoder takes 96x96"));
   EXPECT_THAT(message, HasSubstr("no_such_encoder"));
 }
@@ -130,7 +121,7 @@ TEST(VideoWriter, OneSideAloneMakesAFileWithoutTheOther) {
   EXPECT_FALSE(probe_media(folder / "blind.mp4").has_video);
   EXPECT_TRUE(probe_media(folder / "blind.mp4").has_audio);
   VideoWriter empty(folder / "empty.mp4", {});
-  EXPECT_THAT(message_of([&] { empty.finish(); }), HasSubstr("neither a picture nor sound"));
+  EXPECT_THAT(message_from<MediaError>([&] { empty.finish(); }), HasSubstr("neither a picture nor sound"));
 }
 
 TEST(VideoWriter, NothingIsLeftWithoutFinish) {
@@ -151,33 +142,39 @@ TEST(VideoWriter, ADiskThatTakesNoMoreIsAnErrorThatNamesTheFile) {
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
   const struct rlimit small = {4096, before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  const auto message = message_of([&] { write_clip(folder / "a.mp4", {}); });
+  const auto message = message_from<MediaError>([&] { write_clip(folder / "a.mp4", {}); });
   ::setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, old_handler);
   EXPECT_THAT(message, HasSubstr("a.mp4: cannot write: "));
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 
-  EXPECT_THAT(message_of([&] { write_clip(folder / "missing" / "a.mp4", {}); }),
+  EXPECT_THAT(message_from<MediaError>([&] { write_clip(folder / "missing" / "a.mp4", {}); }),
               HasSubstr("missing/a.mp4: cannot be created: No such file"));
 }
 
 TEST(VideoWriter, WrongInputIsNamed) {
   const TemporaryFolder folder;
-  EXPECT_THAT(message_of([&] { VideoWriter(folder / "a.mp4", {.width_px = 97}); }),
+  EXPECT_THAT(message_from<MediaError>([&] { VideoWriter(folder / "a.mp4", {.width_px = 97}); }),
               HasSubstr("must be even"));
-  EXPECT_THAT(message_of([&] { VideoWriter(folder / "a.mp4", {.width_px = 0}); }), HasSubstr("0x96 pixels"));
-  EXPECT_THAT(message_of([&] { VideoWriter(folder / "a.mp4", {.frame_rate_hz = 0}); }),
+  EXPECT_THAT(message_from<MediaError>([&] { VideoWriter(folder / "a.mp4", {.width_px = 0}); }),
+              HasSubstr("0x96 pixels"));
+  EXPECT_THAT(message_from<MediaError>([&] { VideoWriter(folder / "a.mp4", {.frame_rate_hz = 0}); }),
               HasSubstr("0 pictures a second"));
-  EXPECT_THAT(message_of([&] { VideoWriter(folder / "a.mp4", {.crf = 60}); }), HasSubstr("crf 60"));
-  EXPECT_THAT(message_of([&] { VideoWriter(folder / "a.mp4", {.sample_rate_hz = 12345}); }),
+  EXPECT_THAT(message_from<MediaError>([&] { VideoWriter(folder / "a.mp4", {.crf = 60}); }),
+              HasSubstr("crf 60"));
+  EXPECT_THAT(message_from<MediaError>([&] { VideoWriter(folder / "a.mp4", {.sample_rate_hz = 12345}); }),
               HasSubstr("refuses 12345 Hz"));
   VideoWriter writer(folder / "a.mp4", {});
-  EXPECT_THAT(message_of([&] {
+  EXPECT_THAT(message_from<MediaError>([&] {
                 writer.add_frame(torch::zeros({96, 98, 3}, torch::kUInt8));
               }),
               HasSubstr("uint8 [96, 96, 3]"));
-  EXPECT_THAT(message_of([&] { writer.add_audio(torch::zeros({2, 100})); }), HasSubstr("float [n]"));
-  EXPECT_THAT(message_of([&] { writer.add_audio(torch::full({100}, NAN)); }), HasSubstr("not finite"));
+  EXPECT_THAT(message_from<MediaError>([&] {
+                writer.add_audio(torch::zeros({2, 100}));
+              }),
+              HasSubstr("float [n]"));
+  EXPECT_THAT(message_from<MediaError>([&] { writer.add_audio(torch::full({100}, NAN)); }),
+              HasSubstr("not finite"));
 }
 
 }  // namespace
