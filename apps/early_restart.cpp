@@ -7,8 +7,6 @@
 namespace cavmae::apps {
 namespace {
 
-constexpr const char* kSpinSettings[] = {"GOMP_SPINCOUNT=", "OMP_WAIT_POLICY="};
-
 // No library is initialized yet, a sanitizer's least of all: plain code alone.
 #define CAVMAE_BEFORE_EVERYTHING __attribute__((no_sanitize("address", "undefined", "thread")))
 
@@ -18,19 +16,29 @@ CAVMAE_BEFORE_EVERYTHING bool begins_with(const char* text, const char* beginnin
   return true;
 }
 
+CAVMAE_BEFORE_EVERYTHING bool decides(const char* variable, const EarlySetting& setting) {
+  for (const char* name : setting.decided_by)
+    if (name != nullptr && begins_with(variable, name)) return true;
+  return false;
+}
+
 // See Note [Process settings]: starting the program again here, where its libraries are loaded but have not
 // registered anything, takes 0.1 s; from main() on it takes 0.7. When it cannot be started again, main()
 // tries.
 CAVMAE_BEFORE_EVERYTHING void restart_early(int /*argc*/, char** argv, char** environment) {
   size_t count = 0;
-  for (; environment[count] != nullptr; ++count)
-    for (const char* setting : kSpinSettings)
-      if (begins_with(environment[count], setting)) return;
-  auto** changed = static_cast<char**>(alloca((count + 2) * sizeof(char*)));
+  while (environment[count] != nullptr) ++count;
+  const size_t found = count;
+  constexpr size_t kSettings = sizeof(kEarlySettings) / sizeof(kEarlySettings[0]);
+  auto** changed = static_cast<char**>(alloca((count + kSettings + 1) * sizeof(char*)));
   for (size_t i = 0; i < count; ++i) changed[i] = environment[i];
-  changed[count] = const_cast<char*>(kSpinSetting);
-  changed[count + 1] = nullptr;
-  ::execve("/proc/self/exe", argv, changed);
+  for (const EarlySetting& setting : kEarlySettings) {
+    bool is_decided = false;
+    for (size_t i = 0; i < found; ++i) is_decided = is_decided || decides(environment[i], setting);
+    if (!is_decided) changed[count++] = const_cast<char*>(setting.assignment);
+  }
+  changed[count] = nullptr;
+  if (count > found) ::execve("/proc/self/exe", argv, changed);
 }
 
 // What the loader calls first of all.

@@ -23,10 +23,11 @@ TUNED = {
     "MALLOC_MMAP_MAX_": "0",                 # big tensors stay in the heap, whose pages are kept
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
     "MALLOC_TOP_PAD_": "67108864",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # huge pages
     "GOMP_SPINCOUNT": "3000",                # a thread that waits soon sleeps: a busy neighbour costs less
 }
 TUNING_IN_WORDS = ("OpenBLAS with OpenMP threads; malloc keeps freed memory (MALLOC_MMAP_MAX_=0, MALLOC_TRIM_THRESHOLD_, "
-                   "MALLOC_TOP_PAD_); GOMP_SPINCOUNT=3000; gradients set to none; bf16 by autocast")
+                   "MALLOC_TOP_PAD_) and asks for huge pages (glibc.malloc.hugetlb=1); GOMP_SPINCOUNT=3000; gradients set to none; bf16 by autocast")
 
 
 class Side:
