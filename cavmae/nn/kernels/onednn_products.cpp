@@ -7,6 +7,7 @@
 #include <dnnl.hpp>
 
 #include "cavmae/core/error.h"
+#include "cavmae/nn/kernels/pack_weight.h"
 
 namespace cavmae::kernels {
 namespace {
@@ -159,12 +160,30 @@ namespace {
 
 using Use = PackedWeight::Copies::Use;
 
+// The number of columns of the blocks that such a layout is made of, 0 for a layout of another kind.
+int64_t block_columns(const memory::desc& layout) {
+  static constexpr std::pair<Tag, int64_t> kLayouts[] = {
+      {Tag::BA16a64b2a, 64}, {Tag::BA16a48b2a, 48}, {Tag::BA16a32b2a, 32}, {Tag::BA16a16b2a, 16}};
+  for (const auto& [tag, columns] : kLayouts)
+    if (layout == memory::desc(layout.dims(), Type::bf16, tag)) return columns;
+  return 0;
+}
+
 // The weight as the matrix that `use` multiplies with, packed: [k, m] of W^T forward, [m, k] of W backward.
 torch::Tensor pack(const Weight& weight, Use use, const memory::desc& layout) {
+  const auto data = at::empty({static_cast<int64_t>(layout.get_size())}, torch::dtype(torch::kUInt8));
+  if (const int64_t columns = block_columns(layout); columns > 0 && can_pack_weights()) {
+    pack_weight({.weight = weight.data(),
+                 .rows = weight.rows,
+                 .columns = weight.columns(),
+                 .factor = use == Use::forward ? PackedFactor::transposed : PackedFactor::as_it_is,
+                 .block_columns = columns,
+                 .packed = bf16_data(data)});
+    return data;
+  }
   const memory::dims size = use == Use::forward ? memory::dims{weight.columns(), weight.rows}
                                                 : memory::dims{weight.rows, weight.columns()};
   const memory::desc plain(size, Type::f32, use == Use::forward ? Tag::ba : Tag::ab);
-  const auto data = at::empty({static_cast<int64_t>(layout.get_size())}, torch::dtype(torch::kUInt8));
   memory from(plain, engine(), const_cast<float*>(weight.data()));
   memory to(layout, engine(), data.data_ptr());
   dnnl::stream stream(engine());
