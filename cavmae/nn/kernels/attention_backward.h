@@ -43,6 +43,7 @@ class HeadGradients {
     const HeadSizes& sizes = task_.sizes;
     pack();
     std::fill_n(d_q_, padded_rows<S>(sizes.queries) * kWidth, 0.0f);
+    fetcher_ = fetcher_of_next();
     for (int64_t key = 0; key < sizes.keys; key += S::kKeyBlock) {
       const int64_t keys = std::min<int64_t>(S::kKeyBlock, sizes.keys - key);
       std::fill_n(d_k_, S::kKeyBlock * kWidth, 0.0f);
@@ -128,8 +129,20 @@ class HeadGradients {
     S::store(delta_ + row, sums_of<S>(products));
   }
 
+  Fetcher fetcher_of_next() const {
+    Fetcher fetcher;
+    if (task_.next == nullptr) return fetcher;
+    const HeadBackward& next = *task_.next;
+    for (const ConstHeadRows* rows : {&next.q, &next.d_out, &next.out})
+      fetcher.add(*rows, next.sizes.queries, next.sizes);
+    for (const ConstHeadRows* rows : {&next.k, &next.v}) fetcher.add(*rows, next.sizes.keys, next.sizes);
+    fetcher.spread_over(ceil_divide(task_.sizes.queries, S::kQueryBlock) *
+                        ceil_divide(task_.sizes.keys, S::kRows));
+    return fetcher;
+  }
+
   void add_block(const Block& block) {
-    for (int64_t row = 0; row < block.keys; row += S::kRows)
+    for (int64_t row = 0; row < block.keys; row += S::kRows, fetcher_.fetch())
       with_tile_rows<S>(block.keys - row, [&]<int kTileRows>() { add_keys<kTileRows>(block, row); });
     if constexpr (S::kDepth == 2) stack_d_products(block.keys);
     for (int64_t row = 0; row < block.queries; row += S::kRows)
@@ -250,6 +263,7 @@ class HeadGradients {
   float *shifts_, *inverse_sums_, *delta_;  // [M]
   float *d_q_, *d_k_, *d_v_;                // [M, kWidth]; of a block of keys
   Unit *d_products_, *stacked_d_products_;  // of a block: [keys][queries], as rows and stacked
+  Fetcher fetcher_;
 };
 
 }  // namespace

@@ -40,9 +40,13 @@ class HeadAttention {
     choose_shifts();
     std::fill_n(sums_, padded_rows<S>(task_.sizes.queries), Vec{});
     if (task_.sizes.keys == 0) std::fill_n(out_, padded_rows<S>(task_.sizes.queries) * kWidth, 0.0f);
+    Fetcher fetcher = fetcher_of_next();
     for (int64_t key = 0; key < task_.sizes.keys; key += S::kKeyBlock) {
       const int64_t count = std::min<int64_t>(S::kKeyBlock, task_.sizes.keys - key);
-      for_each_tile([&]<int kTileRows>(int64_t row) { attend<kTileRows>(row, key, count); });
+      for_each_tile([&]<int kTileRows>(int64_t row) {
+        fetcher.fetch();
+        attend<kTileRows>(row, key, count);
+      });
     }
     finish();
   }
@@ -64,6 +68,18 @@ class HeadAttention {
   }
 
   int64_t steps_of_width() const { return (task_.sizes.width + S::kDepth - 1) / S::kDepth; }
+
+  Fetcher fetcher_of_next() const {
+    Fetcher fetcher;
+    if (task_.next == nullptr) return fetcher;
+    const HeadForward& next = *task_.next;
+    fetcher.add(next.q, next.sizes.queries, next.sizes);
+    fetcher.add(next.k, next.sizes.keys, next.sizes);
+    fetcher.add(next.v, next.sizes.keys, next.sizes);
+    fetcher.spread_over(ceil_divide(task_.sizes.keys, S::kKeyBlock) *
+                        ceil_divide(task_.sizes.queries, S::kRows));
+    return fetcher;
+  }
 
   void pack() {
     const HeadSizes& sizes = task_.sizes;

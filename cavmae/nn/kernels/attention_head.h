@@ -29,6 +29,9 @@ struct HeadForward {
   ConstHeadRows q, k, v;
   HeadRows out;
   float* log_sum_exp = nullptr;  // float [M] or null
+  // What the same thread does next, or null: its rows are fetched into the cache meanwhile. A head's rows lie
+  // far apart, so that the processor does not see it coming.
+  const HeadForward* next = nullptr;
 };
 
 struct HeadBackward {
@@ -36,6 +39,7 @@ struct HeadBackward {
   ConstHeadRows q, k, v, out, d_out;
   const float* log_sum_exp = nullptr;  // float [M]
   HeadRows d_q, d_k, d_v;
+  const HeadBackward* next = nullptr;  // as in HeadForward
 };
 
 // A version of the code. `scratch` is aligned to 64 bytes and holds what scratch_bytes says; what is in it

@@ -29,8 +29,11 @@
 namespace cavmae::kernels {
 namespace {
 
+constexpr int64_t ceil_divide(int64_t n, int64_t size) {
+  return (n + size - 1) / size;
+}
 constexpr int64_t round_up(int64_t n, int64_t multiple) {
-  return (n + multiple - 1) / multiple * multiple;
+  return ceil_divide(n, multiple) * multiple;
 }
 
 // Where a factor's units lie: its rows (A) or vectors (B), and its steps.
@@ -192,6 +195,41 @@ CAVMAE_INLINE void write_rows(const float* source, int64_t count, const HeadSize
     }
   }
 }
+
+// Fetches rows of up to kMost arrays into the second cache, some at a time.
+class Fetcher {
+ public:
+  void add(const ConstHeadRows& rows, int64_t count, const HeadSizes& sizes) {
+    const int64_t bytes_of_value = sizes.element == Element::bf16 ? 2 : 4;
+    lines_ = (sizes.width * bytes_of_value + kLine - 1) / kLine;
+    arrays_[num_arrays_++] = {static_cast<const char*>(rows.data), rows.row_stride * bytes_of_value, count};
+    rows_left_ += count;
+  }
+
+  // To be done in `calls` calls of fetch().
+  void spread_over(int64_t calls) { rows_a_call_ = (rows_left_ + calls - 1) / std::max<int64_t>(calls, 1); }
+
+  CAVMAE_INLINE void fetch() {
+    const int64_t wanted = std::min(rows_a_call_, rows_left_);
+    rows_left_ -= wanted;
+    for (int64_t i = 0; i < wanted; ++i) {
+      Array& array = arrays_[current_];
+      for (int64_t line = 0; line < lines_; ++line)
+        __builtin_prefetch(array.data + line * kLine, /*rw=*/0, /*locality=*/2);
+      array.data += array.stride;
+      if (--array.rows == 0) ++current_;
+    }
+  }
+
+ private:
+  static constexpr int64_t kLine = 64, kMost = 5;
+  struct Array {
+    const char* data;
+    int64_t stride, rows;  // bytes; how many are left
+  };
+  Array arrays_[kMost] = {};
+  int64_t num_arrays_ = 0, current_ = 0, lines_ = 0, rows_left_ = 0, rows_a_call_ = 0;
+};
 
 // Hands out pieces of the scratch memory, or counts what they need.
 class Pieces {

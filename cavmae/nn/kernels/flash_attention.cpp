@@ -94,12 +94,17 @@ Scratch make_scratch(size_t wanted_bytes) {
   return Scratch(memory);
 }
 
-// Calls work(i, scratch) for i in 0..count.
-template <class Work>
-void for_each(int64_t count, size_t scratch_bytes, const Work& work) {
+// Calls work(task_of(i), scratch) for i in 0..count; each task knows its thread's next one.
+template <class TaskOf, class Work>
+void for_each(int64_t count, size_t scratch_bytes, const TaskOf& task_of, const Work& work) {
   at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     const Scratch scratch = make_scratch(scratch_bytes);
-    for (int64_t i = begin; i < end; ++i) work(i, scratch.get());
+    for (int64_t i = begin; i < end; ++i) {
+      auto task = task_of(i);
+      const auto next = task_of(std::min(i + 1, end - 1));
+      if (i + 1 < end) task.next = &next;
+      work(task, scratch.get());
+    }
   });
 }
 
@@ -166,21 +171,20 @@ void flash_attention_forward(const AttentionCall& call, const AttentionForward& 
   const HeadKernel chosen = supported_head_kernel(kernel);
   const HeadSizes sizes = head_sizes(call);
   const int64_t parts = parts_of_queries(call);
-  for_each(call.clips * call.heads * parts, chosen.forward_scratch_bytes(sizes),
-           [&](int64_t i, void* scratch) {
-             const int64_t head_index = i / parts, part = i % parts;
-             const HeadForward task = {
-                 .sizes = sizes,
-                 .q = head(call, arrays.q, head_index),
-                 .k = head(call, arrays.k, head_index),
-                 .v = head(call, arrays.v, head_index),
-                 .out = head(call, arrays.out, head_index),
-                 .log_sum_exp =
-                     arrays.log_sum_exp == nullptr ? nullptr : arrays.log_sum_exp + head_index * call.queries,
-             };
-             chosen.forward(part_of(task, call.queries * part / parts, call.queries * (part + 1) / parts),
-                            scratch);
-           });
+  const auto task_of = [&](int64_t i) {
+    const int64_t head_index = i / parts, part = i % parts;
+    const HeadForward task = {
+        .sizes = sizes,
+        .q = head(call, arrays.q, head_index),
+        .k = head(call, arrays.k, head_index),
+        .v = head(call, arrays.v, head_index),
+        .out = head(call, arrays.out, head_index),
+        .log_sum_exp =
+            arrays.log_sum_exp == nullptr ? nullptr : arrays.log_sum_exp + head_index * call.queries,
+    };
+    return part_of(task, call.queries * part / parts, call.queries * (part + 1) / parts);
+  };
+  for_each(call.clips * call.heads * parts, chosen.forward_scratch_bytes(sizes), task_of, chosen.forward);
 }
 
 void flash_attention_backward(const AttentionCall& call, const AttentionBackward& arrays,
@@ -188,22 +192,21 @@ void flash_attention_backward(const AttentionCall& call, const AttentionBackward
   check(call);
   const HeadKernel chosen = supported_head_kernel(kernel);
   const HeadSizes sizes = head_sizes(call);
-  for_each(call.clips * call.heads, chosen.backward_scratch_bytes(sizes), [&](int64_t i, void* scratch) {
-    chosen.backward(
-        {
-            .sizes = sizes,
-            .q = head(call, arrays.q, i),
-            .k = head(call, arrays.k, i),
-            .v = head(call, arrays.v, i),
-            .out = head(call, arrays.out, i),
-            .d_out = head(call, arrays.d_out, i),
-            .log_sum_exp = arrays.log_sum_exp + i * call.queries,
-            .d_q = head(call, arrays.d_q, i),
-            .d_k = head(call, arrays.d_k, i),
-            .d_v = head(call, arrays.d_v, i),
-        },
-        scratch);
-  });
+  const auto task_of = [&](int64_t i) {
+    return HeadBackward{
+        .sizes = sizes,
+        .q = head(call, arrays.q, i),
+        .k = head(call, arrays.k, i),
+        .v = head(call, arrays.v, i),
+        .out = head(call, arrays.out, i),
+        .d_out = head(call, arrays.d_out, i),
+        .log_sum_exp = arrays.log_sum_exp + i * call.queries,
+        .d_q = head(call, arrays.d_q, i),
+        .d_k = head(call, arrays.d_k, i),
+        .d_v = head(call, arrays.d_v, i),
+    };
+  };
+  for_each(call.clips * call.heads, chosen.backward_scratch_bytes(sizes), task_of, chosen.backward);
 }
 
 void flash_attention_forward(const AttentionCall& call, const AttentionForward& arrays) {
