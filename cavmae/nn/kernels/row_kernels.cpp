@@ -84,8 +84,9 @@ const RowKernels& row_kernels(InstructionSet set) {
     case InstructionSet::avx2:
       return row_kernels_avx2();
     case InstructionSet::avx512:
-    case InstructionSet::avx512_bf16:
       return row_kernels_avx512();
+    case InstructionSet::avx512_bf16:
+      return row_kernels_avx512_bf16();
   }
   return row_kernels_baseline();
 }

@@ -8,5 +8,6 @@ namespace cavmae::kernels {
 const RowKernels& row_kernels_baseline();
 const RowKernels& row_kernels_avx2();
 const RowKernels& row_kernels_avx512();
+const RowKernels& row_kernels_avx512_bf16();
 
 }  // namespace cavmae::kernels
