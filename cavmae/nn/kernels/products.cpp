@@ -4,6 +4,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/nn/kernels/onednn_products.h"
+#include "cavmae/nn/kernels/outer_products.h"
 
 namespace cavmae::kernels {
 namespace {
@@ -233,6 +234,14 @@ void weight_gradient(const WeightGradient& p, ProductEngine engine) {
     case ProductEngine::blas:
       return blas_weight_gradient(p);
     case ProductEngine::onednn:
+      if (element_of(p.x) == Element::bf16 && can_sum_outer_products())
+        return sum_outer_products({.g = bf16_data(p.g),
+                                   .x = bf16_data(p.x),
+                                   .n = p.g.size(0),
+                                   .m = p.g.size(1),
+                                   .k = p.x.size(1),
+                                   .sums = p.d_weight.data_ptr<float>(),
+                                   .gather = p.gather});
       return onednn_weight_gradient(p);
     case ProductEngine::widened:
       return widened_weight_gradient(p);

@@ -1,0 +1,150 @@
+// The products of linear layers on the sizes of the full-size model. Prints one JSON line a size, type and
+// engine: GFLOP/s of y = x W^T + b, of dx = g W and of dW = g^T x.
+//
+//   product_benchmark [--batch 8] [--rounds 5] [--threads N]
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include <ATen/Parallel.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/machine.h"
+#include "cavmae/core/options.h"
+#include "cavmae/nn/kernels/products.h"
+
+#include "benchmarks/benchmark_main.h"
+
+namespace cavmae {
+namespace {
+
+using kernels::Element;
+using kernels::ProductEngine;
+
+struct Settings {
+  int64_t batch = 8;
+  int64_t rounds = 5;
+  int64_t threads = 0;
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("batch", o.batch, "clips in a batch");
+    v("rounds", o.rounds, "measurements, of which the median counts");
+    v("threads", o.threads, "threads (0: one a core)");
+  }
+};
+
+Settings parse(int argc, char** argv) {
+  Settings settings;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string flag = argv[i];
+    CAVMAE_CHECK_AS(ConfigError, flag.starts_with("--") && set_option(settings, flag.substr(2), argv[i + 1]),
+                    "unknown flag '", flag, "'; there are --batch, --rounds and --threads");
+  }
+  CAVMAE_CHECK_AS(ConfigError, argc % 2 == 1, "'", argv[argc - 1], "' needs a value");
+  return settings;
+}
+
+struct Place {
+  std::string name;
+  int64_t rows, inputs, outputs;  // rows of a clip
+};
+
+const std::vector<Place> kPlaces = {
+    {"audio encoder, qkv", 128, 768, 2304}, {"audio encoder, fc1", 128, 768, 3072},
+    {"audio encoder, fc2", 128, 3072, 768}, {"video encoder, fc1", 49, 768, 3072},
+    {"video encoder, fc2", 49, 3072, 768},  {"decoder, qkv", 708, 512, 1536},
+    {"decoder, projection", 708, 512, 512}, {"decoder, fc1", 708, 512, 2048},
+    {"decoder, fc2", 708, 2048, 512},
+};
+
+// Operands of so many calls take turns, so that no call finds its own in the cache.
+constexpr int64_t kSets = 4;
+
+double seconds_of(int64_t rounds, const std::function<void(int64_t set)>& work) {
+  constexpr double kLeastSeconds = 0.1;
+  std::vector<double> means;
+  for (int64_t round = -1; round < rounds; ++round) {  // round -1 warms up
+    int64_t calls = 0;
+    const auto begin = std::chrono::steady_clock::now();
+    const auto passed = [&] {
+      return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    };
+    while (passed() < kLeastSeconds) work(calls++ % kSets);
+    if (round >= 0) means.push_back(passed() / static_cast<double>(calls));
+  }
+  std::ranges::sort(means);
+  return means[means.size() / 2];
+}
+
+struct Operands {
+  torch::Tensor x, g, y, dx, weight, bias, d_weight;
+  std::shared_ptr<kernels::PackedWeight> packed = std::make_shared<kernels::PackedWeight>();
+
+  Operands(const Place& place, int64_t rows, torch::ScalarType type)
+      : x(torch::randn({rows, place.inputs}).to(type)),
+        g(torch::randn({rows, place.outputs}).to(type)),
+        y(torch::zeros_like(g)),
+        dx(torch::zeros_like(x)),
+        weight(torch::randn({place.outputs, place.inputs})),
+        bias(torch::randn({place.outputs})),
+        d_weight(torch::zeros_like(weight)) {}
+};
+
+Json measure(const Settings& settings, const Place& place, Element element, ProductEngine engine) {
+  const int64_t rows = settings.batch * place.rows;
+  std::vector<Operands> sets;
+  for (int64_t i = 0; i < kSets; ++i) sets.emplace_back(place, rows, kernels::scalar_type(element));
+  const auto of = [&](int64_t i) -> Operands& { return sets[static_cast<size_t>(i)]; };
+  const double gflop = 2e-9 * static_cast<double>(rows * place.inputs * place.outputs);
+  const auto rate = [&](const std::function<void(int64_t)>& work) {
+    return gflop / seconds_of(settings.rounds, work);
+  };
+  return {
+      {"place", place.name},
+      {"rows", rows},
+      {"inputs", place.inputs},
+      {"outputs", place.outputs},
+      {"element", element == Element::bf16 ? "bf16" : "f32"},
+      {"engine", product_engine_name(engine)},
+      {"threads", at::get_num_threads()},
+      {"forward_gflop_per_second", rate([&](int64_t i) {
+         forward_product({.x = of(i).x,
+                          .weight = kernels::whole_weight(of(i).weight, of(i).packed),
+                          .bias = of(i).bias,
+                          .residual = {},
+                          .y = of(i).y},
+                         engine);
+       })},
+      {"input_gradient_gflop_per_second", rate([&](int64_t i) {
+         input_gradient(
+             {.g = of(i).g, .weight = kernels::whole_weight(of(i).weight, of(i).packed), .dx = of(i).dx},
+             engine);
+       })},
+      {"weight_gradient_gflop_per_second", rate([&](int64_t i) {
+         weight_gradient({.g = of(i).g, .x = of(i).x, .d_weight = of(i).d_weight}, engine);
+       })},
+  };
+}
+
+int run(int argc, char** argv) {
+  const Settings settings = parse(argc, argv);
+  tune_process({.num_threads = settings.threads});
+  const torch::NoGradGuard no_grad;
+  for (const Place& place : kPlaces)
+    for (const Element element : {Element::f32, Element::bf16})
+      for (const ProductEngine engine : kernels::usable_product_engines(element))
+        std::cout << measure(settings, place, element, engine).dump() << std::endl;
+  return 0;
+}
+
+}  // namespace
+}  // namespace cavmae
+
+int main(int argc, char** argv) {
+  return cavmae::benchmark_main(&cavmae::run, argc, argv);
+}
