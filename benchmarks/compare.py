@@ -9,6 +9,7 @@ import fcntl
 import glob
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -52,13 +53,16 @@ class Side:
         return answer
 
     def step(self):
+        self.process.send_signal(signal.SIGCONT)
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         answer = self._read("seconds")
+        self.process.send_signal(signal.SIGSTOP)  # its threads may spin after their work
         self.seconds.append(answer["seconds"])
         self.cpu_seconds.append(answer["cpu_seconds"])
 
     def finish(self):
+        self.process.send_signal(signal.SIGCONT)
         self.process.stdin.close()
         memory = self._read("peak_memory_bytes")["peak_memory_bytes"]
         self.process.wait()
@@ -77,6 +81,7 @@ def parse():
     parser.add_argument("--threads", type=lambda t: [int(n) for n in t.split(",")], help="e.g. 1,2 [1 and every core, at most 2]")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5, help="steps of each side whose median counts, at least 5")
+    parser.add_argument("--warm-up", type=int, default=3, help="steps of each side before those [3]")
     parser.add_argument("--no-shipped", action="store_true", help="leave out PyTorch as shipped")
     parser.add_argument("--json", metavar="FILE", help="write everything measured to FILE")
     parser.add_argument("--lock", metavar="FILE", help="hold a lock on FILE in each round, to take turns with other measurements")
@@ -151,18 +156,18 @@ def start_peer(options, mode, dtype, threads, name, environment):
         options.model_file, "--follow"], environment)
 
 
-def peers(options, dtype):
-    """Names and environments of the peers that can be measured."""
+def peers(options, mode, dtype):
+    """Name, type and environment of each peer that can be measured."""
     if dtype == "bf16" and not options.has_bf16:
         return []
     tuned = dict(TUNED)
     openmp = blas_folder("/usr/lib/*/openblas-openmp/libblas.so.3")
     if openmp:
         tuned["LD_LIBRARY_PATH"] = openmp
-    found = [("PyTorch, best tuned", tuned)]
+    found = [("PyTorch, best tuned", dtype, tuned)]
     shipped = blas_folder(f"{options.shipped_blas}/*/openblas-pthread/libblas.so.3")
-    if dtype == "fp32" and shipped and not options.no_shipped:
-        found.append(("PyTorch as shipped", {"LD_LIBRARY_PATH": shipped}))
+    if mode == "pretrain" and shipped and not options.no_shipped:
+        found.append(("PyTorch as shipped, fp32", "fp32", {"LD_LIBRARY_PATH": shipped}))
     return found
 
 
@@ -174,6 +179,14 @@ def measure_peak(options, threads, dtype):
 
 
 def rounds(options, sides):
+    """Takes turns. What comes before the rounds that count warms up: malloc's heap grows over a few steps."""
+    for _ in range(options.warm_up):
+        with turn(options.lock):
+            for side in sides:
+                side.step()
+    for side in sides:
+        side.seconds.clear()
+        side.cpu_seconds.clear()
     for number in range(options.rounds):
         with turn(options.lock):
             for side in sides:
@@ -192,22 +205,25 @@ def row(options, side, reference, peak, gflop_per_sample, memory):
 
 def compare(options, mode, dtype, threads):
     """One group of rows: cavmae beside each peer. Never more than two programs at once: three would need 30 GB."""
-    group = {"mode": mode, "dtype": dtype, "threads": threads, "peak_gflops": measure_peak(options, threads, dtype), "rows": []}
-    chosen = [p for p in peers(options, dtype) if p[0] != "PyTorch as shipped" or mode == "pretrain"]
-    for name, environment in chosen or [(None, None)]:
+    group = {"mode": mode, "dtype": dtype, "threads": threads, "rows": []}
+    peaks, timed = [measure_peak(options, threads, dtype)], []
+    for name, peer_dtype, environment in peers(options, mode, dtype) or [(None, None, None)]:
         say(f"{mode}, {dtype}, {threads} thread(s): cavmae{' beside ' + name if name else ''}")
         with turn(options.lock):
             sides = [start_cavmae(options, mode, dtype, threads)]
         if name:
             with turn(options.lock):
-                sides.append(start_peer(options, mode, dtype, threads, name, environment))
+                sides.append(start_peer(options, mode, peer_dtype, threads, name, environment))
         rounds(options, sides)
-        needed = sides[0].ready["gflop_per_sample"]
-        group["gflop_per_sample"] = needed
+        group["gflop_per_sample"] = sides[0].ready["gflop_per_sample"]
         for side in sides:
             memory = side.finish()
-            if side is not sides[0] or not group["rows"]:
-                group["rows"].append(row(options, side, sides[0], group["peak_gflops"], needed, memory))
+            if side is not sides[0] or not timed:
+                timed.append((side, sides[0], memory))
+        peaks.append(measure_peak(options, threads, dtype))
+    group["peak_gflops"] = statistics.mean(peaks)
+    group["rows"] = [row(options, side, reference, group["peak_gflops"], group["gflop_per_sample"], memory)
+                     for side, reference, memory in timed]
     return group
 
 
@@ -222,7 +238,7 @@ def print_table(options, groups):
             print(f"  {r['side']:<30}{r['samples_per_second']:>10.3f}{faster:>12}{100 * r['peak_share']:>8.1f}%"
                   f"{r['peak_memory_bytes'] / 1e9:>7.2f} GB{r['cores_got']:>7.2f}")
     print(f"\nPyTorch, best tuned: {TUNING_IN_WORDS}.")
-    if any(r["side"] == "PyTorch as shipped" for g in groups for r in g["rows"]):
+    if any(r["side"].startswith("PyTorch as shipped") for g in groups for r in g["rows"]):
         print("PyTorch as shipped: Debian's default OpenBLAS with pthreads, malloc and OpenMP as they come.")
     print("The share of the peak counts the arithmetic that the result needs, for every side the same. Cores: how many a side "
           "had while it was measured; fewer than its threads tell of busy neighbours.")
