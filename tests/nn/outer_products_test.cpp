@@ -59,7 +59,7 @@ TEST_P(OuterProductsOf, AreTheSameForAnyNumberOfThreads) {
 INSTANTIATE_TEST_SUITE_P(Sizes, OuterProductsOf,
                          ::testing::Values(Sizes{1, 1, 1}, Sizes{2, 12, 32}, Sizes{15, 13, 33},
                                            Sizes{64, 20, 48}, Sizes{719, 36, 17}, Sizes{1501, 29, 70},
-                                           Sizes{2200, 8, 100}));
+                                           Sizes{2200, 8, 100}, Sizes{33, 530, 528}));
 
 }  // namespace
 }  // namespace cavmae::kernels::outer_products_test

@@ -15,13 +15,15 @@ namespace {
 // g and x is summed. A thread keeps a panel of x, which fits into the first cache, and goes through those of
 // g. Meanwhile the rows of the next block are fetched: packing them would wait for memory, a seventh of the
 // time.
-constexpr int64_t kMostRows = 720, kRowStep = 16;
+// A block of all rows needs no second pass over dW, so that one may be larger.
+constexpr int64_t kMostRows = 720, kMostRowsAtOnce = 1152, kRowStep = 16;
 
 int64_t ceil_divide(int64_t n, int64_t size) {
   return (n + size - 1) / size;
 }
 
 int64_t rows_of_block(int64_t rows) {
+  if (rows <= kMostRowsAtOnce) return ceil_divide(rows, kRowStep) * kRowStep;
   const int64_t even = ceil_divide(rows, ceil_divide(rows, kMostRows));
   return ceil_divide(even, kRowStep) * kRowStep;
 }
@@ -65,6 +67,7 @@ class Sum {
                                .pairs = of_g.pairs(),
                                .sums = p_.sums,
                                .add = add,
+                               .past_the_cache = !add && row + rows == p_.n && may_pass_the_cache(),
                                .g = rows_ahead(p_.g, p_.m, row + rows),
                                .x = rows_ahead(p_.x, p_.k, row + rows)};
     // Panels of g in so many parts that every thread has work.
@@ -76,6 +79,15 @@ class Sum {
                          panels_of_g_ * (part + 1) / parts);
       }
     });
+  }
+
+  // Whole lines written past the cache need not be read first. Gradients of this size are next wanted by the
+  // optimizer, when they have long left the cache.
+  bool may_pass_the_cache() const {
+    constexpr int64_t kLine = 64, kBytes = 1 << 20;
+    const int64_t row_bytes = p_.k * static_cast<int64_t>(sizeof(float));
+    return reinterpret_cast<uintptr_t>(p_.sums) % kLine == 0 && row_bytes % kLine == 0 &&
+           row_bytes * p_.m >= kBytes;
   }
 
   Ahead rows_ahead(const Bf16* factor, int64_t width, int64_t row) const {

@@ -46,6 +46,7 @@ struct PanelProduct {
   int64_t m = 0, k = 0, pairs = 0;
   float* sums = nullptr;  // [m, k]
   bool add = false;
+  bool past_the_cache = false;  // the sums are final, and too many to stay there
   Ahead g, x;
 };
 

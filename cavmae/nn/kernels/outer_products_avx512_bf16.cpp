@@ -53,15 +53,17 @@ struct Tile {
   float* sums;
   int64_t stride, rows;  // of the sums; how many there are
   __mmask16 left, right;
-  bool add;
+  bool add, past_the_cache;
 };
 
 template <int kRows, int kVecs>
 void multiply_tile(const Tile& tile) {
   const __mmask16 lanes[2] = {tile.left, tile.right};
-  for (int i = 0; i < kRows; ++i)
-    for (int vec = 0; vec < kVecs; ++vec)
-      __builtin_prefetch(tile.sums + std::min<int64_t>(i, tile.rows - 1) * tile.stride + vec * kLanes, 1, 2);
+  if (!tile.past_the_cache)
+    for (int i = 0; i < kRows; ++i)
+      for (int vec = 0; vec < kVecs; ++vec)
+        __builtin_prefetch(tile.sums + std::min<int64_t>(i, tile.rows - 1) * tile.stride + vec * kLanes, 1,
+                           2);
   __m512 sums[kRows][kVecs];
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i)
@@ -88,6 +90,10 @@ void multiply_tile(const Tile& tile) {
     for (int vec = 0; vec < kVecs; ++vec) {
       float* const to = tile.sums + i * tile.stride + vec * kLanes;
       __m512 sum = sums[i][vec];
+      if (tile.past_the_cache) {
+        _mm512_stream_ps(to, sum);
+        continue;
+      }
       if (tile.add) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes[vec], to));
       _mm512_mask_storeu_ps(to, lanes[vec], sum);
     }
@@ -124,7 +130,8 @@ void multiply(const PanelProduct& p, int64_t panel_of_x, int64_t begin, int64_t 
                     .rows = std::min(kTileRows, p.m - row),
                     .left = first_lanes(p.k - column),
                     .right = first_lanes(p.k - column - kLanes),
-                    .add = p.add};
+                    .add = p.add,
+                    .past_the_cache = p.past_the_cache && column + kTileColumns <= p.k};
     if (tile.rows > 8) {
       multiply_rows<12>(tile);
     } else if (tile.rows > 4) {
@@ -133,6 +140,7 @@ void multiply(const PanelProduct& p, int64_t panel_of_x, int64_t begin, int64_t 
       multiply_rows<4>(tile);
     }
   }
+  _mm_sfence();
 }
 
 }  // namespace

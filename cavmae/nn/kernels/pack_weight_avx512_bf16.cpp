@@ -71,6 +71,9 @@ class Packer {
         const int64_t row = across * p_.block_columns + column + i;
         const float* const from = p_.weight + std::min(row, width_ - 1) * p_.columns + first_k;
         const bool inside = row < width_;
+        // Rows lie far apart: the processor does not see the next block coming.
+        __builtin_prefetch(from + 2 * kBlockRows, 0, 2);
+        __builtin_prefetch(from + 2 * kBlockRows + kLanes, 0, 2);
         x[i] = round_pair(_mm512_maskz_loadu_ps(inside ? low : 0, from),
                           _mm512_maskz_loadu_ps(inside ? high : 0, from + kLanes));
       }
@@ -91,6 +94,8 @@ class Packer {
         const int64_t first = across * p_.block_columns + column;
         const __mmask16 lanes = first_lanes(width_ - first);
         const float* const from = p_.weight + std::min(row, depth_ - 1) * p_.columns + first;
+        __builtin_prefetch(from + 2 * p_.block_columns, 0, 2);
+        __builtin_prefetch(from + p_.columns + 2 * p_.block_columns, 0, 2);
         const __m512 upper = _mm512_maskz_loadu_ps(rows > 0 ? lanes : 0, from);
         const __m512 lower = _mm512_maskz_loadu_ps(rows > 1 ? lanes : 0, rows > 1 ? from + p_.columns : from);
         _mm512_store_si512(to + (pair * p_.block_columns + column) * 2,
