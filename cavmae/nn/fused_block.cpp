@@ -61,6 +61,13 @@ bool any_requires_grad(const kernels::BlockParameters& p) {
   return false;
 }
 
+// A weight in training changes before it is wanted again: a copy of it is packed for each product, into
+// memory that is still in the cache from the last one. Kept copies would take as much as all weights.
+void pack_each_time(kernels::LinearParameters& layer) {
+  if (layer.packed != nullptr) layer.packed->release();
+  layer.packed = nullptr;
+}
+
 // Rows as the products take them: float as they are, or rounded. [n, k]
 torch::Tensor as_factors(const torch::Tensor& rows, kernels::Element element) {
   if (element == kernels::Element::f32) return rows;
@@ -122,6 +129,8 @@ torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids,
   const bool records = torch::GradMode::is_enabled() && (x.requires_grad() || any_requires_grad(parameters));
   const at::AutoDispatchBelowADInplaceOrView plain_operators;  // nothing here is recorded
   if (!records) return kernels::block_forward(parameters, input, nullptr);
+  for (auto* layer : {&parameters.qkv, &parameters.proj, &parameters.fc1, &parameters.fc2})
+    pack_each_time(*layer);
   const auto node = make_node<BlockNode>(parameters, input);
   node->recompute = how.runtime.recompute;
   node->set_next_edges({torch::autograd::impl::gradient_edge(x)});
@@ -129,8 +138,7 @@ torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids,
   return with_history(std::move(y), node);
 }
 
-torch::Tensor fused_linear(const torch::Tensor& x, const kernels::LinearParameters& layer,
-                           const Compute& how) {
+torch::Tensor fused_linear(const torch::Tensor& x, kernels::LinearParameters layer, const Compute& how) {
   const bool records = torch::GradMode::is_enabled() &&
                        (x.requires_grad() || layer.weight.requires_grad() || layer.bias.requires_grad());
   auto sizes = x.sizes().vec();
@@ -139,6 +147,7 @@ torch::Tensor fused_linear(const torch::Tensor& x, const kernels::LinearParamete
   const at::AutoDispatchBelowADInplaceOrView plain_operators;
   const auto factors = as_factors(rows, element_of(how));
   if (records) {
+    pack_each_time(layer);
     node = make_node<LinearNode>(layer, factors, x.sizes());
     node->set_next_edges({torch::autograd::impl::gradient_edge(x)});
   }

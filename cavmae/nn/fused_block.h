@@ -18,7 +18,6 @@ torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids,
                           kernels::BlockParameters parameters, const Compute& how);
 
 // x W^T + b. x: float [.., k]; weight: float [m, ..], rows of k values; bias: float [m] -> float [.., m]
-torch::Tensor fused_linear(const torch::Tensor& x, const kernels::LinearParameters& layer,
-                           const Compute& how);
+torch::Tensor fused_linear(const torch::Tensor& x, kernels::LinearParameters layer, const Compute& how);
 
 }  // namespace cavmae

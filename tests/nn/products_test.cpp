@@ -114,6 +114,18 @@ TEST_P(ProductsOnEvery, SeeAWeightThatChanged) {
   EXPECT_THAT(dx, IsNear(wide(g).mm(c.seen(parameter)), c.exact()));
 }
 
+TEST_P(ProductsOnEvery, PackAgainWhatWasReleased) {
+  const auto packed = std::make_shared<PackedWeight>();
+  auto y = torch::empty({c.n, c.m});
+  for (int i = 0; i < 2; ++i) {
+    y.fill_(NAN);
+    forward_product({.x = x, .weight = whole_weight(parameter, packed), .bias = {}, .residual = {}, .y = y},
+                    c.engine);
+    EXPECT_THAT(y, IsNear(wide(x).mm(c.seen(parameter).t()), c.exact()));
+    packed->release();
+  }
+}
+
 std::string name_of(const ::testing::TestParamInfo<Case>& tested) {
   static constexpr const char* kEngines[] = {"blas", "onednn", "widened"};
   const Case& c = tested.param;

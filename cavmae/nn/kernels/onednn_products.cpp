@@ -156,6 +156,11 @@ struct PackedWeight::Copies {
 PackedWeight::PackedWeight() : copies_(std::make_unique<Copies>()) {}
 PackedWeight::~PackedWeight() = default;
 
+void PackedWeight::release() {
+  const std::lock_guard lock(copies_->mutex);
+  copies_->of_rows.clear();
+}
+
 namespace {
 
 using Use = PackedWeight::Copies::Use;

@@ -40,6 +40,9 @@ class PackedWeight {
   PackedWeight(const PackedWeight&) = delete;
   PackedWeight& operator=(const PackedWeight&) = delete;
 
+  // Lets go of them.
+  void release();
+
   struct Copies;
   Copies& copies() { return *copies_; }
 

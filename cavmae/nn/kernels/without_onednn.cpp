@@ -14,6 +14,8 @@ struct PackedWeight::Copies {};
 PackedWeight::PackedWeight() = default;
 PackedWeight::~PackedWeight() = default;
 
+void PackedWeight::release() {}
+
 bool has_onednn() {
   return false;
 }
