@@ -147,6 +147,17 @@ TEST(CommandLine, StartsAgainBeforeItsLibrariesDo) {
               ElementsAre(HasSubstr("'77'")));
 }
 
+TEST(CommandLine, InstructionsThatAreMaskedOffAreNotInUse) {
+  const Outcome outcome =
+      run_shell(std::string("env ONEDNN_MAX_CPU_ISA=AVX2 ") + CAVMAE_PROGRAM + " info --machine");
+  EXPECT_EQ(outcome.exit_code, 0);
+  std::istringstream lines(outcome.out);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("kernels")) continue;
+    EXPECT_THAT(line, AllOf(Not(HasSubstr("avx512")), Not(HasSubstr("AVX-512"))));
+  }
+}
+
 TEST(CommandLine, MachineIsDescribed) {
   const Outcome outcome = run_cavmae("info --machine --json -");
   EXPECT_EQ(outcome.exit_code, 0);

@@ -9,6 +9,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/nn/kernels/attention_head.h"
+#include "cavmae/nn/kernels/instruction_set.h"
 
 namespace cavmae::kernels {
 namespace {
@@ -143,10 +144,15 @@ std::vector<AttentionKernel> supported_attention_kernels() {
 }
 
 AttentionKernel best_attention_kernel(Element element) {
-  if (element == Element::bf16 && is_supported(AttentionKernel::avx512_bf16))
+  const InstructionSet usable = usable_instructions();
+  const auto fits = [&](AttentionKernel kernel, InstructionSet needed) {
+    return usable >= needed && is_supported(kernel);
+  };
+  if (element == Element::bf16 && fits(AttentionKernel::avx512_bf16, InstructionSet::avx512_bf16))
     return AttentionKernel::avx512_bf16;
-  if (is_supported(AttentionKernel::avx512)) return AttentionKernel::avx512;
-  return is_supported(AttentionKernel::avx2) ? AttentionKernel::avx2 : AttentionKernel::baseline;
+  if (fits(AttentionKernel::avx512, InstructionSet::avx512)) return AttentionKernel::avx512;
+  return fits(AttentionKernel::avx2, InstructionSet::avx2) ? AttentionKernel::avx2
+                                                           : AttentionKernel::baseline;
 }
 
 std::string attention_kernel_name(AttentionKernel kernel) {

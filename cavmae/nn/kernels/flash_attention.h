@@ -61,7 +61,7 @@ enum class AttentionKernel {
 
 // Those that this processor can run.
 std::vector<AttentionKernel> supported_attention_kernels();
-// The one that is taken for operands of this kind.
+// The one that is taken for operands of this kind: the best that usable_instructions() allow.
 AttentionKernel best_attention_kernel(Element element);
 std::string attention_kernel_name(AttentionKernel kernel);
 
