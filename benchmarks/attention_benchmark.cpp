@@ -12,9 +12,7 @@
 
 #include <ATen/Parallel.h>
 
-#include "cavmae/core/error.h"
 #include "cavmae/core/machine.h"
-#include "cavmae/core/options.h"
 #include "cavmae/nn/attention.h"
 #include "cavmae/nn/kernels/flash_attention.h"
 
@@ -41,17 +39,6 @@ struct Settings {
     v("kernel", o.kernel, "'all', 'plain' or one version of the kernel");
   }
 };
-
-Settings parse(int argc, char** argv) {
-  Settings settings;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i];
-    CAVMAE_CHECK_AS(ConfigError, flag.starts_with("--") && set_option(settings, flag.substr(2), argv[i + 1]),
-                    "unknown flag '", flag, "'; there are --batch, --rounds, --threads and --kernel");
-  }
-  CAVMAE_CHECK_AS(ConfigError, argc % 2 == 1, "'", argv[argc - 1], "' needs a value");
-  return settings;
-}
 
 struct Place {
   std::string name;
@@ -166,7 +153,7 @@ void print(const Place& place, const AttentionCall& call, const std::string& ver
 }
 
 int run(int argc, char** argv) {
-  const Settings settings = parse(argc, argv);
+  const Settings settings = parse_flags<Settings>(argc, argv);
   tune_process({.num_threads = settings.threads});
   for (const Place& place : kPlaces)
     for (const Element element : {Element::f32, Element::bf16}) {

@@ -12,9 +12,7 @@
 
 #include <ATen/Parallel.h>
 
-#include "cavmae/core/error.h"
 #include "cavmae/core/machine.h"
-#include "cavmae/core/options.h"
 #include "cavmae/nn/kernels/products.h"
 
 #include "benchmarks/benchmark_main.h"
@@ -37,17 +35,6 @@ struct Settings {
     v("threads", o.threads, "threads (0: one a core)");
   }
 };
-
-Settings parse(int argc, char** argv) {
-  Settings settings;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i];
-    CAVMAE_CHECK_AS(ConfigError, flag.starts_with("--") && set_option(settings, flag.substr(2), argv[i + 1]),
-                    "unknown flag '", flag, "'; there are --batch, --rounds and --threads");
-  }
-  CAVMAE_CHECK_AS(ConfigError, argc % 2 == 1, "'", argv[argc - 1], "' needs a value");
-  return settings;
-}
 
 struct Place {
   std::string name;
@@ -132,7 +119,7 @@ Json measure(const Settings& settings, const Place& place, Element element, Prod
 }
 
 int run(int argc, char** argv) {
-  const Settings settings = parse(argc, argv);
+  const Settings settings = parse_flags<Settings>(argc, argv);
   tune_process({.num_threads = settings.threads});
   const torch::NoGradGuard no_grad;
   for (const Place& place : kPlaces)
