@@ -144,6 +144,8 @@ MachineInfo inspect_machine() {
   info.torch_threads = at::get_num_threads();
   info.onednn_version = onednn_version();
   info.keeps_freed_memory = malloc_is_tuned();
+  info.asks_for_huge_pages =
+      environment("GLIBC_TUNABLES").find("glibc.malloc.hugetlb=1") != std::string::npos;
   const DeviceSupport devices = inspect_devices();
   info.gpus = list_gpus();
   info.torch_has_cuda = devices.cuda_build;

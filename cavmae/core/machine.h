@@ -26,8 +26,9 @@ struct MachineInfo {
 
   std::string torch_version;
   int64_t torch_threads = 0;
-  std::string onednn_version;       // "" when there is none
-  bool keeps_freed_memory = false;  // malloc, after tune_process()
+  std::string onednn_version;        // "" when there is none
+  bool keeps_freed_memory = false;   // malloc, after tune_process()
+  bool asks_for_huge_pages = false;  // malloc, as the process was started
 
   std::vector<Gpu> gpus = {};
   int64_t usable_gpus = 0;  // by this LibTorch

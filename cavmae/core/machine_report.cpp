@@ -135,6 +135,7 @@ Json to_json(const MachineInfo& info) {
           {"torch_threads", info.torch_threads},
           {"onednn_version", info.onednn_version},
           {"keeps_freed_memory", info.keeps_freed_memory},
+          {"asks_for_huge_pages", info.asks_for_huge_pages},
           {"torch_has_cuda", info.torch_has_cuda},
           {"usable_gpus", info.usable_gpus},
           {"gpus", gpus_to_json(info.gpus)}};
@@ -151,12 +152,13 @@ std::string describe(const MachineInfo& info) {
       "BLAS          {}{}{}\n"
       "LibTorch      {}, {} threads\n"
       "oneDNN        {}\n"
-      "malloc        {}\n",
+      "malloc        {}{}\n",
       info.cpu_model.empty() ? "unknown" : info.cpu_model, info.usable_cores, info.logical_cores,
       human_bytes(static_cast<double>(info.memory_bytes)), fmt::join(info.instruction_sets, " "),
       name_of(info.blas_kind).text, blas_core, blas_path, info.torch_version, info.torch_threads,
       info.onednn_version.empty() ? "none" : info.onednn_version,
-      info.keeps_freed_memory ? "keeps freed memory" : "gives freed memory back to the system");
+      info.keeps_freed_memory ? "keeps freed memory" : "gives freed memory back to the system",
+      info.asks_for_huge_pages ? ", asks for huge pages" : "");
   return text + describe_gpus(info);
 }
 

@@ -142,9 +142,15 @@ TEST(CommandLine, StartsAgainBeforeItsLibrariesDo) {
   EXPECT_THAT(shown_by(""), ElementsAre(HasSubstr("'3000'")));
   EXPECT_THAT(shown_by("GOMP_SPINCOUNT=77"), ElementsAre(HasSubstr("'77'")));
   EXPECT_THAT(shown_by("OMP_WAIT_POLICY=passive"), ElementsAre(HasSubstr("'0'")));
-  // Huge pages alone are left to set.
-  EXPECT_THAT(shown_by("GOMP_SPINCOUNT=77 GLIBC_TUNABLES=glibc.malloc.hugetlb=0"),
-              ElementsAre(HasSubstr("'77'")));
+}
+
+TEST(CommandLine, AsksForHugePagesUnlessTheUserHasDecided) {
+  const auto machine = [](const std::string& environment) {
+    return run_shell("env -u GLIBC_TUNABLES " + environment + " " + CAVMAE_PROGRAM + " info --machine").out;
+  };
+  EXPECT_THAT(machine(""), HasSubstr("asks for huge pages"));
+  EXPECT_THAT(machine("GOMP_SPINCOUNT=77"), HasSubstr("asks for huge pages"));
+  EXPECT_THAT(machine("GLIBC_TUNABLES=glibc.malloc.hugetlb=0"), Not(HasSubstr("huge pages")));
 }
 
 TEST(CommandLine, InstructionsThatAreMaskedOffAreNotInUse) {

@@ -11,7 +11,7 @@
 namespace cavmae::kernels {
 namespace {
 
-// Note [Outer products]: a tile of dW, kTileRows x kTileColumns, stays in registers while a block of rows of
+// Note [Outer products]: a tile of dW, kColumnsOfG x kColumnsOfX, stays in registers while a block of rows of
 // g and x is summed. A thread keeps a panel of x, which fits into the first cache, and goes through those of
 // g. Meanwhile the rows of the next block are fetched: packing them would wait for memory, a seventh of the
 // time.
@@ -32,10 +32,10 @@ class Sum {
  public:
   explicit Sum(const OuterProducts& products)
       : p_(products),
-        panels_of_g_(ceil_divide(products.m, kTileRows)),
-        panels_of_x_(ceil_divide(products.k, kTileColumns)),
+        panels_of_g_(ceil_divide(products.m, kColumnsOfG)),
+        panels_of_x_(ceil_divide(products.k, kColumnsOfX)),
         block_rows_(rows_of_block(products.n)),
-        memory_(at::empty({size_of_g() + panels_of_x_ * kTileColumns * block_rows_},
+        memory_(at::empty({size_of_g() + panels_of_x_ * kColumnsOfX * block_rows_},
                           torch::dtype(torch::kBFloat16))) {}
 
   void run() const {
@@ -47,7 +47,7 @@ class Sum {
   // Of the panels of g, in values; those of x follow at an address that is as aligned.
   int64_t size_of_g() const {
     constexpr int64_t kAlignment = 32;
-    return ceil_divide(panels_of_g_ * kTileRows * block_rows_, kAlignment) * kAlignment;
+    return ceil_divide(panels_of_g_ * kColumnsOfG * block_rows_, kAlignment) * kAlignment;
   }
 
   void add_block(int64_t row, int64_t rows, bool add) const {

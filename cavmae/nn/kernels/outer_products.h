@@ -22,7 +22,7 @@ bool can_sum_outer_products();
 void sum_outer_products(const OuterProducts& products);
 
 // For outer_products.cpp; Note [Outer products].
-inline constexpr int64_t kTileRows = 12, kTileColumns = 32;  // of dW
+inline constexpr int64_t kColumnsOfG = 12, kColumnsOfX = 32;  // of a panel; they make a tile of dW
 
 // A factor's rows `first` to `first + count`, cut into panels of so many columns. A panel holds a pair of
 // rows after the other, the pair's values of a column side by side; zeros where the factor has none.

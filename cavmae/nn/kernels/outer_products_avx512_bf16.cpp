@@ -71,7 +71,7 @@ void multiply_tile(const Tile& tile) {
     for (int vec = 0; vec < kVecs; ++vec) sums[i][vec] = _mm512_setzero_ps();
   const auto* g = reinterpret_cast<const int32_t*>(tile.of_g);
   const Bf16* x = tile.of_x;
-  for (int64_t pair = 0; pair < tile.pairs; ++pair, g += kTileRows, x += 2 * kTileColumns) {
+  for (int64_t pair = 0; pair < tile.pairs; ++pair, g += kColumnsOfG, x += 2 * kColumnsOfX) {
     __m512i columns[kVecs];
 #pragma GCC unroll 2
     for (int vec = 0; vec < kVecs; ++vec) columns[vec] = _mm512_load_si512(x + vec * 2 * kLanes);
@@ -115,23 +115,23 @@ void fetch(const Ahead& ahead, int64_t tile, int64_t tiles) {
 }
 
 void multiply(const PanelProduct& p, int64_t panel_of_x, int64_t begin, int64_t end) {
-  const int64_t column = panel_of_x * kTileColumns;
-  const int64_t panels_of_g = (p.m + kTileRows - 1) / kTileRows;
-  const int64_t tiles = panels_of_g * ((p.k + kTileColumns - 1) / kTileColumns);
+  const int64_t column = panel_of_x * kColumnsOfX;
+  const int64_t panels_of_g = (p.m + kColumnsOfG - 1) / kColumnsOfG;
+  const int64_t tiles = panels_of_g * ((p.k + kColumnsOfX - 1) / kColumnsOfX);
   for (int64_t panel = begin; panel < end; ++panel) {
-    const int64_t row = panel * kTileRows, number = panel_of_x * panels_of_g + panel;
+    const int64_t row = panel * kColumnsOfG, number = panel_of_x * panels_of_g + panel;
     fetch(p.g, number, tiles);
     fetch(p.x, number, tiles);
-    const Tile tile{.of_g = p.of_g + panel * p.pairs * 2 * kTileRows,
-                    .of_x = p.of_x + panel_of_x * p.pairs * 2 * kTileColumns,
+    const Tile tile{.of_g = p.of_g + panel * p.pairs * 2 * kColumnsOfG,
+                    .of_x = p.of_x + panel_of_x * p.pairs * 2 * kColumnsOfX,
                     .pairs = p.pairs,
                     .sums = p.sums + row * p.k + column,
                     .stride = p.k,
-                    .rows = std::min(kTileRows, p.m - row),
+                    .rows = std::min(kColumnsOfG, p.m - row),
                     .left = first_lanes(p.k - column),
                     .right = first_lanes(p.k - column - kLanes),
                     .add = p.add,
-                    .past_the_cache = p.past_the_cache && column + kTileColumns <= p.k};
+                    .past_the_cache = p.past_the_cache && column + kColumnsOfX <= p.k};
     if (tile.rows > 8) {
       multiply_rows<12>(tile);
     } else if (tile.rows > 4) {
@@ -146,7 +146,7 @@ void multiply(const PanelProduct& p, int64_t panel_of_x, int64_t begin, int64_t 
 }  // namespace
 
 OuterProductKernel avx512_bf16_outer_products() {
-  return {.pack_g = pack_panels<kTileRows>, .pack_x = pack_panels<kTileColumns>, .multiply = multiply};
+  return {.pack_g = pack_panels<kColumnsOfG>, .pack_x = pack_panels<kColumnsOfX>, .multiply = multiply};
 }
 
 }  // namespace cavmae::kernels
