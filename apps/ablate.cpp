@@ -52,14 +52,11 @@ void add_ablate(Program& program) {
   CLI::App* app = program.root.add_subcommand("ablate", "Compare settings by a grid of short runs");
   app->description(
       "Pretrains once for every combination of the values of --over, under one seed, measures losses and\n"
-      "retrieval on --val and, where every clip is labelled, a linear probe, and writes table.md and "
-      "table.json\n"
+      "retrieval on --val and, where every clip is labelled, a linear probe, and writes table.md and table.json\n"
       "to --out. --over names any option of a configuration, mask_ratio (both modalities'), init, or config\n"
       "(another system). A stopped job goes on where it was.\n\n"
-      "Examples: cavmae ablate --config tiny --over mask_ratio=0.5,0.65,0.75,0.85 --data D --val V --out "
-      "ratios\n"
-      "          cavmae ablate --config tiny --over contrastive_weight=0.1,1 --over bidirectional=false,true "
-      "\\\n"
+      "Examples: cavmae ablate --config tiny --over mask_ratio=0.5,0.65,0.75,0.85 --data D --val V --out ratios\n"
+      "          cavmae ablate --config tiny --over contrastive_weight=0.1,1 --over bidirectional=false,true \\\n"
       "                        --data D --val V --out contrast --epochs 5");
   auto flags = std::make_shared<AblateFlags>();
   app->add_option("--config", flags->config, "a built-in configuration or a JSON file [cav-mae]")

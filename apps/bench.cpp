@@ -3,14 +3,14 @@
 #include <ctime>
 #include <iostream>
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
-#include "cavmae/core/device_peak.h"
 #include "cavmae/core/files.h"
-#include "cavmae/core/machine.h"
-#include "cavmae/core/machine_peak.h"
+#include "cavmae/core/parallel.h"
 #include "cavmae/core/progress.h"
+#include "cavmae/machine/device_peak.h"
+#include "cavmae/machine/machine.h"
+#include "cavmae/machine/peak.h"
 #include "cavmae/train/step_profile.h"
 
 #include "apps/command.h"
@@ -216,11 +216,8 @@ int run(const BenchFlags& flags, const GlobalOptions& global) {
 void add_bench(Program& program) {
   CLI::App* app = program.root.add_subcommand("bench", "Measure a network's speed on this machine");
   app->description(
-      "Takes steps on random inputs, without reading clips, and prints for each part of the network its "
-      "time, "
-      "its\n"
-      "arithmetic (forward and backward, what the result needs), and its share of the peak that the same run "
-      "measures.\n\n"
+      "Takes steps on random inputs, without reading clips, and prints for each part of the network its time, its\n"
+      "arithmetic (forward and backward, what the result needs), and its share of the peak that the same run measures.\n\n"
       "Examples: cavmae bench --config cav-mae --batch 8 --dtype fp32\n"
       "          cavmae bench --mode features --batch 1 --threads 1 --json bench.json\n"
       "          cavmae bench --device cuda --dtype bf16 --batch 256     (on a GPU: the step as a whole)");
@@ -229,9 +226,9 @@ void add_bench(Program& program) {
       ->type_name("NAME|FILE");
   app->add_option("--steps", flags->steps, "steps that are timed, after one that warms up [5]")
       ->type_name("");
-  app->add_flag("--follow", flags->follow,
-                "take a step for each line of standard input and print its seconds as JSON (all threads' "
-                "together as cpu_seconds)");
+  app->add_flag(
+      "--follow", flags->follow,
+      "take a step for each line of standard input and print its seconds as JSON (all threads' together as cpu_seconds)");
   add_json_flag(*app, flags->json);
   flags->profile.add(*app, ProfileOptions{}, "What is measured");
   flags->recipe.add(*app, RuntimeOptions{}, "How it is computed");

@@ -1,7 +1,7 @@
 // How the commands print what a classifier is worth; shared by finetune and evaluate.
 #pragma once
 
-#include "cavmae/eval/classification.h"
+#include "cavmae/metrics/classification.h"
 
 namespace cavmae::apps {
 

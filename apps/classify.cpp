@@ -76,7 +76,7 @@ int run(const ClassifyFlags& flags, const GlobalOptions& global) {
   for (size_t row = 0; row < scores.indices.size() && flags.json != "-"; ++row) {
     const int64_t clip = scores.indices[row];
     const std::string missing = missing_side(scores, clip);
-    fmt::print("{}{}\n", clips[clip].id, missing.empty() ? "" : " (" + missing + ")");
+    fmt::print("{}{}\n", clips[clip].id, missing.empty() ?: " (" + missing + ")");
     print_best(scores.scores[static_cast<int64_t>(row)], labels, flags.top);
   }
   write_json_result(flags.json, to_json(scores, labels, clips));
@@ -88,12 +88,10 @@ int run(const ClassifyFlags& flags, const GlobalOptions& global) {
 void add_classify(Program& program) {
   CLI::App* app = program.root.add_subcommand("classify", "Tell what is heard and seen in files");
   app->description(
-      "Prints the best classes of each file with their scores. A classifier of sound and picture also "
-      "answers where\n"
+      "Prints the best classes of each file with their scores. A classifier of sound and picture also answers where\n"
       "one of them is missing, and says so. --json holds every class.\n\n"
       "Examples: cavmae classify a.mp4 b.wav --checkpoint classifier --top 5\n"
-      "          cavmae classify --data archive --checkpoint finetuned.pth --labels class_labels_indices.csv "
-      "--json all.json");
+      "          cavmae classify --data archive --checkpoint finetuned.pth --labels class_labels_indices.csv --json all.json");
   auto flags = std::make_shared<ClassifyFlags>();
   flags->evaluation.frames = "all";
   flags->evaluation.loader.max_bad_ratio = 1.0;

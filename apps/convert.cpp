@@ -31,9 +31,7 @@ void add_convert(Program& program) {
   CLI::App* app =
       program.root.add_subcommand("convert", "Convert a model between .safetensors and the authors' .pth");
   app->description(
-      "Pretrained and fine-tuned models, bit for bit, in both directions. A .pth does not say how many heads "
-      "a "
-      "network\n"
+      "Pretrained and fine-tuned models, bit for bit, in both directions. A .pth does not say how many heads a network\n"
       "has: the authors' have heads of width 64 in the encoders and 16 heads in the decoder.\n\n"
       "Examples: cavmae convert run model.pth                a trained run for the authors' Python code\n"
       "          cavmae convert cav-mae-base.pth ours.safetensors\n"

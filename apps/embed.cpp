@@ -44,10 +44,8 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
 void add_embed(Program& program) {
   CLI::App* app = program.root.add_subcommand("embed", "Turn clips into vectors");
   app->description(
-      "Writes `audio` and `video`, float32 [N, D], the mean-pooled outputs of each clip before L2 "
-      "normalisation, with\n"
-      "the clips' ids and what failed in the metadata. A clip without sound (or picture) has NaN in that "
-      "row.\n\n"
+      "Writes `audio` and `video`, float32 [N, D], the mean-pooled outputs of each clip before L2 normalisation, with\n"
+      "the clips' ids and what failed in the metadata. A clip without sound (or picture) has NaN in that row.\n\n"
       "Examples: cavmae embed --checkpoint run --out e.safetensors a.mp4 b.wav\n"
       "          cavmae embed --checkpoint run --out e.safetensors --data archive");
   auto flags = std::make_shared<EmbedFlags>();

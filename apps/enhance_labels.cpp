@@ -73,12 +73,10 @@ void add_enhance_labels(Program& program) {
   CLI::App* app =
       program.root.add_subcommand("enhance-labels", "Add labels that a taxonomy or a teacher implies");
   app->description(
-      "Writes --data again with the labels that clips should have had (Gong et al., PSLA, 2021): those above "
-      "their own\n"
+      "Writes --data again with the labels that clips should have had (Gong et al., PSLA, 2021): those above their own\n"
       "in a taxonomy, and those that a trained model scores high.\n\n"
       "Example: cavmae enhance-labels --data train.json --labels class_labels_indices.csv --ontology "
-      "ontology.json "
-      "--out train_enhanced.json");
+      "ontology.json --out train_enhanced.json");
   auto flags = std::make_shared<EnhanceFlags>();
   app->add_option("--data", flags->data, "clips with labels; may be given several times")
       ->required()
@@ -92,8 +90,7 @@ void add_enhance_labels(Program& program) {
       ->type_name("FILE");
   app->add_option(
          "--threshold", flags->threshold,
-         "score from which on a label is added, or 'mean': of each label, the mean over the clips that have "
-         "it [mean]")
+         "score from which on a label is added, or 'mean': of each label, the mean over the clips that have it [mean]")
       ->type_name("X");
   app->add_option("--out", flags->out, "the new list: .jsonl, or .json in the authors' form")
       ->required()

@@ -66,16 +66,11 @@ int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
 void add_finetune(Program& program) {
   CLI::App* app = program.root.add_subcommand("finetune", "Train a classifier on labelled clips");
   app->description(
-      "Begins with the encoders of --init and a new linear head, trains both on the labels of --data, "
-      "validates on "
-      "--val\n"
-      "after each epoch, and measures the averaged model (or the best one) at the end. With --freeze-encoder "
-      "the head\n"
+      "Begins with the encoders of --init and a new linear head, trains both on the labels of --data, validates on --val\n"
+      "after each epoch, and measures the averaged model (or the best one) at the end. With --freeze-encoder the head\n"
       "alone is trained: a linear probe.\n\n"
       "Examples: cavmae finetune --init run --data clips --val held_out --out classifier\n"
-      "          cavmae finetune --init cav-mae.pth --config finetune-audioset-20k --labels "
-      "class_labels_indices.csv "
-      "\\\n"
+      "          cavmae finetune --init cav-mae.pth --config finetune-audioset-20k --labels class_labels_indices.csv \\\n"
       "              --data train.json --val eval.json --mode audio --out classifier\n"
       "          cavmae finetune --out classifier --resume        go on after a stop");
   auto flags = std::make_shared<TrainingFlags>();

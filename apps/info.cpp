@@ -3,15 +3,15 @@
 #include <fmt/ranges.h>
 
 #include "cavmae/core/files.h"
-#include "cavmae/core/machine.h"
-#include "cavmae/core/safetensors.h"
 #include "cavmae/data/clip_source.h"
 #include "cavmae/eval/embed_file.h"
+#include "cavmae/kernels/in_use.h"
+#include "cavmae/kernels/products.h"
+#include "cavmae/machine/machine.h"
 #include "cavmae/media/media_reader.h"
 #include "cavmae/models/checkpoint.h"
 #include "cavmae/models/classifier_checkpoint.h"
-#include "cavmae/nn/kernels/in_use.h"
-#include "cavmae/nn/kernels/products.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 #include "apps/command.h"
 
@@ -225,8 +225,7 @@ void add_info(Program& program) {
       "          cavmae info e.safetensors  what 'cavmae embed' wrote\n"
       "          cavmae info clip.mp4       a media file\n"
       "          cavmae info clips          a folder of clips or a manifest\n"
-      "          cavmae info --machine      cores, instruction sets, BLAS, threads, GPUs, and what slows it "
-      "down");
+      "          cavmae info --machine      cores, instruction sets, BLAS, threads, GPUs, and what slows it down");
   auto flags = std::make_shared<InfoFlags>();
   app->add_option("path", flags->path, "a checkpoint, media file, folder or manifest")->type_name("PATH");
   app->add_flag("--machine", flags->machine, "describe this machine");

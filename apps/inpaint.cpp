@@ -1,5 +1,4 @@
 // cavmae inpaint: hides parts of a clip and shows what the network makes of the rest.
-#include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 
 #include "cavmae/core/random.h"
@@ -25,8 +24,8 @@ struct InpaintOptions {
   static void visit(Self& o, Visitor&& v) {
     v("hide", o.hide, "parts of both, or all of one modality, which is then rebuilt from the other");
     v("normalized_targets", o.normalized_targets,
-      "whether the network was trained on patches without their mean and contrast, true or false ('none': as "
-      "its run says; true of a file that comes without its run)");
+      "whether the network was trained on patches without their mean and contrast, true or false "
+      "('none': as its run says; true of a file that comes without its run)");
     v("seed", o.seed, "of the masks");
   }
 };
@@ -109,7 +108,7 @@ int run_inpaint(const InpaintFlags& flags, const GlobalOptions& global) {
   Inputs inputs;
   if (sample.audio.defined()) inputs.audio = sample.audio.unsqueeze(0);
   if (sample.video.defined()) inputs.video = sample.video.unsqueeze(0);
-  const auto generator = at::make_generator<at::CPUGeneratorImpl>(static_cast<uint64_t>(options.seed));
+  const auto generator = at::detail::createCPUGenerator(static_cast<uint64_t>(options.seed));
   const Inpainting inpainting =
       inpaint(network, inputs, network->draw_masks(1, mask_options, generator), normalized);
   const InpaintingFigure figure{
@@ -137,14 +136,11 @@ void add_inpaint(Program& program) {
   CLI::App* app =
       program.root.add_subcommand("inpaint", "Hide parts of a clip and rebuild them, as a picture");
   app->description(
-      "Writes a PNG with the original, what the network sees and what it rebuilds, for the picture and the "
-      "sound.\n"
-      "With '--hide video' it rebuilds the picture from the sound alone, with '--hide audio' the sound from "
-      "the\n"
+      "Writes a PNG with the original, what the network sees and what it rebuilds, for the picture and the sound.\n"
+      "With '--hide video' it rebuilds the picture from the sound alone, with '--hide audio' the sound from the\n"
       "picture. Masks are those of the checkpoint's training unless flags say otherwise.\n\n"
       "Examples: cavmae inpaint clip.mp4 --checkpoint run --out inpainted.png\n"
-      "          cavmae inpaint clip.mp4 --checkpoint run --out p.png --mask-ratio-audio 0.5 "
-      "--audio-mask-mode time\n"
+      "          cavmae inpaint clip.mp4 --checkpoint run --out p.png --mask-ratio-audio 0.5 --audio-mask-mode time\n"
       "          cavmae inpaint clip.mp4 --checkpoint run --out p.png --hide video");
   auto flags = std::make_shared<InpaintFlags>();
   flags->clip.add(*app);

@@ -69,10 +69,8 @@ int run_localize(const LocalizeFlags& flags, const GlobalOptions& global) {
 void add_localize(Program& program) {
   CLI::App* app = program.root.add_subcommand("localize", "Show where in the picture the sound is");
   app->description(
-      "Writes a PNG: the cosine similarity between the sound as a whole and each patch of the picture, laid "
-      "over\n"
-      "the picture, and that between the picture as a whole and each patch of the sound, over its "
-      "spectrogram.\n"
+      "Writes a PNG: the cosine similarity between the sound as a whole and each patch of the picture, laid over\n"
+      "the picture, and that between the picture as a whole and each patch of the sound, over its spectrogram.\n"
       "Needs a model that was trained with the contrastive loss.\n\n"
       "Examples: cavmae localize clip.mp4 --checkpoint run --out where.png\n"
       "          cavmae localize clip.mp4 --checkpoint run --out where.png --frames all --json where.json");

@@ -3,8 +3,8 @@
 #include <exception>
 #include <new>
 
-#include "cavmae/core/machine.h"
 #include "cavmae/core/torch.h"
+#include "cavmae/machine/machine.h"
 
 #include "apps/command.h"
 #include "apps/version.h"

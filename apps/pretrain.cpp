@@ -1,7 +1,7 @@
 // cavmae pretrain: from clips to a trained model.
 #include <fmt/format.h>
 
-#include "cavmae/nn/kernels/products.h"
+#include "cavmae/kernels/products.h"
 #include "cavmae/train/pretraining.h"
 
 #include "apps/configs.h"
@@ -54,14 +54,11 @@ int run(const TrainingFlags& flags, const GlobalOptions& global) {
 void add_pretrain(Program& program) {
   CLI::App* app = program.root.add_subcommand("pretrain", "Train a model on clips without labels");
   app->description(
-      "Trains on --data, validates on --val after each epoch, and keeps checkpoints, metrics.jsonl, "
-      "TensorBoard events\n"
-      "and report.html in --out. Every option of a configuration is also a flag; a flag wins over the "
-      "configuration.\n\n"
+      "Trains on --data, validates on --val after each epoch, and keeps checkpoints, metrics.jsonl, TensorBoard events\n"
+      "and report.html in --out. Every option of a configuration is also a flag; a flag wins over the configuration.\n\n"
       "Examples: cavmae pretrain --config tiny --data clips --val held_out --out run\n"
       "          cavmae pretrain --data videos --out run --batch-size 16 --lr 1e-4 --precision bf16\n"
-      "          cavmae pretrain --data videos --out run --init mae_pretrain_vit_base.pth    from an image "
-      "MAE\n"
+      "          cavmae pretrain --data videos --out run --init mae_pretrain_vit_base.pth    from an image MAE\n"
       "          cavmae pretrain --out run --resume        go on after a stop");
   auto flags = std::make_shared<TrainingFlags>();
   flags->config = "cav-mae";

@@ -71,8 +71,7 @@ void write_final_report(const RunReportOptions& options, const GlobalOptions& gl
 void add_report(Program& program) {
   CLI::App* app = program.root.add_subcommand("report", "Write a run's HTML report");
   app->description(
-      "One page that opens offline: curves, retrieval, example queries with their pictures and "
-      "spectrograms,\n"
+      "One page that opens offline: curves, retrieval, example queries with their pictures and spectrograms,\n"
       "reconstructions, settings. Shows clips of --data, or those that the run validated with.\n\n"
       "Example: cavmae report run --data held_out");
   auto options = std::make_shared<RunReportOptions>();

@@ -1,7 +1,7 @@
 // How the commands print retrieval; shared by retrieve and evaluate.
 #pragma once
 
-#include "cavmae/eval/retrieval.h"
+#include "cavmae/metrics/retrieval.h"
 
 namespace cavmae::apps {
 

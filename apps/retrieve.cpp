@@ -1,5 +1,5 @@
 // cavmae retrieve: how well sounds find their pictures and pictures their sounds.
-#include "cavmae/eval/retrieval.h"
+#include "cavmae/metrics/retrieval.h"
 
 #include "apps/evaluation.h"
 #include "apps/retrieval_table.h"

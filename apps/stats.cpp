@@ -1,5 +1,5 @@
 // cavmae stats: mean and deviation of a data set's filterbanks, for --fbank-mean and --fbank-std.
-#include "cavmae/data/stats.h"
+#include "cavmae/eval/stats.h"
 
 #include <fmt/format.h>
 

@@ -1,5 +1,5 @@
 // cavmae synth: video clips whose looks and sounds correspond.
-#include "cavmae/data/synth.h"
+#include "cavmae/synth/synth.h"
 
 #include <fmt/format.h>
 
@@ -12,10 +12,8 @@ namespace cavmae::apps {
 void add_synth(Program& program) {
   CLI::App* app = program.root.add_subcommand("synth", "Make video clips to learn from");
   app->description(
-      "Makes real .mp4 files of moving shapes whose looks and sounds correspond (shape and timbre, height "
-      "and pitch,\n"
-      "size and loudness, bounces and beats, colour and vibrato), and a manifest with every hidden "
-      "parameter.\n"
+      "Makes real .mp4 files of moving shapes whose looks and sounds correspond (shape and timbre, height and pitch,\n"
+      "size and loudness, bounces and beats, colour and vibrato), and a manifest with every hidden parameter.\n"
       "A clip depends on the seed and its number alone; a stopped job goes on where it was.\n\n"
       "Example: cavmae synth --out clips --clips 1000 --seed 1");
   auto out = std::make_shared<std::filesystem::path>();

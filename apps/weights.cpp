@@ -39,9 +39,8 @@ int run(const WeightsFlags& flags, const GlobalOptions& global) {
 void add_weights(Program& program) {
   CLI::App* app = program.root.add_subcommand("weights", "Weights that balance the classes of a data set");
   app->description(
-      "Writes a weight a clip, one a line in the order of --data: the sum over its labels of 1000 / (clips "
-      "of the "
-      "label + 0.01).\n"
+      "Writes a weight a clip, one a line in the order of --data: the sum over its labels of 1000 / "
+      "(clips of the label + 0.01).\n"
       "Clips drawn by these weights show every class about equally often.\n\n"
       "Example: cavmae weights --data train.json --labels class_labels_indices.csv --out train_weight.csv");
   auto flags = std::make_shared<WeightsFlags>();

@@ -10,11 +10,10 @@
 #include <string>
 #include <vector>
 
-#include <ATen/Parallel.h>
-
-#include "cavmae/core/machine.h"
+#include "cavmae/core/parallel.h"
+#include "cavmae/kernels/flash_attention.h"
+#include "cavmae/machine/machine.h"
 #include "cavmae/nn/attention.h"
-#include "cavmae/nn/kernels/flash_attention.h"
 
 #include "benchmarks/benchmark_main.h"
 

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
 #include <unistd.h>
 
+#include "cavmae/core/parallel.h"
 #include "cavmae/core/random.h"
 #include "cavmae/media/image_writer.h"
 #include "cavmae/media/media_reader.h"

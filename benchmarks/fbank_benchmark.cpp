@@ -1,7 +1,7 @@
 // The features of a clip on one core: filterbank, augmentation, image transform.
-#include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
 
+#include "cavmae/core/parallel.h"
 #include "cavmae/core/random.h"
 #include "cavmae/features/augment.h"
 #include "cavmae/features/cpu_features.h"

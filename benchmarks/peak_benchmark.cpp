@@ -7,8 +7,8 @@
 #include <set>
 
 #include "cavmae/core/json.h"
-#include "cavmae/core/machine.h"
-#include "cavmae/core/machine_peak.h"
+#include "cavmae/machine/machine.h"
+#include "cavmae/machine/peak.h"
 
 #include "benchmarks/benchmark_main.h"
 

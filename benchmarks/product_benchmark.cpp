@@ -10,10 +10,9 @@
 #include <string>
 #include <vector>
 
-#include <ATen/Parallel.h>
-
-#include "cavmae/core/machine.h"
-#include "cavmae/nn/kernels/products.h"
+#include "cavmae/core/parallel.h"
+#include "cavmae/kernels/products.h"
+#include "cavmae/machine/machine.h"
 
 #include "benchmarks/benchmark_main.h"
 

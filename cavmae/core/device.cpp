@@ -51,12 +51,12 @@ torch::Device resolve_device(const std::string& name, const DeviceSupport& suppo
   if (device.is_cpu()) return device;
   CAVMAE_CHECK_AS(ConfigError, support.cuda_build, "device is '", name,
                   "', but this cavmae was built with a LibTorch (", TORCH_VERSION,
-                  ") without CUDA; use --device cpu, or build it against a LibTorch 2.x with CUDA: "
-                  "cmake -DTorch_DIR=... (tools/gpu_check.sh does)");
+                  ") without CUDA; use --device cpu, or build it against a LibTorch 2.x with CUDA: cmake "
+                  "-DTorch_DIR=... (tools/gpu_check.sh does)");
   CAVMAE_CHECK_AS(
       ConfigError, support.num_gpus > 0, "device is '", name,
-      "', but LibTorch finds no GPU that it can use; see whether nvidia-smi lists one, whether its driver is "
-      "as new as LibTorch's CUDA, and CUDA_VISIBLE_DEVICES; or use --device cpu");
+      "', but LibTorch finds no GPU that it can use; see whether nvidia-smi lists one, whether its "
+      "driver is as new as LibTorch's CUDA, and CUDA_VISIBLE_DEVICES; or use --device cpu");
   CAVMAE_CHECK_AS(ConfigError, device.index() < support.num_gpus, "device is '", name, "', but there ",
                   support.num_gpus == 1
                       ? "is 1 GPU, cuda:0"

@@ -1,8 +1,8 @@
 #include "cavmae/data/worker_thread.h"
 
-#include <ATen/Parallel.h>
 #include <dlfcn.h>
 
+#include "cavmae/core/parallel.h"
 #include "cavmae/core/torch.h"
 
 namespace cavmae {

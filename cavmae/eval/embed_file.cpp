@@ -2,7 +2,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/json.h"
-#include "cavmae/core/safetensors.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 namespace cavmae {
 namespace {

@@ -18,8 +18,8 @@ Localization localize(CavMae& model, const torch::Tensor& audio, const torch::Te
   const CavMaeConfig& config = model->config();
   CAVMAE_CHECK_AS(
       ConfigError, config.has_single_streams(),
-      "this network has no outputs of sound and picture alone that could be compared; localization "
-      "needs one with a contrastive loss, such as cav-mae or cav");
+      "this network has no outputs of sound and picture alone that could be compared; localization needs "
+      "one with a contrastive loss, such as cav-mae or cav");
   torch::NoGradGuard no_grad;
   const Inputs inputs = inputs_on({.audio = audio.unsqueeze(0), .video = video}, model->device());
   const torch::Tensor sound =

@@ -21,8 +21,7 @@ struct ContrastiveOptions {
     v("temperature", o.temperature, "temperature of the contrastive loss");
     v("bidirectional", o.bidirectional, "average the loss over both directions");
     v("contrastive_batch", o.contrastive_batch,
-      "clips that are contrasted with each other, at most; a larger batch is cut into such groups (0: the "
-      "whole batch)");
+      "clips that are contrasted with each other, at most; a larger batch is cut into such groups (0: the whole batch)");
   }
 };
 

@@ -11,9 +11,9 @@ namespace {
 [[noreturn]] void fail(const std::string& what) {
   throw MediaError(concat(
       what,
-      ": this cavmae was built without media libraries (CAVMAE_MEDIA=OFF); give --cache with features that "
-      "another build has decoded, or install FFmpeg's libraries (tools/install_dependencies.sh) and build "
-      "with -DCAVMAE_MEDIA=ON"));
+      ": this cavmae was built without media libraries (CAVMAE_MEDIA=OFF); give --cache with features "
+      "that another build has decoded, or install FFmpeg's libraries (tools/install_dependencies.sh) and "
+      "build with -DCAVMAE_MEDIA=ON"));
 }
 
 }  // namespace

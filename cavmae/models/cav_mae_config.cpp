@@ -72,10 +72,10 @@ void check_depths(const CavMaeConfig& c, Problems& problems) {
     problems.require(c.joint_depth != 0, "joint_depth is 0, but joint_streams is ", streams,
                      "; it must be at least 1");
   }
-  problems.require(c.joint_streams != JointStreams::audio_video || c.decoder_depth <= 0, "decoder_depth is ",
-                   c.decoder_depth,
-                   ", but the decoder needs the two modalities joined (joint_streams both or "
-                   "all); with audio_video it must be 0");
+  problems.require(
+      c.joint_streams != JointStreams::audio_video || c.decoder_depth <= 0, "decoder_depth is ",
+      c.decoder_depth,
+      ", but the decoder needs the two modalities joined (joint_streams both or all); with audio_video it must be 0");
 }
 
 }  // namespace

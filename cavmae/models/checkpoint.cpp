@@ -19,8 +19,7 @@ CavMaeConfig config_of(const TensorFile& contents, const InferenceHints& hints, 
   if (const auto stated = stated_config(contents, file)) return *stated;
   CAVMAE_CHECK_AS(
       CheckpointError, !is_image_mae(contents.tensors), file.string(),
-      ": is an image MAE, which hears nothing; make a CAV-MAE of it with 'cavmae pretrain --init' or "
-      "'cavmae finetune --init'");
+      ": is an image MAE, which hears nothing; make a CAV-MAE of it with 'cavmae pretrain --init' or 'cavmae finetune --init'");
   return infer_config(contents.tensors, hints, file.string());
 }
 

@@ -2,8 +2,8 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
-#include "cavmae/core/work_scope.h"
-#include "cavmae/nn/work_parts.h"
+#include "cavmae/core/profile_range.h"
+#include "cavmae/nn/profile_ranges.h"
 
 namespace cavmae {
 namespace {

@@ -39,8 +39,7 @@ struct HeadOptions {
     v("num_classes", o.num_classes, "classes that are told apart");
     v("mode", o.mode, "what the classifier is given");
     v("representation", o.representation,
-      "what of the encoders' outputs is classified: the multi-modal stream, or its sum with the uni-modal "
-      "ones");
+      "what of the encoders' outputs is classified: the multi-modal stream, or its sum with the uni-modal ones");
     v("scores", o.scores, "what the outputs mean: sigmoid (trained with bce) or softmax (ce)");
   }
 };

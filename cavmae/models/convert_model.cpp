@@ -2,10 +2,10 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
-#include "cavmae/core/pth.h"
 #include "cavmae/models/cav_mae.h"
 #include "cavmae/models/model_file.h"
 #include "cavmae/models/parameter_copy.h"
+#include "cavmae/tensorfile/pth.h"
 
 namespace cavmae {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cavmae/nn/work_parts.h"
+#include "cavmae/nn/profile_ranges.h"
 
 namespace cavmae {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "cavmae/core/safetensors.h"
 #include "cavmae/models/cav_mae_config.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 namespace cavmae {
 

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "cavmae/core/safetensors.h"
 #include "cavmae/models/cav_mae_config.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 namespace cavmae {
 

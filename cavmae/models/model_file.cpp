@@ -5,7 +5,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
-#include "cavmae/core/pth.h"
+#include "cavmae/tensorfile/pth.h"
 
 namespace cavmae {
 namespace {

@@ -7,8 +7,8 @@
 #include <string>
 
 #include "cavmae/core/json.h"
-#include "cavmae/core/safetensors.h"
 #include "cavmae/models/cav_mae_config.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 namespace cavmae {
 

@@ -4,7 +4,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/torch_versions.h"
-#include "cavmae/nn/kernels/flash_attention.h"
+#include "cavmae/kernels/flash_attention.h"
 
 namespace cavmae {
 namespace {

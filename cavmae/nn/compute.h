@@ -27,9 +27,8 @@ struct RuntimeOptions {
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
     v("kernels", o.kernels,
-      "what computes the network: the project's own kernels (on a GPU: library), LibTorch's fused ones, or "
-      "its "
-      "operators one by one");
+      "what computes the network: the project's own kernels (on a GPU: library), LibTorch's fused ones, "
+      "or its operators one by one");
     v("recompute", o.recompute,
       "keep a layer's input alone and compute the rest again in the backward pass: less memory, the same "
       "numbers, a third more time (fused kernels only)");

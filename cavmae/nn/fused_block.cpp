@@ -1,7 +1,7 @@
 #include "cavmae/nn/fused_block.h"
 
 #include "cavmae/core/error.h"
-#include "cavmae/nn/kernels/gradient_target.h"
+#include "cavmae/nn/gradient_target.h"
 
 namespace cavmae {
 namespace {

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "cavmae/core/torch.h"
+#include "cavmae/nn/block.h"
 #include "cavmae/nn/compute.h"
-#include "cavmae/nn/kernels/block.h"
 
 namespace cavmae {
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "cavmae/core/torch.h"
+#include "cavmae/kernels/products.h"
 #include "cavmae/nn/compute.h"
-#include "cavmae/nn/kernels/products.h"
 
 namespace cavmae {
 

@@ -3,11 +3,11 @@
 #include <string>
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/work_scope.h"
+#include "cavmae/core/profile_range.h"
 #include "cavmae/nn/attention.h"
 #include "cavmae/nn/fused_block.h"
 #include "cavmae/nn/patches.h"
-#include "cavmae/nn/work_parts.h"
+#include "cavmae/nn/profile_ranges.h"
 
 namespace cavmae {
 namespace {

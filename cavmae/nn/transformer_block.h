@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "cavmae/core/torch.h"
+#include "cavmae/nn/block.h"
 #include "cavmae/nn/compute.h"
-#include "cavmae/nn/kernels/block.h"
 #include "cavmae/nn/layer_norm.h"
 #include "cavmae/nn/linear.h"
 

@@ -37,7 +37,7 @@ std::string class_rows(const Json& classes) {
     rows += fmt::format(
         "<tr><th scope=\"row\">{}</th>{}<td>{}</td><td>{}</td></tr>\n", escape_html(text_of(*item, "label")),
         std::isfinite(average_precision) ? bar_cell(average_precision) : "<td>no clip</td>",
-        std::isfinite(auc) ? fmt::format("{:.4f}", auc) : "", number_text(json_number(*item, {"positives"})));
+        std::isfinite(auc) ? fmt::format("{:.4f}", auc) :, number_text(json_number(*item, {"positives"})));
   }
   return rows;
 }
@@ -60,22 +60,20 @@ std::string classification_html(const Json& evaluation) {
   if (!evaluation.is_object() || !evaluation.contains("classes") || !evaluation["classes"].is_array())
     return "";
   std::string out = fmt::format(
-      "<section id=\"classification\"><h2>Classification</h2>\n<p>{} validation clips, {} classes, the model "
-      "in {}, "
-      "{} picture(s) of each clip.</p>\n",
+      "<section id=\"classification\"><h2>Classification</h2>\n"
+      "<p>{} validation clips, {} classes, the model in {}, {} picture(s) of each clip.</p>\n",
       number_text(json_number(evaluation, {"clips"})), evaluation["classes"].size(),
       escape_html(text_of(evaluation, "checkpoint")), escape_html(text_of(evaluation, "frames")));
   out +=
-      "<div class=\"card scroll\"><table>\n<thead><tr><th>class</th><th>average precision</th><th>AUC</th>"
-      "<th>clips</th></tr></thead>\n" +
+      "<div class=\"card scroll\"><table>\n"
+      "<thead><tr><th>class</th><th>average precision</th><th>AUC</th><th>clips</th></tr></thead>\n" +
       class_rows(evaluation["classes"]) + "</table></div>\n";
   const std::string confusions =
       evaluation.contains("confusions") ? confusion_rows(evaluation["confusions"]) : "";
   if (!confusions.empty())
     out +=
-        "<details class=\"card scroll\"><summary>What is taken for "
-        "what</summary><table>\n<thead><tr><th>class</th>"
-        "<th>taken for</th><th>clips</th><th>share of the class</th></tr></thead>\n" +
+        "<details class=\"card scroll\"><summary>What is taken for what</summary><table>\n"
+        "<thead><tr><th>class</th><th>taken for</th><th>clips</th><th>share of the class</th></tr></thead>\n" +
         confusions + "</table></details>\n";
   return out + "</section>\n";
 }

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "cavmae/eval/showcase.h"
+#include "cavmae/eval/report_examples.h"
 #include "cavmae/report/report.h"
 
 namespace cavmae {

@@ -34,8 +34,7 @@ std::string tile_html(const Tile& tile) {
   const Modality back = tile.front == Modality::sound ? Modality::picture : Modality::sound;
   return fmt::format(
       "<figure class=\"tile {}\"><div class=\"front\">{}</div><div "
-      "class=\"back\">{}</div><figcaption>{}<span "
-      "class=\"id\" title=\"{}\">{}</span>{}</figcaption></figure>\n",
+      "class=\"back\">{}</div><figcaption>{}<span class=\"id\" title=\"{}\">{}</span>{}</figcaption></figure>\n",
       tile.css_class, side_tag(tile.clip, tile.front), side_tag(tile.clip, back), tile.caption,
       escape_html(tile.clip.id), escape_html(tile.clip.id), label_chips(tile.clip.labels));
 }
@@ -48,8 +47,8 @@ std::string query_html(const ReportQuery& query) {
   const Modality asks = query.from_audio ? Modality::sound : Modality::picture;
   const Modality answers = query.from_audio ? Modality::picture : Modality::sound;
   std::string out = fmt::format(
-      "<article class=\"card query\"><header><span class=\"kind {0}\">{0}</span> partner at rank "
-      "<b>{1}</b></header>\n<div class=\"tiles\">\n",
+      "<article class=\"card query\"><header><span class=\"kind {0}\">{0}</span> partner at rank <b>{1}</b></header>\n"
+      "<div class=\"tiles\">\n",
       escape_html(query.kind), rank_text(query.rank));
   out += tile_html(
       {.clip = query.query,
@@ -98,11 +97,10 @@ std::string reconstruction_html(const ReportReconstruction& r) {
 
 std::string queries_html(const ReportContent& content) {
   if (content.queries.empty()) return "";
-  return "<section id=\"examples\"><h2>Example queries</h2>\n<p>Drawn from the best, the middle and the "
-         "worst "
-         "ranks, not from the successes alone. In front is what was compared; below it, fainter, the other "
-         "half "
-         "of the same clip, which the search did not use. The number is the cosine similarity.</p>\n" +
+  return "<section id=\"examples\"><h2>Example queries</h2>\n"
+         "<p>Drawn from the best, the middle and the worst ranks, not from the successes alone. In front is "
+         "what was compared; below it, fainter, the other half of the same clip, which the search did not "
+         "use. The number is the cosine similarity.</p>\n" +
          direction_html(content, true) + direction_html(content, false) + "</section>\n";
 }
 

@@ -86,13 +86,11 @@ std::string reconstruction_note(const ShownReconstruction& shown, const MaskOpti
   note += ". The network sees the rest and fills in what is grey.";
   if (targets == TargetNormalization::none) return note;
   note +=
-      " It was trained to predict patches without their mean and contrast, so those of the original patch "
-      "are "
-      "lent to each rebuilt one: brightness is given, structure is predicted.";
+      " It was trained to predict patches without their mean and contrast, so those of the original "
+      "patch are lent to each rebuilt one: brightness is given, structure is predicted.";
   if (!has_all_originals(shown))
     note +=
-        " What the clip lacks has no original to lend them: its patches are shown as predicted, around the "
-        "data's mean.";
+        " What the clip lacks has no original to lend them: its patches are shown as predicted, around the data's mean.";
   return note;
 }
 

@@ -94,9 +94,8 @@ torch::Tensor draw_localization(const LocalizationFigure& figure) {
   add_sound(figure, out);
   out.notes.emplace_back(
       "Over a picture: the cosine similarity of the whole sound and each patch of the picture. Over the "
-      "sound: that of the whole picture and each patch of the sound. The colours run from the lowest to the "
-      "highest similarity found, so something is always bright; the numbers of the scale say how much it "
-      "means.");
+      "sound: that of the whole picture and each patch of the sound. The colours run from the lowest to "
+      "the highest similarity found, so something is always bright; the numbers of the scale say how much it means.");
   return draw_figure(out);
 }
 

@@ -36,8 +36,7 @@ std::string against_chance(double share, double chance) {
 
 std::string recall_cell(double share, double chance) {
   return fmt::format(
-      "<td class=\"recall\"><b>{}</b><i class=\"bar\"><i "
-      "style=\"width:{:.1f}%\"></i></i><small>{}</small></td>",
+      "<td class=\"recall\"><b>{}</b><i class=\"bar\"><i style=\"width:{:.1f}%\"></i></i><small>{}</small></td>",
       percent_text(share), 100 * std::clamp(std::isfinite(share) ? share : 0.0, 0.0, 1.0),
       against_chance(share, chance));
 }
@@ -141,11 +140,13 @@ std::string charts_html(const std::vector<Chart>& charts) {
     for (const ChartSeries& series : charts[i].series)
       rows += curve_row(charts[i].title, series, charts[i].unit);
   }
-  return "<section id=\"curves\"><h2>Curves</h2>\n<noscript><p>The curves need JavaScript; their ends are in "
-         "the table below.</p></noscript>\n<div class=\"charts\">\n" +
+  return "<section id=\"curves\"><h2>Curves</h2>\n"
+         "<noscript><p>The curves need JavaScript; their ends are in the table below.</p></noscript>\n"
+         "<div class=\"charts\">\n" +
          cards +
-         "</div>\n<details><summary>The curves as numbers</summary><div class=\"scroll\"><table>\n<thead><tr>"
-         "<th>curve</th><th></th><th>first</th><th>lowest</th><th>highest</th><th>last</th></tr></thead>\n" +
+         "</div>\n"
+         "<details><summary>The curves as numbers</summary><div class=\"scroll\"><table>\n"
+         "<thead><tr><th>curve</th><th></th><th>first</th><th>lowest</th><th>highest</th><th>last</th></tr></thead>\n" +
          rows + "</table></div></details>\n<script type=\"application/json\" id=\"chart-data\">" +
          script_json(to_json(charts)) + "</script>\n</section>\n";
 }
@@ -154,13 +155,11 @@ std::string retrieval_html(const Json& retrieval) {
   const double clips = json_number(retrieval, {"clips"});
   if (!(clips > 0)) return "";
   std::string out = fmt::format(
-      "<section id=\"retrieval\"><h2>Retrieval</h2>\n<p>Each of {} clips asks with one modality for its "
-      "partner "
-      "among all {} of the other. R@k: the share whose partner is among the first k answers. Equal scores "
-      "share "
-      "the mean of their places.</p>\n<div class=\"card scroll\"><table "
-      "class=\"retrieval\">\n<thead><tr><th></th>"
-      "<th>R@1</th><th>R@5</th><th>R@10</th><th>median rank</th></tr></thead>\n",
+      "<section id=\"retrieval\"><h2>Retrieval</h2>\n"
+      "<p>Each of {} clips asks with one modality for its partner among all {} of the other. R@k: the "
+      "share whose partner is among the first k answers. Equal scores share the mean of their places.</p>\n"
+      "<div class=\"card scroll\"><table class=\"retrieval\">\n"
+      "<thead><tr><th></th><th>R@1</th><th>R@5</th><th>R@10</th><th>median rank</th></tr></thead>\n",
       number_text(clips), number_text(clips));
   out += retrieval_row("sound to picture", retrieval.value("audio_to_video", Json()), clips);
   out += retrieval_row("picture to sound", retrieval.value("video_to_audio", Json()), clips);
@@ -171,8 +170,8 @@ std::string retrieval_html(const Json& retrieval) {
 
 std::string settings_html(const Json& config) {
   if (!config.is_object() || config.empty()) return "";
-  return "<section id=\"settings\"><h2>Settings</h2>\n<details class=\"card\"><summary>The resolved "
-         "configuration</summary>\n" +
+  return "<section id=\"settings\"><h2>Settings</h2>\n"
+         "<details class=\"card\"><summary>The resolved configuration</summary>\n" +
          settings_table(config) + "</details>\n</section>\n";
 }
 

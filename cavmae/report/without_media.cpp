@@ -9,9 +9,8 @@ namespace {
 
 [[noreturn]] void fail() {
   throw MediaError(
-      "this cavmae was built without media libraries (CAVMAE_MEDIA=OFF) and draws no pictures and reports; "
-      "copy the run "
-      "to a machine whose cavmae has them, and run 'cavmae report' there");
+      "this cavmae was built without media libraries (CAVMAE_MEDIA=OFF) and draws no pictures and "
+      "reports; copy the run to a machine whose cavmae has them, and run 'cavmae report' there");
 }
 
 }  // namespace

@@ -37,8 +37,7 @@ struct FinetuneOptions : RunOptions {
       "accept classes that no clip of the training data belongs to");
     v("mode", o.mode, "what the classifier is given");
     v("representation", o.representation,
-      "what of the encoders' outputs is classified: the multi-modal stream, or its sum with the uni-modal "
-      "ones");
+      "what of the encoders' outputs is classified: the multi-modal stream, or its sum with the uni-modal ones");
     v("loss", o.loss, "bce: classes by themselves, several labels a clip; ce: one label a clip");
     v("targets", o.targets, "mixing clips and smoothing labels");
     v("balanced_sampling", o.balanced_sampling,

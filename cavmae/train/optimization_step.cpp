@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include "cavmae/core/work_scope.h"
-#include "cavmae/train/work_parts.h"
+#include "cavmae/core/profile_range.h"
+#include "cavmae/train/profile_ranges.h"
 
 namespace cavmae {
 

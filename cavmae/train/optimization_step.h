@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cavmae/data/loader.h"
-#include "cavmae/train/adam.h"
+#include "cavmae/train/optimizer/adam.h"
 #include "cavmae/train/task.h"
 
 namespace cavmae {

@@ -1,11 +1,11 @@
 #include "cavmae/train/pretraining_task.h"
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/work_scope.h"
+#include "cavmae/core/profile_range.h"
 #include "cavmae/losses/reconstruction.h"
 #include "cavmae/models/checkpoint.h"
+#include "cavmae/train/profile_ranges.h"
 #include "cavmae/train/validation.h"
-#include "cavmae/train/work_parts.h"
 
 namespace cavmae {
 namespace {

@@ -13,8 +13,8 @@
 #include "cavmae/data/clip_reader.h"
 #include "cavmae/data/loader.h"
 #include "cavmae/models/cav_mae.h"
-#include "cavmae/train/adam.h"
-#include "cavmae/train/schedule.h"
+#include "cavmae/train/optimizer/adam.h"
+#include "cavmae/train/optimizer/schedule.h"
 
 namespace cavmae {
 
@@ -58,8 +58,8 @@ struct CheckpointOptions {
       "seconds between two checkpoints (0: by steps alone)");
     v("keep_checkpoints", o.keep_checkpoints, "how many of the last checkpoints are kept, the best besides");
     v("best_metric", o.best_metric,
-      "what picks the best checkpoint at a validation: the mean of R@1 in both directions, the mean average "
-      "precision, the accuracy, or the loss");
+      "what picks the best checkpoint at a validation: the mean of R@1 in both directions, the mean "
+      "average precision, the accuracy, or the loss");
   }
 };
 
@@ -94,9 +94,7 @@ struct RunOptions {
     v("epochs", o.epochs, "passes over the data");
     v("seed", o.seed, "what every random number of the run derives from");
     v("init", o.init,
-      "begin from this model instead of random parameters: a run, a .safetensors or .pth file, the authors' "
-      "or "
-      "an image MAE's");
+      "begin from this model instead of random parameters: a run, a .safetensors or .pth file, the authors' or an image MAE's");
     v("resize_positions", o.resize_positions,
       "fit the position embeddings of init to clips of another length or pictures of another size");
     v("precision", o.precision, "arithmetic of the network; parameters and optimizer stay fp32");
@@ -106,8 +104,7 @@ struct RunOptions {
     v("log_interval_steps", o.log_interval_steps, "steps between two records of the log and the metrics");
     v("validate_every_epochs", o.validate_every_epochs, "epochs between two validations (0: none)");
     v("average_from_epoch", o.average_from_epoch,
-      "first epoch, from 1, whose last parameters enter the averaged model (0, or beyond the last: none is "
-      "made)");
+      "first epoch, from 1, whose last parameters enter the averaged model (0, or beyond the last: none is made)");
     v("average_to_epoch", o.average_to_epoch, "last such epoch (0: the last of the run)");
     v("data", o.data, "how clips become tensors");
     v("view", o.view, "augmentation");

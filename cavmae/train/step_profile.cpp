@@ -8,17 +8,17 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
-#include "cavmae/core/work_scope.h"
-#include "cavmae/core/work_timer.h"
+#include "cavmae/core/profile_range.h"
+#include "cavmae/core/range_timer.h"
 #include "cavmae/data/device_feed.h"
 #include "cavmae/eval/embed.h"
 #include "cavmae/models/classifier.h"
 #include "cavmae/models/flops.h"
-#include "cavmae/train/adam.h"
 #include "cavmae/train/optimization_step.h"
+#include "cavmae/train/optimizer/adam.h"
 #include "cavmae/train/pretraining_task.h"
+#include "cavmae/train/profile_ranges.h"
 #include "cavmae/train/setup.h"
-#include "cavmae/train/work_parts.h"
 
 namespace cavmae {
 namespace {

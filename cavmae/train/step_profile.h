@@ -26,8 +26,7 @@ struct ProfileOptions {
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
     v("mode", o.mode,
-      "what a step does: pretrain, fine-tune a classifier of 527 classes on both modalities, or compute "
-      "features for retrieval");
+      "what a step does: pretrain, fine-tune a classifier of 527 classes on both modalities, or compute features for retrieval");
     v("batch", o.batch, "clips in a step");
     v("dtype", o.dtype, "arithmetic of the network");
     v("pictures", o.pictures, "pictures of a clip whose features are averaged (features)");

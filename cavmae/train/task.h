@@ -9,10 +9,10 @@
 
 #include "cavmae/core/json.h"
 #include "cavmae/data/loader.h"
-#include "cavmae/eval/classification.h"
-#include "cavmae/eval/retrieval.h"
+#include "cavmae/metrics/classification.h"
+#include "cavmae/metrics/retrieval.h"
 #include "cavmae/models/cav_mae.h"
-#include "cavmae/train/adam.h"
+#include "cavmae/train/optimizer/adam.h"
 #include "cavmae/train/step_result.h"
 
 namespace cavmae {

@@ -8,12 +8,12 @@
 #include "cavmae/core/options.h"
 #include "cavmae/core/stop_signal.h"
 #include "cavmae/data/device_feed.h"
-#include "cavmae/train/judgement.h"
+#include "cavmae/train/best_metric.h"
 #include "cavmae/train/optimization_step.h"
+#include "cavmae/train/optimizer/weight_average.h"
 #include "cavmae/train/run_recorder.h"
 #include "cavmae/train/setup.h"
 #include "cavmae/train/training_checkpoint.h"
-#include "cavmae/train/weight_average.h"
 
 namespace cavmae {
 namespace {
@@ -144,8 +144,7 @@ RunResult Trainer::run() {
   open_data();
   CavMae& model = task().model();
   log_->info(
-      "{:.3f} M parameters, {:.3f} M of them train, in {}; {} clips, {} to validate with; {} steps an epoch, "
-      "{} in all",
+      "{:.3f} M parameters, {:.3f} M of them train, in {}; {} clips, {} to validate with; {} steps an epoch, {} in all",
       count_millions(model, ValueCount::all), count_millions(model, ValueCount::trained),
       enum_name(options_.precision), setup_.clips.size(), setup_.val_clips.size(), epoch_steps(),
       total_steps());
@@ -219,13 +218,12 @@ void Trainer::train_step(const std::vector<Batch>& group) {
 // The step changed nothing, so what is saved is the state before it.
 void Trainer::stop_not_finite(const std::string& what) {
   if (unsaved_ || result_.last_checkpoint.empty()) save(Standing::last);
-  throw Error(
-      fmt::format("step {}: {} is not finite; the run was stopped and the state before the step is in {}. Go "
-                  "on with --resume "
-                  "and a lower --lr (now {:.3g}), with --clip-gradient-norm {:.3g}{}",
-                  state_.step + 1, what, result_.last_checkpoint.string(), options_.schedule.lr,
-                  options_.optimizer.clip_gradient_norm.value_or(2.0) / 2,
-                  options_.precision == Precision::fp32 ? "" : ", or with --precision fp32"));
+  throw Error(fmt::format(
+      "step {}: {} is not finite; the run was stopped and the state before the step is in {}. Go on with "
+      "--resume and a lower --lr (now {:.3g}), with --clip-gradient-norm {:.3g}{}",
+      state_.step + 1, what, result_.last_checkpoint.string(), options_.schedule.lr,
+      options_.optimizer.clip_gradient_norm.value_or(2.0) / 2,
+      options_.precision == Precision::fp32 ? "" : ", or with --precision fp32"));
 }
 
 // False when a signal asked to stop; one that comes before the validation is done leaves it to the resumed

@@ -12,10 +12,10 @@
 #include "cavmae/core/json.h"
 #include "cavmae/core/log.h"
 #include "cavmae/models/cav_mae.h"
-#include "cavmae/train/adam.h"
+#include "cavmae/train/optimizer/adam.h"
+#include "cavmae/train/optimizer/weight_average.h"
 #include "cavmae/train/run_state.h"
 #include "cavmae/train/task.h"
-#include "cavmae/train/weight_average.h"
 
 namespace cavmae {
 

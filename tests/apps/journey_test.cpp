@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/json.h"
-#include "cavmae/core/safetensors.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 #include "tests/support/program.h"
 

@@ -1,9 +1,10 @@
 // LibTorch's parallel loop, as this project is built.
+#include "cavmae/core/parallel.h"
+
 #include <mutex>
 #include <set>
 #include <thread>
 
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 namespace cavmae {

@@ -56,8 +56,8 @@ TEST_F(LabelsTest, CsvIsReadByIndexMidAndDisplayName) {
               ElementsAre("Speech", "Male speech, man speaking", "Child speech, kid speaking"));
   // Columns in another order, others besides, a byte order mark and Windows lines.
   const LabelSet other = read(
-      "\xef\xbb\xbf"
-      "display_name,more,mid,index\r\nSpeech,x,/m/09x0r,0\r\n");
+      "\xef\xbb\xbfdisplay_name,more,mid,index\r\n"
+      "Speech,x,/m/09x0r,0\r\n");
   EXPECT_EQ(other.find("Speech"), 0);
 }
 

@@ -4,11 +4,11 @@
 #include <set>
 #include <thread>
 
-#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/parallel.h"
 #include "cavmae/data/worker_thread.h"
 
 #include "tests/data/toy_media.h"

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/safetensors.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 namespace cavmae {
 namespace {

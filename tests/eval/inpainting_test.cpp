@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,7 +21,7 @@ struct Scene {
     torch::manual_seed(5);
     inputs = {.audio = torch::randn({2, 64, 32}), .video = torch::randn({2, 3, 32, 32})};
     masks = model->draw_masks(2, {.mask_ratio_audio = 0.5, .mask_ratio_video = 0.75},
-                              at::make_generator<at::CPUGeneratorImpl>(uint64_t{7}));
+                              at::detail::createCPUGenerator(uint64_t{7}));
   }
 };
 
@@ -78,7 +77,7 @@ TEST(Inpainting, LeavesVisiblePatchesAlone) {
 TEST(Inpainting, RebuildsWhatTheClipLacksFromTheOtherModality) {
   Scene scene;
   scene.masks = scene.model->draw_masks(2, {.mask_ratio_audio = 0, .mask_ratio_video = 1},
-                                        at::make_generator<at::CPUGeneratorImpl>(uint64_t{7}));
+                                        at::detail::createCPUGenerator(uint64_t{7}));
   const Inpainting known = inpaint(scene.model, scene.inputs, scene.masks, false);
   EXPECT_TRUE(known.hidden_video.all().item<bool>());
   EXPECT_TRUE(known.rebuilt_audio.equal(scene.inputs.audio)) << "nothing of it was hidden";
@@ -88,7 +87,7 @@ TEST(Inpainting, RebuildsWhatTheClipLacksFromTheOtherModality) {
     EXPECT_FALSE(blind.original_video.defined() || blind.masked_video.defined());
     EXPECT_TRUE(blind.rebuilt_video.equal(known.rebuilt_video)) << "as predicted";
   }
-  scene.masks = scene.model->draw_masks(2, {}, at::make_generator<at::CPUGeneratorImpl>(uint64_t{7}));
+  scene.masks = scene.model->draw_masks(2, {}, at::detail::createCPUGenerator(uint64_t{7}));
   EXPECT_THROW(inpaint(scene.model, {.audio = scene.inputs.audio, .video = {}}, scene.masks, false),
                ConfigError);
 }

@@ -11,10 +11,10 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/random.h"
-#include "cavmae/core/safetensors.h"
 #include "cavmae/features/cpu_features.h"
 #include "cavmae/features/fbank_plan.h"
 #include "cavmae/media/media_reader.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 namespace cavmae {
 namespace {

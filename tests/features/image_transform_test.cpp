@@ -9,9 +9,9 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/random.h"
-#include "cavmae/core/safetensors.h"
 #include "cavmae/features/resize_plan.h"
 #include "cavmae/media/media_reader.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 namespace cavmae {
 namespace {

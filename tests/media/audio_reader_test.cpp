@@ -107,8 +107,7 @@ TEST_F(Audio, SixteenKilohertzPcmIsExact) {
 
 TEST_F(Audio, FirstChannelIsTakenBeforeAnythingElse) {
   ffmpeg(
-      "-f lavfi -i \"aevalsrc='0.5*sin(440*2*PI*t)|0.25|0.1|0|-0.2|0.3':s=48000:d=1:c=5.1\" -c:a pcm_f32le "
-      "six.wav");
+      "-f lavfi -i \"aevalsrc='0.5*sin(440*2*PI*t)|0.25|0.1|0|-0.2|0.3':s=48000:d=1:c=5.1\" -c:a pcm_f32le six.wav");
   const torch::Tensor first = read_audio(at("six.wav"), {});
   const torch::Tensor mean = read_audio(at("six.wav"), {.channels = ChannelMix::mean});
   ASSERT_EQ(first.numel(), 16000);

@@ -107,8 +107,8 @@ TEST_F(Frames, TimesCountFromTheFilesStart) {
 TEST_F(Frames, ObeysRotation) {
   // The four quarters differ, so that every turn shows; ffmpeg itself turns the picture that we compare with.
   ffmpeg(
-      "-f lavfi -i \"color=gray:s=96x64:r=10:d=1,drawbox=w=48:h=32:color=white:t=fill,"
-      "drawbox=x=48:w=48:h=32:color=black:t=fill\" -c:v libx264 plain.mp4");
+      "-f lavfi -i "
+      "\"color=gray:s=96x64:r=10:d=1,drawbox=w=48:h=32:color=white:t=fill,drawbox=x=48:w=48:h=32:color=black:t=fill\" -c:v libx264 plain.mp4");
   EXPECT_GT(read_frames(at("plain.mp4"), {0.0})[0][16][24][0].item<int64_t>(), 200);
   std::set<int64_t> seen;
   for (const int degrees : {90, 180, 270}) {

@@ -118,8 +118,7 @@ TEST_F(Images, EveryKindOfPictureBecomesRgb) {
 TEST_F(Images, WhatIsTransparentShowsWhite) {
   write_png(at("rgb.png"), picture(24, 32));
   ffmpeg(
-      "-f lavfi -i color=s=32x24 -vf \"format=gray,geq='if(lt(X,16),255,if(eq(X,31),0,102))'\" -frames:v 1 "
-      "o.png");
+      "-f lavfi -i color=s=32x24 -vf \"format=gray,geq='if(lt(X,16),255,if(eq(X,31),0,102))'\" -frames:v 1 o.png");
   ffmpeg(
       "-i rgb.png -i o.png -filter_complex \"[0]format=rgba[c];[1]format=gray[o];[c][o]alphamerge\" a.png");
   torch::Tensor expected = picture(24, 32).to(torch::kFloat64);

@@ -16,8 +16,7 @@ class Probe : public MediaFiles {};
 
 TEST_F(Probe, TellsWhatAMovieHolds) {
   ffmpeg(
-      "-f lavfi -i testsrc2=s=160x120:r=25:d=3 -f lavfi -i sine=d=2:r=44100 -c:v libx264 -c:a aac -ac 2 "
-      "a.mp4");
+      "-f lavfi -i testsrc2=s=160x120:r=25:d=3 -f lavfi -i sine=d=2:r=44100 -c:v libx264 -c:a aac -ac 2 a.mp4");
   const MediaInfo info = probe_media(at("a.mp4"));
   EXPECT_TRUE(info.has_audio && info.has_video && !info.is_picture);
   EXPECT_NEAR(info.duration_seconds, 3.0, 0.05);

@@ -1,10 +1,10 @@
 #include "cavmae/nn/attention.h"
 
-#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/parallel.h"
 
 #include "tests/support/golden.h"
 

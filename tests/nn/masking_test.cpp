@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/safetensors.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 #include "tests/support/golden.h"
 

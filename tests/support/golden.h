@@ -7,9 +7,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cavmae/core/pth.h"
-#include "cavmae/core/safetensors.h"
 #include "cavmae/core/torch.h"
+#include "cavmae/tensorfile/pth.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 namespace cavmae::testing_support {
 

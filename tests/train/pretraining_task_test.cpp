@@ -6,8 +6,8 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
-#include "cavmae/core/safetensors.h"
 #include "cavmae/data/device_feed.h"
+#include "cavmae/tensorfile/safetensors.h"
 #include "cavmae/train/optimization_step.h"
 
 #include "tests/support/test_device.h"

@@ -6,7 +6,7 @@
 
 #include <gmock/gmock.h>
 
-#include "cavmae/core/safetensors.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 #include "tests/train/toy_run.h"
 

@@ -1,0 +1,28 @@
+// The attention of one head for AVX-512.
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "cavmae/kernels/attention_head.h"
+
+#if defined(__x86_64__) && !defined(__clang__)  // Clang does not know the pragma
+#include <immintrin.h>
+// After every other header: their functions stay fit for any processor.
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#include "cavmae/kernels/attention_kernel.h"
+#include "cavmae/kernels/simd_avx512.h"
+
+namespace cavmae::kernels {
+HeadKernel avx512_head_kernel() {
+  return make_head_kernel<Avx512, Avx512>();
+}
+}  // namespace cavmae::kernels
+#else
+namespace cavmae::kernels {
+HeadKernel avx512_head_kernel() {
+  return {};
+}
+}  // namespace cavmae::kernels
+#endif

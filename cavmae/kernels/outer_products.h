@@ -1,0 +1,63 @@
+// The gradient of a weight from bf16 factors, dW = g^T x: a sum of outer products of rows. oneDNN turns and
+// packs factors for it anew in every block of the result; here each is packed once, for all threads.
+#pragma once
+
+#include <cstdint>
+
+#include "cavmae/kernels/row_kernels.h"
+
+namespace cavmae::kernels {
+
+struct OuterProducts {
+  const Bf16* g = nullptr;  // [n, m], dense
+  const Bf16* x = nullptr;  // [n, k], dense
+  int64_t n = 0, m = 0, k = 0;
+  float* sums = nullptr;  // [m, k], dense
+  Gather gather = Gather::replace;
+};
+
+// Needs instructions for bf16; see usable_instructions(). Works with LibTorch's threads; their number does
+// not enter the result.
+bool can_sum_outer_products();
+void sum_outer_products(const OuterProducts& products);
+
+// For outer_products.cpp; Note [Outer products].
+inline constexpr int64_t kColumnsOfG = 12, kColumnsOfX = 32;  // of a panel; they make a tile of dW
+
+// A factor's rows `first` to `first + count`, cut into panels of so many columns. A panel holds a pair of
+// rows after the other, the pair's values of a column side by side; zeros where the factor has none.
+struct PanelPacking {
+  const Bf16* factor = nullptr;  // [.., width]
+  int64_t width = 0, first = 0, count = 0;
+  Bf16* panels = nullptr;  // aligned to 64 bytes
+
+  int64_t pairs() const { return (count + 1) / 2; }
+};
+
+// Memory that the next product wants, fetched into the cache by and by.
+struct Ahead {
+  const void* data = nullptr;
+  int64_t bytes = 0;
+};
+
+// Panels of both factors, and the tiles that they are for.
+struct PanelProduct {
+  const Bf16 *of_g = nullptr, *of_x = nullptr;
+  int64_t m = 0, k = 0, pairs = 0;
+  float* sums = nullptr;  // [m, k]
+  bool add = false;
+  bool past_the_cache = false;  // the sums are final, and too many to stay there
+  Ahead g, x;
+};
+
+struct OuterProductKernel {
+  // Packs pairs of rows `begin` to `end` of a factor g or x.
+  void (*pack_g)(const PanelPacking& packing, int64_t begin, int64_t end) = nullptr;
+  void (*pack_x)(const PanelPacking& packing, int64_t begin, int64_t end) = nullptr;
+  // Tiles of one panel of x and panels `begin` to `end` of g.
+  void (*multiply)(const PanelProduct& product, int64_t panel_of_x, int64_t begin, int64_t end) = nullptr;
+};
+// Without functions where the compiler cannot make them.
+OuterProductKernel avx512_bf16_outer_products();
+
+}  // namespace cavmae::kernels

@@ -1,0 +1,39 @@
+// Packs float weights as the bf16 factor of a product that takes neighbours of the summed dimension in pairs
+// (oneDNN's layouts BA16aNb2a), at the speed of memory: several times that of oneDNN's own conversion.
+#pragma once
+
+#include <cstdint>
+
+#include "cavmae/kernels/row_kernels.h"
+
+namespace cavmae::kernels {
+
+// The factor B [K, N] that a weight W [rows, columns] becomes.
+enum class PackedFactor {
+  transposed,  // W^T: K = columns, N = rows; of y = x W^T
+  as_it_is,    // W: K = rows, N = columns; of dx = g W
+};
+
+inline constexpr int64_t kPackedBlockRows = 32;
+
+// B is cut into blocks of 32 x block_columns, zeros past its edges. Blocks follow each other down a column of
+// blocks first; inside one, value (k, n) is number (k / 2 * block_columns + n) * 2 + k % 2.
+struct WeightPacking {
+  const float* weight = nullptr;  // [rows, columns], dense
+  int64_t rows = 0, columns = 0;
+  PackedFactor factor = PackedFactor::transposed;
+  int64_t block_columns = 0;  // a multiple of 16
+  Bf16* packed = nullptr;     // aligned to 64 bytes
+};
+
+// Needs instructions for bf16; see usable_instructions(). Rounds to the nearest, ties to even. Works with
+// LibTorch's threads.
+bool can_pack_weights();
+void pack_weight(const WeightPacking& packing);
+
+// For pack_weight.cpp. A band is what rows of W become that share blocks: block_columns rows of a transposed
+// factor, kPackedBlockRows of another. Null where the compiler cannot make it.
+using PackBands = void (*)(const WeightPacking& packing, int64_t begin, int64_t end);
+PackBands avx512_bf16_pack_bands();
+
+}  // namespace cavmae::kernels

@@ -1,0 +1,347 @@
+#include "cavmae/nn/block.h"
+
+#include "cavmae/core/profile_range.h"
+#include "cavmae/kernels/flash_attention.h"
+#include "cavmae/nn/gradient_target.h"
+#include "cavmae/nn/profile_ranges.h"
+
+namespace cavmae::kernels {
+namespace {
+
+// The sizes of a call.
+struct Sizes {
+  int64_t clips, length, width, queries;  // B, L, D, M
+  torch::TensorOptions floats, elements;
+
+  Sizes(const BlockParameters& p, const BlockInput& in)
+      : clips(in.x.size(0)),
+        length(in.x.size(1)),
+        width(in.x.size(2)),
+        queries(in.ids.defined() ? in.ids.size(1) : length),
+        floats(in.x.options().requires_grad(false)),
+        elements(floats.dtype(scalar_type(p.element))) {}
+
+  int64_t rows() const { return clips * length; }
+  int64_t result_rows() const { return clips * queries; }
+};
+
+const float* floats(const torch::Tensor& x) {
+  return x.data_ptr<float>();
+}
+
+Weight rows_of(const LinearParameters& layer, const RowRange& range) {
+  Weight weight = whole_weight(layer.weight, layer.packed);
+  weight.first_row = range.first;
+  weight.rows = range.rows;
+  return weight;
+}
+
+RowRange all_rows(const LinearParameters& layer) {
+  return {.first = 0, .rows = layer.weight.size(0)};
+}
+
+torch::Tensor apply(const LinearParameters& layer, const torch::Tensor& x, const RowRange& range) {
+  auto y = at::empty({x.size(0), range.rows}, x.options());
+  forward_product({.x = x,
+                   .weight = rows_of(layer, range),
+                   .bias = layer.bias.narrow(0, range.first, range.rows),
+                   .residual = {},
+                   .y = y});
+  return y;
+}
+
+// layer(x) + residual, float.
+torch::Tensor apply_onto(const LinearParameters& layer, const torch::Tensor& x,
+                         const torch::Tensor& residual) {
+  auto y = at::empty_like(residual);
+  forward_product(
+      {.x = x, .weight = rows_of(layer, all_rows(layer)), .bias = layer.bias, .residual = residual, .y = y});
+  return y;
+}
+
+torch::Tensor through(const LinearParameters& layer, const torch::Tensor& g, const RowRange& range) {
+  auto dx = at::empty({g.size(0), layer.weight.size(1)}, g.options());
+  input_gradient({.g = g, .weight = rows_of(layer, range), .dx = dx});
+  return dx;
+}
+
+struct NormStatistics {
+  torch::Tensor mean, rstd;  // float [rows]; undefined where they are not kept
+};
+
+// x: float [rows, D] -> element [rows, D]
+torch::Tensor normalize(const NormParameters& norm, const torch::Tensor& x, Element element,
+                        const NormStatistics& kept) {
+  auto y = at::empty(x.sizes(), x.options().dtype(scalar_type(element)));
+  layer_norm_forward({.x = floats(x),
+                      .weight = floats(norm.weight),
+                      .bias = floats(norm.bias),
+                      .y = y.data_ptr(),
+                      .mean = kept.mean.defined() ? kept.mean.data_ptr<float>() : nullptr,
+                      .rstd = kept.rstd.defined() ? kept.rstd.data_ptr<float>() : nullptr,
+                      .rows = x.size(0),
+                      .width = x.size(1),
+                      .element = element});
+  return y;
+}
+
+// Queries, keys and values as attention takes them: packed in one tensor, or in two.
+struct Operands {
+  HeadsView q, k, v;
+};
+Operands operands(const Sizes& s, const torch::Tensor& queries, const torch::Tensor& keys_values) {
+  const auto view = [](const torch::Tensor& x, int64_t first_column, int64_t rows_a_clip) {
+    const int64_t width = x.size(1);
+    return HeadsView{
+        .data = static_cast<char*>(x.data_ptr()) + first_column * static_cast<int64_t>(x.element_size()),
+        .clip_stride = rows_a_clip * width,
+        .row_stride = width};
+  };
+  if (!keys_values.defined())
+    return {.q = view(queries, 0, s.length),
+            .k = view(queries, s.width, s.length),
+            .v = view(queries, 2 * s.width, s.length)};
+  return {.q = view(queries, 0, s.queries),
+          .k = view(keys_values, 0, s.length),
+          .v = view(keys_values, s.width, s.length)};
+}
+
+AttentionCall attention_call(const BlockParameters& p, const Sizes& s) {
+  return {.clips = s.clips,
+          .queries = s.queries,
+          .keys = s.length,
+          .heads = p.heads,
+          .head_width = s.width / p.heads,
+          .element = p.element};
+}
+
+HeadsView rows_view(const torch::Tensor& x, const Sizes& s) {  // [R, D]
+  return {.data = x.data_ptr(), .clip_stride = s.queries * s.width, .row_stride = s.width};
+}
+
+// A forward pass, keeping in `kept` what is asked for.
+torch::Tensor attend(const BlockParameters& p, const BlockInput& in, const Sizes& s, BlockKept* kept) {
+  const WorkScope scope(work::kAttention);
+  const auto x = in.x.view({s.rows(), s.width});
+  NormStatistics statistics;
+  if (kept != nullptr) statistics = {at::empty({s.rows()}, s.floats), at::empty({s.rows()}, s.floats)};
+  torch::Tensor residual = x, queries, keys_values, log_sum_exp;
+  {
+    const auto normal = normalize(p.norm1, x, p.element, statistics);
+    if (in.ids.defined()) {
+      const auto picked = flat_rows(in.ids, s.length);
+      residual = x.index_select(0, picked);
+      queries = apply(p.qkv, normal.index_select(0, picked), {.first = 0, .rows = s.width});
+      keys_values = apply(p.qkv, normal, {.first = s.width, .rows = 2 * s.width});
+    } else {
+      queries = apply(p.qkv, normal, all_rows(p.qkv));
+    }
+  }
+  const auto mixed = at::empty({s.result_rows(), s.width}, s.elements);
+  if (kept != nullptr) log_sum_exp = at::empty({s.clips, p.heads, s.queries}, s.floats);
+  {
+    const WorkScope products(work::kAttentionProducts);
+    const Operands views = operands(s, queries, keys_values);
+    flash_attention_forward(attention_call(p, s),
+                            {.q = views.q,
+                             .k = views.k,
+                             .v = views.v,
+                             .out = rows_view(mixed, s),
+                             .log_sum_exp = kept != nullptr ? log_sum_exp.data_ptr<float>() : nullptr});
+  }
+  if (kept != nullptr) {
+    kept->mean1 = statistics.mean;
+    kept->rstd1 = statistics.rstd;
+    kept->queries = queries;
+    kept->keys_values = keys_values;
+    kept->log_sum_exp = log_sum_exp;
+    kept->mixed = mixed;
+  }
+  return apply_onto(p.proj, mixed, residual);
+}
+
+torch::Tensor gelu(torch::Tensor x, Element element, bool in_place) {
+  auto y = in_place ? x : at::empty_like(x);
+  gelu_forward({.x = x.data_ptr(), .y = y.data_ptr(), .count = x.numel(), .element = element});
+  return y;
+}
+
+// g: element [R, ..], the gradient of a layer's result; its sums are the gradient of the layer's bias.
+void add_bias_gradient(const GradientTarget& bias, const torch::Tensor& g, const RowRange& range) {
+  if (!bias.gradient.defined()) return;
+  sum_rows({.x = g.data_ptr(),
+            .sums = bias.data() + range.first,
+            .gather = bias.gather,
+            .rows = g.size(0),
+            .width = g.size(1),
+            .element = element_of(g)});
+}
+
+// Backward through one norm and past it.
+struct NormPass {
+  const NormParameters& norm;
+  torch::Tensor x;            // float [rows, D]
+  NormStatistics statistics;  // of x
+  torch::Tensor g;            // element [rows, D], the gradient of the norm's result
+  torch::Tensor residual;     // float [rows, D]; may be undefined
+};
+struct NormGradient {
+  torch::Tensor dx;       // float [rows, D]
+  torch::Tensor rounded;  // element [rows, D], the same
+  torch::Tensor y;        // element [rows, D], the norm's result
+};
+enum class WantRounded { no, yes };
+NormGradient norm_backward(const NormPass& pass, WantRounded want_rounded, const GradientTarget& sums) {
+  const Element element = element_of(pass.g);
+  NormGradient out{.dx = at::empty_like(pass.x), .rounded = {}, .y = at::empty_like(pass.g)};
+  const bool round = want_rounded == WantRounded::yes && element == Element::bf16;
+  out.rounded = round ? at::empty_like(pass.g) : out.dx;
+  auto of_weight = gradient_target(pass.norm.weight), of_bias = gradient_target(pass.norm.bias);
+  // The kernel gathers both in one way; a frozen one's sums are thrown away.
+  const bool add = of_weight.gather == Gather::add || of_bias.gather == Gather::add;
+  for (auto* target : {&of_weight, &of_bias}) {
+    if (!target->gradient.defined()) target->gradient = at::empty(pass.norm.weight.sizes(), pass.x.options());
+    if (add && target->gather == Gather::replace) target->gradient.zero_();
+  }
+  layer_norm_backward({.x = floats(pass.x),
+                       .weight = floats(pass.norm.weight),
+                       .bias = floats(pass.norm.bias),
+                       .mean = floats(pass.statistics.mean),
+                       .rstd = floats(pass.statistics.rstd),
+                       .g = pass.g.data_ptr(),
+                       .residual = pass.residual.defined() ? floats(pass.residual) : nullptr,
+                       .dx = out.dx.data_ptr<float>(),
+                       .dx_rounded = round ? out.rounded.data_ptr() : nullptr,
+                       .y = out.y.data_ptr(),
+                       .d_weight = of_weight.data(),
+                       .d_bias = of_bias.data(),
+                       .dx_sums = sums.data(),
+                       .norm_gather = add ? Gather::add : Gather::replace,
+                       .sums_gather = sums.gather,
+                       .rows = pass.x.size(0),
+                       .width = pass.x.size(1),
+                       .element = element});
+  return out;
+}
+
+// Through the MLP: from d_y, float [R, D], to the gradient of x1.
+NormGradient mlp_backward(const BlockParameters& p, const BlockKept& kept, const torch::Tensor& d_y) {
+  const WorkScope scope(work::kMlp);
+  const auto of_bias2 = gradient_target(p.fc2.bias);
+  auto g = d_y;
+  if (p.element == Element::bf16) g = at::empty(d_y.sizes(), kept.hidden.options());
+  sum_rows({.x = d_y.data_ptr(),
+            .rounded = p.element == Element::bf16 ? bf16_data(g) : nullptr,
+            .sums = of_bias2.data(),
+            .gather = of_bias2.gather,
+            .rows = d_y.size(0),
+            .width = d_y.size(1)});
+  auto d_hidden = through(p.fc2, g, all_rows(p.fc2));
+  {
+    auto activated = at::empty_like(d_hidden);
+    const auto of_bias1 = gradient_target(p.fc1.bias);
+    const auto sums =
+        of_bias1.gradient.defined() ? of_bias1.gradient : at::empty(p.fc1.bias.sizes(), d_y.options());
+    gelu_backward({.x = kept.hidden.data_ptr(),
+                   .g = d_hidden.data_ptr(),
+                   .dx = d_hidden.data_ptr(),
+                   .y = activated.data_ptr(),
+                   .dx_sums = sums.data_ptr<float>(),
+                   .gather = of_bias1.gather,
+                   .rows = d_hidden.size(0),
+                   .width = d_hidden.size(1),
+                   .element = p.element});
+    add_weight_gradient(gradient_target(p.fc2.weight), g, activated, all_rows(p.fc2));
+  }
+  const NormPass pass{.norm = p.norm2,
+                      .x = kept.attended,
+                      .statistics = {kept.mean2, kept.rstd2},
+                      .g = through(p.fc1, d_hidden, all_rows(p.fc1)),
+                      .residual = d_y};
+  const auto out = norm_backward(pass, WantRounded::yes, gradient_target(p.proj.bias));
+  add_weight_gradient(gradient_target(p.fc1.weight), d_hidden, out.y, all_rows(p.fc1));
+  return out;
+}
+
+struct QkvGradient {
+  torch::Tensor queries, keys_values;  // as in BlockKept
+};
+QkvGradient attention_backward(const BlockParameters& p, const Sizes& s, const BlockKept& kept,
+                               const torch::Tensor& d_mixed) {
+  const WorkScope scope(work::kAttentionProducts);
+  const QkvGradient out{
+      .queries = at::empty_like(kept.queries),
+      .keys_values = kept.keys_values.defined() ? at::empty_like(kept.keys_values) : torch::Tensor()};
+  const Operands of = operands(s, kept.queries, kept.keys_values);
+  const Operands to = operands(s, out.queries, out.keys_values);
+  flash_attention_backward(attention_call(p, s), {.q = of.q,
+                                                  .k = of.k,
+                                                  .v = of.v,
+                                                  .out = rows_view(kept.mixed, s),
+                                                  .d_out = rows_view(d_mixed, s),
+                                                  .log_sum_exp = kept.log_sum_exp.data_ptr<float>(),
+                                                  .d_q = to.q,
+                                                  .d_k = to.k,
+                                                  .d_v = to.v});
+  return out;
+}
+
+}  // namespace
+
+torch::Tensor flat_rows(const torch::Tensor& ids, int64_t length) {
+  const auto first = torch::arange(ids.size(0), ids.options()).mul_(length).unsqueeze(1);  // [B, 1]
+  return (ids + first).flatten();
+}
+
+torch::Tensor block_forward(const BlockParameters& p, const BlockInput& in, BlockKept* kept) {
+  const Sizes s(p, in);
+  const auto attended = attend(p, in, s, kept);
+  const WorkScope scope(work::kMlp);
+  NormStatistics statistics;
+  if (kept != nullptr)
+    statistics = {at::empty({s.result_rows()}, s.floats), at::empty({s.result_rows()}, s.floats)};
+  const auto hidden = apply(p.fc1, normalize(p.norm2, attended, p.element, statistics), all_rows(p.fc1));
+  const auto activated = gelu(hidden, p.element, /*in_place=*/kept == nullptr);
+  if (kept != nullptr) {
+    kept->attended = attended;
+    kept->mean2 = statistics.mean;
+    kept->rstd2 = statistics.rstd;
+    kept->hidden = hidden;
+  }
+  return apply_onto(p.fc2, activated, attended).view({s.clips, s.queries, s.width});
+}
+
+torch::Tensor block_backward(const BlockParameters& p, const BlockInput& in, const BlockKept& kept,
+                             const torch::Tensor& d_y) {
+  const Sizes s(p, in);
+  const auto x = in.x.view({s.rows(), s.width});
+  const auto past_mlp = mlp_backward(p, kept, d_y.view({s.result_rows(), s.width}));
+  const WorkScope scope(work::kAttention);
+  const auto d_mixed = through(p.proj, past_mlp.rounded, all_rows(p.proj));
+  add_weight_gradient(gradient_target(p.proj.weight), past_mlp.rounded, kept.mixed, all_rows(p.proj));
+  const auto d_qkv = attention_backward(p, s, kept, d_mixed);
+  const auto of_bias = gradient_target(p.qkv.bias), of_weight = gradient_target(p.qkv.weight);
+  NormPass pass{
+      .norm = p.norm1, .x = x, .statistics = {kept.mean1, kept.rstd1}, .g = {}, .residual = past_mlp.dx};
+  if (!in.ids.defined()) {
+    add_bias_gradient(of_bias, d_qkv.queries, all_rows(p.qkv));
+    pass.g = through(p.qkv, d_qkv.queries, all_rows(p.qkv));
+    const auto out = norm_backward(pass, WantRounded::no, {});
+    add_weight_gradient(of_weight, d_qkv.queries, out.y, all_rows(p.qkv));
+    return out.dx.view(in.x.sizes());
+  }
+  const RowRange query_rows{.first = 0, .rows = s.width}, other_rows{.first = s.width, .rows = 2 * s.width};
+  const auto picked = flat_rows(in.ids, s.length);
+  add_bias_gradient(of_bias, d_qkv.queries, query_rows);
+  add_bias_gradient(of_bias, d_qkv.keys_values, other_rows);
+  pass.g = through(p.qkv, d_qkv.keys_values, other_rows);
+  pass.g.index_copy_(0, picked,
+                     pass.g.index_select(0, picked).add_(through(p.qkv, d_qkv.queries, query_rows)));
+  pass.residual = at::zeros_like(x).index_copy_(0, picked, past_mlp.dx);
+  const auto out = norm_backward(pass, WantRounded::no, {});
+  add_weight_gradient(of_weight, d_qkv.queries, out.y.index_select(0, picked), query_rows);
+  add_weight_gradient(of_weight, d_qkv.keys_values, out.y, other_rows);
+  return out.dx.view(in.x.sizes());
+}
+
+}  // namespace cavmae::kernels

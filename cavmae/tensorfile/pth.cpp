@@ -1,0 +1,175 @@
+#include "cavmae/tensorfile/pth.h"
+
+#include <algorithm>
+#include <span>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/text.h"
+#include "cavmae/tensorfile/pth_contents.h"
+#include "cavmae/tensorfile/zip_reader.h"
+
+namespace cavmae {
+namespace {
+
+using Kind = PickleValue::Kind;
+using Arguments = std::span<const PickleValue* const>;
+
+// No checkpoint comes near these; a hostile one can refer to the same values again and again.
+constexpr int kMaxDepth = 32;
+constexpr size_t kMaxVisited = 500'000, kMaxNameLetters = 1024, kMaxDims = 64;
+
+bool is_tensor(const PickleValue& value) {
+  return value.is(Kind::call) && value.items[0]->text.find("._rebuild_") != std::string::npos;
+}
+
+// Turns the values of a pickle into tensors.
+class TensorCollector {
+ public:
+  TensorCollector(const FileReader& file, const PthContents& contents) : file_(file), contents_(contents) {}
+
+  NamedTensors run() {
+    collect(network_part(), "", 0);
+    CAVMAE_CHECK_AS(CheckpointError, !tensors_.empty(), file_.name(), ": holds no tensors");
+    return std::move(tensors_);
+  }
+
+ private:
+  void require(bool ok, const char* problem) const {
+    CAVMAE_CHECK_AS(CheckpointError, ok, file_.name(), ": tensor '", printable(name_), "' ", problem,
+                    "; the file is damaged");
+  }
+
+  const PickleValue& network_part() const {
+    const auto& root = *contents_.pickle().root;
+    for (const char* key : {"model", "state_dict", "model_state_dict"}) {
+      const auto* part = root.find(key);
+      if (part == nullptr || !part->is(Kind::dict)) continue;
+      for (size_t i = 1; i < part->items.size(); i += 2)
+        if (is_tensor(*part->items[i])) return *part;
+    }
+    return root;
+  }
+
+  void collect(const PickleValue& value, const std::string& name, int depth) {
+    CAVMAE_CHECK_AS(CheckpointError, depth <= kMaxDepth && ++num_visited_ <= kMaxVisited, file_.name(),
+                    ": its values are nested without end; the file is damaged");
+    CAVMAE_CHECK_AS(CheckpointError, name.size() <= kMaxNameLetters, file_.name(), ": a name is longer than ",
+                    kMaxNameLetters, " letters: '", printable(name), "'");
+    const std::string prefix = name.empty() ? "" : name + ".";
+    if (is_tensor(value)) {
+      name_ = name.empty() ? "tensor" : name;  // torch.save(tensor) gives it no name
+      require(names_.insert(name_).second, "is there twice");
+      tensors_.emplace_back(name_, build(value.items[0]->text, Arguments(value.items).subspan(1), 0));
+    } else if (value.is(Kind::dict)) {
+      for (size_t i = 0; i < value.items.size(); i += 2) {
+        const auto& key = *value.items[i];
+        if (key.is(Kind::text)) collect(*value.items[i + 1], prefix + key.text, depth + 1);
+        if (key.is(Kind::integer))
+          collect(*value.items[i + 1], prefix + std::to_string(key.integer), depth + 1);
+      }
+    } else if (value.is(Kind::list) || value.is(Kind::tuple)) {
+      for (size_t i = 0; i < value.items.size(); ++i)
+        collect(*value.items[i], prefix + std::to_string(i), depth + 1);
+    }
+  }
+
+  // What the function of that name would make of the arguments.
+  torch::Tensor build(const std::string& function, Arguments args, int depth) {
+    require(depth <= kMaxDepth, "is wrapped without end");
+    if (function == "torch._tensor._rebuild_from_type_v2") {  // (function, type, arguments, attributes)
+      require(args.size() >= 3 && args[0]->is(Kind::global) && args[2]->is(Kind::tuple), "has no contents");
+      return build(args[0]->text, args[2]->items, depth + 1);
+    }
+    if (function.starts_with("torch._utils._rebuild_parameter")) {  // (tensor, requires_grad, hooks)
+      require(!args.empty() && is_tensor(*args[0]), "has no contents");
+      return build(args[0]->items[0]->text, Arguments(args[0]->items).subspan(1), depth + 1);
+    }
+    require(function.starts_with("torch._utils._rebuild_tensor") && args.size() >= 4 &&
+                args[0]->is(Kind::persistent) && args[1]->is(Kind::integer),
+            "has no contents");
+    return view(parse_storage(*args[0], file_.name()), args[1]->integer, integers(*args[2]),
+                integers(*args[3]));
+  }
+
+  // A tuple of numbers none of which is below 0; torch.Size is one too.
+  std::vector<int64_t> integers(const PickleValue& value) const {
+    if (value.calls("torch.Size") && value.items.size() == 2 && value.items[1]->is(Kind::tuple))
+      return integers(*value.items[1]);
+    require(value.is(Kind::tuple) && value.items.size() <= kMaxDims, "has no shape");
+    std::vector<int64_t> numbers;
+    for (const auto* item : value.items) {
+      require(item->is(Kind::integer) && item->integer >= 0, "has a shape that is not possible");
+      numbers.push_back(item->integer);
+    }
+    return numbers;
+  }
+
+  torch::Tensor view(const PthStorage& storage, int64_t offset, const std::vector<int64_t>& sizes,
+                     const std::vector<int64_t>& strides) {
+    require(sizes.size() == strides.size(), "has as many sizes as strides");
+    // 128 bits cannot overflow: sums are compared with the storage's size after every step.
+    __extension__ typedef unsigned __int128 Wide;
+    const Wide available = static_cast<Wide>(storage.view_elements);
+    const bool empty = std::find(sizes.begin(), sizes.end(), 0) != sizes.end();
+    Wide last = static_cast<Wide>(offset), count = 1;
+    require(offset >= 0 && last <= available, "begins past the end of its storage");
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      count *= static_cast<Wide>(std::max<int64_t>(sizes[i], 1));
+      require(count <= (Wide{1} << 50), "has a shape that is not possible");
+      if (empty) continue;
+      last += static_cast<Wide>(sizes[i] - 1) * static_cast<Wide>(strides[i]);
+      require(last < available, "reaches past the end of its storage");
+    }
+    require(empty || (last < available && count <= available), "shows more elements than its storage has");
+    if (empty) return torch::empty(sizes, torch::TensorOptions(storage.type));
+    return load(storage).as_strided(sizes, strides, storage.view_begin + offset);
+  }
+
+  // The storage as a flat tensor; once for all its views.
+  torch::Tensor load(const PthStorage& storage) {
+    auto [found, inserted] = storages_.try_emplace(storage.key);
+    torch::Tensor& flat = found->second;
+    if (!inserted) {
+      require(flat.scalar_type() == storage.type && flat.numel() == storage.num_elements,
+              "has a storage that others describe in another way");
+      return flat;
+    }
+    num_bytes_ += storage.num_bytes();
+    require(storage.num_bytes() <= file_.size() && num_bytes_ <= file_.size(), "is larger than the file");
+    flat = torch::empty({storage.num_elements}, torch::TensorOptions(storage.type));
+    contents_.read(storage, flat.data_ptr());
+    if (storage.type == torch::kBool) {
+      const auto* values = static_cast<const uint8_t*>(flat.data_ptr());
+      require(std::all_of(values, values + flat.numel(), [](uint8_t v) { return v <= 1; }),
+              "is of bool and holds other bytes than 0 and 1");
+    }
+    return flat;
+  }
+
+  const FileReader& file_;
+  const PthContents& contents_;
+  NamedTensors tensors_;
+  std::unordered_set<std::string> names_;
+  std::unordered_map<std::string, torch::Tensor> storages_;
+  std::string name_;  // of the tensor that is being built
+  size_t num_visited_ = 0;
+  uint64_t num_bytes_ = 0;
+};
+
+}  // namespace
+
+NamedTensors read_pth(const std::filesystem::path& path) {
+  const FileReader file(path);
+  const auto contents = ZipReader::matches(file) ? open_zip_pth(file) : open_legacy_pth(file);
+  return TensorCollector(file, *contents).run();
+}
+
+NamedTensors strip_prefix(NamedTensors tensors, const std::string& prefix) {
+  for (auto& [name, tensor] : tensors)
+    if (name.starts_with(prefix)) name.erase(0, prefix.size());
+  return tensors;
+}
+
+}  // namespace cavmae

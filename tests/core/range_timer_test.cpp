@@ -1,0 +1,136 @@
+// Times of scopes, forward and backward.
+#include "cavmae/core/range_timer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/profile_range.h"
+#include "cavmae/core/torch.h"
+
+namespace cavmae {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::Field;
+
+constexpr double kNap = 0.02;  // seconds
+
+void nap() {
+  std::this_thread::sleep_for(std::chrono::duration<double>(kNap));
+}
+
+// Takes a nap in the forward pass, and another in the backward pass, there in a scope of its own if asked to.
+class Napping : public torch::autograd::Function<Napping> {
+ public:
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
+                               bool inner_scope) {
+    context->saved_data["inner_scope"] = inner_scope;
+    nap();
+    return x * 2;
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    if (context->saved_data["inner_scope"].toBool()) {
+      const WorkScope scope("inner");
+      nap();
+    } else {
+      nap();
+    }
+    return {gradients[0] * 2, {}};
+  }
+};
+
+torch::Tensor napping(const char* name, const torch::Tensor& x, bool inner_scope = false) {
+  const WorkScope scope(name);
+  return Napping::apply(x, inner_scope);
+}
+
+WorkTime time_of(const std::vector<WorkTime>& times, const std::string& path) {
+  const auto found = std::ranges::find(times, path, &WorkTime::path);
+  return found == times.end() ? WorkTime{.path = "no such path"} : *found;
+}
+
+TEST(WorkTimer, ScopesNestAndKeepTheirOrder) {
+  WorkTimer timer;
+  {
+    const WorkScope outer("outer");
+    nap();
+    {
+      const WorkScope inner("inner");
+      nap();
+    }
+  }
+  { const WorkScope later("later"); }
+  const auto times = timer.times();
+  EXPECT_THAT(times, ElementsAre(Field(&WorkTime::path, ""), Field(&WorkTime::path, "outer"),
+                                 Field(&WorkTime::path, "outer/inner"), Field(&WorkTime::path, "later")));
+  EXPECT_GE(time_of(times, "outer").forward_seconds, kNap);
+  EXPECT_GE(time_of(times, "outer/inner").forward_seconds, kNap);
+  EXPECT_LT(time_of(times, "later").forward_seconds, kNap);
+}
+
+TEST(WorkTimer, BackwardGoesToTheScopesOfForward) {
+  const auto x = torch::ones({3}, torch::requires_grad());
+  WorkTimer timer;
+  const auto loss = napping("second", napping("first", x)).sum();
+  loss.backward();
+  const auto times = timer.times();
+  for (const char* name : {"first", "second"}) {
+    EXPECT_GE(time_of(times, name).forward_seconds, kNap) << name;
+    EXPECT_GE(time_of(times, name).backward_seconds, kNap) << name;
+    EXPECT_LT(time_of(times, name).backward_seconds, 10 * kNap) << name;
+  }
+}
+
+TEST(WorkTimer, ScopeInsideANodeLiesInsideWhatTheNodeWorksOn) {
+  const auto x = torch::ones({3}, torch::requires_grad());
+  WorkTimer timer;
+  napping("block", x, /*inner_scope=*/true).sum().backward();
+  EXPECT_GE(time_of(timer.times(), "block/inner").backward_seconds, kNap);
+}
+
+TEST(WorkTimer, TimesSumToWhatWentBy) {
+  const auto x = torch::ones({3}, torch::requires_grad());
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  const auto before = now();
+  WorkTimer timer;
+  const auto start = now();
+  {
+    const WorkScope step("step");  // its end also ends what the last node works on
+    napping("first", x).sum().backward();
+  }
+  nap();
+  const auto end = now();
+  const auto times = timer.times();
+  const auto after = now();
+  double sum = 0;
+  for (const WorkTime& time : times) sum += time.forward_seconds + time.backward_seconds;
+  EXPECT_GE(sum, std::chrono::duration<double>(end - start).count());
+  EXPECT_LE(sum, std::chrono::duration<double>(after - before).count());
+  EXPECT_GE(time_of(times, "").forward_seconds, kNap);
+}
+
+TEST(WorkTimer, RestartForgets) {
+  WorkTimer timer;
+  { const WorkScope scope("before"); }
+  timer.restart();
+  { const WorkScope scope("after"); }
+  EXPECT_THAT(timer.times(), ElementsAre(Field(&WorkTime::path, ""), Field(&WorkTime::path, "after")));
+}
+
+TEST(WorkTimer, OtherThreadsAndNobodyListeningChangeNothing) {
+  { const WorkScope nobody_listens("unheard"); }
+  WorkTimer timer;
+  std::thread([] { const WorkScope scope("elsewhere"); }).join();
+  EXPECT_THAT(timer.times(), ElementsAre(Field(&WorkTime::path, "")));
+  EXPECT_THROW(WorkTimer(), Error);
+}
+
+}  // namespace
+}  // namespace cavmae

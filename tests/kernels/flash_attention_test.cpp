@@ -1,0 +1,190 @@
+#include "cavmae/kernels/flash_attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/parallel.h"
+#include "cavmae/nn/attention.h"
+
+#include "tests/support/golden.h"
+
+namespace cavmae::kernels {
+namespace {
+
+struct Problem {
+  AttentionCall call;
+  torch::Tensor q, kv, d_out;  // [B, M, H * d], [B, L, 2 * H * d], [B, M, H * d]
+  torch::Tensor out, log_sum_exp, d_q, d_kv;
+};
+
+torch::ScalarType dtype(Element element) {
+  return element == Element::bf16 ? torch::kBFloat16 : torch::kFloat32;
+}
+
+Problem make_problem(const AttentionCall& call, double spread = 1.0) {
+  const int64_t width = call.heads * call.head_width;
+  auto generator = at::detail::createCPUGenerator(11);
+  const auto normal = [&](int64_t rows, int64_t columns) {
+    return (torch::empty({call.clips, rows, columns}).normal_(0, 1, generator) * spread)
+        .to(dtype(call.element));
+  };
+  Problem p;
+  p.call = call;
+  p.q = normal(call.queries, width);
+  p.kv = normal(call.keys, 2 * width);
+  p.d_out = normal(call.queries, width);
+  // A result that stays unwritten is not a number.
+  const auto unwritten = [](const torch::Tensor& x) { return torch::full_like(x, std::nan("")); };
+  p.out = unwritten(p.q);
+  p.log_sum_exp = torch::full({call.clips, call.heads, call.queries}, std::nan(""));
+  p.d_q = unwritten(p.q);
+  p.d_kv = unwritten(p.kv);
+  return p;
+}
+
+// `part` 0: the first width columns, 1: the second.
+HeadsView view(const Problem& p, const torch::Tensor& x, int64_t part = 0) {
+  const int64_t width = p.call.heads * p.call.head_width;
+  return {static_cast<char*>(x.data_ptr()) + part * width * x.element_size(), x.stride(0), x.stride(1)};
+}
+
+void run(Problem& p, AttentionKernel kernel) {
+  flash_attention_forward(p.call,
+                          {.q = view(p, p.q),
+                           .k = view(p, p.kv),
+                           .v = view(p, p.kv, 1),
+                           .out = view(p, p.out),
+                           .log_sum_exp = p.log_sum_exp.data_ptr<float>()},
+                          kernel);
+  flash_attention_backward(p.call,
+                           {.q = view(p, p.q),
+                            .k = view(p, p.kv),
+                            .v = view(p, p.kv, 1),
+                            .out = view(p, p.out),
+                            .d_out = view(p, p.d_out),
+                            .log_sum_exp = p.log_sum_exp.data_ptr<float>(),
+                            .d_q = view(p, p.d_q),
+                            .d_k = view(p, p.d_kv),
+                            .d_v = view(p, p.d_kv, 1)},
+                           kernel);
+}
+
+double norm_of(const torch::Tensor& x) {
+  return x.to(torch::kFloat64).norm().item<double>();
+}
+
+// The norm of the error as a share of that of the result, or of a single term where the terms cancel.
+double relative_error(const torch::Tensor& actual, const torch::Tensor& expected, double term) {
+  if (expected.numel() == 0) return 0.0;
+  return norm_of(actual.to(torch::kFloat64) - expected) / std::max(norm_of(expected), term);
+}
+
+// In double, from the operands as they are.
+void compare_with_the_plain_twin(const Problem& p, double tolerance) {
+  const auto q = p.q.to(torch::kFloat64).requires_grad_(), kv = p.kv.to(torch::kFloat64).requires_grad_();
+  const auto expected = attention_plain(q, kv, p.call.heads);
+  expected.backward(p.d_out.to(torch::kFloat64));
+  const double term = norm_of(p.d_out) / std::sqrt(static_cast<double>(p.call.keys));
+  EXPECT_LE(relative_error(p.out, expected.detach(), term), tolerance) << "out";
+  EXPECT_LE(relative_error(p.d_q, q.grad(), term), tolerance) << "gradient of the queries";
+  const auto parts = p.d_kv.chunk(2, 2), expected_parts = kv.grad().chunk(2, 2);
+  EXPECT_LE(relative_error(parts[0], expected_parts[0], term), tolerance) << "gradient of the keys";
+  EXPECT_LE(relative_error(parts[1], expected_parts[1], term), tolerance) << "gradient of the values";
+}
+
+// The result's rounding to bf16; where products are in bf16, that of the probabilities and their gradients
+// besides.
+double tolerance(Element element, AttentionKernel kernel = AttentionKernel::baseline) {
+  const bool bf16_products =
+      kernel == AttentionKernel::avx512_bf16 || kernel == AttentionKernel::avx512_bf16_emulated;
+  return element == Element::f32 ? 2e-6 : bf16_products ? 8e-3 : 4e-3;
+}
+
+using Case = std::tuple<AttentionKernel, Element>;
+class FlashAttention : public ::testing::TestWithParam<Case> {
+ protected:
+  AttentionKernel kernel() const { return std::get<0>(GetParam()); }
+  Element element() const { return std::get<1>(GetParam()); }
+
+  void expect_equal_to_the_plain_twin(const AttentionCall& sizes) {
+    AttentionCall call = sizes;
+    call.element = element();
+    SCOPED_TRACE(testing::Message() << call.clips << " clips, " << call.queries << " queries, " << call.keys
+                                    << " keys, " << call.heads << " heads of " << call.head_width);
+    Problem p = make_problem(call);
+    run(p, kernel());
+    compare_with_the_plain_twin(p, tolerance(element(), kernel()));
+  }
+};
+
+TEST_P(FlashAttention, EqualsThePlainTwinAtEveryLength) {
+  for (const int64_t length : {1, 2, 7, 17, 49, 64, 128, 177, 196, 708})
+    expect_equal_to_the_plain_twin(
+        {.clips = 1, .queries = length, .keys = length, .heads = 1, .head_width = 32});
+}
+
+TEST_P(FlashAttention, EqualsThePlainTwinAtEveryHeadWidth) {
+  for (const int64_t width : {1, 5, 8, 24, 32, 40, 64, 80, 128, 256})
+    expect_equal_to_the_plain_twin({.clips = 2, .queries = 37, .keys = 37, .heads = 2, .head_width = width});
+}
+
+TEST_P(FlashAttention, EqualsThePlainTwinForOtherQueriesThanKeys) {
+  for (const auto& [queries, keys] :
+       std::vector<std::pair<int64_t, int64_t>>{{531, 708}, {3, 70}, {70, 3}, {1, 129}})
+    expect_equal_to_the_plain_twin(
+        {.clips = 1, .queries = queries, .keys = keys, .heads = 2, .head_width = 16});
+}
+
+TEST_P(FlashAttention, NoQueriesGiveZeroGradients) {
+  Problem p =
+      make_problem({.clips = 2, .queries = 0, .keys = 9, .heads = 2, .head_width = 8, .element = element()});
+  run(p, kernel());
+  EXPECT_EQ(p.d_kv.abs().max().item<double>(), 0.0);
+}
+
+TEST_P(FlashAttention, EnormousProductsEqualThePlainTwin) {
+  Problem p = make_problem(
+      {.clips = 1, .queries = 33, .keys = 40, .heads = 2, .head_width = 32, .element = element()},
+      /*spread=*/8.0);
+  run(p, kernel());
+  compare_with_the_plain_twin(p, 20 * tolerance(element()));  // weights near 0 and 1: gradients cancel
+}
+
+TEST_P(FlashAttention, DoesNotDependOnTheNumberOfThreads) {
+  const AttentionCall call{
+      .clips = 1, .queries = 300, .keys = 177, .heads = 3, .head_width = 32, .element = element()};
+  Problem one = make_problem(call), many = make_problem(call);
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  run(one, kernel());
+  at::set_num_threads(8);
+  run(many, kernel());
+  at::set_num_threads(before);
+  EXPECT_TRUE(one.out.equal(many.out));
+  EXPECT_TRUE(one.log_sum_exp.equal(many.log_sum_exp));
+  EXPECT_TRUE(one.d_q.equal(many.d_q));
+  EXPECT_TRUE(one.d_kv.equal(many.d_kv));
+}
+
+INSTANTIATE_TEST_SUITE_P(Supported, FlashAttention,
+                         ::testing::Combine(::testing::ValuesIn(supported_attention_kernels()),
+                                            ::testing::Values(Element::f32, Element::bf16)),
+                         [](const auto& tested) {
+                           return attention_kernel_name(std::get<0>(tested.param)) +
+                                  (std::get<1>(tested.param) == Element::f32 ? "_f32" : "_bf16");
+                         });
+
+TEST(FlashAttentionCall, AnUnknownHeadWidthIsAnError) {
+  EXPECT_THROW(
+      flash_attention_forward({.clips = 1, .queries = 1, .keys = 1, .heads = 1, .head_width = 257}, {}),
+      Error);
+}
+
+}  // namespace
+}  // namespace cavmae::kernels

@@ -1,0 +1,58 @@
+#include "cavmae/kernels/pack_weight.h"
+
+#include <gtest/gtest.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/torch.h"
+#include "cavmae/kernels/products.h"
+
+#include "tests/support/normal.h"
+
+namespace cavmae::kernels::pack_weight_test {
+namespace {
+
+using Sizes = std::tuple<int64_t, int64_t, int64_t>;  // rows, columns, block columns
+
+class PackWeight : public ::testing::TestWithParam<Sizes> {};
+
+// Value by value, as the layout is described.
+torch::Tensor packed_plainly(const torch::Tensor& factor, int64_t block_columns) {
+  const int64_t depth = factor.size(0), width = factor.size(1);
+  const int64_t down = (depth + kPackedBlockRows - 1) / kPackedBlockRows;
+  const int64_t across = (width + block_columns - 1) / block_columns;
+  auto packed = torch::zeros({across, down, kPackedBlockRows / 2, block_columns, 2}, torch::kBFloat16);
+  for (int64_t k = 0; k < depth; ++k)
+    for (int64_t n = 0; n < width; ++n)
+      packed[n / block_columns][k / kPackedBlockRows][k % kPackedBlockRows / 2][n % block_columns][k % 2] =
+          factor[k][n];
+  return packed;
+}
+
+TEST_P(PackWeight, PutsEveryValueInItsPlace) {
+  if (!can_pack_weights()) GTEST_SKIP() << "this processor has no instructions for bf16";
+  const auto [rows, columns, block_columns] = GetParam();
+  const auto weight = normal({rows, columns}, 1);
+  for (const auto factor : {PackedFactor::transposed, PackedFactor::as_it_is}) {
+    const auto expected =
+        packed_plainly(factor == PackedFactor::transposed ? weight.t() : weight, block_columns);
+    auto packed = torch::full_like(expected, NAN);
+    pack_weight({.weight = weight.data_ptr<float>(),
+                 .rows = rows,
+                 .columns = columns,
+                 .factor = factor,
+                 .block_columns = block_columns,
+                 .packed = bf16_data(packed)});
+    EXPECT_TRUE(packed.equal(expected)) << (factor == PackedFactor::transposed ? "transposed" : "as it is");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, PackWeight,
+                         ::testing::Values(Sizes{1, 1, 16}, Sizes{32, 64, 64}, Sizes{33, 31, 32},
+                                           Sizes{50, 100, 48}, Sizes{67, 17, 64}, Sizes{96, 130, 16}));
+
+TEST(PackWeight, RefusesBlocksThatAreNotOfVectors) {
+  EXPECT_THROW(pack_weight({.rows = 1, .columns = 1, .block_columns = 20}), Error);
+}
+
+}  // namespace
+}  // namespace cavmae::kernels::pack_weight_test
