@@ -41,17 +41,16 @@ LoadedClassifier ClassifierFlags::load(const EvaluationFlags& evaluation, Log& l
   return loaded;
 }
 
-FeatureOptions features_of(const LoadedClassifier& loaded, const EvaluationFlags& evaluation) {
+InputSpec features_of(const LoadedClassifier& loaded, const EvaluationFlags& evaluation) {
   const CavMaeConfig& config = loaded.classifier->config();
-  FeatureOptions features;
-  features.num_fbank_frames = config.num_fbank_frames;
-  features.num_mel_bins = config.num_mel_bins;
-  features.image_size = config.image_size;
-  if (!loaded.metadata.features.is_null())
-    option_from_json(loaded.metadata.features, features, loaded.path.string());
-  features.window_seconds = evaluation.window_seconds.value_or(features.window_seconds);
-  features.validate();
-  return features;
+  InputSpec spec;
+  spec.num_fbank_frames = config.num_fbank_frames;
+  spec.num_mel_bins = config.num_mel_bins;
+  spec.image_size = config.image_size;
+  if (!loaded.metadata.spec.is_null()) option_from_json(loaded.metadata.spec, spec, loaded.path.string());
+  spec.window_seconds = evaluation.window_seconds.value_or(spec.window_seconds);
+  spec.validate();
+  return spec;
 }
 
 ClassifyOptions classify_options(const EvaluationFlags& flags, const GlobalOptions& global) {

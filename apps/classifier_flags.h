@@ -25,7 +25,7 @@ struct ClassifierFlags {
 
 // What a classifier was fed in its training, but for what the flags say; an imported one is fed as the
 // paper's, in its sizes.
-FeatureOptions features_of(const LoadedClassifier& loaded, const EvaluationFlags& evaluation);
+InputSpec features_of(const LoadedClassifier& loaded, const EvaluationFlags& evaluation);
 
 ClassifyOptions classify_options(const EvaluationFlags& flags, const GlobalOptions& global);
 

@@ -23,10 +23,10 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
   auto clips = read_clip_sources(data, *log);
   std::vector<std::string> ids;
   for (const ClipSource& clip : clips) ids.push_back(clip.id);
-  auto [loaded, features] = load_for_evaluation(flags.evaluation, *log);
+  auto [loaded, spec] = load_for_evaluation(flags.evaluation, *log);
   EmbedOptions options = flags.evaluation.embed_options(global);
   options.need = Need::any;
-  const Embeddings embeddings = embed_clips(loaded.model, features, std::move(clips), options, log);
+  const ClipEmbeddings embeddings = embed_clips(loaded.model, spec, std::move(clips), options, log);
   report_failed(embeddings.failed, *log);
   CAVMAE_CHECK_AS(DataError, !embeddings.indices.empty(), "no clip could be read, nothing was written");
   write_embeddings(flags.out, embeddings, ids, loaded.path);

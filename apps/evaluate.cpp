@@ -50,7 +50,7 @@ int evaluate_classes(const EvaluateFlags& flags, const GlobalOptions& global,
 
 int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global,
                          const std::vector<ClipSource>& clips, std::shared_ptr<Log> log) {
-  auto [loaded, features] = load_for_evaluation(flags.evaluation, *log);
+  auto [loaded, spec] = load_for_evaluation(flags.evaluation, *log);
   const auto trained = options_of_checkpoint(loaded.path);
   if (!trained)
     log->warn("the file stands without its run, so masks and losses are those of the paper's recipe");
@@ -64,7 +64,7 @@ int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global
   options.window_start = common.window_start;
   options.cache_dir = common.cache_dir;
   options.show_progress = common.show_progress;
-  const auto evaluation = evaluate_pretrained(loaded.model, features, clips, options, log);
+  const auto evaluation = evaluate_pretrained(loaded.model, spec, clips, options, log);
   if (!evaluation) return kExitInterrupted;
   report_failed(evaluation->failed, *log);
   Json record = validation_record({}, evaluation->result, evaluation->parts);

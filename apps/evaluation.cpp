@@ -6,15 +6,15 @@ namespace {
 ModelToEvaluate load_on(const EvaluationFlags& flags, const DeviceOptions& where, Log& log) {
   const torch::Device device = resolve_device(where.device);
   const auto positions = flags.resize_positions ? PositionFit::resize : PositionFit::refuse;
-  ModelToEvaluate result{.loaded = load_model(flags.checkpoint, flags.shape, positions), .features = {}};
+  ModelToEvaluate result{.loaded = load_model(flags.checkpoint, flags.shape, positions), .spec = {}};
   const CavMaeConfig& config = result.loaded.model->config();
-  result.features.num_fbank_frames = config.num_fbank_frames;
-  result.features.num_mel_bins = config.num_mel_bins;
-  result.features.image_size = config.image_size;
-  if (!result.loaded.features.is_null())
-    option_from_json(result.loaded.features, result.features, result.loaded.path.string());
-  result.features.window_seconds = flags.window_seconds.value_or(result.features.window_seconds);
-  result.features.validate();
+  result.spec.num_fbank_frames = config.num_fbank_frames;
+  result.spec.num_mel_bins = config.num_mel_bins;
+  result.spec.image_size = config.image_size;
+  if (!result.loaded.spec.is_null())
+    option_from_json(result.loaded.spec, result.spec, result.loaded.path.string());
+  result.spec.window_seconds = flags.window_seconds.value_or(result.spec.window_seconds);
+  result.spec.validate();
   log.info("model: {}", result.loaded.path.string());
   if (!result.loaded.missing.empty())
     log.warn("{} parameters are not in the file and keep their initial value: {}",

@@ -40,7 +40,7 @@ struct EvaluationFlags {
 
 struct ModelToEvaluate {
   LoadedModel loaded;
-  FeatureOptions features;
+  InputSpec spec;
 };
 
 // The model, on its device, with the features it was trained on, but for what the flags say; an imported

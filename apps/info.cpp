@@ -57,7 +57,7 @@ void add_options(Description& out, const Json& options) {
 }
 
 // A network's file, whatever it is for.
-Description network_info(const fs::path& path, const CavMaeImpl& network, const Json& features) {
+Description network_info(const fs::path& path, const CavMaeImpl& network, const Json& spec) {
   Description out;
   int64_t parameters = 0, trainable = 0;
   for (const auto& parameter : network.parameters()) {
@@ -70,17 +70,17 @@ Description network_info(const fs::path& path, const CavMaeImpl& network, const 
       fmt::format("parameters     {:.3f} M, {:.3f} M of them training\n", parameters / 1e6, trainable / 1e6);
   const Json config = option_to_json(network.config());
   add_options(out, config);
-  Json rest = features.is_null() ? Json::object() : features;
+  Json rest = spec.is_null() ? Json::object() : spec;
   for (const auto& item : config.items()) rest.erase(item.key());
   add_options(out, rest);
   out.json = {{"kind", "checkpoint"},   {"path", path.string()}, {"parameters", parameters},
-              {"trainable", trainable}, {"model", config},       {"features", features}};
+              {"trainable", trainable}, {"model", config},       {"features", spec}};
   return out;
 }
 
 Description pretrained_info(const fs::path& path) {
   const LoadedModel loaded = load_model(path);
-  Description out = network_info(loaded.path, *loaded.model, loaded.features);
+  Description out = network_info(loaded.path, *loaded.model, loaded.spec);
   out.json["missing"] = loaded.missing;
   out.json["unexpected"] = loaded.unexpected;
   return out;
@@ -88,7 +88,7 @@ Description pretrained_info(const fs::path& path) {
 
 Description classifier_info(const fs::path& path) {
   const LoadedClassifier loaded = load_classifier(path);
-  Description out = network_info(loaded.path, *loaded.classifier, loaded.metadata.features);
+  Description out = network_info(loaded.path, *loaded.classifier, loaded.metadata.spec);
   const Json head = option_to_json(loaded.classifier->head_options());
   add_options(out, head);
   if (!loaded.metadata.labels.is_null()) {

@@ -42,7 +42,7 @@ Sample OneClipFlags::read(const ClipSource& source, const ModelToEvaluate& model
   ViewOptions view{.frames = frames};
   option_from_json(option_text_to_json<std::optional<double>>(window_start, "--window-start"),
                    view.window_start, "--window-start");
-  return ClipReader(model.features).read(source, view, need, /*seed=*/0);
+  return ClipReader(model.spec).read(source, view, need, /*seed=*/0);
 }
 
 }  // namespace cavmae::apps

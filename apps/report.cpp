@@ -21,20 +21,20 @@ bool is_finetuning(const std::filesystem::path& run) {
 }
 
 // The masks and targets that the run trained with.
-ShowcaseOptions showcase_options(const RunReportOptions& options, const GlobalOptions& global) {
+ReportExampleOptions report_example_options(const RunReportOptions& options, const GlobalOptions& global) {
   PretrainOptions trained;
   const std::filesystem::path config = options.run / "config.json";
   option_from_json(read_json(config), trained, config.string());
-  ShowcaseOptions showcase;
-  showcase.frames = options.frames;
-  showcase.masks = trained.mask;
-  showcase.normalized_targets = trained.objective.normalize_targets;
-  showcase.seed = static_cast<uint64_t>(trained.seed);
-  showcase.loader = trained.loader;
-  showcase.loader.batch_size = std::min<int64_t>(trained.loader.batch_size, 16);
-  showcase.cache_dir = options.cache;
-  showcase.show_progress = !global.quiet;
-  return showcase;
+  ReportExampleOptions examples;
+  examples.frames = options.frames;
+  examples.masks = trained.mask;
+  examples.normalized_targets = trained.objective.normalize_targets;
+  examples.seed = static_cast<uint64_t>(trained.seed);
+  examples.loader = trained.loader;
+  examples.loader.batch_size = std::min<int64_t>(trained.loader.batch_size, 16);
+  examples.cache_dir = options.cache;
+  examples.show_progress = !global.quiet;
+  return examples;
 }
 
 ReportContent pretraining_report(const RunReportOptions& options, const GlobalOptions& global,
@@ -44,9 +44,10 @@ ReportContent pretraining_report(const RunReportOptions& options, const GlobalOp
   if (data.empty()) data = saved.val.empty() ? saved.data : saved.val;
   RunReportOptions resolved = options;
   if (resolved.cache.empty()) resolved.cache = saved.cache;
-  auto [loaded, features] = load_for_evaluation(options.run, options.device, *log);
+  auto [loaded, spec] = load_for_evaluation(options.run, options.device, *log);
   const auto clips = read_clip_sources(data, *log);
-  return collect_report(options.run, loaded.model, features, clips, showcase_options(resolved, global), log);
+  return collect_report(options.run, loaded.model, spec, clips, report_example_options(resolved, global),
+                        log);
 }
 
 }  // namespace

@@ -11,20 +11,20 @@ namespace {
 struct StatsFlags {
   std::vector<std::filesystem::path> data;
   std::filesystem::path cache, json;
-  OptionFlags features, loader;
+  OptionFlags spec, loader;
 };
 
 int run(const StatsFlags& flags, const GlobalOptions& global) {
-  FeatureOptions features;
-  flags.features.apply(features);
-  features.validate();
+  InputSpec spec;
+  flags.spec.apply(spec);
+  spec.validate();
   StatsOptions options{.loader = {.batch_size = 16},
                        .cache_dir = flags.cache,
                        .window_start = {},
                        .show_progress = !global.quiet};
   flags.loader.apply(options.loader);
   auto log = make_log(global.verbosity());
-  const FbankStats stats = compute_fbank_stats(read_clip_sources(flags.data, *log), features, options, log);
+  const FbankStats stats = compute_fbank_stats(read_clip_sources(flags.data, *log), spec, options, log);
   if (flags.json != "-") {
     fmt::print("mean {:.4f}, standard deviation {:.4f}, over {} clips\n", stats.mean, stats.std,
                stats.num_clips);
@@ -48,8 +48,7 @@ void add_stats(Program& program) {
   app->add_option("--data", flags->data, "clips; may be given several times")->required()->type_name("PATH");
   app->add_option("--cache", flags->cache, "folder that keeps decoded clips")->type_name("DIR");
   add_json_flag(*app, flags->json);
-  flags->features.add(*app, FeatureOptions{}, "Features",
-                      {"fbank_mean", "fbank_std", "image_size", "num_frames"});
+  flags->spec.add(*app, InputSpec{}, "Features", {"fbank_mean", "fbank_std", "image_size", "num_frames"});
   flags->loader.add(*app, LoaderOptions{.batch_size = 16}, "Reading clips");
   app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }

@@ -51,17 +51,17 @@ const std::vector<Place> kPlaces = {
     {"video encoder", 196, 196, 12, 64},
     {"audio encoder", 512, 512, 12, 64},
     {"decoder", 708, 708, 16, 32},
-    {"last decoder layer, hidden patches", 531, 708, 16, 32},
+    {"last decoder layer, masked patches", 531, 708, 16, 32},
 };
 
 // Seconds of a call: the median of `rounds` means, each over at least 0.1 s. `before` is not timed.
 double seconds_of(int64_t rounds, const std::function<void()>& before, const std::function<void()>& work) {
-  constexpr double kLeastSeconds = 0.1;
+  constexpr double kMinSeconds = 0.1;
   std::vector<double> means;
   for (int64_t round = -1; round < rounds; ++round) {
     double seconds = 0.0;
     int64_t calls = 0;
-    while (seconds < kLeastSeconds) {
+    while (seconds < kMinSeconds) {
       before();
       const auto begin = std::chrono::steady_clock::now();
       work();

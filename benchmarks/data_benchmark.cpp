@@ -58,7 +58,7 @@ double seconds_each(const Settings& settings, size_t num_clips, const std::funct
 }
 
 Json measure_samples(const Settings& settings, const std::vector<ClipSource>& clips) {
-  const ClipReader reader(FeatureOptions{}, settings.cache, null_log());
+  const ClipReader reader(InputSpec{}, settings.cache, null_log());
   uint64_t seed = 0;
   const double each = seconds_each(settings, clips.size(), [&](size_t i) {
     const Sample sample = reader.read(clips[i], training_view(), Need::both, ++seed);
@@ -89,7 +89,7 @@ Json measure_stages(const Settings& settings, const std::vector<ClipSource>& cli
     pictures.push_back(read_image(picture_files.back()));
     squares.push_back(resize_and_crop(pictures.back(), 224));
   }
-  const torch::Tensor features = torch::zeros({998, 128});
+  const torch::Tensor spec = torch::zeros({998, 128});
   Random random(1);
   const std::vector<std::pair<const char*, std::function<void(size_t)>>> stages = {
       {"probe_wav", [&](size_t i) { probe_media(clips[i].audio); }},
@@ -97,7 +97,7 @@ Json measure_stages(const Settings& settings, const std::vector<ClipSource>& cli
       {"fbank", [&](size_t i) { fbank.compute(waveforms[i]); }},
       {"augment",
        [&](size_t) {
-         finish_fbank(features, {.mean = -5.081, .std = 4.4849, .noise = &random, .roll = &random});
+         finish_fbank(spec, {.mean = -5.081, .std = 4.4849, .noise = &random, .roll = &random});
        }},
       {"jpeg", [&](size_t i) { read_image(picture_files[i]); }},
       {"resize_and_crop", [&](size_t i) { resize_and_crop(pictures[i], 224); }},

@@ -84,7 +84,7 @@ double samples_per_second(const fs::path& data, const fs::path& cache, int64_t n
   const auto log = null_log();
   auto clips = read_clip_sources({data}, *log);
   const LoaderOptions options{.batch_size = 8, .num_workers = num_workers, .max_bad_ratio = 0.0};
-  Loader loader(std::move(clips), std::make_shared<const ClipReader>(FeatureOptions{}, cache, log),
+  Loader loader(std::move(clips), std::make_shared<const ClipReader>(InputSpec{}, cache, log),
                 training_view(), Need::both, options, log);
   int64_t num_samples = 0;
   const auto start = std::chrono::steady_clock::now();

@@ -52,7 +52,7 @@ const std::vector<Place> kPlaces = {
 constexpr int64_t kSets = 4;
 
 double seconds_of(int64_t rounds, const std::function<void(int64_t set)>& work) {
-  constexpr double kLeastSeconds = 0.1;
+  constexpr double kMinSeconds = 0.1;
   std::vector<double> means;
   for (int64_t round = -1; round < rounds; ++round) {  // round -1 warms up
     int64_t calls = 0;
@@ -60,7 +60,7 @@ double seconds_of(int64_t rounds, const std::function<void(int64_t set)>& work) 
     const auto passed = [&] {
       return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     };
-    while (passed() < kLeastSeconds) work(calls++ % kSets);
+    while (passed() < kMinSeconds) work(calls++ % kSets);
     if (round >= 0) means.push_back(passed() / static_cast<double>(calls));
   }
   std::ranges::sort(means);

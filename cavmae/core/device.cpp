@@ -29,8 +29,8 @@ torch::Device parse_device(const std::string& name) {
     const auto [parsed, failed] = std::from_chars(name.data() + kCudaPrefix.size(), end, index);
     if (failed != std::errc() || parsed != end) index = -1;
   }
-  constexpr int kMostDevices = 127;  // LibTorch's index has 8 bits
-  CAVMAE_CHECK_AS(ConfigError, index >= 0 && index <= kMostDevices, "device is '", name,
+  constexpr int kMaxDevices = 127;  // LibTorch's index has 8 bits
+  CAVMAE_CHECK_AS(ConfigError, index >= 0 && index <= kMaxDevices, "device is '", name,
                   "'; allowed are cpu, cuda and cuda:N, N from 0");
   return {torch::kCUDA, static_cast<torch::DeviceIndex>(index)};
 }

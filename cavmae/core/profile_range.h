@@ -1,4 +1,4 @@
-// Names what a stretch of code works on ("decoder", "attention"), for a WorkTimer that may listen on this
+// Names what a stretch of code works on ("decoder", "attention"), for a RangeTimer that may listen on this
 // thread. When none listens a scope costs a few nanoseconds. Scopes nest; any thread may open them.
 #pragma once
 
@@ -6,14 +6,14 @@
 
 namespace cavmae {
 
-class WorkScope {
+class ProfileRange {
  public:
   // `name` is a literal: it must outlive the timer.
-  explicit WorkScope(const char* name) : record_(at::RecordScope::USER_SCOPE) {
+  explicit ProfileRange(const char* name) : record_(at::RecordScope::USER_SCOPE) {
     if (record_.isActive()) record_.before(name);
   }
-  WorkScope(const WorkScope&) = delete;
-  WorkScope& operator=(const WorkScope&) = delete;
+  ProfileRange(const ProfileRange&) = delete;
+  ProfileRange& operator=(const ProfileRange&) = delete;
 
  private:
   at::RecordFunction record_;

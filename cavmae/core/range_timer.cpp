@@ -11,7 +11,7 @@
 
 namespace cavmae {
 
-struct WorkTimer::State {
+struct RangeTimer::State {
   using Clock = std::chrono::steady_clock;
 
   // What an instant belongs to.
@@ -25,7 +25,7 @@ struct WorkTimer::State {
     size_t path = 0;
   };
 
-  std::vector<WorkTime> times{WorkTime{}};
+  std::vector<RangeTime> times{RangeTime{}};
   std::vector<Boundary> boundaries{Boundary{}};  // ascending in first_node
   std::vector<Place> enclosing;                  // of each open scope, what was before it
   Place now;
@@ -44,32 +44,32 @@ struct WorkTimer::State {
   void begin_node(int64_t number);
 };
 
-thread_local WorkTimer::State* WorkTimer::State::t_listener = nullptr;
+thread_local RangeTimer::State* RangeTimer::State::t_listener = nullptr;
 
-void WorkTimer::State::charge() {
+void RangeTimer::State::charge() {
   const auto time = Clock::now();
   const double seconds = std::chrono::duration<double>(time - since).count();
   (now.backward ? times[now.path].backward_seconds : times[now.path].forward_seconds) += seconds;
   since = time;
 }
 
-size_t WorkTimer::State::child_of_now(const char* name) {
+size_t RangeTimer::State::child_of_now(const char* name) {
   const std::string& parent = times[now.path].path;
   const std::string path = parent.empty() ? name : parent + "/" + name;
-  const auto found = std::ranges::find(times, path, &WorkTime::path);
+  const auto found = std::ranges::find(times, path, &RangeTime::path);
   if (found != times.end()) return static_cast<size_t>(found - times.begin());
   times.push_back({.path = path});
   return times.size() - 1;
 }
 
-void WorkTimer::State::begin_scope(const char* name) {
+void RangeTimer::State::begin_scope(const char* name) {
   charge();
   enclosing.push_back(now);
   now.path = child_of_now(name);
   boundaries.push_back({at::sequence_number::peek(), now.path});
 }
 
-void WorkTimer::State::end_scope() {
+void RangeTimer::State::end_scope() {
   if (enclosing.empty()) return;  // it was opened before restart()
   charge();
   now = enclosing.back();
@@ -78,7 +78,7 @@ void WorkTimer::State::end_scope() {
 }
 
 // A node without a number takes a parameter's gradient from the node before it, and belongs there.
-void WorkTimer::State::begin_node(int64_t number) {
+void RangeTimer::State::begin_node(int64_t number) {
   if (number < 0) return;
   charge();
   const auto after =
@@ -86,7 +86,7 @@ void WorkTimer::State::begin_node(int64_t number) {
   now = {.path = std::prev(after)->path, .backward = true};
 }
 
-std::unique_ptr<at::ObserverContext> WorkTimer::State::on_begin(const at::RecordFunction& record) {
+std::unique_ptr<at::ObserverContext> RangeTimer::State::on_begin(const at::RecordFunction& record) {
   if (record.scope() == at::RecordScope::USER_SCOPE) {
     t_listener->begin_scope(record.name());
   } else {
@@ -95,11 +95,11 @@ std::unique_ptr<at::ObserverContext> WorkTimer::State::on_begin(const at::Record
   return nullptr;
 }
 
-void WorkTimer::State::on_end(const at::RecordFunction& record, at::ObserverContext*) {
+void RangeTimer::State::on_end(const at::RecordFunction& record, at::ObserverContext*) {
   if (record.scope() == at::RecordScope::USER_SCOPE) t_listener->end_scope();
 }
 
-WorkTimer::WorkTimer() : state_(std::make_unique<State>()) {
+RangeTimer::RangeTimer() : state_(std::make_unique<State>()) {
   CAVMAE_CHECK(State::t_listener == nullptr, "this thread has a WorkTimer already");
   State::t_listener = state_.get();
   at::RecordFunctionCallback callback(&State::on_begin, &State::on_end);
@@ -107,12 +107,12 @@ WorkTimer::WorkTimer() : state_(std::make_unique<State>()) {
   state_->callback = at::addThreadLocalCallback(callback);
 }
 
-WorkTimer::~WorkTimer() {
+RangeTimer::~RangeTimer() {
   at::removeCallback(state_->callback);
   State::t_listener = nullptr;
 }
 
-void WorkTimer::restart() {
+void RangeTimer::restart() {
   state_->times.assign(1, {});
   state_->boundaries.assign(1, {});
   state_->enclosing.clear();
@@ -120,7 +120,7 @@ void WorkTimer::restart() {
   state_->since = State::Clock::now();
 }
 
-std::vector<WorkTime> WorkTimer::times() {
+std::vector<RangeTime> RangeTimer::times() {
   state_->charge();
   return state_->times;
 }

@@ -15,24 +15,24 @@ namespace cavmae {
 // node belongs to it until the scope around the pass ends, so such a scope there should be. Every instant
 // belongs to one path, so that the times sum to what went by.
 
-struct WorkTime {
+struct RangeTime {
   std::string path;  // the open scopes, outermost first: "decoder/attention"; "" outside of any
   double forward_seconds = 0.0;
   double backward_seconds = 0.0;  // inside autograd's nodes, recomputation included
 };
 
-class WorkTimer {
+class RangeTimer {
  public:
   // Listens to this thread until it is destroyed. One a thread at a time, and destroyed on the same thread.
-  WorkTimer();
-  ~WorkTimer();
-  WorkTimer(const WorkTimer&) = delete;
-  WorkTimer& operator=(const WorkTimer&) = delete;
+  RangeTimer();
+  ~RangeTimer();
+  RangeTimer(const RangeTimer&) = delete;
+  RangeTimer& operator=(const RangeTimer&) = delete;
 
   // Forgets what was measured. No graph made before may be run afterwards.
   void restart();
   // Up to now, in the order in which the paths were first met.
-  std::vector<WorkTime> times();
+  std::vector<RangeTime> times();
 
  private:
   struct State;

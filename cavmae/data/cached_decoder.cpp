@@ -21,9 +21,8 @@ int64_t microseconds(double seconds) {
 
 }  // namespace
 
-CachedDecoder::CachedDecoder(const FeatureOptions& features, const fs::path& cache_dir,
-                             std::shared_ptr<Log> log)
-    : features_(features), decoder_(features) {
+CachedDecoder::CachedDecoder(const InputSpec& spec, const fs::path& cache_dir, std::shared_ptr<Log> log)
+    : spec_(spec), decoder_(spec) {
   if (!cache_dir.empty()) cache_ = std::make_unique<FeatureCache>(cache_dir, std::move(log));
 }
 
@@ -51,12 +50,12 @@ FileFacts CachedDecoder::facts(const fs::path& path) const {
 torch::Tensor CachedDecoder::fbank(const fs::path& path, const ClipWindow& window) const {
   if (!cache_) return decoder_.fbank(path, window);
   const CacheKey key{.name = concat("fbank\n", absolute_name(path), "\n", microseconds(window.start_seconds),
-                                    " ", microseconds(features_.window_seconds), " ", features_.num_mel_bins,
-                                    " ", enum_name(features_.audio_channels)),
+                                    " ", microseconds(spec_.window_seconds), " ", spec_.num_mel_bins, " ",
+                                    enum_name(spec_.audio_channels)),
                      .stamp = source_stamp({path})};
   if (const auto entry = cache_->open(key); entry && entry->dtype() == torch::kFloat32) {
     const auto& shape = entry->record_shape();
-    if (shape.size() == 2 && shape[1] == features_.num_mel_bins)
+    if (shape.size() == 2 && shape[1] == spec_.num_mel_bins)
       if (auto kept = entry->read(0)) return std::move(*kept);
   }
   torch::Tensor fbank = decoder_.fbank(path, window);
@@ -68,7 +67,7 @@ torch::Tensor CachedDecoder::waveform(const fs::path& path, const ClipWindow& wi
   if (!cache_) return decoder_.waveform(path, window);
   const CacheKey key{
       .name = concat("waveform\n", absolute_name(path), "\n", microseconds(window.start_seconds), " ",
-                     microseconds(features_.window_seconds), " ", enum_name(features_.audio_channels)),
+                     microseconds(spec_.window_seconds), " ", enum_name(spec_.audio_channels)),
       .stamp = source_stamp({path})};
   if (const auto entry = cache_->open(key);
       entry && entry->dtype() == torch::kFloat32 && entry->record_shape().size() == 1)
@@ -85,7 +84,7 @@ torch::Tensor CachedDecoder::fbank(const torch::Tensor& waveform) const {
 std::vector<torch::Tensor> CachedDecoder::cached_pictures(const CacheKey& key, int64_t num_pictures,
                                                           const std::vector<int64_t>& positions) const {
   const auto entry = cache_->open(key);
-  const std::vector<int64_t> shape = {features_.image_size, features_.image_size, 3};
+  const std::vector<int64_t> shape = {spec_.image_size, spec_.image_size, 3};
   if (!entry || entry->dtype() != torch::kUInt8 || entry->record_shape() != shape ||
       entry->num_records() != num_pictures)
     return {};
@@ -106,7 +105,7 @@ std::vector<torch::Tensor> CachedDecoder::pictures(const ClipSource& clip, const
   const ClipWindow place = video.is_picture ? ClipWindow{} : window;  // a picture is the same at any time
   CacheKey key{
       .name = concat("pictures ", microseconds(place.start_seconds), " ", microseconds(place.length_seconds),
-                     " ", features_.num_frames, " ", features_.image_size),
+                     " ", spec_.num_frames, " ", spec_.image_size),
       .stamp = source_stamp(files)};
   for (const fs::path& file : files) key.name += "\n" + absolute_name(file);
   const int64_t num = num_pictures(clip, video);

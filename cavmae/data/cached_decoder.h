@@ -17,8 +17,7 @@ namespace cavmae {
 class CachedDecoder {
  public:
   // `cache_dir` may be empty: no cache. `log` may be null.
-  CachedDecoder(const FeatureOptions& features, const std::filesystem::path& cache_dir,
-                std::shared_ptr<Log> log);
+  CachedDecoder(const InputSpec& spec, const std::filesystem::path& cache_dir, std::shared_ptr<Log> log);
 
   bool has_cache() const { return cache_ != nullptr; }
 
@@ -42,7 +41,7 @@ class CachedDecoder {
   std::vector<torch::Tensor> cached_pictures(const CacheKey& key, int64_t num_pictures,
                                              const std::vector<int64_t>& positions) const;
 
-  FeatureOptions features_;
+  InputSpec spec_;
   ClipDecoder decoder_;
   std::unique_ptr<FeatureCache> cache_;
 };

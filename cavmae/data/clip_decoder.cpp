@@ -28,9 +28,8 @@ const fs::path& existing_frame(const std::vector<fs::path>& frames, int64_t inde
 
 }  // namespace
 
-ClipDecoder::ClipDecoder(const FeatureOptions& features)
-    : features_(features),
-      fbank_(FbankOptions{.sample_rate_hz = kSampleRateHz, .num_mel_bins = features.num_mel_bins}) {}
+ClipDecoder::ClipDecoder(const InputSpec& spec)
+    : spec_(spec), fbank_(FbankOptions{.sample_rate_hz = kSampleRateHz, .num_mel_bins = spec.num_mel_bins}) {}
 
 FileFacts ClipDecoder::facts(const fs::path& path) const {
   if (media_kind(path) == MediaKind::picture)
@@ -44,9 +43,9 @@ FileFacts ClipDecoder::facts(const fs::path& path) const {
 
 torch::Tensor ClipDecoder::waveform(const fs::path& path, const ClipWindow& window) const {
   torch::Tensor waveform = read_audio(path, {.start_seconds = window.start_seconds,
-                                             .duration_seconds = features_.window_seconds,
+                                             .duration_seconds = spec_.window_seconds,
                                              .sample_rate_hz = kSampleRateHz,
-                                             .channels = features_.audio_channels});
+                                             .channels = spec_.audio_channels});
   CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= kFrameSamples, path.string(), ": the sound is too short: ",
                   1000.0 * static_cast<double>(waveform.size(0)) / kSampleRateHz,
                   " ms, at least 25 ms are needed; leave this clip out or give it a longer sound");
@@ -63,8 +62,8 @@ torch::Tensor ClipDecoder::fbank(const fs::path& path, const ClipWindow& window)
 
 int64_t ClipDecoder::num_pictures(const ClipSource& clip, const FileFacts& video) const {
   const auto num_listed = static_cast<int64_t>(clip.frames.size());
-  if (num_listed > 0) return std::min(num_listed, features_.num_frames);
-  return video.is_picture ? 1 : features_.num_frames;
+  if (num_listed > 0) return std::min(num_listed, spec_.num_frames);
+  return video.is_picture ? 1 : spec_.num_frames;
 }
 
 std::vector<torch::Tensor> ClipDecoder::listed_pictures(const ClipSource& clip,
@@ -92,14 +91,14 @@ std::vector<torch::Tensor> ClipDecoder::pictures(const ClipSource& clip, const F
   } else {
     std::vector<double> times;
     for (const int64_t i : positions)
-      times.push_back(window.start_seconds + window.length_seconds * static_cast<double>(i) /
-                                                 static_cast<double>(features_.num_frames));
+      times.push_back(window.start_seconds +
+                      window.length_seconds * static_cast<double>(i) / static_cast<double>(spec_.num_frames));
     images = read_frames(clip.video, times);
   }
   std::vector<torch::Tensor> squares;
   for (size_t i = 0; i < images.size(); ++i) {
     const bool repeated = i > 0 && images[i].data_ptr() == images[i - 1].data_ptr();
-    squares.push_back(repeated ? squares.back() : resize_and_crop(images[i], features_.image_size));
+    squares.push_back(repeated ? squares.back() : resize_and_crop(images[i], spec_.image_size));
   }
   return squares;
 }

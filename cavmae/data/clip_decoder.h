@@ -21,7 +21,7 @@ struct FileFacts {
 
 class ClipDecoder {
  public:
-  explicit ClipDecoder(const FeatureOptions& features);
+  explicit ClipDecoder(const InputSpec& spec);
 
   // Opens the file, but for a picture by its name. Throws MediaError.
   FileFacts facts(const std::filesystem::path& path) const;
@@ -43,7 +43,7 @@ class ClipDecoder {
   std::vector<torch::Tensor> listed_pictures(const ClipSource& clip,
                                              const std::vector<int64_t>& positions) const;
 
-  FeatureOptions features_;
+  InputSpec spec_;
   Fbank fbank_;
 };
 

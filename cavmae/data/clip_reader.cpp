@@ -21,25 +21,25 @@ namespace {
 
 // The order of the authors' code: masks on the padded filterbank as it is, then mean and deviation, noise,
 // roll. fbank: float [t, F], changed.
-torch::Tensor finish_audio(torch::Tensor fbank, const FeatureOptions& features, const ViewOptions& view,
+torch::Tensor finish_audio(torch::Tensor fbank, const InputSpec& spec, const ViewOptions& view,
                            uint64_t seed) {
   if (view.frequency_mask > 0 || view.time_mask > 0) {
     Random masks = random_for(seed, Draw::masks);
-    fbank = fit_frames(fbank, features.num_fbank_frames);
+    fbank = fit_frames(fbank, spec.num_fbank_frames);
     if (view.frequency_mask > 0) mask_frequencies(fbank, view.frequency_mask, masks);
     if (view.time_mask > 0) mask_times(fbank, view.time_mask, masks);
   }
   Random noise = random_for(seed, Draw::noise), roll = random_for(seed, Draw::roll);
-  return finish_fbank(fbank, {.num_frames = features.num_fbank_frames,
-                              .mean = features.fbank_mean,
-                              .std = features.fbank_std,
+  return finish_fbank(fbank, {.num_frames = spec.num_fbank_frames,
+                              .mean = spec.fbank_mean,
+                              .std = spec.fbank_std,
                               .noise = view.noise ? &noise : nullptr,
                               .roll = view.roll ? &roll : nullptr});
 }
 
 }  // namespace
 
-void FeatureOptions::validate() const {
+void InputSpec::validate() const {
   Problems problems;
   const auto in_range = [&](const char* name, int64_t value, int64_t low, int64_t high) {
     problems.require(value >= low && value <= high, name, " is ", value, "; allowed are ", low, " to ", high);
@@ -67,7 +67,7 @@ ViewOptions training_view() {
 }
 
 struct ClipReader::State {
-  FeatureOptions features;
+  InputSpec spec;
   CachedDecoder decoder;
 
   // A side of the clip that is read; `path` is what has its sound or its video.
@@ -136,7 +136,7 @@ ClipWindow ClipReader::State::window(const ClipSource& clip, const ViewOptions& 
   Random random = random_for(seed, Draw::window);
   try {
     return choose_window({.file_seconds = shortest,
-                          .window_seconds = features.window_seconds,
+                          .window_seconds = spec.window_seconds,
                           .place = view.random_window ? anywhere : WindowPlace::middle,
                           .pinned_start = view.window_start ? view.window_start : clip.start_seconds},
                          random);
@@ -158,7 +158,7 @@ ClipReader::State::Place ClipReader::State::place(const ClipSource& clip, const 
 torch::Tensor ClipReader::State::video(const ClipSource& clip, const FileFacts& facts,
                                        const ClipWindow& window, const ViewOptions& view,
                                        uint64_t seed) const {
-  const int64_t num_frames = features.num_frames, num = decoder.num_pictures(clip, facts);
+  const int64_t num_frames = spec.num_frames, num = decoder.num_pictures(clip, facts);
   if (view.frames == FrameChoice::all) {
     std::vector<int64_t> all(num);
     std::iota(all.begin(), all.end(), 0);
@@ -174,24 +174,22 @@ torch::Tensor ClipReader::State::video(const ClipSource& clip, const FileFacts& 
   return normalize_image(decoder.pictures(clip, facts, window, {frame * num / num_frames}).front());
 }
 
-ClipReader::ClipReader(const FeatureOptions& features, const fs::path& cache_dir, std::shared_ptr<Log> log) {
-  features.validate();
-  state_.reset(
-      new State{.features = features, .decoder = CachedDecoder(features, cache_dir, std::move(log))});
+ClipReader::ClipReader(const InputSpec& spec, const fs::path& cache_dir, std::shared_ptr<Log> log) {
+  spec.validate();
+  state_.reset(new State{.spec = spec, .decoder = CachedDecoder(spec, cache_dir, std::move(log))});
 }
 
 ClipReader::~ClipReader() = default;
 
-const FeatureOptions& ClipReader::features() const {
-  return state_->features;
+const InputSpec& ClipReader::embed() const {
+  return state_->spec;
 }
 
 Sample ClipReader::read(const ClipSource& clip, const ViewOptions& view, Need need, uint64_t seed) const {
   const auto place = state_->place(clip, view, need, seed);
   Sample sample;
   if (place.audio.wanted)
-    sample.audio =
-        finish_audio(state_->decoder.fbank(clip.audio, place.window), state_->features, view, seed);
+    sample.audio = finish_audio(state_->decoder.fbank(clip.audio, place.window), state_->spec, view, seed);
   if (place.video.wanted) sample.video = state_->video(clip, place.video.facts, place.window, view, seed);
   return sample;
 }
@@ -208,7 +206,7 @@ RawClip ClipReader::read_raw(const ClipSource& clip, const ViewOptions& view, Ne
 Sample ClipReader::finish(const RawClip& clip, const ViewOptions& view, uint64_t seed) const {
   Sample sample;
   if (clip.waveform.defined())
-    sample.audio = finish_audio(state_->decoder.fbank(clip.waveform), state_->features, view, seed);
+    sample.audio = finish_audio(state_->decoder.fbank(clip.waveform), state_->spec, view, seed);
   sample.video = clip.video;
   return sample;
 }

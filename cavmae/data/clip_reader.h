@@ -17,7 +17,7 @@
 namespace cavmae {
 
 // What a model wants to be fed. Stored in its checkpoint.
-struct FeatureOptions {
+struct InputSpec {
   int64_t num_fbank_frames = 1024;  // T
   int64_t num_mel_bins = 128;       // F
   int64_t image_size = 224;         // S
@@ -98,11 +98,11 @@ class ClipReader {
  public:
   // `cache_dir` may be empty: no cache. With one, a random window of a longer file is one of a few (see
   // num_fixed_windows()), and `log`, when given, hears of a disk that cannot take more.
-  ClipReader(const FeatureOptions& features, const std::filesystem::path& cache_dir = {},
+  ClipReader(const InputSpec& spec, const std::filesystem::path& cache_dir = {},
              std::shared_ptr<Log> log = nullptr);
   ~ClipReader();
 
-  const FeatureOptions& features() const;
+  const InputSpec& spec() const;
 
   // Reads a clip. What is random depends on `seed` alone (the loader mixes it from run seed, epoch and clip
   // id). Throws MediaError naming the file and what is missing or broken.

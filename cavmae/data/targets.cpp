@@ -12,7 +12,7 @@ namespace cavmae {
 namespace {
 
 // So many clips in a row that cannot be read stop the search, not the run: max_bad_ratio sees to that.
-constexpr uint64_t kMostDraws = 16;
+constexpr uint64_t kMaxDraws = 16;
 
 struct Partner {
   int64_t index = 0;
@@ -21,7 +21,7 @@ struct Partner {
 
 std::optional<Partner> read_partner(const LabelledClips& from, uint64_t seed, Random& random) {
   const auto num_clips = static_cast<int64_t>(from.clips.size());
-  for (uint64_t attempt = 0; attempt < kMostDraws; ++attempt) {
+  for (uint64_t attempt = 0; attempt < kMaxDraws; ++attempt) {
     const int64_t index = random.integer(0, num_clips - 1);
     const uint64_t own_seed = mix_seed({seed, static_cast<uint64_t>(Draw::mixup_partner), attempt});
     try {

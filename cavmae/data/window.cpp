@@ -8,9 +8,9 @@
 namespace cavmae {
 
 int64_t num_fixed_windows(double file_seconds, double window_seconds) {
-  constexpr int64_t kMostOnASide = 4;
+  constexpr int64_t kMaxOnASide = 4;
   const double slack = std::max(0.0, file_seconds - window_seconds);
-  return 1 + 2 * std::min(kMostOnASide, static_cast<int64_t>(std::floor(std::min(slack, 1e6))));
+  return 1 + 2 * std::min(kMaxOnASide, static_cast<int64_t>(std::floor(std::min(slack, 1e6))));
 }
 
 ClipWindow choose_window(const WindowRequest& request, Random& random) {

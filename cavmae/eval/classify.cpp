@@ -44,9 +44,8 @@ BatchScores classify_batch(Classifier& classifier, const Inputs& inputs) {
   return out;
 }
 
-ClipScores classify_clips(Classifier& classifier, const FeatureOptions& features,
-                          const std::vector<ClipSource>& clips, const ClassifyOptions& options,
-                          std::shared_ptr<Log> log) {
+ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const std::vector<ClipSource>& clips,
+                          const ClassifyOptions& options, std::shared_ptr<Log> log) {
   const Modalities mode = classifier->head_options().mode;
   Progress progress({.title = "classifying",
                      .unit = "clips",
@@ -67,7 +66,7 @@ ClipScores classify_clips(Classifier& classifier, const FeatureOptions& features
     if (mode == Modalities::both && !batch.audio.defined()) append(out.seen_only);
     progress.update(static_cast<int64_t>(out.indices.size()));
   };
-  const ClipPass pass{.reader = std::make_shared<const ClipReader>(features, options.cache_dir, log),
+  const ClipPass pass{.reader = std::make_shared<const ClipReader>(spec, options.cache_dir, log),
                       .clips = clips,
                       .view = {.window_start = options.window_start, .frames = options.frames},
                       .loader = options.loader,

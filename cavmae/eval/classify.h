@@ -32,9 +32,8 @@ struct ClipScores {
 
 // A clip that lacks a modality is scored by the other where the mode is both. Throws DataError past
 // loader.max_bad_ratio.
-ClipScores classify_clips(Classifier& classifier, const FeatureOptions& features,
-                          const std::vector<ClipSource>& clips, const ClassifyOptions& options,
-                          std::shared_ptr<Log> log);
+ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const std::vector<ClipSource>& clips,
+                          const ClassifyOptions& options, std::shared_ptr<Log> log);
 
 // The scores of one batch whose video is [B, 3, S, S], or [B, K, 3, S, S] where it is averaged over pictures.
 struct BatchScores {

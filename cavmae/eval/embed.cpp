@@ -14,7 +14,7 @@ namespace {
 
 // Without streams of their own, a modality's output depends on the other modality too.
 bool needs_both_inputs(const CavMae& model) {
-  return model->config().joint_streams == JointStreams::both;
+  return model->config().joint_streams == JointStreams::concat;
 }
 
 // The mean of each clip's rows. [B * K, D] -> [B, D]
@@ -23,9 +23,9 @@ torch::Tensor mean_of_clips(const torch::Tensor& outputs, int64_t num_clips) {
 }
 
 // Each modality's own encoder looks at each of its inputs once, however many pictures a clip has.
-Features embed_pictures(CavMae& model, const Inputs& inputs) {
+Embeddings embed_pictures(CavMae& model, const Inputs& inputs) {
   const int64_t num_clips = inputs.video.size(0);
-  Features out = model->features({.audio = inputs.audio, .video = inputs.video.flatten(0, 1)});
+  Embeddings out = model->embed({.audio = inputs.audio, .video = inputs.video.flatten(0, 1)});
   if (out.audio.defined()) out.audio = mean_of_clips(out.audio, num_clips);
   out.video = mean_of_clips(out.video, num_clips);
   return out;
@@ -41,7 +41,7 @@ class Collector {
   explicit Collector(int64_t width) : width_(width) {}
 
   // A side that is undefined has NaN in these rows.
-  void add(const std::vector<int64_t>& indices, const Features& rows) {
+  void add(const std::vector<int64_t>& indices, const Embeddings& rows) {
     const auto n = static_cast<int64_t>(indices.size());
     const auto or_nan = [&](const torch::Tensor& side) {
       return side.defined() ? side : torch::full({n, width_}, std::numeric_limits<float>::quiet_NaN());
@@ -53,11 +53,11 @@ class Collector {
 
   int64_t size() const { return static_cast<int64_t>(indices_.size()); }
 
-  Embeddings finish(Need need) {
+  ClipEmbeddings finish(Need need) {
     std::vector<int64_t> order(indices_.size());
     std::iota(order.begin(), order.end(), 0);
     std::ranges::sort(order, {}, [&](int64_t row) { return indices_[row]; });
-    Embeddings out;
+    ClipEmbeddings out;
     for (const int64_t row : order) out.indices.push_back(indices_[row]);
     const torch::Tensor rows = torch::tensor(order, torch::kInt64);
     const auto in_order = [&](const std::vector<torch::Tensor>& parts) {
@@ -108,21 +108,21 @@ Need resolve_need(const CavMae& model, Need need) {
 
 }  // namespace
 
-Features embed_batch(CavMae& model, const Inputs& inputs) {
+Embeddings embed_batch(CavMae& model, const Inputs& inputs) {
   torch::NoGradGuard no_grad;
   const Inputs on_device = inputs_on(inputs, model->device());
   const bool several_pictures = inputs.video.defined() && inputs.video.dim() == 5;
-  const Features out = several_pictures ? embed_pictures(model, on_device) : model->features(on_device);
+  const Embeddings out = several_pictures ? embed_pictures(model, on_device) : model->embed(on_device);
   return {.audio = to_result(out.audio), .video = to_result(out.video)};
 }
 
-Embeddings embed_clips(CavMae& model, const FeatureOptions& features, std::vector<ClipSource> clips,
-                       const EmbedOptions& options, std::shared_ptr<Log> log) {
+ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, std::vector<ClipSource> clips,
+                           const EmbedOptions& options, std::shared_ptr<Log> log) {
   const Need need = resolve_need(model, options.need);
   const auto total = static_cast<int64_t>(clips.size());
   Progress progress({.title = "embedding", .unit = "clips", .total = total, .quiet = !options.show_progress});
   Collector collector(model->config().embed_dim);
-  const ClipPass pass{.reader = std::make_shared<const ClipReader>(features, options.cache_dir, log),
+  const ClipPass pass{.reader = std::make_shared<const ClipReader>(spec, options.cache_dir, log),
                       .clips = clips,
                       .view = {.window_start = options.window_start, .frames = options.frames},
                       .loader = options.loader,
@@ -136,7 +136,7 @@ Embeddings embed_clips(CavMae& model, const FeatureOptions& features, std::vecto
                         : pass_over(pass, all_positions(clips.size()), need, sink, std::move(log));
   progress.update(total);  // with those that could not be read
   progress.finish();
-  Embeddings out = collector.finish(need);
+  ClipEmbeddings out = collector.finish(need);
   out.failed = std::move(failed);
   return out;
 }

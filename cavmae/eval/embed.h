@@ -14,7 +14,7 @@
 
 namespace cavmae {
 
-struct Embeddings {
+struct ClipEmbeddings {
   torch::Tensor audio;           // float [N, D], mean-pooled, not normalised; undefined when not asked for
   torch::Tensor video;           // float [N, D]
   std::vector<int64_t> indices;  // positions in the list of clips, [N], ascending
@@ -34,11 +34,11 @@ struct EmbedOptions {
 };
 
 // Throws ConfigError when the network cannot give what is needed, DataError past loader.max_bad_ratio.
-Embeddings embed_clips(CavMae& model, const FeatureOptions& features, std::vector<ClipSource> clips,
-                       const EmbedOptions& options, std::shared_ptr<Log> log);
+ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, std::vector<ClipSource> clips,
+                           const EmbedOptions& options, std::shared_ptr<Log> log);
 
 // The embeddings of one batch, float [B, D] each on the CPU; a video of [B, K, 3, S, S] is averaged over its
 // K pictures. An input that is undefined stays undefined.
-Features embed_batch(CavMae& model, const Inputs& inputs);
+Embeddings embed_batch(CavMae& model, const Inputs& inputs);
 
 }  // namespace cavmae

@@ -35,7 +35,7 @@ torch::Tensor side(const TensorFile& file, const std::string& name, size_t rows,
 
 }  // namespace
 
-void write_embeddings(const std::filesystem::path& path, const Embeddings& embeddings,
+void write_embeddings(const std::filesystem::path& path, const ClipEmbeddings& embeddings,
                       const std::vector<std::string>& ids, const std::filesystem::path& model) {
   Json row_ids = Json::array();
   for (const int64_t index : embeddings.indices) row_ids.push_back(ids.at(index));

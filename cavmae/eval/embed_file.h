@@ -12,7 +12,7 @@ namespace cavmae {
 
 // `ids`: of every clip that was asked for, so that ids[embeddings.indices[row]] names a row. `model`: the
 // checkpoint they were made with. Written beside and renamed.
-void write_embeddings(const std::filesystem::path& path, const Embeddings& embeddings,
+void write_embeddings(const std::filesystem::path& path, const ClipEmbeddings& embeddings,
                       const std::vector<std::string>& ids, const std::filesystem::path& model);
 
 struct StoredEmbeddings {

@@ -11,7 +11,7 @@ constexpr double kVarianceEpsilon = 1e-6;  // that of the training targets
 
 // One modality as patches, [B, L, n].
 struct PatchView {
-  torch::Tensor masked, rebuilt, hidden;
+  torch::Tensor masked, rebuilt, mask;
 };
 
 // The inverse of the per-patch normalisation x' = (x - mean) / sqrt(var + eps), var unbiased, with the mean
@@ -22,18 +22,18 @@ torch::Tensor denormalize_patches(const torch::Tensor& predictions, const torch:
   return predictions * (variance + kVarianceEpsilon).sqrt() + mean;
 }
 
-// patches: [B, L, n]; predictions: [B, M, n], in the order of mask.hidden.
+// patches: [B, L, n]; predictions: [B, M, n], in the order of mask.masked.
 PatchView fill_in(const torch::Tensor& patches, const torch::Tensor& predictions, const StreamMask& mask,
                   bool denormalize) {
-  const torch::Tensor where = mask.hidden.unsqueeze(-1).expand({-1, -1, patches.size(-1)});  // [B, M, n]
+  const torch::Tensor where = mask.masked.unsqueeze(-1).expand({-1, -1, patches.size(-1)});  // [B, M, n]
   torch::Tensor values = predictions.to(torch::kFloat32);
   if (denormalize) values = denormalize_patches(values, patches.gather(1, where));
   return {.masked = patches.scatter(1, where, torch::zeros_like(values)),
           .rebuilt = patches.scatter(1, where, values),
-          .hidden = mask.mask.unsqueeze(-1).expand_as(patches)};
+          .mask = mask.mask.unsqueeze(-1).expand_as(patches)};
 }
 
-// The inputs with zeros for a modality that is absent and hidden wholly, so that none of it is read.
+// The inputs with zeros for a modality that is absent and masked wholly, so that none of it is read.
 Inputs complete(const Inputs& inputs, const Masks& masks, const CavMaeConfig& config) {
   Inputs out = inputs;
   const auto fill = [](torch::Tensor& input, const StreamMask& mask, torch::IntArrayRef shape) {
@@ -47,10 +47,10 @@ Inputs complete(const Inputs& inputs, const Masks& masks, const CavMaeConfig& co
   return out;
 }
 
-double error_where(const torch::Tensor& original, const torch::Tensor& rebuilt, const torch::Tensor& hidden) {
+double error_where(const torch::Tensor& original, const torch::Tensor& rebuilt, const torch::Tensor& mask) {
   if (!original.defined()) return std::numeric_limits<double>::quiet_NaN();
   const torch::Tensor squares = (rebuilt - original).to(torch::kFloat64).square();
-  return squares.masked_select(hidden).mean().item<double>();  // NaN where nothing is hidden
+  return squares.masked_select(mask).mean().item<double>();  // NaN where nothing is masked
 }
 
 }  // namespace
@@ -63,7 +63,7 @@ Inpainting inpaint(CavMae& model, const Inputs& given, const Masks& masks, bool 
   const Inputs inputs = inputs_on(given, model->device());
   const Inputs whole = complete(inputs, masks, config);
   const Predictions predictions =
-      model->decode(model->encode(whole, masks).joint, masks, PredictionScope::hidden);
+      model->decode(model->encode(whole, masks).joint, masks, PredictionScope::masked);
   const int64_t patch = config.patch_size;
   Inpainting out;
   if (whole.audio.defined() && predictions.audio.defined()) {
@@ -76,7 +76,7 @@ Inpainting inpaint(CavMae& model, const Inputs& given, const Masks& masks, bool 
     out.original_audio = inputs.audio;
     if (known) out.masked_audio = picture(view.masked);
     out.rebuilt_audio = picture(view.rebuilt);
-    out.hidden_audio = picture(view.hidden).gt(0.5);
+    out.mask_audio = picture(view.mask).gt(0.5);
   }
   if (whole.video.defined() && predictions.video.defined()) {
     const bool known = inputs.video.defined();
@@ -85,16 +85,16 @@ Inpainting inpaint(CavMae& model, const Inputs& given, const Masks& masks, bool 
     out.original_video = inputs.video;
     if (known) out.masked_video = unpatchify_video(view.masked, patch);
     out.rebuilt_video = unpatchify_video(view.rebuilt, patch);
-    out.hidden_video = unpatchify_video(view.hidden, patch).select(1, 0).gt(0.5);
+    out.mask_video = unpatchify_video(view.mask, patch).select(1, 0).gt(0.5);
   }
   return out;
 }
 
 InpaintingError inpainting_error(const Inpainting& inpainting) {
-  const torch::Tensor hidden_video =
-      inpainting.hidden_video.defined() ? inpainting.hidden_video.unsqueeze(1) : torch::Tensor();
-  return {.audio = error_where(inpainting.original_audio, inpainting.rebuilt_audio, inpainting.hidden_audio),
-          .video = error_where(inpainting.original_video, inpainting.rebuilt_video, hidden_video)};
+  const torch::Tensor mask_video =
+      inpainting.mask_video.defined() ? inpainting.mask_video.unsqueeze(1) : torch::Tensor();
+  return {.audio = error_where(inpainting.original_audio, inpainting.rebuilt_audio, inpainting.mask_audio),
+          .video = error_where(inpainting.original_video, inpainting.rebuilt_video, mask_video)};
 }
 
 }  // namespace cavmae

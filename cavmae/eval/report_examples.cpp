@@ -23,8 +23,8 @@ torch::Tensor middle_picture(const torch::Tensor& video) {
 }
 
 // The clips at `positions` as the model gets them; one that cannot be read any more is left out.
-Samples read_samples(const FeatureOptions& features, const std::vector<ClipSource>& clips,
-                     const std::set<int64_t>& positions, const ShowcaseOptions& options, Need need) {
+Samples read_samples(const InputSpec& spec, const std::vector<ClipSource>& clips,
+                     const std::set<int64_t>& positions, const ReportExampleOptions& options, Need need) {
   Samples out;
   if (positions.empty()) return out;
   const std::vector<int64_t> order(positions.begin(), positions.end());
@@ -33,8 +33,8 @@ Samples read_samples(const FeatureOptions& features, const std::vector<ClipSourc
   LoaderOptions patient = options.loader;
   patient.max_bad_ratio = 1.0;
   const ViewOptions view{.window_start = options.window_start};
-  Loader loader(std::move(chosen), std::make_shared<const ClipReader>(features, options.cache_dir), view,
-                need, patient, null_log());
+  Loader loader(std::move(chosen), std::make_shared<const ClipReader>(spec, options.cache_dir), view, need,
+                patient, null_log());
   loader.start_epoch({.shuffle = false, .drop_last = false});
   while (auto batch = loader.next()) {
     for (size_t row = 0; row < batch->indices.size(); ++row) {
@@ -66,8 +66,8 @@ struct PlannedQuery {
   std::vector<double> scores;
 };
 
-std::vector<PlannedQuery> plan_queries(const Embeddings& embeddings, const RetrievalRanks& ranks,
-                                       const ShowcaseOptions& options) {
+std::vector<PlannedQuery> plan_queries(const ClipEmbeddings& embeddings, const RetrievalRanks& ranks,
+                                       const ReportExampleOptions& options) {
   std::vector<PlannedQuery> out;
   for (const Direction direction : {Direction::audio_to_video, Direction::video_to_audio}) {
     const bool from_audio = direction == Direction::audio_to_video;
@@ -92,8 +92,9 @@ std::vector<PlannedQuery> plan_queries(const Embeddings& embeddings, const Retri
   return out;
 }
 
-void show_queries(const Embeddings& embeddings, const FeatureOptions& features,
-                  const std::vector<ClipSource>& clips, const ShowcaseOptions& options, Showcase& out) {
+void show_queries(const ClipEmbeddings& embeddings, const InputSpec& spec,
+                  const std::vector<ClipSource>& clips, const ReportExampleOptions& options,
+                  ReportExamples& out) {
   const RetrievalRanks ranks = retrieval_ranks_both_ways(embeddings.audio, embeddings.video);
   out.retrieval = summarize_ranks(ranks);
   const auto planned = plan_queries(embeddings, ranks, options);
@@ -102,7 +103,7 @@ void show_queries(const Embeddings& embeddings, const FeatureOptions& features,
     positions.insert(embeddings.indices[query.example.row]);
     for (const int64_t row : query.answers) positions.insert(embeddings.indices[row]);
   }
-  const Samples samples = read_samples(features, clips, positions, options, Need::both);
+  const Samples samples = read_samples(spec, clips, positions, options, Need::both);
   for (const PlannedQuery& plan : planned) {
     ShownQuery& query = out.queries.emplace_back();
     query.direction = plan.direction;
@@ -117,9 +118,9 @@ void show_queries(const Embeddings& embeddings, const FeatureOptions& features,
   }
 }
 
-void show_reconstructions(CavMae& model, const FeatureOptions& features, const std::vector<ClipSource>& clips,
-                          const std::vector<int64_t>& readable, const ShowcaseOptions& options,
-                          Showcase& out) {
+void show_reconstructions(CavMae& model, const InputSpec& spec, const std::vector<ClipSource>& clips,
+                          const std::vector<int64_t>& readable, const ReportExampleOptions& options,
+                          ReportExamples& out) {
   const CavMaeConfig& config = model->config();
   const auto count = std::min<int64_t>(options.num_reconstructions, static_cast<int64_t>(readable.size()));
   if (config.decoder_depth == 0 || count <= 0) return;
@@ -128,7 +129,7 @@ void show_reconstructions(CavMae& model, const FeatureOptions& features, const s
   while (static_cast<int64_t>(positions.size()) < count)
     positions.insert(readable[random.integer(0, static_cast<int64_t>(readable.size()) - 1)]);
   const Need need = !config.has_video() ? Need::audio : !config.has_audio() ? Need::video : Need::both;
-  const Samples samples = read_samples(features, clips, positions, options, need);
+  const Samples samples = read_samples(spec, clips, positions, options, need);
   for (const auto& [position, sample] : samples) {
     Inputs inputs;
     if (sample.audio.defined()) inputs.audio = sample.audio.unsqueeze(0);
@@ -163,8 +164,9 @@ std::vector<Example> choose_examples(const std::vector<double>& ranks, int64_t c
   return out;
 }
 
-Showcase make_showcase(CavMae& model, const FeatureOptions& features, const std::vector<ClipSource>& clips,
-                       const ShowcaseOptions& options, std::shared_ptr<Log> log) {
+ReportExamples make_report_examples(CavMae& model, const InputSpec& spec,
+                                    const std::vector<ClipSource>& clips, const ReportExampleOptions& options,
+                                    std::shared_ptr<Log> log) {
   const CavMaeConfig& config = model->config();
   const bool both = config.has_audio() && config.has_video();
   EmbedOptions embed_options{.need = both                 ? Need::both
@@ -175,12 +177,12 @@ Showcase make_showcase(CavMae& model, const FeatureOptions& features, const std:
                              .loader = options.loader,
                              .cache_dir = options.cache_dir,
                              .show_progress = options.show_progress};
-  Embeddings embeddings = embed_clips(model, features, clips, embed_options, std::move(log));
-  Showcase out;
+  ClipEmbeddings embeddings = embed_clips(model, spec, clips, embed_options, std::move(log));
+  ReportExamples out;
   out.failed = std::move(embeddings.failed);
   out.clips = static_cast<int64_t>(embeddings.indices.size());
-  if (both && out.clips > 0) show_queries(embeddings, features, clips, options, out);
-  show_reconstructions(model, features, clips, embeddings.indices, options, out);
+  if (both && out.clips > 0) show_queries(embeddings, spec, clips, options, out);
+  show_reconstructions(model, spec, clips, embeddings.indices, options, out);
   return out;
 }
 

@@ -19,7 +19,7 @@
 
 namespace cavmae {
 
-struct ShowcaseOptions {
+struct ReportExampleOptions {
   int64_t num_queries = 6;          // of each direction; a third each from the best, the middle, the worst
   int64_t num_answers = 5;          // shown for a query
   int64_t num_reconstructions = 4;  // 0: none
@@ -54,7 +54,7 @@ struct ShownQuery {
   std::vector<bool> is_partner;    // of the answers
 };
 
-struct Showcase {
+struct ReportExamples {
   std::optional<RetrievalResult> retrieval;  // not of a network with one encoder
   std::vector<ShownQuery> queries;
   std::vector<ShownReconstruction> reconstructions;
@@ -63,8 +63,9 @@ struct Showcase {
 };
 
 // Embeds the clips, ranks them, and reads again those that are shown.
-Showcase make_showcase(CavMae& model, const FeatureOptions& features, const std::vector<ClipSource>& clips,
-                       const ShowcaseOptions& options, std::shared_ptr<Log> log);
+ReportExamples make_report_examples(CavMae& model, const InputSpec& spec,
+                                    const std::vector<ClipSource>& clips, const ReportExampleOptions& options,
+                                    std::shared_ptr<Log> log);
 
 // Rows to show from the ranks of all queries: a third (at most) each from the best, the middle and the worst,
 // drawn by `seed` among equal ranks; each row once.

@@ -25,7 +25,7 @@ ShownReconstruction show_reconstruction(const Inpainting& inpainting) {
   out.original_picture = picture_of(inpainting.original_video);
   if (out.original_picture.defined())
     out.masked_picture =
-        out.original_picture.masked_fill(inpainting.hidden_video[0].cpu().unsqueeze(-1), kHiddenGrey);
+        out.original_picture.masked_fill(inpainting.mask_video[0].cpu().unsqueeze(-1), kHiddenGrey);
   if (!inpainting.rebuilt_audio.defined()) return out;
   const bool known = inpainting.original_audio.defined();
   const int64_t frames =
@@ -33,7 +33,7 @@ ShownReconstruction show_reconstruction(const Inpainting& inpainting) {
   out.rebuilt_fbank = fbank_of(inpainting.rebuilt_audio, frames);
   out.original_fbank = fbank_of(inpainting.original_audio, frames);
   if (known)
-    out.masked_fbank = out.original_fbank.masked_fill(inpainting.hidden_audio[0].cpu().narrow(0, 0, frames),
+    out.masked_fbank = out.original_fbank.masked_fill(inpainting.mask_audio[0].cpu().narrow(0, 0, frames),
                                                       std::numeric_limits<float>::quiet_NaN());
   return out;
 }

@@ -13,8 +13,8 @@ namespace cavmae {
 // What the clip or the network lacks is undefined.
 struct ShownReconstruction {
   std::string id;
-  torch::Tensor original_picture, masked_picture, rebuilt_picture;  // uint8 [S, S, 3]; grey where hidden
-  torch::Tensor original_fbank, masked_fbank, rebuilt_fbank;        // float [t, F]; NaN where hidden
+  torch::Tensor original_picture, masked_picture, rebuilt_picture;  // uint8 [S, S, 3]; grey where masked
+  torch::Tensor original_fbank, masked_fbank, rebuilt_fbank;        // float [t, F]; NaN where masked
 };
 
 // Of the first clip of a batch.

@@ -8,9 +8,9 @@
 
 namespace cavmae {
 
-FbankStats compute_fbank_stats(std::vector<ClipSource> clips, const FeatureOptions& features,
+FbankStats compute_fbank_stats(std::vector<ClipSource> clips, const InputSpec& spec,
                                const StatsOptions& options, std::shared_ptr<Log> log) {
-  FeatureOptions plain = features;
+  InputSpec plain = spec;
   plain.fbank_mean = 0.0;
   plain.fbank_std = 1.0;
   const auto total_clips = static_cast<int64_t>(clips.size());

@@ -26,7 +26,7 @@ struct FbankStats {
 
 // As the authors compute theirs: over the model's inputs before normalisation, the zeros behind short sounds
 // included. Throws DataError past loader.max_bad_ratio or when no clip can be read.
-FbankStats compute_fbank_stats(std::vector<ClipSource> clips, const FeatureOptions& features,
+FbankStats compute_fbank_stats(std::vector<ClipSource> clips, const InputSpec& spec,
                                const StatsOptions& options, std::shared_ptr<Log> log);
 
 }  // namespace cavmae

@@ -8,7 +8,7 @@
 namespace cavmae {
 namespace {
 
-constexpr int64_t kMostLanes = 8;
+constexpr int64_t kMaxLanes = 8;
 
 // The twiddles of the step that joins `radix` transforms of length `size`.
 void append_twiddles(std::vector<float>& table, int64_t size, int64_t radix) {
@@ -41,7 +41,7 @@ FbankPlan make_fbank_plan(const FbankPlanOptions& options) {
 
 int64_t scratch_floats(const FbankPlan& plan) {
   const auto num_mel_bins = static_cast<int64_t>(plan.mel.spans.size());
-  return (2 * plan.fft_size + plan.fft_size / 2 + num_mel_bins) * kMostLanes;
+  return (2 * plan.fft_size + plan.fft_size / 2 + num_mel_bins) * kMaxLanes;
 }
 
 }  // namespace cavmae

@@ -111,10 +111,10 @@ void for_each(int64_t count, size_t scratch_bytes, const TaskOf& task_of, const 
 // Into how many parts the queries of a head go so that all threads have work. What a query gets does not
 // depend on the others, but each part packs the keys and values anew.
 int64_t parts_of_queries(const AttentionCall& call) {
-  constexpr int64_t kTasksPerThread = 2, kLeastQueries = 64;
+  constexpr int64_t kTasksPerThread = 2, kMinQueries = 64;
   const int64_t heads = call.clips * call.heads, wanted = kTasksPerThread * at::get_num_threads();
   if (heads >= wanted || heads == 0) return 1;
-  return std::clamp<int64_t>(call.queries / kLeastQueries, 1, (wanted + heads - 1) / heads);
+  return std::clamp<int64_t>(call.queries / kMinQueries, 1, (wanted + heads - 1) / heads);
 }
 
 void* at_row(const HeadRows& rows, Element element, int64_t row) {

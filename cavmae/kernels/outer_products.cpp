@@ -15,15 +15,15 @@ namespace {
 // g. Meanwhile the rows of the next block are fetched: packing them would wait for memory, a seventh of the
 // time.
 // A block of all rows needs no second pass over dW, so that one may be larger.
-constexpr int64_t kMostRows = 720, kMostRowsAtOnce = 1152, kRowStep = 16;
+constexpr int64_t kMaxRows = 720, kMaxRowsAtOnce = 1152, kRowStep = 16;
 
 int64_t ceil_divide(int64_t n, int64_t size) {
   return (n + size - 1) / size;
 }
 
 int64_t rows_of_block(int64_t rows) {
-  if (rows <= kMostRowsAtOnce) return ceil_divide(rows, kRowStep) * kRowStep;
-  const int64_t even = ceil_divide(rows, ceil_divide(rows, kMostRows));
+  if (rows <= kMaxRowsAtOnce) return ceil_divide(rows, kRowStep) * kRowStep;
+  const int64_t even = ceil_divide(rows, ceil_divide(rows, kMaxRows));
   return ceil_divide(even, kRowStep) * kRowStep;
 }
 

@@ -22,14 +22,14 @@ void ObjectiveOptions::validate() const {
   problems.throw_if_any("the objective cannot be used");
 }
 
-torch::Tensor hidden_targets(const torch::Tensor& patches, const torch::Tensor& hidden,
+torch::Tensor masked_targets(const torch::Tensor& patches, const torch::Tensor& masked,
                              const ObjectiveOptions& options) {
   const torch::NoGradGuard no_grad;
   const int64_t clips = patches.size(0), length = patches.size(1);
-  const auto first_row = torch::arange(clips, hidden.options()).mul_(length).unsqueeze(1);  // [B, 1]
+  const auto first_row = torch::arange(clips, masked.options()).mul_(length).unsqueeze(1);  // [B, 1]
   const auto targets = patches.reshape({clips * length, -1})
-                           .index_select(0, (hidden + first_row).flatten())
-                           .view({clips, hidden.size(1), -1});
+                           .index_select(0, (masked + first_row).flatten())
+                           .view({clips, masked.size(1), -1});
   return options.normalize_targets ? normalize_patches(targets) : targets;
 }
 

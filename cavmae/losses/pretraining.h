@@ -26,10 +26,10 @@ struct ObjectiveOptions {
   void validate() const;
 };
 
-// What the decoder has to rebuild: the patches that `hidden` names, normalised one by one if the options say
-// so. It takes no gradient. patches: float [B, L, n]; hidden: int64 [B, M], e.g. StreamMask::hidden
+// What the decoder has to rebuild: the patches that `masked` names, normalised one by one if the options say
+// so. It takes no gradient. patches: float [B, L, n]; masked: int64 [B, M], e.g. StreamMask::masked
 // -> float [B, M, n]
-torch::Tensor hidden_targets(const torch::Tensor& patches, const torch::Tensor& hidden,
+torch::Tensor masked_targets(const torch::Tensor& patches, const torch::Tensor& masked,
                              const ObjectiveOptions& options);
 
 }  // namespace cavmae

@@ -30,7 +30,7 @@ CavMaeConfig validated(const CavMaeConfig& config) {
 
 // One encoder: kept patches in, its last layer's tokens out.
 struct Encoder {
-  const char* work_part;
+  const char* range_name;
   PatchEmbedding& embedding;
   BlockStack& blocks;
   const torch::Tensor& positions;  // float [1, L, D]
@@ -40,13 +40,13 @@ struct Encoder {
   // pictures: float [B, C, height, width]
   torch::Tensor operator()(const torch::Tensor& pictures, int64_t patch, const StreamMask& mask) const {
     const torch::Tensor tokens = embed(pictures, patch, mask);
-    const WorkScope scope(work_part);
+    const ProfileRange range(range_name);
     return blocks(tokens, NormSet::joint, how);
   }
 
  private:
   torch::Tensor embed(const torch::Tensor& pictures, int64_t patch, const StreamMask& mask) const {
-    const WorkScope scope(work::kEmbedding);
+    const ProfileRange range(ranges::kEmbedding);
     const torch::Tensor patches = cut_patches(pictures, patch, PatchOrder::channels_first);  // [B, L, C*P*P]
     if (!mask.keep.defined()) return embedding(patches, how) + (positions + modality);
     const auto kept_positions = positions.squeeze(0).index_select(0, mask.keep.flatten());  // [B * N, D]
@@ -99,7 +99,7 @@ Masks CavMaeImpl::draw_masks(int64_t batch, const MaskOptions& options, torch::G
   options.validate();
   const auto on_device = [where = device()](const StreamMask& mask) {
     return StreamMask{.keep = to_device(mask.keep, where),
-                      .hidden = to_device(mask.hidden, where),
+                      .masked = to_device(mask.masked, where),
                       .restore = to_device(mask.restore, where),
                       .mask = to_device(mask.mask, where)};
   };
@@ -117,14 +117,14 @@ CavMaeImpl::Tokens CavMaeImpl::encode_modalities(const Inputs& inputs, const Mas
   Tokens tokens;
   if (config_.has_audio() && inputs.audio.defined()) {
     check_shape("audio", inputs.audio, {config_.num_fbank_frames, config_.num_mel_bins});
-    const Encoder encode{work::kAudioEncoder, parts_->patch_embed_a, parts_->blocks_a,
-                         parts_->pos_embed_a, parts_->modality_a,    compute_};
+    const Encoder encode{ranges::kAudioEncoder, parts_->patch_embed_a, parts_->blocks_a,
+                         parts_->pos_embed_a,   parts_->modality_a,    compute_};
     tokens.audio = encode(inputs.audio.transpose(1, 2).unsqueeze(1), config_.patch_size, masks.audio);
   }
   if (config_.has_video() && inputs.video.defined()) {
     check_shape("video", inputs.video, {3, config_.image_size, config_.image_size});
-    const Encoder encode{work::kVideoEncoder, parts_->patch_embed_v, parts_->blocks_v,
-                         parts_->pos_embed_v, parts_->modality_v,    compute_};
+    const Encoder encode{ranges::kVideoEncoder, parts_->patch_embed_v, parts_->blocks_v,
+                         parts_->pos_embed_v,   parts_->modality_v,    compute_};
     tokens.video = encode(inputs.video, config_.patch_size, masks.video);
   }
   CAVMAE_CHECK_AS(ConfigError, tokens.audio.defined() || tokens.video.defined(),
@@ -150,7 +150,7 @@ Latents CavMaeImpl::encode(const Inputs& inputs, const Masks& masks, const Strea
   }
   CAVMAE_CHECK_AS(ConfigError, both || joint_of == JointOf::any || config_.has_single_streams(),
                   "this network joins audio and video and has no output for one alone; give it both");
-  const WorkScope scope(work::kJointLayers);
+  const ProfileRange range(ranges::kJointLayers);
   auto& joint_layers = parts_->blocks_u;
   // Each stream goes through all the joint layers on its own.
   if (streams.joint && (both || joint_of == JointOf::any) && !parts_->norm.is_empty())
@@ -177,12 +177,12 @@ Latents CavMaeImpl::encode(const Inputs& inputs, const Streams& streams) {
   return encode(inputs, Masks{}, streams, JointOf::any);
 }
 
-Features CavMaeImpl::features(const Inputs& inputs) {
-  const bool single = config_.joint_streams != JointStreams::both;
+Embeddings CavMaeImpl::embed(const Inputs& inputs) {
+  const bool single = config_.joint_streams != JointStreams::concat;
   const bool both = inputs.audio.defined() && inputs.video.defined();
   const Latents latents =
       encode(inputs, Masks{}, {.joint = !single, .single = single}, both ? JointOf::any : JointOf::both);
-  Features out;
+  Embeddings out;
   if (single) {
     if (latents.audio.defined()) out.audio = latents.audio.mean(1);
     if (latents.video.defined()) out.video = latents.video.mean(1);
@@ -197,7 +197,7 @@ Features CavMaeImpl::features(const Inputs& inputs) {
 // The full sequence of both streams: embedded latents where patches are visible, the mask token elsewhere.
 // -> float [B, La + Lv, E]
 torch::Tensor CavMaeImpl::decoder_inputs(const torch::Tensor& joint, const Masks& masks) {
-  const WorkScope scope(work::kDecoderInputs);
+  const ProfileRange range(ranges::kDecoderInputs);
   const auto& p = *parts_;
   std::vector<torch::Tensor> places;  // float [1, L, E] of each stream
   if (config_.has_audio()) places.push_back(p.decoder_pos_embed_a + p.decoder_modality_a);
@@ -219,17 +219,17 @@ Predictions CavMaeImpl::decode(const torch::Tensor& joint, const Masks& masks, P
   const auto inputs = decoder_inputs(joint, masks);
   torch::Tensor tokens;
   {
-    const WorkScope work_scope(work::kDecoder);
+    const ProfileRange range(ranges::kDecoder);
     auto& blocks = parts_->decoder_blocks;
-    const auto hidden = in_sequence(masks.audio.hidden, masks.video.hidden, config_.num_audio_patches());
-    tokens = parts_->decoder_norm(scope == PredictionScope::hidden
-                                      ? blocks->forward_picked(inputs, hidden, NormSet::joint, compute_)
+    const auto masked = in_sequence(masks.audio.masked, masks.video.masked, config_.num_audio_patches());
+    tokens = parts_->decoder_norm(scope == PredictionScope::masked
+                                      ? blocks->forward_picked(inputs, masked, NormSet::joint, compute_)
                                       : blocks(inputs, NormSet::joint, compute_));
   }
-  const WorkScope work_scope(work::kHeads);
+  const ProfileRange range(ranges::kHeads);
   int64_t num_audio = 0;
   if (config_.has_audio())
-    num_audio = scope == PredictionScope::hidden ? masks.audio.hidden.size(1) : config_.num_audio_patches();
+    num_audio = scope == PredictionScope::masked ? masks.audio.masked.size(1) : config_.num_audio_patches();
   Predictions out;
   if (config_.has_audio()) out.audio = parts_->decoder_pred_a(tokens.narrow(1, 0, num_audio), compute_);
   if (config_.has_video())

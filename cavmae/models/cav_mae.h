@@ -37,15 +37,15 @@ struct Streams {
 };
 
 // Mean-pooled single-stream outputs, before L2 normalisation.
-struct Features {
+struct Embeddings {
   torch::Tensor audio;  // float [B, D]
   torch::Tensor video;  // float [B, D]
 };
 
-enum class PredictionScope { hidden, all };
+enum class PredictionScope { masked, all };
 
 struct Predictions {
-  // float [B, La - Na, P*P] with scope hidden, in the order of StreamMask::hidden; [B, La, P*P] with all
+  // float [B, La - Na, P*P] with scope masked, in the order of StreamMask::masked; [B, La, P*P] with all
   torch::Tensor audio;
   torch::Tensor video;  // float [B, Lv - Nv, P*P*3] or [B, Lv, P*P*3]
 };
@@ -63,10 +63,10 @@ class CavMaeImpl : public torch::nn::Module {
   // Only kept patches are embedded. An input whose shape does not fit throws ConfigError with both shapes.
   // Inputs of a modality that the network lacks are ignored.
   Latents encode(const Inputs& inputs, const Masks& masks);
-  // Nothing hidden. Either input may be absent; then its streams are undefined and `joint` is undefined. (A
+  // Nothing masked. Either input may be absent; then its streams are undefined and `joint` is undefined. (A
   // network whose only stream is the joint one needs both: ConfigError.)
   Latents encode(const Inputs& inputs);
-  // Nothing hidden, and those streams alone. The joint stream of one modality without the other is that
+  // Nothing masked, and those streams alone. The joint stream of one modality without the other is that
   // modality's tokens through the joint layers as they take both, after `norm`. Several pictures of each clip
   // may be given one after another, video float [B * K, 3, S, S]: the sound's own encoder then runs once a
   // clip, and Latents::joint has B * K rows.
@@ -74,9 +74,9 @@ class CavMaeImpl : public torch::nn::Module {
   // Mean-pooled single-stream outputs of unmasked inputs; for systems without single streams (av-mae) the
   // means over each modality's part of the joint output. Of several pictures a clip, as above, both features
   // of such a system have B * K rows; else audio has B, video B * K.
-  Features features(const Inputs& inputs);
+  Embeddings embed(const Inputs& inputs);
 
-  // Rebuilds hidden patches (or all) from Latents::joint.
+  // Rebuilds masked patches (or all) from Latents::joint.
   Predictions decode(const torch::Tensor& joint, const Masks& masks, PredictionScope scope);
 
   void set_precision(Precision precision);

@@ -73,8 +73,7 @@ void check_depths(const CavMaeConfig& c, Problems& problems) {
                      "; it must be at least 1");
   }
   problems.require(
-      c.joint_streams != JointStreams::audio_video || c.decoder_depth <= 0, "decoder_depth is ",
-      c.decoder_depth,
+      c.joint_streams != JointStreams::separate || c.decoder_depth <= 0, "decoder_depth is ", c.decoder_depth,
       ", but the decoder needs the two modalities joined (joint_streams both or all); with audio_video it must be 0");
 }
 

@@ -9,14 +9,17 @@
 namespace cavmae {
 
 // Which streams go through the joint layers (Gong et al., ICLR 2023, section 3 and Table 1).
-//   none:        audio-mae, visual-mae     both:      vanilla av-mae, av-mae (the two concatenated)
-//   audio_video: cav (one after another)   all:       cav-mae (audio, video, and the two concatenated)
-enum class JointStreams { none, both, audio_video, all };
+//   none:      audio-mae, visual-mae
+//   concat:    vanilla av-mae, av-mae: the tokens of both modalities concatenated
+//   separate:  cav: audio, then video
+//   separate_and_concat:  cav-mae: audio, video, and the two concatenated
+// Configurations and checkpoints call them none, both, audio_video and all.
+enum class JointStreams { none, concat, separate, separate_and_concat };
 inline std::vector<std::pair<JointStreams, std::string>> option_names(JointStreams) {
   return {{JointStreams::none, "none"},
-          {JointStreams::both, "both"},
-          {JointStreams::audio_video, "audio_video"},
-          {JointStreams::all, "all"}};
+          {JointStreams::concat, "both"},
+          {JointStreams::separate, "audio_video"},
+          {JointStreams::separate_and_concat, "all"}};
 }
 
 enum class Modalities { both, audio, video };
@@ -26,7 +29,7 @@ inline std::vector<std::pair<Modalities, std::string>> option_names(Modalities) 
 
 struct CavMaeConfig {
   Modalities modalities = Modalities::both;
-  JointStreams joint_streams = JointStreams::all;
+  JointStreams joint_streams = JointStreams::separate_and_concat;
   int64_t num_fbank_frames = 1024;  // T
   int64_t num_mel_bins = 128;       // F
   int64_t image_size = 224;         // S
@@ -67,7 +70,7 @@ struct CavMaeConfig {
   bool has_video() const { return modalities != Modalities::audio; }
   // Whether a modality alone goes through the joint layers, with outputs of its own.
   bool has_single_streams() const {
-    return joint_streams == JointStreams::audio_video || joint_streams == JointStreams::all;
+    return joint_streams == JointStreams::separate || joint_streams == JointStreams::separate_and_concat;
   }
   int64_t audio_rows() const { return num_mel_bins / patch_size; }         // frequency
   int64_t audio_columns() const { return num_fbank_frames / patch_size; }  // time

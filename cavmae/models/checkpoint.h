@@ -18,7 +18,7 @@ namespace cavmae {
 
 struct LoadedModel {
   CavMae model{nullptr};
-  Json features;                        // FeatureOptions as JSON; null when the file holds none (.pth)
+  Json spec;                            // InputSpec as JSON; null when the file holds none (.pth)
   std::filesystem::path path;           // the file that was read
   std::vector<std::string> missing;     // parameters that kept their initial value
   std::vector<std::string> unexpected;  // tensors of the file that the model has no use for
@@ -41,6 +41,6 @@ LoadedModel load_model(const std::filesystem::path& path, const InputShape& shap
 // sizes. Prefixes "module." are ignored.
 LoadReport load_parameters(CavMae& model, const std::filesystem::path& path);
 
-void save_model(const std::filesystem::path& path, CavMae& model, const Json& features);
+void save_model(const std::filesystem::path& path, CavMae& model, const Json& spec);
 
 }  // namespace cavmae

@@ -55,7 +55,7 @@ torch::Tensor ClassifierImpl::pooled(const Inputs& inputs) {
                   ", and got none");
   const bool two_passes = mode == Modalities::both && (!used.audio.defined() || !used.video.defined());
   const bool sum = mode == Modalities::both && head_options_.representation == Representation::sum;
-  const bool has_joint = config().joint_streams != JointStreams::audio_video;
+  const bool has_joint = config().joint_streams != JointStreams::separate;
   const Streams streams{
       .joint = mode == Modalities::both || !config().has_single_streams(),
       .single = mode != Modalities::both || two_passes || sum || !has_joint,
@@ -78,7 +78,7 @@ torch::Tensor ClassifierImpl::pooled(const Inputs& inputs) {
 }
 
 torch::Tensor ClassifierImpl::classify(const torch::Tensor& pooled) {
-  const WorkScope scope(work::kHeads);
+  const ProfileRange range(ranges::kHeads);
   return head_linear_(head_norm_(pooled), precision());
 }
 

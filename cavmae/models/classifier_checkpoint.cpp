@@ -56,11 +56,11 @@ LoadedClassifier load_classifier(const fs::path& path, const ClassifierHints& hi
       {.tensors = contents.tensors, .where = loaded.path.string(), .config = source}, hints.positions);
   CAVMAE_CHECK_AS(CheckpointError, report.missing.empty(), loaded.path.string(), ": ", report.missing.size(),
                   " parameters of the classifier are missing: ", summarize_names(report.missing));
-  loaded.metadata = {.features = metadata_json(contents, "features", loaded.path),
+  loaded.metadata = {.spec = metadata_json(contents, "features", loaded.path),
                      .labels = metadata_json(contents, "labels", loaded.path)};
-  if (!loaded.metadata.features.is_null()) {
-    loaded.metadata.features["num_fbank_frames"] = config.num_fbank_frames;
-    loaded.metadata.features["image_size"] = config.image_size;
+  if (!loaded.metadata.spec.is_null()) {
+    loaded.metadata.spec["num_fbank_frames"] = config.num_fbank_frames;
+    loaded.metadata.spec["image_size"] = config.image_size;
   }
   loaded.unexpected = report.unexpected;
   return loaded;
@@ -72,7 +72,7 @@ void save_classifier(const fs::path& path, Classifier& classifier, const Classif
       {"model", option_to_json(classifier->config()).dump()},
       {"precision", enum_name(classifier->precision())},
       {"classifier", option_to_json(classifier->head_options()).dump()}};
-  if (!metadata.features.is_null()) texts["features"] = metadata.features.dump();
+  if (!metadata.spec.is_null()) texts["features"] = metadata.spec.dump();
   if (!metadata.labels.is_null()) texts["labels"] = metadata.labels.dump();
   NamedTensors tensors;
   for (const auto& item : classifier->named_parameters())

@@ -44,13 +44,13 @@ class Count {
     const int64_t width = layers.width;
     const auto hidden = static_cast<int64_t>(static_cast<double>(width) * layers.mlp_ratio);
     const std::string part = layers.part;
-    const std::string attention = part + "/" + work::kAttention;
-    const std::string products = attention + "/" + work::kAttentionProducts;
+    const std::string attention = part + "/" + ranges::kAttention;
+    const std::string products = attention + "/" + ranges::kAttentionProducts;
     add(attention, {tokens, width, 2 * width});  // keys and values
     add(attention, {picked, width, 2 * width});  // queries, and the projection of the result
     add(products, {picked, width, tokens});      // queries and keys
     add(products, {picked, tokens, width});      // weights and values
-    add(part + "/" + work::kMlp, {picked, width, 2 * hidden});
+    add(part + "/" + ranges::kMlp, {picked, width, 2 * hidden});
   }
 
   void add_layers(const Layers& layers, int64_t tokens) {
@@ -84,17 +84,18 @@ Lengths all_patches(const CavMaeConfig& c) {
 }
 
 void add_encoders(Count& count, const CavMaeConfig& c, const Lengths& seen) {
-  count.add_first(work::kEmbedding, {seen.audio, c.audio_patch_values(), c.embed_dim});
-  count.add_first(work::kEmbedding, {seen.video, c.video_patch_values(), c.embed_dim});
+  count.add_first(ranges::kEmbedding, {seen.audio, c.audio_patch_values(), c.embed_dim});
+  count.add_first(ranges::kEmbedding, {seen.video, c.video_patch_values(), c.embed_dim});
   const auto layers = [&](const char* part) {
     return Layers{.part = part, .depth = c.modality_depth, .width = c.embed_dim, .mlp_ratio = c.mlp_ratio};
   };
-  if (seen.audio > 0) count.add_layers(layers(work::kAudioEncoder), seen.audio);
-  if (seen.video > 0) count.add_layers(layers(work::kVideoEncoder), seen.video);
+  if (seen.audio > 0) count.add_layers(layers(ranges::kAudioEncoder), seen.audio);
+  if (seen.video > 0) count.add_layers(layers(ranges::kVideoEncoder), seen.video);
 }
 
 Layers joint_layers(const CavMaeConfig& c) {
-  return {.part = work::kJointLayers, .depth = c.joint_depth, .width = c.embed_dim, .mlp_ratio = c.mlp_ratio};
+  return {
+      .part = ranges::kJointLayers, .depth = c.joint_depth, .width = c.embed_dim, .mlp_ratio = c.mlp_ratio};
 }
 
 void add_single_streams(Count& count, const CavMaeConfig& c, const Lengths& seen) {
@@ -104,22 +105,22 @@ void add_single_streams(Count& count, const CavMaeConfig& c, const Lengths& seen
 }
 
 void add_joint_stream(Count& count, const CavMaeConfig& c, const Lengths& seen) {
-  if (c.joint_streams == JointStreams::both || c.joint_streams == JointStreams::all)
+  if (c.joint_streams == JointStreams::concat || c.joint_streams == JointStreams::separate_and_concat)
     count.add_layers(joint_layers(c), seen.both());
 }
 
 void add_decoder(Count& count, const CavMaeConfig& c, const Lengths& visible) {
   const Lengths all = all_patches(c);
-  const Lengths hidden{.audio = all.audio - visible.audio, .video = all.video - visible.video};
-  const Layers layers{.part = work::kDecoder,
+  const Lengths masked{.audio = all.audio - visible.audio, .video = all.video - visible.video};
+  const Layers layers{.part = ranges::kDecoder,
                       .depth = c.decoder_depth - 1,
                       .width = c.decoder_embed_dim,
                       .mlp_ratio = c.mlp_ratio};
-  count.add(work::kDecoderInputs, {visible.both(), c.embed_dim, c.decoder_embed_dim});
+  count.add(ranges::kDecoderInputs, {visible.both(), c.embed_dim, c.decoder_embed_dim});
   count.add_layers(layers, all.both());
-  count.add_layer(layers, all.both(), hidden.both());
-  count.add(work::kHeads, {hidden.audio, c.decoder_embed_dim, c.audio_patch_values()});
-  count.add(work::kHeads, {hidden.video, c.decoder_embed_dim, c.video_patch_values()});
+  count.add_layer(layers, all.both(), masked.both());
+  count.add(ranges::kHeads, {masked.audio, c.decoder_embed_dim, c.audio_patch_values()});
+  count.add(ranges::kHeads, {masked.video, c.decoder_embed_dim, c.video_patch_values()});
 }
 
 }  // namespace
@@ -136,10 +137,10 @@ std::vector<PartFlops> pretraining_flops(const CavMaeConfig& config, const MaskO
   return std::move(count).parts();
 }
 
-std::vector<PartFlops> features_flops(const CavMaeConfig& config, int64_t num_pictures) {
+std::vector<PartFlops> embedding_flops(const CavMaeConfig& config, int64_t num_pictures) {
   const Lengths all = all_patches(config);
   Count count(Gradients::none);
-  if (config.joint_streams == JointStreams::both) {
+  if (config.joint_streams == JointStreams::concat) {
     count.set_times(num_pictures);
     add_encoders(count, config, all);
     add_joint_stream(count, config, all);
@@ -157,12 +158,12 @@ std::vector<PartFlops> fine_tuning_flops(const CavMaeConfig& config, int64_t num
   const Lengths all = all_patches(config);
   Count count(Gradients::weights_and_inputs);
   add_encoders(count, config, all);
-  if (config.joint_streams == JointStreams::audio_video) {
+  if (config.joint_streams == JointStreams::separate) {
     add_single_streams(count, config, all);
   } else {
     add_joint_stream(count, config, all);
   }
-  count.add(work::kHeads, {1, config.embed_dim, num_classes});
+  count.add(ranges::kHeads, {1, config.embed_dim, num_classes});
   return std::move(count).parts();
 }
 

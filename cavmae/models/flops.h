@@ -11,11 +11,11 @@ namespace cavmae {
 
 // Note [Counted arithmetic]: what is counted is what the result needs, whatever an implementation computes
 // besides: the products of matrices alone (two operations for a multiplication with its addition), of visible
-// patches in the encoders, and in the decoder's last layer of hidden patches but for its keys and values. The
+// patches in the encoders, and in the decoder's last layer of masked patches but for its keys and values. The
 // backward pass takes twice the forward pass, once for each factor's gradient; patches take no gradient, so
 // that their embedding takes once as much. Nothing is counted for recomputation.
 
-// Of one clip, in operations; `part` as a WorkTimer calls it: "decoder/attention/products".
+// Of one clip, in operations; `part` as a RangeTimer calls it: "decoder/attention/products".
 struct PartFlops {
   std::string part;
   double forward = 0.0;
@@ -26,7 +26,7 @@ struct PartFlops {
 std::vector<PartFlops> pretraining_flops(const CavMaeConfig& config, const MaskOptions& masks);
 // Features of a clip's sound and of `num_pictures` of its pictures: no backward pass. The sound is computed
 // once, unless the network knows the two joined only.
-std::vector<PartFlops> features_flops(const CavMaeConfig& config, int64_t num_pictures = 1);
+std::vector<PartFlops> embedding_flops(const CavMaeConfig& config, int64_t num_pictures = 1);
 // A fine-tuning step with a linear head over `num_classes` on the pooled output of both modalities: the joint
 // stream, or where the network has none the two single ones.
 std::vector<PartFlops> fine_tuning_flops(const CavMaeConfig& config, int64_t num_classes);

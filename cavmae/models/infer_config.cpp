@@ -39,13 +39,13 @@ class Shapes {
       int64_t i = 0;
       const char* begin = it->first.data() + stem.size() + 1;
       const auto parsed = std::from_chars(begin, it->first.data() + it->first.size(), i);
-      if (parsed.ec == std::errc() && i >= 0 && i < kMostBlocks) depth = std::max(depth, i + 1);
+      if (parsed.ec == std::errc() && i >= 0 && i < kMaxBlocks) depth = std::max(depth, i + 1);
     }
     return depth;
   }
 
  private:
-  static constexpr int64_t kMostBlocks = 1000;  // more is a damaged name
+  static constexpr int64_t kMaxBlocks = 1000;  // more is a damaged name
   const std::string& where_;
   std::map<std::string, std::vector<int64_t>> shapes_;
 };
@@ -78,7 +78,9 @@ void infer_inputs(const Shapes& shapes, const InferenceHints& hints, CavMaeConfi
 JointStreams infer_streams(const Shapes& shapes) {
   if (!shapes.has("blocks_u.0.attn.qkv.weight")) return JointStreams::none;
   const bool joint = shapes.has("norm.weight"), single = shapes.has("norm_a.weight");
-  return joint && single ? JointStreams::all : single ? JointStreams::audio_video : JointStreams::both;
+  return joint && single ? JointStreams::separate_and_concat
+         : single        ? JointStreams::separate
+                         : JointStreams::concat;
 }
 
 void infer_layers(const Shapes& shapes, const InferenceHints& hints, CavMaeConfig& config) {

@@ -18,7 +18,7 @@ class SizeMismatches {
   void add(const std::string& name, const torch::Tensor& from, const torch::Tensor& to) {
     positions_alone_ = positions_alone_ && is_position_table(name) && from.dim() == 3 && to.dim() == 3 &&
                        from.size(2) == to.size(2);
-    if (count_++ < kMostNamed)
+    if (count_++ < kMaxNamed)
       text_ += concat(count_ == 1 ? "" : ", ", "tensor '", name, "' has the size ", from.sizes(),
                       " (the model's: ", to.sizes(), ")");
   }
@@ -26,14 +26,14 @@ class SizeMismatches {
   void throw_if_any(const std::string& where) const {
     if (count_ == 0) return;
     throw CheckpointError(concat(
-        where, ": ", text_, count_ > kMostNamed ? concat(" and ", count_ - kMostNamed, " more") : "",
+        where, ": ", text_, count_ > kMaxNamed ? concat(" and ", count_ - kMaxNamed, " more") : "",
         positions_alone_
             ? "; clips of another length or pictures of another size: --resize-positions fits the positions"
             : "; use the configuration that the checkpoint was made with"));
   }
 
  private:
-  static constexpr int64_t kMostNamed = 6;
+  static constexpr int64_t kMaxNamed = 6;
   int64_t count_ = 0;
   bool positions_alone_ = true;
   std::string text_;

@@ -8,12 +8,13 @@ namespace {
 // The layer norms of the blocks outside the joint layers. With all streams every block has all three sets,
 // though two of them never run: so it is in the authors' checkpoints.
 std::vector<NormSet> plain_norms(const CavMaeConfig& config) {
-  if (config.joint_streams == JointStreams::all) return {NormSet::joint, NormSet::audio, NormSet::video};
+  if (config.joint_streams == JointStreams::separate_and_concat)
+    return {NormSet::joint, NormSet::audio, NormSet::video};
   return {NormSet::joint};
 }
 
 std::vector<NormSet> joint_norms(const CavMaeConfig& config) {
-  if (config.joint_streams == JointStreams::audio_video) return {NormSet::audio, NormSet::video};
+  if (config.joint_streams == JointStreams::separate) return {NormSet::audio, NormSet::video};
   return plain_norms(config);
 }
 
@@ -78,7 +79,7 @@ void CavMaeImpl::Parts::register_encoders(CavMaeImpl& owner, const CavMaeConfig&
     norm_a = final_norm("norm_a");
     norm_v = final_norm("norm_v");
   }
-  if (config.joint_streams != JointStreams::audio_video) norm = final_norm("norm");
+  if (config.joint_streams != JointStreams::separate) norm = final_norm("norm");
 }
 
 void CavMaeImpl::Parts::register_decoder(CavMaeImpl& owner, const CavMaeConfig& config) {

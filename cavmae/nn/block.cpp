@@ -121,7 +121,7 @@ HeadsView rows_view(const torch::Tensor& x, const Sizes& s) {  // [R, D]
 
 // A forward pass, keeping in `kept` what is asked for.
 torch::Tensor attend(const BlockParameters& p, const BlockInput& in, const Sizes& s, BlockKept* kept) {
-  const WorkScope scope(work::kAttention);
+  const ProfileRange range(ranges::kAttention);
   const auto x = in.x.view({s.rows(), s.width});
   NormStatistics statistics;
   if (kept != nullptr) statistics = {at::empty({s.rows()}, s.floats), at::empty({s.rows()}, s.floats)};
@@ -140,7 +140,7 @@ torch::Tensor attend(const BlockParameters& p, const BlockInput& in, const Sizes
   const auto mixed = at::empty({s.result_rows(), s.width}, s.elements);
   if (kept != nullptr) log_sum_exp = at::empty({s.clips, p.heads, s.queries}, s.floats);
   {
-    const WorkScope products(work::kAttentionProducts);
+    const ProfileRange range(ranges::kAttentionProducts);
     const Operands views = operands(s, queries, keys_values);
     flash_attention_forward(attention_call(p, s),
                             {.q = views.q,
@@ -226,7 +226,7 @@ NormGradient norm_backward(const NormPass& pass, WantRounded want_rounded, const
 
 // Through the MLP: from d_y, float [R, D], to the gradient of x1.
 NormGradient mlp_backward(const BlockParameters& p, const BlockKept& kept, const torch::Tensor& d_y) {
-  const WorkScope scope(work::kMlp);
+  const ProfileRange range(ranges::kMlp);
   const auto of_bias2 = gradient_target(p.fc2.bias);
   auto g = d_y;
   if (p.element == Element::bf16) g = at::empty(d_y.sizes(), kept.hidden.options());
@@ -268,7 +268,7 @@ struct QkvGradient {
 };
 QkvGradient attention_backward(const BlockParameters& p, const Sizes& s, const BlockKept& kept,
                                const torch::Tensor& d_mixed) {
-  const WorkScope scope(work::kAttentionProducts);
+  const ProfileRange range(ranges::kAttentionProducts);
   const QkvGradient out{
       .queries = at::empty_like(kept.queries),
       .keys_values = kept.keys_values.defined() ? at::empty_like(kept.keys_values) : torch::Tensor()};
@@ -296,7 +296,7 @@ torch::Tensor flat_rows(const torch::Tensor& ids, int64_t length) {
 torch::Tensor block_forward(const BlockParameters& p, const BlockInput& in, BlockKept* kept) {
   const Sizes s(p, in);
   const auto attended = attend(p, in, s, kept);
-  const WorkScope scope(work::kMlp);
+  const ProfileRange range(ranges::kMlp);
   NormStatistics statistics;
   if (kept != nullptr)
     statistics = {at::empty({s.result_rows()}, s.floats), at::empty({s.result_rows()}, s.floats)};
@@ -316,7 +316,7 @@ torch::Tensor block_backward(const BlockParameters& p, const BlockInput& in, con
   const Sizes s(p, in);
   const auto x = in.x.view({s.rows(), s.width});
   const auto past_mlp = mlp_backward(p, kept, d_y.view({s.result_rows(), s.width}));
-  const WorkScope scope(work::kAttention);
+  const ProfileRange range(ranges::kAttention);
   const auto d_mixed = through(p.proj, past_mlp.rounded, all_rows(p.proj));
   add_weight_gradient(gradient_target(p.proj.weight), past_mlp.rounded, kept.mixed, all_rows(p.proj));
   const auto d_qkv = attention_backward(p, s, kept, d_mixed);

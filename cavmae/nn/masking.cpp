@@ -6,7 +6,7 @@
 namespace cavmae {
 namespace {
 
-constexpr double kShareOfEach = 0.7;  // of time and of frequency, where both are hidden
+constexpr double kShareOfEach = 0.7;  // of time and of frequency, where both are masked
 
 torch::Tensor ascending(const torch::Tensor& draws) {
   return draws.argsort(/*dim=*/int64_t{-1}, /*descending=*/false);
@@ -33,7 +33,7 @@ torch::Tensor draw(int64_t batch, const PatchGrid& grid, double ratio, AudioMask
   if (mode == AudioMaskMode::time || both) push_back_columns(cells, count(grid.columns), generator);
   if (mode == AudioMaskMode::frequency || both)
     push_back_columns(cells.transpose(1, 2), count(grid.rows), generator);
-  // What a row and a column both hide is hidden once: its draw lies in [1, 2) like that of the others.
+  // What a row and a column both hide is masked once: its draw lies in [1, 2) like that of the others.
   return both ? at::where(draws.ge(2.0), draws - 1.0, draws) : draws;
 }
 
@@ -63,7 +63,7 @@ StreamMask draw_mask(int64_t batch, const PatchGrid& grid, double ratio, AudioMa
   const auto places = torch::arange(length, order.options()).expand({batch, length});
   StreamMask mask;
   mask.keep = order.narrow(1, 0, kept).contiguous();
-  mask.hidden = order.narrow(1, kept, length - kept).contiguous();
+  mask.masked = order.narrow(1, kept, length - kept).contiguous();
   mask.restore = at::empty_like(order).scatter_(1, order, places);
   mask.mask = mask.restore.ge(kept).to(torch::kFloat32);
   return mask;

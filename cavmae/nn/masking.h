@@ -1,4 +1,4 @@
-// Which patches are hidden. Note [Mask stream]: for one seed the unstructured masks are bit for bit those of
+// Which patches are masked. Note [Mask stream]: for one seed the unstructured masks are bit for bit those of
 // the authors' code: rand(B, L) for audio, then for video, argsort ascending, the first int(L * (1 - ratio))
 // are kept.
 #pragma once
@@ -28,20 +28,20 @@ struct MaskOptions {
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
-    v("mask_ratio_audio", o.mask_ratio_audio, "share of the audio patches that is hidden");
-    v("mask_ratio_video", o.mask_ratio_video, "share of the video patches that is hidden");
-    v("audio_mask_mode", o.audio_mask_mode, "which audio patches are hidden together");
+    v("mask_ratio_audio", o.mask_ratio_audio, "share of the audio patches that is masked");
+    v("mask_ratio_video", o.mask_ratio_video, "share of the video patches that is masked");
+    v("audio_mask_mode", o.audio_mask_mode, "which audio patches are masked together");
   }
   // Both ratios lie in 0 to 1; 1 hides a whole stream, as one does to rebuild it from the other.
   void validate() const;
 };
 
-// One stream's mask. `keep` then `hidden` of a clip are together a permutation of its L patches.
+// One stream's mask. `keep` then `masked` of a clip are together a permutation of its L patches.
 struct StreamMask {
   torch::Tensor keep;     // int64 [B, N], patches that stay visible, in the order of the draw; N may be 0
-  torch::Tensor hidden;   // int64 [B, L - N]
+  torch::Tensor masked;   // int64 [B, L - N]
   torch::Tensor restore;  // int64 [B, L], the inverse permutation
-  torch::Tensor mask;     // float [B, L], 1 where a patch is hidden
+  torch::Tensor mask;     // float [B, L], 1 where a patch is masked
 };
 
 struct Masks {
@@ -54,7 +54,7 @@ int64_t num_kept(int64_t length, double ratio);
 // Note [Structured masks]: `time` hides int(columns * ratio) whole columns, `frequency` int(rows * ratio)
 // whole rows, `time_frequency` int(columns * ratio * 0.7) columns and int(rows * ratio * 0.7) rows, all
 // random and anew for each clip. Every clip keeps the same number of patches, as without structure: where
-// rows and columns hide too few, random patches are hidden besides; where they hide too many, random ones of
+// rows and columns hide too few, random patches are masked besides; where they hide too many, random ones of
 // theirs are kept.
 StreamMask draw_mask(int64_t batch, const PatchGrid& grid, double ratio, AudioMaskMode mode,
                      torch::Generator generator);

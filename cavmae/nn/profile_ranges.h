@@ -1,7 +1,7 @@
 // The names of the network's parts, as WorkScopes open them.
 #pragma once
 
-namespace cavmae::work {
+namespace cavmae::ranges {
 
 inline constexpr const char* kEmbedding = "embedding";
 inline constexpr const char* kAudioEncoder = "audio encoder";
@@ -16,4 +16,4 @@ inline constexpr const char* kAttention = "attention";
 inline constexpr const char* kAttentionProducts = "products";  // softmax(q k^T) v, inside kAttention
 inline constexpr const char* kMlp = "mlp";
 
-}  // namespace cavmae::work
+}  // namespace cavmae::ranges

@@ -32,7 +32,7 @@ torch::Tensor rows(const torch::Tensor& x) {  // [B, L, D] -> [B * L, D]
 
 template <class... Arguments>
 torch::Tensor timed_attention(Kernels kernels, const Arguments&... arguments) {
-  const WorkScope scope(work::kAttentionProducts);
+  const ProfileRange range(ranges::kAttentionProducts);
   return kernels == Kernels::library ? attention_library(arguments...) : attention(arguments...);
 }
 
@@ -117,7 +117,7 @@ kernels::BlockParameters BlockImpl::parameters_for_kernels(NormSet norms) {
 
 // attended: float [n, D]
 torch::Tensor BlockImpl::add_mlp(const torch::Tensor& attended, NormSet norms, const Compute& how) {
-  const WorkScope scope(work::kMlp);
+  const ProfileRange range(ranges::kMlp);
   return add_residual(mlp_(norm(norm2_, norms)(attended), how), attended);
 }
 
@@ -126,7 +126,7 @@ torch::Tensor BlockImpl::forward(const torch::Tensor& x, NormSet norms, const Co
     return fused_block(x, torch::Tensor(), parameters_for_kernels(norms), how);
   torch::Tensor attended;
   {
-    const WorkScope scope(work::kAttention);
+    const ProfileRange range(ranges::kAttention);
     attended = add_residual(attention_(norm(norm1_, norms)(x), how), rows(x));
   }
   return add_mlp(attended, norms, how).view(x.sizes());
@@ -137,7 +137,7 @@ torch::Tensor BlockImpl::forward_picked(const torch::Tensor& x, const torch::Ten
   if (kernels_for(x, how) == Kernels::fused) return fused_block(x, ids, parameters_for_kernels(norms), how);
   torch::Tensor attended;
   {
-    const WorkScope scope(work::kAttention);
+    const ProfileRange range(ranges::kAttention);
     attended =
         add_residual(attention_->forward_picked(norm(norm1_, norms)(x), ids, how), rows(pick_tokens(x, ids)));
   }
@@ -149,7 +149,7 @@ BlockStackImpl::BlockStackImpl(int64_t depth, const BlockOptions& options) {
 }
 
 torch::Tensor BlockStackImpl::forward(torch::Tensor x, NormSet norms, const Compute& how) {
-  if (x.size(1) == 0) return x;  // a stream that is hidden wholly
+  if (x.size(1) == 0) return x;  // a stream that is masked wholly
   for (auto& block : blocks_) x = block(x, norms, how);
   return x;
 }

@@ -117,32 +117,33 @@ ReportContent read_run(const std::filesystem::path& run) {
   return content;
 }
 
-void add_showcase(ReportContent& content, const Showcase& showcase, const ShowcaseOptions& options) {
-  if (showcase.retrieval) content.retrieval = to_json(*showcase.retrieval);
-  for (const ShownQuery& query : showcase.queries) content.queries.push_back(report_query(query));
-  for (const ShownReconstruction& reconstruction : showcase.reconstructions)
+void add_showcase(ReportContent& content, const ReportExamples& examples,
+                  const ReportExampleOptions& options) {
+  if (examples.retrieval) content.retrieval = to_json(*examples.retrieval);
+  for (const ShownQuery& query : examples.queries) content.queries.push_back(report_query(query));
+  for (const ShownReconstruction& reconstruction : examples.reconstructions)
     content.reconstructions.push_back(report_reconstruction(reconstruction));
-  if (!showcase.reconstructions.empty())
+  if (!examples.reconstructions.empty())
     content.reconstruction_note = reconstruction_note(
-        showcase.reconstructions.front(), options.masks,
+        examples.reconstructions.front(), options.masks,
         options.normalized_targets ? TargetNormalization::per_patch : TargetNormalization::none);
-  const size_t failed = showcase.failed.size();
+  const size_t failed = examples.failed.size();
   if (failed > 0)
     content.notes.push_back(fmt::format("{} clip{} could not be read and {} not searched:", failed,
                                         failed == 1 ? "" : "s", failed == 1 ? "was" : "were"));
   for (size_t i = 0; i < std::min(failed, kMaxFailedShown); ++i)
-    content.notes.push_back(showcase.failed[i].id + ": " + showcase.failed[i].reason);
+    content.notes.push_back(examples.failed[i].id + ": " + examples.failed[i].reason);
   if (failed > kMaxFailedShown) content.notes.push_back(fmt::format("and {} more", failed - kMaxFailedShown));
 }
 
-ReportContent collect_report(const std::filesystem::path& run, CavMae& model, const FeatureOptions& features,
-                             const std::vector<ClipSource>& clips, const ShowcaseOptions& options,
+ReportContent collect_report(const std::filesystem::path& run, CavMae& model, const InputSpec& spec,
+                             const std::vector<ClipSource>& clips, const ReportExampleOptions& options,
                              std::shared_ptr<Log> log) {
   ReportContent content = read_run(run);
   if (clips.empty()) {
     content.notes.push_back("No clips were given, so nothing was searched or rebuilt.");
   } else {
-    add_showcase(content, make_showcase(model, features, clips, options, std::move(log)), options);
+    add_showcase(content, make_report_examples(model, spec, clips, options, std::move(log)), options);
   }
   return content;
 }

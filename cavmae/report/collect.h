@@ -17,11 +17,12 @@ namespace cavmae {
 ReportContent read_run(const std::filesystem::path& run);
 
 // Turns tensors into pictures and adds them with the scores and the clips that failed.
-void add_showcase(ReportContent& content, const Showcase& showcase, const ShowcaseOptions& options);
+void add_showcase(ReportContent& content, const ReportExamples& examples,
+                  const ReportExampleOptions& options);
 
 // Both: what write_report() takes. Without clips the report has curves and settings alone.
-ReportContent collect_report(const std::filesystem::path& run, CavMae& model, const FeatureOptions& features,
-                             const std::vector<ClipSource>& clips, const ShowcaseOptions& options,
+ReportContent collect_report(const std::filesystem::path& run, CavMae& model, const InputSpec& spec,
+                             const std::vector<ClipSource>& clips, const ReportExampleOptions& options,
                              std::shared_ptr<Log> log);
 
 }  // namespace cavmae

@@ -120,8 +120,8 @@ PthStorage parse_storage(const PickleValue& persistent, const std::string& where
   PthStorage storage{.key = id[2]->is(Kind::text) ? id[2]->text : std::to_string(id[2]->integer),
                      .type = known->type,
                      .num_elements = id[4]->integer};
-  constexpr int64_t kMostElements = int64_t{1} << 50;
-  require(storage.num_elements >= 0 && storage.num_elements <= kMostElements);
+  constexpr int64_t kMaxElements = int64_t{1} << 50;
+  require(storage.num_elements >= 0 && storage.num_elements <= kMaxElements);
   storage.view_elements = storage.num_elements;
   if (id.size() >= 6 && !id[5]->is(Kind::none)) {  // (key of the view, begin, elements), in files of 2017
     const auto& view = id[5]->items;

@@ -25,13 +25,13 @@ LabelSet labels_of(const LoadedClassifier& loaded, const fs::path& label_file) {
   return labels;
 }
 
-ClassifierEvaluation evaluate_classifier(LoadedClassifier& loaded, const FeatureOptions& features,
+ClassifierEvaluation evaluate_classifier(LoadedClassifier& loaded, const InputSpec& spec,
                                          const std::vector<ClipSource>& clips, const LabelSet& labels,
                                          const ClassifyOptions& options, std::shared_ptr<Log> log) {
   const ClipClasses classes = classes_of_clips(clips, labels, {.empty_classes = EmptyClasses::allowed});
   ClassifierEvaluation out;
   out.labels = labels;
-  out.scores = classify_clips(loaded.classifier, features, clips, options, std::move(log));
+  out.scores = classify_clips(loaded.classifier, spec, clips, options, std::move(log));
   CAVMAE_CHECK_AS(DataError, !out.scores.indices.empty(), "none of the ", clips.size(),
                   " clips could be read");
   const torch::Tensor targets = multi_hot(classes, labels.size());
@@ -50,14 +50,14 @@ std::optional<PretrainOptions> options_of_checkpoint(const fs::path& model_file)
   return options;
 }
 
-std::optional<PretrainedEvaluation> evaluate_pretrained(CavMae model, const FeatureOptions& features,
+std::optional<PretrainedEvaluation> evaluate_pretrained(CavMae model, const InputSpec& spec,
                                                         const std::vector<ClipSource>& clips,
                                                         const PretrainedEvaluationOptions& options,
                                                         std::shared_ptr<Log> log) {
   const StopSignal stop_signal;
   const Need need = needed_of_clips(model->config().modalities);
   PretrainingTask task(std::move(model), options.trained.objective, options.trained.mask);
-  const auto reader = std::make_shared<const ClipReader>(features, options.cache_dir, log);
+  const auto reader = std::make_shared<const ClipReader>(spec, options.cache_dir, log);
   Loader loader(clips, reader, {.window_start = options.window_start}, need, options.loader, std::move(log));
   const auto result =
       task.validate(loader, {.mask_seed = run_seed(options.trained, SeedUse::validation_masks),

@@ -29,7 +29,7 @@ LabelSet labels_of(const LoadedClassifier& loaded, const std::filesystem::path& 
 
 // Every clip must have a label, and every label be a class: DataError otherwise. Classes without a clip are
 // left out of the means.
-ClassifierEvaluation evaluate_classifier(LoadedClassifier& loaded, const FeatureOptions& features,
+ClassifierEvaluation evaluate_classifier(LoadedClassifier& loaded, const InputSpec& spec,
                                          const std::vector<ClipSource>& clips, const LabelSet& labels,
                                          const ClassifyOptions& options, std::shared_ptr<Log> log);
 
@@ -53,7 +53,7 @@ struct PretrainedEvaluation {
 
 // Losses and contrastive accuracy under the validation's masks, and retrieval where the network has both
 // modalities. Nothing when a stop signal arrived meanwhile.
-std::optional<PretrainedEvaluation> evaluate_pretrained(CavMae model, const FeatureOptions& features,
+std::optional<PretrainedEvaluation> evaluate_pretrained(CavMae model, const InputSpec& spec,
                                                         const std::vector<ClipSource>& clips,
                                                         const PretrainedEvaluationOptions& options,
                                                         std::shared_ptr<Log> log);

@@ -18,7 +18,7 @@ FinetuneOptions::FinetuneOptions() {
 void FinetuneOptions::validate() const {
   Problems problems;
   collect(problems, [&] { model.validate(); });
-  collect(problems, [&] { feature_options(data, model).validate(); });
+  collect(problems, [&] { input_spec(data, model).validate(); });
   collect(problems, [&] { cavmae::validate(model, head(1)); });
   collect(problems, [&] { targets.validate(); });
   collect_problems(problems, *this);
@@ -47,13 +47,13 @@ FinetuneOptions finetune_defaults(const std::filesystem::path& init) {
   if (is_image_mae(contents.tensors)) return options;
   const auto stated = stated_config(contents, file);
   const CavMaeConfig model = stated ? *stated : infer_config(contents.tensors, {}, file.string());
-  const Json features = metadata_json(contents, "features", file);
+  const Json spec = metadata_json(contents, "features", file);
   options.model = model;
   options.model.decoder_depth = 0;
   options.mode = model.modalities;
-  if (features.is_null()) return options;
-  FeatureOptions trained;
-  option_from_json(features, trained, file.string());
+  if (spec.is_null()) return options;
+  InputSpec trained;
+  option_from_json(spec, trained, file.string());
   options.data = {.num_frames = trained.num_frames,
                   .window_seconds = trained.window_seconds,
                   .fbank_mean = trained.fbank_mean,

@@ -104,7 +104,7 @@ void evaluate_at_end(FinetuneResult& result, const FinetuneOptions& options, con
   LoadedClassifier loaded = load_classifier(result.evaluated);
   loaded.classifier->to(resolve_device(options.runtime.device));
   const ClipScores scores =
-      classify_clips(loaded.classifier, feature_options(options.data, options.model), data.val_clips,
+      classify_clips(loaded.classifier, input_spec(options.data, options.model), data.val_clips,
                      {.frames = options.final_frames,
                       .window_start = options.view.window_start,
                       .loader = options.loader,
@@ -132,7 +132,7 @@ FinetuneResult finetune(const FinetuneOptions& options, const RunPaths& paths, c
   TrainingSetup setup{
       .options = options,
       .config = option_to_json(options),
-      .features = feature_options(options.data, options.model),
+      .spec = input_spec(options.data, options.model),
       .task = std::make_shared<FineTuningTask>(FineTuningSetup{.classifier = classifier,
                                                                .labels = data.labels,
                                                                .loss = options.loss,

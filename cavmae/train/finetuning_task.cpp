@@ -106,9 +106,8 @@ std::optional<ValidationResult> FineTuningTask::validate(Loader& loader, const V
   return result;
 }
 
-void FineTuningTask::save(const std::filesystem::path& path, const Json& features) {
-  save_classifier(path, setup_.classifier,
-                  {.features = features, .labels = label_set_to_json(setup_.labels)});
+void FineTuningTask::save(const std::filesystem::path& path, const Json& spec) {
+  save_classifier(path, setup_.classifier, {.spec = spec, .labels = label_set_to_json(setup_.labels)});
 }
 
 }  // namespace cavmae

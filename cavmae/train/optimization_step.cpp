@@ -19,7 +19,7 @@ OptimizationStep::OptimizationStep(std::shared_ptr<Task> task, const OptimizerOp
 StepOutcome OptimizationStep::take(const std::vector<Batch>& group, double lr) {
   const torch::Tensor generator_before = generator_.get_state();
   StepOutcome outcome = accumulate(group);
-  const WorkScope scope(work::kOptimizer);
+  const ProfileRange range(ranges::kOptimizer);
   double scale = 1.0 / static_cast<double>(group.size());
   if (outcome.not_finite.empty()) {
     outcome.gradient_norm = adam_.gradient_norm() * scale;
@@ -42,7 +42,7 @@ StepOutcome OptimizationStep::accumulate(const std::vector<Batch>& group) {
   for (const Batch& batch : group) {
     const StepResult result = task_->training_forward(batch, generator_);
     {
-      const WorkScope scope(work::kBackward);
+      const ProfileRange range(ranges::kBackward);
       result.loss.backward();
     }
     // After the backward pass, so that a GPU has work while this thread waits for the number.

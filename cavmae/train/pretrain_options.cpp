@@ -5,7 +5,7 @@ namespace cavmae {
 void PretrainOptions::validate() const {
   Problems problems;
   collect(problems, [&] { model.validate(); });
-  collect(problems, [&] { feature_options(*this).validate(); });
+  collect(problems, [&] { input_spec(*this).validate(); });
   collect(problems, [&] { mask.validate(); });
   problems.require(mask.mask_ratio_audio != 1 && mask.mask_ratio_video != 1,
                    "a mask ratio of 1 hides a modality wholly; training needs something of each to be seen");
@@ -17,8 +17,8 @@ void PretrainOptions::validate() const {
   problems.throw_if_any("the training options do not fit");
 }
 
-FeatureOptions feature_options(const PretrainOptions& options) {
-  return feature_options(options.data, options.model);
+InputSpec input_spec(const PretrainOptions& options) {
+  return input_spec(options.data, options.model);
 }
 
 }  // namespace cavmae

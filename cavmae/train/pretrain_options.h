@@ -17,13 +17,13 @@ struct PretrainOptions : RunOptions {
     RunOptions::visit(o, v);
     v("model", o.model, "shape of the network");
     v("objective", o.objective, "the losses");
-    v("mask", o.mask, "what is hidden from the encoders");
+    v("mask", o.mask, "which patches are masked");
   }
   // One ConfigError listing every bad field.
   void validate() const;
 };
 
 // What the model is fed: ClipOptions with the model's shapes.
-FeatureOptions feature_options(const PretrainOptions& options);
+InputSpec input_spec(const PretrainOptions& options);
 
 }  // namespace cavmae

@@ -14,7 +14,7 @@ RunResult pretrain(const PretrainOptions& options, const RunPaths& paths, const 
   TrainingSetup setup{
       .options = options,
       .config = option_to_json(options),
-      .features = feature_options(options),
+      .spec = input_spec(options),
       .task = std::make_shared<PretrainingTask>(make_model(options), options.objective, options.mask),
       .clips = std::move(clips),
       .val_clips = std::move(val_clips),

@@ -43,7 +43,7 @@ bool PretrainingTask::reconstructs() const {
 bool PretrainingTask::contrasts() const {
   const JointStreams streams = model_->config().joint_streams;
   return model_->config().modalities == Modalities::both && objective_.contrastive_weight > 0 &&
-         (streams == JointStreams::audio_video || streams == JointStreams::all);
+         (streams == JointStreams::separate || streams == JointStreams::separate_and_concat);
 }
 
 std::vector<ParameterGroup> PretrainingTask::parameter_groups() {
@@ -66,8 +66,8 @@ std::optional<ValidationResult> PretrainingTask::validate(Loader& loader, const 
   return cavmae::validate(*this, loader, options);
 }
 
-void PretrainingTask::save(const std::filesystem::path& path, const Json& features) {
-  save_model(path, model_, features);
+void PretrainingTask::save(const std::filesystem::path& path, const Json& spec) {
+  save_model(path, model_, spec);
 }
 
 StepResult PretrainingTask::training_forward(const Inputs& inputs, torch::Generator generator) {
@@ -91,12 +91,12 @@ StepResult PretrainingTask::forward(const Inputs& inputs, torch::Generator gener
 // Gong et al., ICLR 2023: L_r = L_audio + L_video.
 void PretrainingTask::add_reconstruction(StepResult& result, const Inputs& inputs, const Latents& latents,
                                          const Masks& masks) {
-  const Predictions predictions = model_->decode(latents.joint, masks, PredictionScope::hidden);
-  const WorkScope scope(work::kLoss);
+  const Predictions predictions = model_->decode(latents.joint, masks, PredictionScope::masked);
+  const ProfileRange range(ranges::kLoss);
   const int64_t patch = model_->config().patch_size;
   const auto loss = [&](const torch::Tensor& prediction, const torch::Tensor& patches,
                         const StreamMask& mask) {
-    return reconstruction_loss(prediction, hidden_targets(patches, mask.hidden, objective_));
+    return reconstruction_loss(prediction, masked_targets(patches, mask.masked, objective_));
   };
   torch::Tensor sum;
   if (predictions.audio.defined()) {
@@ -112,7 +112,7 @@ void PretrainingTask::add_reconstruction(StepResult& result, const Inputs& input
 
 // Gong et al., ICLR 2023: L = L_r + lambda_c * L_c, L_c being Eq. (7).
 void PretrainingTask::add_contrastive(StepResult& result, const Latents& latents) {
-  const WorkScope scope(work::kLoss);
+  const ProfileRange range(ranges::kLoss);
   const ContrastiveResult contrastive =
       contrastive_loss(latents.audio.mean(1), latents.video.mean(1), objective_.contrastive);
   result.loss_contrastive = contrastive.loss;

@@ -1,10 +1,10 @@
 // The names of what a training step does besides the network, as WorkScopes open them.
 #pragma once
 
-namespace cavmae::work {
+namespace cavmae::ranges {
 
 inline constexpr const char* kLoss = "loss";
 inline constexpr const char* kBackward = "backward";  // what autograd does between nodes
 inline constexpr const char* kOptimizer = "optimizer";
 
-}  // namespace cavmae::work
+}  // namespace cavmae::ranges

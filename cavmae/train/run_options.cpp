@@ -118,7 +118,7 @@ void collect_problems(Problems& problems, const RunOptions& options) {
   check_schedule(problems, options.schedule);
 }
 
-FeatureOptions feature_options(const ClipOptions& clips, const CavMaeConfig& model) {
+InputSpec input_spec(const ClipOptions& clips, const CavMaeConfig& model) {
   return {.num_fbank_frames = model.num_fbank_frames,
           .num_mel_bins = model.num_mel_bins,
           .image_size = model.image_size,

@@ -18,7 +18,7 @@
 
 namespace cavmae {
 
-// How clips become tensors, without the shapes: those are the model's, see feature_options().
+// How clips become tensors, without the shapes: those are the model's, see input_spec().
 struct ClipOptions {
   int64_t num_frames = 10;
   double window_seconds = 10.0;
@@ -135,7 +135,7 @@ void collect(Problems& problems, Check&& check) {
 }
 
 // What a network of this shape is fed.
-FeatureOptions feature_options(const ClipOptions& clips, const CavMaeConfig& model);
+InputSpec input_spec(const ClipOptions& clips, const CavMaeConfig& model);
 
 // What differs between a run's resolved configuration and the one it is to be resumed with, which `now` is
 // part of. Workers, intervals, `epochs` (but for a cosine schedule) and the like may differ silently; lr,

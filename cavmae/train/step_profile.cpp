@@ -31,8 +31,8 @@ std::vector<PartFlops> flops_of(const PretrainOptions& recipe, const ProfileOpti
       return pretraining_flops(recipe.model, recipe.mask);
     case StepKind::finetune:
       return fine_tuning_flops(recipe.model, kProfiledClasses);
-    case StepKind::features:
-      return features_flops(recipe.model, options.pictures);
+    case StepKind::embed:
+      return embedding_flops(recipe.model, options.pictures);
   }
   throw ConfigError("no such mode");
 }
@@ -53,7 +53,7 @@ Batch random_batch(const CavMaeConfig& config, const ProfileOptions& options, to
 
 // The part that a path of scopes counts as.
 std::string part_of(const std::string& path) {
-  return path.empty() || path == work::kBackward ? "other" : path;
+  return path.empty() || path == ranges::kBackward ? "other" : path;
 }
 
 }  // namespace
@@ -63,7 +63,7 @@ void ProfileOptions::validate() const {
   problems.require(batch >= 1 && batch <= 65536, "batch is ", batch, "; it must be from 1 to 65536");
   problems.require(pictures >= 1 && pictures <= 1000, "pictures is ", pictures,
                    "; it must be from 1 to 1000");
-  problems.require(pictures == 1 || mode == StepKind::features, "pictures is ", pictures,
+  problems.require(pictures == 1 || mode == StepKind::embed, "pictures is ", pictures,
                    ", but a training step sees one of each clip; several are for mode features");
   problems.throw_if_any("this cannot be measured");
 }
@@ -135,14 +135,14 @@ struct FineTuning : StepProfiler::State {
     const torch::Tensor logits = classifier->forward({.audio = batch.audio, .video = batch.video});
     torch::Tensor loss;
     {
-      const WorkScope scope(work::kLoss);
+      const ProfileRange range(ranges::kLoss);
       loss = at::binary_cross_entropy_with_logits(logits, labels);
     }
     {
-      const WorkScope scope(work::kBackward);
+      const ProfileRange range(ranges::kBackward);
       loss.backward();
     }
-    const WorkScope scope(work::kOptimizer);
+    const ProfileRange range(ranges::kOptimizer);
     adam->step({.lr = lr});
     adam->release_gradients();
   }
@@ -153,8 +153,8 @@ struct FineTuning : StepProfiler::State {
   std::optional<Adam> adam;
 };
 
-struct ComputingFeatures : StepProfiler::State {
-  ComputingFeatures(const PretrainOptions& recipe, const ProfileOptions& profile)
+struct Embedding : StepProfiler::State {
+  Embedding(const PretrainOptions& recipe, const ProfileOptions& profile)
       : State(recipe, profile), model(make_model(in_precision(recipe, profile.dtype))) {}
 
   void run() override { embed_batch(model, inputs_of(batch, model->config())); }
@@ -170,8 +170,8 @@ std::unique_ptr<StepProfiler::State> make_state(const PretrainOptions& recipe,
       return std::make_unique<Pretraining>(recipe, options);
     case StepKind::finetune:
       return std::make_unique<FineTuning>(recipe, options);
-    case StepKind::features:
-      return std::make_unique<ComputingFeatures>(recipe, options);
+    case StepKind::embed:
+      return std::make_unique<Embedding>(recipe, options);
   }
   throw ConfigError("no such mode");
 }
@@ -199,9 +199,9 @@ StepProfile StepProfiler::step_on_device() {
 
 StepProfile StepProfiler::step() {
   if (!state_->device.is_cpu()) return step_on_device();
-  WorkTimer timer;
+  RangeTimer timer;
   state_->run();
-  const std::vector<WorkTime> times = timer.times();
+  const std::vector<RangeTime> times = timer.times();
   StepProfile profile;
   const auto part = [&](const std::string& name) -> PartProfile& {
     const auto found = std::ranges::find(profile.parts, name, &PartProfile::part);
@@ -210,7 +210,7 @@ StepProfile StepProfiler::step() {
   for (const PartFlops& counted : state_->flops)
     part(counted.part).gflop =
         (counted.forward + counted.backward) * static_cast<double>(state_->options.batch) / 1e9;
-  for (const WorkTime& time : times) {
+  for (const RangeTime& time : times) {
     const double seconds = time.forward_seconds + time.backward_seconds;
     part(part_of(time.path)).seconds += seconds;
     profile.seconds += seconds;

@@ -11,10 +11,9 @@
 
 namespace cavmae {
 
-enum class StepKind { pretrain, finetune, features };
+enum class StepKind { pretrain, finetune, embed };
 inline std::vector<std::pair<StepKind, std::string>> option_names(StepKind) {
-  return {
-      {StepKind::pretrain, "pretrain"}, {StepKind::finetune, "finetune"}, {StepKind::features, "features"}};
+  return {{StepKind::pretrain, "pretrain"}, {StepKind::finetune, "finetune"}, {StepKind::embed, "features"}};
 }
 
 struct ProfileOptions {

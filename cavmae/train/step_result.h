@@ -10,8 +10,8 @@ namespace cavmae {
 // A part that the task has not is undefined. All float [].
 struct StepResult {
   torch::Tensor loss;              // the weighted sum, with gradient
-  torch::Tensor loss_audio;        // reconstruction of hidden audio patches
-  torch::Tensor loss_video;        // reconstruction of hidden video patches
+  torch::Tensor loss_audio;        // reconstruction of masked audio patches
+  torch::Tensor loss_video;        // reconstruction of masked video patches
   torch::Tensor loss_contrastive;  // before its weight
   torch::Tensor
       accuracy;  // share of the clips that found their partner in the batch, or whose class came first

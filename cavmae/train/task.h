@@ -52,7 +52,7 @@ class Task {
   virtual std::optional<ValidationResult> validate(Loader& loader, const ValidationOptions& options) = 0;
 
   // Writes the network as others read it.
-  virtual void save(const std::filesystem::path& path, const Json& features) = 0;
+  virtual void save(const std::filesystem::path& path, const Json& spec) = 0;
 };
 
 }  // namespace cavmae

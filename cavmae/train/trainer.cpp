@@ -130,7 +130,7 @@ void Trainer::restore(const FoundCheckpoint& found) {
 }
 
 void Trainer::open_data() {
-  const auto reader = std::make_shared<const ClipReader>(setup_.features, paths_.cache);
+  const auto reader = std::make_shared<const ClipReader>(setup_.spec, paths_.cache);
   loader_ = std::make_unique<Loader>(setup_.clips, reader, options_.view, setup_.need, options_.loader, log_);
   if (setup_.supervision) loader_->supervise(*setup_.supervision);
   feed_ = std::make_unique<DeviceFeed>(*loader_, DeviceFeedOptions{.device = task().model()->device()});
@@ -263,7 +263,7 @@ bool Trainer::finish_average() {
     return true;
   }
   const TemporaryParameters averaged(task().model(), average_.mean());
-  result_.averaged_checkpoint = checkpoints_.save_averaged(task(), option_to_json(setup_.features));
+  result_.averaged_checkpoint = checkpoints_.save_averaged(task(), option_to_json(setup_.spec));
   log_->info("the mean of {} epochs' parameters is in {}", average_.count(),
              result_.averaged_checkpoint.string());
   if (!val_loader_) return true;
@@ -301,7 +301,7 @@ void Trainer::save(Standing standing) {
   result_.last_checkpoint = checkpoints_.save({.task = task(),
                                                .optimizer = step_.adam(),
                                                .generator = step_.generator().get_state(),
-                                               .features = option_to_json(setup_.features),
+                                               .spec = option_to_json(setup_.spec),
                                                .config = setup_.config,
                                                .state = state_,
                                                .average = average_},

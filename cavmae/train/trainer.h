@@ -38,8 +38,8 @@ struct RunResult {
 // What is trained, on what.
 struct TrainingSetup {
   RunOptions options;
-  Json config;              // the resolved options of the task, kept in the run's folder
-  FeatureOptions features;  // what the network is fed
+  Json config;     // the resolved options of the task, kept in the run's folder
+  InputSpec spec;  // what the network is fed
   std::shared_ptr<Task> task;
   std::vector<ClipSource> clips, val_clips;  // the latter may be empty: no validation
   Need need = Need::both;

@@ -103,7 +103,7 @@ void CheckpointFolder::require_space(CavMae& model, const Adam& optimizer) const
 }
 
 void CheckpointFolder::write_files(const fs::path& folder, const CheckpointContent& content) const {
-  content.task.save(folder / kTensorFiles[0], content.features);
+  content.task.save(folder / kTensorFiles[0], content.spec);
   write_safetensors(folder / kTensorFiles[1], content.optimizer.state());
   write_safetensors(folder / kTensorFiles[2], {{"masks", content.generator}});
   std::vector<std::string> names(std::begin(kTensorFiles), std::end(kTensorFiles));
@@ -149,10 +149,10 @@ fs::path CheckpointFolder::save(const CheckpointContent& content, Standing stand
   return target;
 }
 
-fs::path CheckpointFolder::save_averaged(Task& task, const Json& features) const {
+fs::path CheckpointFolder::save_averaged(Task& task, const Json& spec) const {
   const fs::path folder = path_ / "averaged";
   make_directories(folder);
-  task.save(folder / kTensorFiles[0], features);
+  task.save(folder / kTensorFiles[0], spec);
   return folder;
 }
 

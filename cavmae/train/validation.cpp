@@ -33,9 +33,9 @@ std::optional<ValidationResult> validate(PretrainingTask& task, Loader& loader,
     sums.add(task.evaluation_forward(inputs, mix_seed({options.mask_seed, index++})),
              static_cast<int64_t>(batch->indices.size()));
     if (retrieves) {
-      const Features features = task.model()->features(inputs);
-      audio.push_back(features.audio.to(torch::kFloat32));
-      video.push_back(features.video.to(torch::kFloat32));
+      const Embeddings embeddings = task.model()->embed(inputs);
+      audio.push_back(embeddings.audio.to(torch::kFloat32));
+      video.push_back(embeddings.video.to(torch::kFloat32));
     }
     progress.update(sums.clips);
   }

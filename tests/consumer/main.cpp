@@ -12,7 +12,7 @@ int main() {
                                             .modality_depth = 1,
                                             .decoder_depth = 0});
   cavmae::initialize(model, /*seed=*/1);
-  const auto features =
-      model->features({.audio = torch::zeros({2, 64, 32}), .video = torch::zeros({2, 3, 32, 32})});
-  std::printf("%ld clips of width %ld\n", features.audio.size(0), features.audio.size(1));
+  const auto embeddings =
+      model->embed({.audio = torch::zeros({2, 64, 32}), .video = torch::zeros({2, 3, 32, 32})});
+  std::printf("%ld clips of width %ld\n", embeddings.audio.size(0), embeddings.audio.size(1));
 }

@@ -37,7 +37,7 @@ class Napping : public torch::autograd::Function<Napping> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
     if (context->saved_data["inner_scope"].toBool()) {
-      const WorkScope scope("inner");
+      const ProfileRange range("inner");
       nap();
     } else {
       nap();
@@ -47,37 +47,37 @@ class Napping : public torch::autograd::Function<Napping> {
 };
 
 torch::Tensor napping(const char* name, const torch::Tensor& x, bool inner_scope = false) {
-  const WorkScope scope(name);
+  const ProfileRange range(name);
   return Napping::apply(x, inner_scope);
 }
 
-WorkTime time_of(const std::vector<WorkTime>& times, const std::string& path) {
-  const auto found = std::ranges::find(times, path, &WorkTime::path);
-  return found == times.end() ? WorkTime{.path = "no such path"} : *found;
+RangeTime time_of(const std::vector<RangeTime>& times, const std::string& path) {
+  const auto found = std::ranges::find(times, path, &RangeTime::path);
+  return found == times.end() ? RangeTime{.path = "no such path"} : *found;
 }
 
-TEST(WorkTimer, ScopesNestAndKeepTheirOrder) {
-  WorkTimer timer;
+TEST(RangeTimer, ScopesNestAndKeepTheirOrder) {
+  RangeTimer timer;
   {
-    const WorkScope outer("outer");
+    const ProfileRange range("outer");
     nap();
     {
-      const WorkScope inner("inner");
+      const ProfileRange range("inner");
       nap();
     }
   }
-  { const WorkScope later("later"); }
+  { const ProfileRange range("later"); }
   const auto times = timer.times();
-  EXPECT_THAT(times, ElementsAre(Field(&WorkTime::path, ""), Field(&WorkTime::path, "outer"),
-                                 Field(&WorkTime::path, "outer/inner"), Field(&WorkTime::path, "later")));
+  EXPECT_THAT(times, ElementsAre(Field(&RangeTime::path, ""), Field(&RangeTime::path, "outer"),
+                                 Field(&RangeTime::path, "outer/inner"), Field(&RangeTime::path, "later")));
   EXPECT_GE(time_of(times, "outer").forward_seconds, kNap);
   EXPECT_GE(time_of(times, "outer/inner").forward_seconds, kNap);
   EXPECT_LT(time_of(times, "later").forward_seconds, kNap);
 }
 
-TEST(WorkTimer, BackwardGoesToTheScopesOfForward) {
+TEST(RangeTimer, BackwardGoesToTheScopesOfForward) {
   const auto x = torch::ones({3}, torch::requires_grad());
-  WorkTimer timer;
+  RangeTimer timer;
   const auto loss = napping("second", napping("first", x)).sum();
   loss.backward();
   const auto times = timer.times();
@@ -88,21 +88,21 @@ TEST(WorkTimer, BackwardGoesToTheScopesOfForward) {
   }
 }
 
-TEST(WorkTimer, ScopeInsideANodeLiesInsideWhatTheNodeWorksOn) {
+TEST(RangeTimer, ScopeInsideANodeLiesInsideWhatTheNodeWorksOn) {
   const auto x = torch::ones({3}, torch::requires_grad());
-  WorkTimer timer;
+  RangeTimer timer;
   napping("block", x, /*inner_scope=*/true).sum().backward();
   EXPECT_GE(time_of(timer.times(), "block/inner").backward_seconds, kNap);
 }
 
-TEST(WorkTimer, TimesSumToWhatWentBy) {
+TEST(RangeTimer, TimesSumToWhatWentBy) {
   const auto x = torch::ones({3}, torch::requires_grad());
   const auto now = [] { return std::chrono::steady_clock::now(); };
   const auto before = now();
-  WorkTimer timer;
+  RangeTimer timer;
   const auto start = now();
   {
-    const WorkScope step("step");  // its end also ends what the last node works on
+    const ProfileRange range("step");  // its end also ends what the last node works on
     napping("first", x).sum().backward();
   }
   nap();
@@ -110,26 +110,26 @@ TEST(WorkTimer, TimesSumToWhatWentBy) {
   const auto times = timer.times();
   const auto after = now();
   double sum = 0;
-  for (const WorkTime& time : times) sum += time.forward_seconds + time.backward_seconds;
+  for (const RangeTime& time : times) sum += time.forward_seconds + time.backward_seconds;
   EXPECT_GE(sum, std::chrono::duration<double>(end - start).count());
   EXPECT_LE(sum, std::chrono::duration<double>(after - before).count());
   EXPECT_GE(time_of(times, "").forward_seconds, kNap);
 }
 
-TEST(WorkTimer, RestartForgets) {
-  WorkTimer timer;
-  { const WorkScope scope("before"); }
+TEST(RangeTimer, RestartForgets) {
+  RangeTimer timer;
+  { const ProfileRange range("before"); }
   timer.restart();
-  { const WorkScope scope("after"); }
-  EXPECT_THAT(timer.times(), ElementsAre(Field(&WorkTime::path, ""), Field(&WorkTime::path, "after")));
+  { const ProfileRange range("after"); }
+  EXPECT_THAT(timer.times(), ElementsAre(Field(&RangeTime::path, ""), Field(&RangeTime::path, "after")));
 }
 
-TEST(WorkTimer, OtherThreadsAndNobodyListeningChangeNothing) {
-  { const WorkScope nobody_listens("unheard"); }
-  WorkTimer timer;
-  std::thread([] { const WorkScope scope("elsewhere"); }).join();
-  EXPECT_THAT(timer.times(), ElementsAre(Field(&WorkTime::path, "")));
-  EXPECT_THROW(WorkTimer(), Error);
+TEST(RangeTimer, OtherThreadsAndNobodyListeningChangeNothing) {
+  { const ProfileRange range("unheard"); }
+  RangeTimer timer;
+  std::thread([] { const ProfileRange range("elsewhere"); }).join();
+  EXPECT_THAT(timer.times(), ElementsAre(Field(&RangeTime::path, "")));
+  EXPECT_THROW(RangeTimer(), Error);
 }
 
 }  // namespace

@@ -102,13 +102,13 @@ TEST_F(CachedReaderTest, DamagedEntryIsMadeAgain) {
 
 TEST_F(CachedReaderTest, OtherFeaturesHaveOtherEntries) {
   cached.read(clip, {}, Need::both, 0);
-  FeatureOptions other = tiny_features();
+  InputSpec other = tiny_features();
   other.image_size = 16;
   other.num_mel_bins = 16;
   const Sample sample = ClipReader(other, cache).read(clip, {}, Need::both, 0);
   expect_same(sample, ClipReader(other).read(clip, {}, Need::both, 0));
   // What only normalises or pads uses the same entries.
-  FeatureOptions same = tiny_features();
+  InputSpec same = tiny_features();
   same.fbank_mean = 1;
   same.num_fbank_frames = 64;
   const Sample expected = ClipReader(same).read(clip, {}, Need::both, 0);

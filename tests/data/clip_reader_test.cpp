@@ -61,19 +61,19 @@ TEST_F(ClipReaderTest, EvaluationSeesTheMiddleOfTheMiddle) {
   const Sample sample = reader.read(video, {}, Need::both, 1);
   // Window [1.5, 3.5): frame 5 of 10 is at 2.5 s.
   EXPECT_TRUE(same_bits(sample.video, pictures_at(video.video, {2.5})[0]));
-  const auto features = tiny_features();
+  const auto spec = tiny_features();
   const auto waveform = read_audio(video.audio, {.start_seconds = 1.5, .duration_seconds = 2});
-  const auto fbank = Fbank({.num_mel_bins = features.num_mel_bins}).compute(waveform);
-  const auto expected = (fit_frames(fbank, 208) - features.fbank_mean) / features.fbank_std;
+  const auto fbank = Fbank({.num_mel_bins = spec.num_mel_bins}).compute(waveform);
+  const auto expected = (fit_frames(fbank, 208) - spec.fbank_mean) / spec.fbank_std;
   EXPECT_EQ(sample.audio.sizes(), (torch::IntArrayRef{208, 32}));
   EXPECT_TRUE(at::allclose(sample.audio, expected, 0, 1e-5));
 }
 
 TEST_F(ClipReaderTest, PaddingIsNormalisedZeros) {
-  const auto features = tiny_features();
+  const auto spec = tiny_features();
   const Sample sample = reader.read(clip_at(kGoldenMedia / "short_0.3s_16k.wav"), {}, Need::audio, 0);
   const auto padding = sample.audio.narrow(0, 100, 108);
-  EXPECT_TRUE(at::allclose(padding, torch::full_like(padding, -features.fbank_mean / features.fbank_std)));
+  EXPECT_TRUE(at::allclose(padding, torch::full_like(padding, -spec.fbank_mean / spec.fbank_std)));
 }
 
 TEST_F(ClipReaderTest, AllFramesAreSpreadOverTheWindow) {
@@ -144,7 +144,7 @@ TEST_F(ClipReaderTest, TwoStepsReadWhatOneReads) {
 }
 
 TEST_F(ClipReaderTest, MasksHideBeforeTheFilterbankIsNormalised) {
-  const auto features = tiny_features();
+  const auto spec = tiny_features();
   ViewOptions masked;
   masked.time_mask = 208;
   bool changed = false;
@@ -152,7 +152,7 @@ TEST_F(ClipReaderTest, MasksHideBeforeTheFilterbankIsNormalised) {
     const auto plain = reader.read(video, {}, Need::audio, seed).audio;
     const auto audio = reader.read(video, masked, Need::audio, seed).audio;
     const auto hidden = audio.ne(plain);
-    const auto zero = torch::full_like(audio, -features.fbank_mean / features.fbank_std);
+    const auto zero = torch::full_like(audio, -spec.fbank_mean / spec.fbank_std);
     EXPECT_TRUE(at::allclose(audio.masked_select(hidden), zero.masked_select(hidden)));
     changed = changed || hidden.any().item<bool>();
   }
@@ -234,14 +234,14 @@ TEST_F(ClipReaderTest, SilenceIsAClip) {
   EXPECT_TRUE(sample.audio.isfinite().all().item<bool>());
 }
 
-TEST(FeatureOptions, EveryWrongFieldIsNamed) {
-  FeatureOptions features;
-  EXPECT_NO_THROW(features.validate());
-  features.num_fbank_frames = 0;
-  features.image_size = -1;
-  features.fbank_std = 0;
-  features.window_seconds = 0.001;
-  const auto message = message_from<ConfigError>([&] { ClipReader reader(features); });
+TEST(InputSpec, EveryWrongFieldIsNamed) {
+  InputSpec spec;
+  EXPECT_NO_THROW(spec.validate());
+  spec.num_fbank_frames = 0;
+  spec.image_size = -1;
+  spec.fbank_std = 0;
+  spec.window_seconds = 0.001;
+  const auto message = message_from<ConfigError>([&] { ClipReader reader(spec); });
   for (const char* name : {"num_fbank_frames", "image_size", "fbank_std", "window_seconds"})
     EXPECT_THAT(message, HasSubstr(name));
 }

@@ -58,13 +58,13 @@ inline void write_video(const std::filesystem::path& path, double seconds, const
 }
 
 // Sizes small enough for hundreds of clips a second; the window is two seconds.
-inline FeatureOptions tiny_features() {
-  FeatureOptions features;
-  features.num_fbank_frames = 208;
-  features.num_mel_bins = 32;
-  features.image_size = 32;
-  features.window_seconds = 2.0;
-  return features;
+inline InputSpec tiny_features() {
+  InputSpec spec;
+  spec.num_fbank_frames = 208;
+  spec.num_mel_bins = 32;
+  spec.image_size = 32;
+  spec.window_seconds = 2.0;
+  return spec;
 }
 
 // A log whose lines can be looked at.

@@ -30,7 +30,7 @@ class EmbeddingFile : public ::testing::Test {
 };
 
 TEST_F(EmbeddingFile, ComesBackAsItWasWritten) {
-  Embeddings embeddings{
+  ClipEmbeddings embeddings{
       .audio = torch::randn({2, 5}), .video = torch::randn({2, 5}), .indices = {0, 2}, .failed = {}};
   embeddings.audio[1] = std::numeric_limits<float>::quiet_NaN();
   embeddings.failed = {{"b.mp4", "truncated: \"no\" moov"}};
@@ -48,7 +48,7 @@ TEST_F(EmbeddingFile, ComesBackAsItWasWritten) {
 }
 
 TEST_F(EmbeddingFile, MayHoldOneSide) {
-  const Embeddings embeddings{.audio = torch::ones({1, 3}), .video = {}, .indices = {0}, .failed = {}};
+  const ClipEmbeddings embeddings{.audio = torch::ones({1, 3}), .video = {}, .indices = {0}, .failed = {}};
   write_embeddings(folder_ / "e.safetensors", embeddings, {"a"}, "m");
   const StoredEmbeddings back = read_embeddings(folder_ / "e.safetensors");
   EXPECT_TRUE(back.audio.defined());
@@ -56,7 +56,7 @@ TEST_F(EmbeddingFile, MayHoldOneSide) {
 }
 
 TEST_F(EmbeddingFile, TakesNamesThatAreNoUtf8) {
-  const Embeddings embeddings{.audio = torch::ones({1, 3}), .video = {}, .indices = {0}, .failed = {}};
+  const ClipEmbeddings embeddings{.audio = torch::ones({1, 3}), .video = {}, .indices = {0}, .failed = {}};
   write_embeddings(folder_ / "e.safetensors", embeddings, {"caf\xE9.wav"}, "m");
   EXPECT_THAT(read_embeddings(folder_ / "e.safetensors").ids, ElementsAre("caf\xEF\xBF\xBD.wav"));
 }

@@ -21,12 +21,12 @@ EmbedOptions quiet_options() {
   return options;
 }
 
-Embeddings embed(CavMae& model, const std::vector<ClipSource>& clips, const EmbedOptions& options) {
+ClipEmbeddings embed(CavMae& model, const std::vector<ClipSource>& clips, const EmbedOptions& options) {
   return embed_clips(model, testing::tiny_features(), clips, options, null_log());
 }
 
 // Clip by clip, picture by picture, by the definition.
-Features embed_by_hand(CavMae& model, const ClipSource& clip, FrameChoice frames) {
+Embeddings embed_by_hand(CavMae& model, const ClipSource& clip, FrameChoice frames) {
   torch::NoGradGuard no_grad;
   const ClipReader reader(testing::tiny_features());
   ViewOptions view;
@@ -34,10 +34,10 @@ Features embed_by_hand(CavMae& model, const ClipSource& clip, FrameChoice frames
   const Sample sample = reader.read(clip, view, Need::both, 0);
   torch::Tensor pictures = sample.video;
   if (pictures.dim() == 3) pictures = pictures.unsqueeze(0);
-  Features sum;
+  Embeddings sum;
   for (int64_t k = 0; k < pictures.size(0); ++k) {
-    const Features one =
-        model->features({.audio = sample.audio.unsqueeze(0), .video = pictures[k].unsqueeze(0)});
+    const Embeddings one =
+        model->embed({.audio = sample.audio.unsqueeze(0), .video = pictures[k].unsqueeze(0)});
     sum.audio = k == 0 ? one.audio : sum.audio + one.audio;
     sum.video = k == 0 ? one.video : sum.video + one.video;
   }
@@ -48,41 +48,41 @@ void expect_by_hand(CavMae& model, FrameChoice frames) {
   const auto clips = testing::tiny_clips();
   EmbedOptions options = quiet_options();
   options.frames = frames;
-  const Embeddings all = embed(model, clips, options);
+  const ClipEmbeddings all = embed(model, clips, options);
   ASSERT_THAT(all.indices, ElementsAre(0, 1, 2, 3, 4, 5));
   EXPECT_TRUE(all.failed.empty());
   for (size_t i = 0; i < clips.size(); ++i) {
-    const Features expected = embed_by_hand(model, clips[i], frames);
+    const Embeddings expected = embed_by_hand(model, clips[i], frames);
     const auto row = static_cast<int64_t>(i);
     EXPECT_TRUE(all.audio[row].allclose(expected.audio, 1e-4, 1e-5)) << i;
     EXPECT_TRUE(all.video[row].allclose(expected.video, 1e-4, 1e-5)) << i;
   }
 }
 
-TEST(Embeddings, AreTheFeaturesOfEachClip) {
+TEST(ClipEmbeddings, AreTheFeaturesOfEachClip) {
   CavMae model = testing::tiny_model();
   expect_by_hand(model, FrameChoice::middle);
 }
 
-TEST(Embeddings, OfAllPicturesAreTheMeanOfEach) {
+TEST(ClipEmbeddings, OfAllPicturesAreTheMeanOfEach) {
   CavMae model = testing::tiny_model();
   expect_by_hand(model, FrameChoice::all);
 }
 
-TEST(Embeddings, OfAMixedNetworkRunTheSoundBesideEachPicture) {
+TEST(ClipEmbeddings, OfAMixedNetworkRunTheSoundBesideEachPicture) {
   CavMaeConfig config = testing::tiny_config();
-  config.joint_streams = JointStreams::both;
+  config.joint_streams = JointStreams::concat;
   CavMae model = testing::tiny_model(config);
   expect_by_hand(model, FrameChoice::middle);
   expect_by_hand(model, FrameChoice::all);
 }
 
-TEST(Embeddings, SkipAndNameClipsThatFail) {
+TEST(ClipEmbeddings, SkipAndNameClipsThatFail) {
   CavMae model = testing::tiny_model();
   auto clips = testing::tiny_clips();
   clips[1].audio = testing::media_file("square_224.png");
   clips[4].frames.clear();
-  const Embeddings all = embed(model, clips, quiet_options());
+  const ClipEmbeddings all = embed(model, clips, quiet_options());
   EXPECT_THAT(all.indices, ElementsAre(0, 2, 3, 5));
   EXPECT_EQ(all.audio.size(0), 4);
   ASSERT_EQ(all.failed.size(), 2u);
@@ -91,7 +91,7 @@ TEST(Embeddings, SkipAndNameClipsThatFail) {
   EXPECT_FALSE(all.failed[0].reason.empty());
 }
 
-TEST(Embeddings, OfAnyKindHaveNanWhereASideIsMissing) {
+TEST(ClipEmbeddings, OfAnyKindHaveNanWhereASideIsMissing) {
   CavMae model = testing::tiny_model();
   auto clips = testing::tiny_clips();
   clips[0].frames.clear();                                 // sound alone
@@ -101,7 +101,7 @@ TEST(Embeddings, OfAnyKindHaveNanWhereASideIsMissing) {
   clips[5].frames = {"/nowhere/picture.png"};
   EmbedOptions options = quiet_options();
   options.need = Need::any;
-  const Embeddings all = embed(model, clips, options);
+  const ClipEmbeddings all = embed(model, clips, options);
   EXPECT_THAT(all.indices, ElementsAre(0, 1, 2, 3, 4));
   const auto missing = [](const torch::Tensor& rows) {
     const torch::Tensor flags = rows.isnan().any(1);
@@ -114,27 +114,27 @@ TEST(Embeddings, OfAnyKindHaveNanWhereASideIsMissing) {
   EXPECT_THAT(missing(all.video), ElementsAre(true, false, false, false, false));
   ASSERT_EQ(all.failed.size(), 1u);
   EXPECT_EQ(all.failed[0].id, "clip5");
-  const Features alone = embed_by_hand(model, testing::tiny_clips()[3], FrameChoice::middle);
+  const Embeddings alone = embed_by_hand(model, testing::tiny_clips()[3], FrameChoice::middle);
   EXPECT_TRUE(all.video[3].allclose(alone.video, 1e-4, 1e-5));
 }
 
-TEST(Embeddings, OfOneSideLeaveTheOtherUndefined) {
+TEST(ClipEmbeddings, OfOneSideLeaveTheOtherUndefined) {
   CavMae model = testing::tiny_model();
   EmbedOptions options = quiet_options();
   options.need = Need::audio;
-  const Embeddings all = embed(model, testing::tiny_clips(), options);
+  const ClipEmbeddings all = embed(model, testing::tiny_clips(), options);
   EXPECT_EQ(all.audio.sizes(), (std::vector<int64_t>{6, 24}));
   EXPECT_FALSE(all.video.defined());
 }
 
-TEST(Embeddings, OfNoClipsAreEmpty) {
+TEST(ClipEmbeddings, OfNoClipsAreEmpty) {
   CavMae model = testing::tiny_model();
   EmbedOptions options = quiet_options();
   options.need = Need::any;
   EXPECT_EQ(embed(model, {}, options).audio.sizes(), (std::vector<int64_t>{0, 24}));
 }
 
-TEST(Embeddings, StopPastTheShareOfBadClips) {
+TEST(ClipEmbeddings, StopPastTheShareOfBadClips) {
   CavMae model = testing::tiny_model();
   auto clips = testing::tiny_clips();
   for (auto& clip : clips) {
@@ -148,9 +148,9 @@ TEST(Embeddings, StopPastTheShareOfBadClips) {
   }
 }
 
-TEST(Embeddings, AskOnlyWhatTheNetworkHas) {
+TEST(ClipEmbeddings, AskOnlyWhatTheNetworkHas) {
   CavMaeConfig config = testing::tiny_config();
-  config.joint_streams = JointStreams::both;
+  config.joint_streams = JointStreams::concat;
   CavMae mixed = testing::tiny_model(config);
   EmbedOptions options = quiet_options();
   options.need = Need::audio;

@@ -25,7 +25,7 @@ struct Scene {
   }
 };
 
-// Patch by patch: the network's prediction where hidden, the original elsewhere. patches, predicted: [B, L,
+// Patch by patch: the network's prediction where masked, the original elsewhere. patches, predicted: [B, L,
 // n].
 torch::Tensor rebuilt_by_hand(const torch::Tensor& patches, const torch::Tensor& predicted,
                               const torch::Tensor& mask, bool normalized) {
@@ -62,16 +62,16 @@ TEST(Inpainting, LeavesVisiblePatchesAlone) {
   const Inpainting result = inpaint(scene.model, scene.inputs, scene.masks, true);
   EXPECT_TRUE(result.original_audio.equal(scene.inputs.audio));
   EXPECT_TRUE(result.original_video.equal(scene.inputs.video));
-  const torch::Tensor seen = result.hidden_audio.logical_not();
+  const torch::Tensor seen = result.mask_audio.logical_not();
   EXPECT_TRUE(result.masked_audio.masked_select(seen).equal(scene.inputs.audio.masked_select(seen)));
   EXPECT_TRUE(result.rebuilt_audio.masked_select(seen).equal(scene.inputs.audio.masked_select(seen)));
-  EXPECT_EQ(result.masked_audio.masked_select(result.hidden_audio).abs().sum().item<double>(), 0.0);
-  EXPECT_DOUBLE_EQ(result.hidden_audio.to(torch::kFloat64).mean().item<double>(), 0.5);
-  EXPECT_DOUBLE_EQ(result.hidden_video.to(torch::kFloat64).mean().item<double>(), 0.75);
-  const torch::Tensor hidden = result.hidden_video.unsqueeze(1).expand({-1, 3, -1, -1});
-  EXPECT_EQ(result.masked_video.masked_select(hidden).abs().sum().item<double>(), 0.0);
-  EXPECT_TRUE(result.masked_video.masked_select(hidden.logical_not())
-                  .equal(scene.inputs.video.masked_select(hidden.logical_not())));
+  EXPECT_EQ(result.masked_audio.masked_select(result.mask_audio).abs().sum().item<double>(), 0.0);
+  EXPECT_DOUBLE_EQ(result.mask_audio.to(torch::kFloat64).mean().item<double>(), 0.5);
+  EXPECT_DOUBLE_EQ(result.mask_video.to(torch::kFloat64).mean().item<double>(), 0.75);
+  const torch::Tensor masked = result.mask_video.unsqueeze(1).expand({-1, 3, -1, -1});
+  EXPECT_EQ(result.masked_video.masked_select(mask).abs().sum().item<double>(), 0.0);
+  EXPECT_TRUE(result.masked_video.masked_select(masked.logical_not())
+                  .equal(scene.inputs.video.masked_select(masked.logical_not())));
 }
 
 TEST(Inpainting, RebuildsWhatTheClipLacksFromTheOtherModality) {
@@ -79,7 +79,7 @@ TEST(Inpainting, RebuildsWhatTheClipLacksFromTheOtherModality) {
   scene.masks = scene.model->draw_masks(2, {.mask_ratio_audio = 0, .mask_ratio_video = 1},
                                         at::detail::createCPUGenerator(uint64_t{7}));
   const Inpainting known = inpaint(scene.model, scene.inputs, scene.masks, false);
-  EXPECT_TRUE(known.hidden_video.all().item<bool>());
+  EXPECT_TRUE(known.mask_video.all().item<bool>());
   EXPECT_TRUE(known.rebuilt_audio.equal(scene.inputs.audio)) << "nothing of it was hidden";
   for (const bool normalized : {false, true}) {
     const Inpainting blind =
@@ -96,8 +96,8 @@ TEST(Inpainting, ErrorIsTakenWherePatchesWereHidden) {
   Scene scene;
   const Inpainting result = inpaint(scene.model, scene.inputs, scene.masks, true);
   const InpaintingError error = inpainting_error(result);
-  const auto by_hand = [](const torch::Tensor& original, const torch::Tensor& rebuilt, double hidden_share) {
-    return (original - rebuilt).square().mean().item<double>() / hidden_share;
+  const auto by_hand = [](const torch::Tensor& original, const torch::Tensor& rebuilt, double masked_share) {
+    return (original - rebuilt).square().mean().item<double>() / masked_share;
   };
   EXPECT_NEAR(error.audio, by_hand(result.original_audio, result.rebuilt_audio, 0.5), 1e-5);
   EXPECT_NEAR(error.video, by_hand(result.original_video, result.rebuilt_video, 0.75), 1e-5);
@@ -112,7 +112,7 @@ TEST(Inpainting, TakesNoGradient) {
 TEST(Inpainting, NeedsADecoder) {
   CavMaeConfig config = testing::tiny_config();
   config.decoder_depth = 0;
-  config.joint_streams = JointStreams::audio_video;
+  config.joint_streams = JointStreams::separate;
   CavMae model = testing::tiny_model(config);
   Scene scene;
   EXPECT_THAT([&] { inpaint(model, scene.inputs, scene.masks, true); },

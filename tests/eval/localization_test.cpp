@@ -68,7 +68,7 @@ TEST(Localization, APictureIsComparedForItselfAndTheSoundWithAllOfThem) {
 
 TEST(Localization, NeedsOutputsOfEachModalityAlone) {
   CavMaeConfig config = testing::tiny_config();
-  config.joint_streams = JointStreams::both;
+  config.joint_streams = JointStreams::concat;
   CavMae model = testing::tiny_model(config);
   const Clip clip;
   EXPECT_THAT([&] { localize(model, clip.audio, clip.video); },

@@ -13,8 +13,8 @@ namespace {
 
 using ::testing::ElementsAre;
 
-ShowcaseOptions small_options() {
-  ShowcaseOptions options;
+ReportExampleOptions small_options() {
+  ReportExampleOptions options;
   options.num_queries = 3;
   options.num_answers = 4;
   options.num_reconstructions = 2;
@@ -58,16 +58,16 @@ TEST(FramesWithSound, EndWhereThePaddingBegins) {
   EXPECT_EQ(frames_with_sound(torch::full({10, 4}, 1.13)), 10) << "nothing but padding stays as it is";
 }
 
-TEST(Showcase, ShowsQueriesAnswersAndReconstructions) {
+TEST(ReportExamples, ShowsQueriesAnswersAndReconstructions) {
   CavMae model = testing::tiny_model();
   const auto clips = testing::tiny_clips();
-  const Showcase showcase =
-      make_showcase(model, testing::tiny_features(), clips, small_options(), null_log());
-  EXPECT_EQ(showcase.clips, 6);
-  ASSERT_TRUE(showcase.retrieval.has_value());
-  EXPECT_EQ(showcase.retrieval->clips, 6);
-  ASSERT_EQ(showcase.queries.size(), 6u);
-  for (const ShownQuery& query : showcase.queries) {
+  const ReportExamples examples =
+      make_report_examples(model, testing::tiny_features(), clips, small_options(), null_log());
+  EXPECT_EQ(examples.clips, 6);
+  ASSERT_TRUE(examples.retrieval.has_value());
+  EXPECT_EQ(examples.retrieval->clips, 6);
+  ASSERT_EQ(examples.queries.size(), 6u);
+  for (const ShownQuery& query : examples.queries) {
     ASSERT_EQ(query.answers.size(), 4u);
     EXPECT_EQ(query.query.picture.sizes(), (std::vector<int64_t>{32, 32, 3}));
     EXPECT_EQ(query.query.fbank.size(1), 32);
@@ -76,10 +76,10 @@ TEST(Showcase, ShowsQueriesAnswersAndReconstructions) {
       EXPECT_EQ(query.answers[k].id == query.query.id, query.is_partner[k]);
     EXPECT_THAT(query.query.labels, ElementsAre("kind " + std::to_string((query.query.id.back() - '0') % 3)));
   }
-  EXPECT_EQ(showcase.queries[0].direction, Direction::audio_to_video);
-  EXPECT_EQ(showcase.queries[5].direction, Direction::video_to_audio);
-  ASSERT_EQ(showcase.reconstructions.size(), 2u);
-  for (const ShownReconstruction& r : showcase.reconstructions) {
+  EXPECT_EQ(examples.queries[0].direction, Direction::audio_to_video);
+  EXPECT_EQ(examples.queries[5].direction, Direction::video_to_audio);
+  ASSERT_EQ(examples.reconstructions.size(), 2u);
+  for (const ShownReconstruction& r : examples.reconstructions) {
     EXPECT_EQ(r.rebuilt_picture.sizes(), (std::vector<int64_t>{32, 32, 3}));
     EXPECT_TRUE(r.masked_fbank.isnan().any().item<bool>());
     EXPECT_FALSE(r.rebuilt_fbank.isnan().any().item<bool>());
@@ -87,13 +87,13 @@ TEST(Showcase, ShowsQueriesAnswersAndReconstructions) {
   }
 }
 
-TEST(Showcase, IsTheSameForOneSeed) {
+TEST(ReportExamples, IsTheSameForOneSeed) {
   CavMae model = testing::tiny_model();
   const auto clips = testing::tiny_clips();
   const auto show = [&] {
-    return make_showcase(model, testing::tiny_features(), clips, small_options(), null_log());
+    return make_report_examples(model, testing::tiny_features(), clips, small_options(), null_log());
   };
-  const Showcase first = show(), second = show();
+  const ReportExamples first = show(), second = show();
   ASSERT_EQ(first.queries.size(), second.queries.size());
   for (size_t i = 0; i < first.queries.size(); ++i)
     EXPECT_EQ(first.queries[i].query.id, second.queries[i].query.id);
@@ -102,36 +102,36 @@ TEST(Showcase, IsTheSameForOneSeed) {
     EXPECT_TRUE(first.reconstructions[i].rebuilt_picture.equal(second.reconstructions[i].rebuilt_picture));
 }
 
-TEST(Showcase, AveragesAllPicturesAndShowsTheMiddleOne) {
+TEST(ReportExamples, AveragesAllPicturesAndShowsTheMiddleOne) {
   CavMae model = testing::tiny_model();
-  ShowcaseOptions options = small_options();
+  ReportExampleOptions options = small_options();
   options.frames = FrameChoice::all;
-  const Showcase showcase =
-      make_showcase(model, testing::tiny_features(), testing::tiny_clips(), options, null_log());
-  EXPECT_EQ(showcase.queries.front().query.picture.sizes(), (std::vector<int64_t>{32, 32, 3}));
+  const ReportExamples examples =
+      make_report_examples(model, testing::tiny_features(), testing::tiny_clips(), options, null_log());
+  EXPECT_EQ(examples.queries.front().query.picture.sizes(), (std::vector<int64_t>{32, 32, 3}));
 }
 
-TEST(Showcase, NamesBadClipsAndGoesOn) {
+TEST(ReportExamples, NamesBadClipsAndGoesOn) {
   CavMae model = testing::tiny_model();
   auto clips = testing::tiny_clips();
   clips[0].audio = "/nowhere/sound.wav";
-  const Showcase showcase =
-      make_showcase(model, testing::tiny_features(), clips, small_options(), null_log());
-  ASSERT_EQ(showcase.failed.size(), 1u);
-  EXPECT_EQ(showcase.failed[0].id, "clip0");
-  EXPECT_EQ(showcase.clips, 5);
-  for (const ShownQuery& query : showcase.queries) EXPECT_NE(query.query.id, "clip0");
+  const ReportExamples examples =
+      make_report_examples(model, testing::tiny_features(), clips, small_options(), null_log());
+  ASSERT_EQ(examples.failed.size(), 1u);
+  EXPECT_EQ(examples.failed[0].id, "clip0");
+  EXPECT_EQ(examples.clips, 5);
+  for (const ShownQuery& query : examples.queries) EXPECT_NE(query.query.id, "clip0");
 }
 
-TEST(Showcase, WithoutADecoderHasNoReconstructions) {
+TEST(ReportExamples, WithoutADecoderHasNoReconstructions) {
   CavMaeConfig config = testing::tiny_config();
   config.decoder_depth = 0;
-  config.joint_streams = JointStreams::audio_video;
+  config.joint_streams = JointStreams::separate;
   CavMae model = testing::tiny_model(config);
-  const Showcase showcase =
-      make_showcase(model, testing::tiny_features(), testing::tiny_clips(), small_options(), null_log());
-  EXPECT_TRUE(showcase.reconstructions.empty());
-  EXPECT_EQ(showcase.queries.size(), 6u);
+  const ReportExamples examples = make_report_examples(model, testing::tiny_features(), testing::tiny_clips(),
+                                                       small_options(), null_log());
+  EXPECT_TRUE(examples.reconstructions.empty());
+  EXPECT_EQ(examples.queries.size(), 6u);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ TEST(FbankStats, AreThoseOfAllInputsBeforeNormalisation) {
   TemporaryFolder folder;
   std::vector<ClipSource> clips;
   std::vector<torch::Tensor> inputs;
-  FeatureOptions plain = tiny_features();
+  InputSpec plain = tiny_features();
   plain.fbank_mean = 0;
   plain.fbank_std = 1;
   for (int i = 0; i < 7; ++i) {

@@ -30,7 +30,7 @@ inline CavMae tiny_model(const CavMaeConfig& config = tiny_config(), uint64_t se
   return model;
 }
 
-inline FeatureOptions tiny_features() {
+inline InputSpec tiny_features() {
   return {
       .num_fbank_frames = 64, .num_mel_bins = 32, .image_size = 32, .num_frames = 3, .window_seconds = 0.66};
 }

@@ -185,12 +185,12 @@ TEST(NormalizePatches, HasMeanZeroAndUnbiasedVarianceOne) {
 
 TEST(ReconstructionLoss, EqualsTheMaskedMeanOverAllPatches) {
   const auto predictions = normal({2, 6, 5}, 7), patches = normal({2, 6, 5}, 8);
-  const auto hidden = torch::tensor({{5, 0, 2}, {1, 4, 3}}, torch::kInt64);
-  const auto mask = torch::zeros({2, 6}).scatter_(1, hidden, 1.0);
+  const auto masked = torch::tensor({{5, 0, 2}, {1, 4, 3}}, torch::kInt64);
+  const auto mask = torch::zeros({2, 6}).scatter_(1, masked, 1.0);
   const auto expected = ((predictions - patches).square().mean(-1) * mask).sum() / mask.sum();
-  const auto picked = predictions.gather(1, hidden.unsqueeze(2).expand({-1, -1, 5}));
+  const auto picked = predictions.gather(1, masked.unsqueeze(2).expand({-1, -1, 5}));
   const ObjectiveOptions plain{.normalize_targets = false};
-  EXPECT_THAT(reconstruction_loss(picked, hidden_targets(patches, hidden, plain)), IsNear(expected, 1e-6));
+  EXPECT_THAT(reconstruction_loss(picked, masked_targets(patches, masked, plain)), IsNear(expected, 1e-6));
 }
 
 TEST(ReconstructionLoss, GradientEqualsFiniteDifferences) {
@@ -207,8 +207,8 @@ TEST(ReconstructionLoss, SizesThatDifferAreAnError) {
 
 TEST(HiddenTargets, NormalizeEachPatchByItself) {
   const auto patches = normal({2, 4, 12}, 11);
-  const auto hidden = torch::tensor({{3, 1}, {0, 2}}, torch::kInt64);
-  const auto targets = hidden_targets(patches, hidden, {});
+  const auto masked = torch::tensor({{3, 1}, {0, 2}}, torch::kInt64);
+  const auto targets = masked_targets(patches, masked, {});
   EXPECT_THAT(targets[0][0], IsNear(normalize_patches(patches[0][3]), 1e-6));
   EXPECT_THAT(targets[1][1], IsNear(normalize_patches(patches[1][2]), 1e-6));
 }

@@ -40,11 +40,11 @@ TEST(CavMae, HiddenScopeEqualsAllScopeInLossAndGradients) {
     result.loss.backward();
     return std::pair(result.loss.detach(), model);
   };
-  const auto [hidden_loss, hidden] = run(PredictionScope::hidden);
+  const auto [masked_loss, masked] = run(PredictionScope::masked);
   const auto [all_loss, all] = run(PredictionScope::all);
-  EXPECT_THAT(hidden_loss, IsNear(all_loss, 1e-6));
+  EXPECT_THAT(masked_loss, IsNear(all_loss, 1e-6));
   const auto expected = all->named_parameters();
-  for (const auto& item : hidden->named_parameters()) {
+  for (const auto& item : masked->named_parameters()) {
     const auto& gradient = expected[item.key()].grad();
     ASSERT_EQ(item.value().grad().defined(), gradient.defined()) << item.key();
     if (!gradient.defined()) continue;
@@ -171,7 +171,7 @@ TEST(CavMaeConfig, StreamsMustFitTheModalities) {
   EXPECT_THAT(problems({.modalities = Modalities::video, .joint_streams = JointStreams::none}),
               HasSubstr("joint_depth is 1"));
   EXPECT_THAT(problems({.joint_depth = 0}), HasSubstr("joint_depth is 0"));
-  EXPECT_THAT(problems({.joint_streams = JointStreams::audio_video}), HasSubstr("decoder_depth is 8"));
+  EXPECT_THAT(problems({.joint_streams = JointStreams::separate}), HasSubstr("decoder_depth is 8"));
   // What a network does not have is not looked at.
   EXPECT_EQ(problems({.modalities = Modalities::audio,
                       .joint_streams = JointStreams::none,

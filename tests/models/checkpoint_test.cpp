@@ -46,11 +46,11 @@ TEST(Checkpoint, SavedModelsComeBackWithConfigurationAndFeatures) {
   CavMaeConfig config = small_config();
   config.train_positions = true;
   auto model = random_model(config, 1);
-  const Json features = {{"num_mel_bins", 32}};
-  save_model(folder / "model.safetensors", model, features);
+  const Json spec = {{"num_mel_bins", 32}};
+  save_model(folder / "model.safetensors", model, spec);
   LoadedModel loaded = load_model(folder / "model.safetensors");
   EXPECT_EQ(option_to_json(loaded.model->config()), option_to_json(config));
-  EXPECT_EQ(loaded.features, features);
+  EXPECT_EQ(loaded.spec, spec);
   EXPECT_THAT(loaded.missing, IsEmpty());
   EXPECT_THAT(loaded.unexpected, IsEmpty());
   expect_same_parameters(loaded.model, model);
@@ -64,7 +64,7 @@ TEST(Checkpoint, PthComesBackWithItsConfigurationInferred) {
   convert_model(folder / "model.safetensors", folder / "model.pth", {});
   LoadedModel loaded = load_model(folder / "model.pth", {.num_heads = 4, .decoder_num_heads = 4});
   EXPECT_EQ(option_to_json(loaded.model->config()), option_to_json(config));
-  EXPECT_TRUE(loaded.features.is_null());
+  EXPECT_TRUE(loaded.spec.is_null());
   expect_same_parameters(loaded.model, model);
   EXPECT_EQ(read_pth(folder / "model.pth").front().first, "module.modality_a");
 }
@@ -72,10 +72,10 @@ TEST(Checkpoint, PthComesBackWithItsConfigurationInferred) {
 TEST(Checkpoint, ConfigurationsOfOtherSystemsAreInferred) {
   TemporaryFolder folder;
   std::vector<CavMaeConfig> configs(3, golden_config());
-  configs[0].joint_streams = JointStreams::both;
+  configs[0].joint_streams = JointStreams::concat;
   configs[0].modality_depth = 0;
   configs[0].mlp_ratio = 2.0;
-  configs[1].joint_streams = JointStreams::audio_video;
+  configs[1].joint_streams = JointStreams::separate;
   configs[1].decoder_depth = 0;
   configs[2].joint_streams = JointStreams::none;
   configs[2].modalities = Modalities::audio;

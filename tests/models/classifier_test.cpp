@@ -139,7 +139,7 @@ TEST(GoldenClassifier, RetrievalFeaturesAreTheAuthors) {
 CavMaeConfig config_with(JointStreams streams) {
   CavMaeConfig config = small_config();
   config.joint_streams = streams;
-  if (streams == JointStreams::audio_video) config.decoder_depth = 0;
+  if (streams == JointStreams::separate) config.decoder_depth = 0;
   return config;
 }
 
@@ -162,14 +162,14 @@ TEST(Classifier, NetworksWithoutTheStreamUseWhatTheyHave) {
   const Inputs inputs = random_inputs(small_config(), 2, 5);
   const Inputs sound{.audio = inputs.audio, .video = {}}, picture{.audio = {}, .video = inputs.video};
 
-  Classifier cav = random_classifier(config_with(JointStreams::audio_video), both);
+  Classifier cav = random_classifier(config_with(JointStreams::separate), both);
   const Latents apart = cav->encode(inputs);
   expect_equal(cav->pooled(inputs), (apart.audio.mean(1) + apart.video.mean(1)) / 2);
   expect_equal(cav->pooled(picture), apart.video.mean(1));
 
   // Its joint layers take one modality as they take both.
-  Classifier av_mae = random_classifier(config_with(JointStreams::both), both);
-  Classifier hearing = random_classifier(config_with(JointStreams::both), audio);
+  Classifier av_mae = random_classifier(config_with(JointStreams::concat), both);
+  Classifier hearing = random_classifier(config_with(JointStreams::concat), audio);
   expect_equal(av_mae->pooled(inputs), av_mae->encode(inputs).joint.mean(1));
   expect_equal(av_mae->pooled(sound), hearing->pooled(inputs));
   EXPECT_EQ(hearing->encode(sound, Streams{}).joint.size(1), small_config().num_audio_patches());
@@ -193,7 +193,7 @@ TEST(Classifier, SeveralPicturesEqualOneAfterAnother) {
   Inputs inputs = random_inputs(small_config(), clips * pictures, 5);
   inputs.audio = inputs.audio.narrow(0, 0, clips);
   const Inputs frames{.audio = inputs.audio, .video = inputs.video.unflatten(0, {clips, pictures})};
-  for (const auto streams : {JointStreams::all, JointStreams::both, JointStreams::audio_video})
+  for (const auto streams : {JointStreams::separate_and_concat, JointStreams::concat, JointStreams::separate})
     for (const auto representation : {Representation::joint, Representation::sum}) {
       Classifier classifier =
           random_classifier(config_with(streams), {.num_classes = 4, .representation = representation});

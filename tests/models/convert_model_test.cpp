@@ -86,7 +86,7 @@ TEST(ConvertModel, WhatIsNoPartOfAModelIsLeftOutAndNamed) {
   write_safetensors(folder / "model.safetensors", file.tensors, file.metadata);
   EXPECT_THAT(convert_model(folder / "model.safetensors", folder / "again.safetensors", {}).left_out,
               ElementsAre("extra"));
-  EXPECT_EQ(load_model(folder / "again.safetensors").features["num_mel_bins"], 32);
+  EXPECT_EQ(load_model(folder / "again.safetensors").spec["num_mel_bins"], 32);
 }
 
 TEST(ConvertModel, AnIncompleteModelIsRefusedAndNothingIsWritten) {

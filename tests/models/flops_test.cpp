@@ -23,7 +23,7 @@ TEST(Flops, FullSizePretrainingNeeds229GigaflopsAClip) {
 }
 
 TEST(Flops, FullSizeFeaturesNeed132GigaflopsAClip) {
-  EXPECT_NEAR(gflop(features_flops({})), 131.8, 0.05);
+  EXPECT_NEAR(gflop(embedding_flops({})), 131.8, 0.05);
 }
 
 TEST(Flops, FullSizeFineTuningNeeds397GigaflopsAClip) {
@@ -32,12 +32,12 @@ TEST(Flops, FullSizeFineTuningNeeds397GigaflopsAClip) {
 
 // The sound is computed once for all pictures, so that ten cost a third of ten passes.
 TEST(Flops, SoundIsCountedOnceForAllPictures) {
-  const auto one = features_flops({}), ten = features_flops({}, 10);
+  const auto one = embedding_flops({}), ten = embedding_flops({}, 10);
   EXPECT_EQ(forward(ten, "audio encoder/mlp"), forward(one, "audio encoder/mlp"));
   EXPECT_EQ(forward(ten, "video encoder/mlp"), 10 * forward(one, "video encoder/mlp"));
   EXPECT_NEAR(10 * gflop(one) / gflop(ten), 2.95, 0.01);
-  const CavMaeConfig joined{.joint_streams = JointStreams::both};
-  EXPECT_DOUBLE_EQ(gflop(features_flops(joined, 10)), 10 * gflop(features_flops(joined)));
+  const CavMaeConfig joined{.joint_streams = JointStreams::concat};
+  EXPECT_DOUBLE_EQ(gflop(embedding_flops(joined, 10)), 10 * gflop(embedding_flops(joined)));
 }
 
 // One layer of width 8 with 2 x 2 patches of audio, counted by hand.
@@ -52,7 +52,7 @@ TEST(Flops, OneLayerEqualsCountByHand) {
                             .modality_depth = 1,
                             .joint_depth = 0,
                             .decoder_depth = 0};
-  const auto parts = features_flops(config);
+  const auto parts = embedding_flops(config);
   EXPECT_EQ(forward(parts, "embedding"), 2 * 4 * 16 * 8);
   EXPECT_EQ(forward(parts, "audio encoder/attention"), 2 * 4 * 8 * (24 + 8));
   EXPECT_EQ(forward(parts, "audio encoder/attention/products"), 2 * 2 * 4 * 4 * 8);
@@ -63,11 +63,11 @@ TEST(Flops, OneLayerEqualsCountByHand) {
 TEST(Flops, BackwardTakesTwiceForwardButForPatches) {
   for (const PartFlops& part : pretraining_flops({}, {}))
     EXPECT_DOUBLE_EQ(part.backward, (part.part == "embedding" ? 1 : 2) * part.forward) << part.part;
-  for (const PartFlops& part : features_flops({})) EXPECT_EQ(part.backward, 0) << part.part;
+  for (const PartFlops& part : embedding_flops({})) EXPECT_EQ(part.backward, 0) << part.part;
 }
 
 TEST(Flops, NetworkWithoutDecoderHasNoDecoderParts) {
-  const CavMaeConfig config{.joint_streams = JointStreams::audio_video, .decoder_depth = 0};
+  const CavMaeConfig config{.joint_streams = JointStreams::separate, .decoder_depth = 0};
   for (const PartFlops& part : pretraining_flops(config, {}))
     EXPECT_THAT(part.part, testing::Not(testing::AnyOf(testing::StartsWith("decoder"), "heads")));
 }

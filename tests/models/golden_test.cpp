@@ -130,11 +130,11 @@ TEST_P(GoldenObjective, LossesAndGradientsAgree) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, GoldenObjective,
-    ::testing::Values(GoldenCase{"cavmae_norm", true, PredictionScope::hidden},
+    ::testing::Values(GoldenCase{"cavmae_norm", true, PredictionScope::masked},
                       GoldenCase{"cavmae_norm", true, PredictionScope::all},
-                      GoldenCase{"cavmae_norm", true, PredictionScope::hidden, Kernels::library},
-                      GoldenCase{"cavmae_norm", true, PredictionScope::hidden, Kernels::plain},
-                      GoldenCase{"cavmae_pixels", false, PredictionScope::hidden}));
+                      GoldenCase{"cavmae_norm", true, PredictionScope::masked, Kernels::library},
+                      GoldenCase{"cavmae_norm", true, PredictionScope::masked, Kernels::plain},
+                      GoldenCase{"cavmae_pixels", false, PredictionScope::masked}));
 
 TEST(GoldenCavMae, OtherRatiosAndBothDirectionsAgree) {
   auto model = golden_model();

@@ -157,7 +157,7 @@ TEST_F(FromImageMae, EncoderAloneLeavesTheDecoderAtItsInitialValues) {
 TEST_F(FromImageMae, LayersGoWhereTheSystemHasThem) {
   const NamedTensors mae = image_mae(Decoder::with);
   CavMaeConfig vanilla = small_config();
-  vanilla.joint_streams = JointStreams::both;
+  vanilla.joint_streams = JointStreams::concat;
   vanilla.modality_depth = 0;
   vanilla.joint_depth = 3;
   auto model = random_model(vanilla, 2);

@@ -53,13 +53,13 @@ inline Latents plain_encode(CavMae& model, const Inputs& inputs, const Masks& ma
       out.joint = plain_norm(p, "norm", audio.defined() ? audio : video);
       (audio.defined() ? out.audio : out.video) = out.joint;
       return out;
-    case JointStreams::both:
+    case JointStreams::concat:
       out.joint = joint_layers(torch::cat({audio, video}, 1), "");
       return out;
-    case JointStreams::all:
+    case JointStreams::separate_and_concat:
       out.joint = joint_layers(torch::cat({audio, video}, 1), "");
       [[fallthrough]];
-    case JointStreams::audio_video:
+    case JointStreams::separate:
       out.audio = joint_layers(audio, "_a");
       out.video = joint_layers(video, "_v");
   }
@@ -72,8 +72,8 @@ inline Predictions plain_decode(CavMae& model, const torch::Tensor& joint, const
   const CavMaeConfig& config = model->config();
   const auto embedded = plain_linear(p, "decoder_embed", joint);
   const auto fill = [&](const torch::Tensor& visible, const StreamMask& mask, const std::string& modality) {
-    const int64_t hidden = mask.hidden.size(1);
-    const auto tokens = p["mask_token"].expand({visible.size(0), hidden, visible.size(2)});
+    const int64_t masked = mask.masked.size(1);
+    const auto tokens = p["mask_token"].expand({visible.size(0), masked, visible.size(2)});
     return plain_pick(torch::cat({visible, tokens}, 1), mask.restore) + p["decoder_pos_embed" + modality] +
            p["decoder_modality" + modality];
   };

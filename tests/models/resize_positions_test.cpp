@@ -118,8 +118,8 @@ TEST_P(OtherInputs, LoadWithTheirPositionsFitted) {
                                     HasSubstr("--resize-positions")));
   }
   LoadedModel loaded = load_model(folder / "model.safetensors", shape, PositionFit::resize);
-  EXPECT_EQ(loaded.features["num_fbank_frames"], 128);
-  EXPECT_EQ(loaded.features["image_size"], 64);
+  EXPECT_EQ(loaded.spec["num_fbank_frames"], 128);
+  EXPECT_EQ(loaded.spec["image_size"], 64);
   const auto ours = loaded.model->named_parameters(), before = model->named_parameters();
   const PatchGrid sound{.rows = 2, .columns = 8}, picture{.rows = 4, .columns = 4};
   if (GetParam()) {
@@ -134,7 +134,7 @@ TEST_P(OtherInputs, LoadWithTheirPositionsFitted) {
   EXPECT_TRUE(ours["blocks_u.0.attn.qkv.weight"].equal(before["blocks_u.0.attn.qkv.weight"]));
   const Inputs inputs = testing_support::random_inputs(loaded.model->config(), 2, 3);
   const torch::NoGradGuard no_grad;
-  EXPECT_EQ(loaded.model->features(inputs).audio.sizes(), (std::vector<int64_t>{2, 24}));
+  EXPECT_EQ(loaded.model->embed(inputs).audio.sizes(), (std::vector<int64_t>{2, 24}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Positions, OtherInputs, ::testing::Values(false, true),

@@ -43,14 +43,14 @@ std::vector<System> systems() {
           {"trained_positions", changed([](auto& c) { c.train_positions = true; }), 3},
           {"one_decoder_layer", changed([](auto& c) { c.decoder_depth = 1; }), 3},
           {"cav", changed([](auto& c) {
-             c.joint_streams = JointStreams::audio_video;
+             c.joint_streams = JointStreams::separate;
              c.joint_depth = 2;
              c.decoder_depth = 0;
            }),
            2},
-          {"av_mae", changed([](auto& c) { c.joint_streams = JointStreams::both; }), 1},
+          {"av_mae", changed([](auto& c) { c.joint_streams = JointStreams::concat; }), 1},
           {"av_mae_vanilla", changed([](auto& c) {
-             c.joint_streams = JointStreams::both;
+             c.joint_streams = JointStreams::concat;
              c.modality_depth = 0;
              c.joint_depth = 3;
            }),
@@ -103,13 +103,13 @@ TEST_P(EverySystem, EqualsThePlainTwinInBothPasses) {
   const Latents expected = encode(plain_encode(twin, inputs, masks), plain);
   EXPECT_EQ(ours.count, GetParam().num_streams);
   if (config.decoder_depth > 0) {
-    const Predictions predictions = model->decode(latents.joint, masks, PredictionScope::hidden);
+    const Predictions predictions = model->decode(latents.joint, masks, PredictionScope::masked);
     const Predictions all = plain_decode(twin, expected.joint, masks);
     EXPECT_EQ(predictions.audio.defined(), config.has_audio());
     EXPECT_EQ(predictions.video.defined(), config.has_video());
     ours.add(predictions.audio), ours.add(predictions.video);
-    if (config.has_audio()) plain.add(plain_pick(all.audio, masks.audio.hidden));
-    if (config.has_video()) plain.add(plain_pick(all.video, masks.video.hidden));
+    if (config.has_audio()) plain.add(plain_pick(all.audio, masks.audio.masked));
+    if (config.has_video()) plain.add(plain_pick(all.video, masks.video.masked));
     const Predictions whole = model->decode(latents.joint, masks, PredictionScope::all);
     if (config.has_audio()) {
       EXPECT_THAT(whole.audio, IsNear(all.audio, 1e-5));
@@ -131,7 +131,7 @@ TEST_P(EverySystem, EqualsThePlainTwinInBothPasses) {
   }
 }
 
-// One stream wholly hidden, the other wholly or partly seen: what is rebuilt comes from the other alone.
+// One stream wholly masked, the other wholly or partly seen: what is rebuilt comes from the other alone.
 TEST_P(EverySystem, RebuildsAHiddenStreamFromTheOther) {
   const CavMaeConfig& config = GetParam().config;
   if (config.decoder_depth == 0 || !config.has_audio() || !config.has_video()) return;
@@ -143,10 +143,10 @@ TEST_P(EverySystem, RebuildsAHiddenStreamFromTheOther) {
                                 .mask_ratio_video = hide_audio ? seen_ratio : 1.0};
       const Masks masks = model->draw_masks(2, options, at::detail::createCPUGenerator(14));
       const Latents latents = model->encode(inputs, masks);
-      const Predictions ours = model->decode(latents.joint, masks, PredictionScope::hidden);
+      const Predictions ours = model->decode(latents.joint, masks, PredictionScope::masked);
       const Predictions all = plain_decode(twin, plain_encode(twin, inputs, masks).joint, masks);
-      EXPECT_THAT(ours.audio, IsNear(plain_pick(all.audio, masks.audio.hidden), 1e-5));
-      EXPECT_THAT(ours.video, IsNear(plain_pick(all.video, masks.video.hidden), 1e-5));
+      EXPECT_THAT(ours.audio, IsNear(plain_pick(all.audio, masks.audio.masked), 1e-5));
+      EXPECT_THAT(ours.video, IsNear(plain_pick(all.video, masks.video.masked), 1e-5));
 
       Inputs others = inputs;
       (hide_audio ? others.audio : others.video) =
@@ -167,20 +167,20 @@ TEST_P(EverySystem, FeaturesAreMeansOfUnmaskedStreams) {
   auto model = random_model(config, 4);
   const Inputs inputs = random_inputs(config, 2, 5);
   const torch::NoGradGuard no_grad;
-  const Features features = model->features(inputs);
+  const Embeddings embeddings = model->embed(inputs);
   const Latents latents = plain_encode(model, inputs, {});
-  EXPECT_EQ(features.audio.defined(), config.has_audio());
-  EXPECT_EQ(features.video.defined(), config.has_video());
+  EXPECT_EQ(embeddings.audio.defined(), config.has_audio());
+  EXPECT_EQ(embeddings.video.defined(), config.has_video());
   const int64_t num_audio = config.has_audio() ? config.num_audio_patches() : 0;
   if (config.has_audio()) {
     const auto tokens = latents.audio.defined() ? latents.audio : latents.joint.narrow(1, 0, num_audio);
-    EXPECT_THAT(features.audio, IsNear(tokens.mean(1), 1e-5));
+    EXPECT_THAT(embeddings.audio, IsNear(tokens.mean(1), 1e-5));
   }
   if (config.has_video()) {
     const auto tokens = latents.video.defined()
                             ? latents.video
                             : latents.joint.narrow(1, num_audio, config.num_video_patches());
-    EXPECT_THAT(features.video, IsNear(tokens.mean(1), 1e-5));
+    EXPECT_THAT(embeddings.video, IsNear(tokens.mean(1), 1e-5));
   }
 }
 
@@ -189,9 +189,9 @@ TEST_P(EverySystem, Bf16IsCloseToFp32) {
   auto model = random_model(config, 6);
   const Inputs inputs = random_inputs(config, 2, 7);
   const torch::NoGradGuard no_grad;
-  const Features exact = model->features(inputs);
+  const Embeddings exact = model->embed(inputs);
   model->set_precision(Precision::bf16);
-  const Features rounded = model->features(inputs);
+  const Embeddings rounded = model->embed(inputs);
   for (const auto& [ours, expected] :
        {std::pair(rounded.audio, exact.audio), std::pair(rounded.video, exact.video)}) {
     if (!expected.defined()) continue;
@@ -227,15 +227,15 @@ INSTANTIATE_TEST_SUITE_P(Systems, EverySystem, ::testing::ValuesIn(systems()),
                          [](const auto& chosen) { return std::string(chosen.param.name); });
 
 TEST(Systems, OneInputIsEnoughWhereAModalityHasAStreamOfItsOwn) {
-  for (const auto streams : {JointStreams::all, JointStreams::audio_video}) {
+  for (const auto streams : {JointStreams::separate_and_concat, JointStreams::separate}) {
     CavMaeConfig config = small_config();
     config.joint_streams = streams;
-    if (streams == JointStreams::audio_video) config.decoder_depth = 0;
+    if (streams == JointStreams::separate) config.decoder_depth = 0;
     auto model = random_model(config, 9);
     const Inputs inputs = random_inputs(config, 2, 10);
     const torch::NoGradGuard no_grad;
-    const Features both = model->features(inputs);
-    const Features sound = model->features({.audio = inputs.audio, .video = {}});
+    const Embeddings both = model->embed(inputs);
+    const Embeddings sound = model->embed({.audio = inputs.audio, .video = {}});
     EXPECT_THAT(sound.audio, IsNear(both.audio, 1e-6));
     EXPECT_FALSE(sound.video.defined());
     const Latents pictures = model->encode({.audio = {}, .video = inputs.video});
@@ -249,7 +249,7 @@ TEST(Systems, InputsThatANetworkCannotTakeAreNamed) {
   const auto message = [](CavMaeConfig config, const Inputs& inputs) -> std::string {
     CavMae model(config);
     try {
-      model->features(inputs);
+      model->embed(inputs);
     } catch (const ConfigError& error) {
       return error.what();
     }
@@ -264,7 +264,7 @@ TEST(Systems, InputsThatANetworkCannotTakeAreNamed) {
               HasSubstr("video input has the shape [2, 1, 48, 48]"));
   EXPECT_THAT(message(config, {.audio = good.audio, .video = torch::zeros({3, 3, 48, 48})}),
               HasSubstr("a batch of 2 audio and 3 video"));
-  const CavMaeConfig joint_only = changed([](auto& c) { c.joint_streams = JointStreams::both; });
+  const CavMaeConfig joint_only = changed([](auto& c) { c.joint_streams = JointStreams::concat; });
   EXPECT_THAT(message(joint_only, {.audio = good.audio, .video = {}}), HasSubstr("give it both"));
   CavMae without_decoder(changed([](auto& c) { c.decoder_depth = 0; }));
   EXPECT_THROW(without_decoder->decode(torch::zeros({1, 2, 24}), {}, PredictionScope::all), ConfigError);

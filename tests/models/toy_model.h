@@ -69,14 +69,14 @@ struct Objective {
 
 // The whole pretraining objective, as a task puts it together.
 inline Objective objective(CavMae& model, const Inputs& inputs, const Masks& masks,
-                           const ObjectiveOptions& options, PredictionScope scope = PredictionScope::hidden) {
+                           const ObjectiveOptions& options, PredictionScope scope = PredictionScope::masked) {
   const Latents latents = model->encode(inputs, masks);
   const Predictions predictions = model->decode(latents.joint, masks, scope);
   const auto reconstruction = [&](torch::Tensor prediction, const torch::Tensor& patches,
                                   const StreamMask& mask) {
     if (scope == PredictionScope::all)
-      prediction = prediction.gather(1, mask.hidden.unsqueeze(2).expand({-1, -1, prediction.size(2)}));
-    return reconstruction_loss(prediction, hidden_targets(patches, mask.hidden, options));
+      prediction = prediction.gather(1, mask.masked.unsqueeze(2).expand({-1, -1, prediction.size(2)}));
+    return reconstruction_loss(prediction, masked_targets(patches, mask.masked, options));
   };
   const int64_t patch = model->config().patch_size;
   const auto contrast = contrastive_loss(latents.audio.mean(1), latents.video.mean(1), options.contrastive);

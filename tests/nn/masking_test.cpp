@@ -25,15 +25,15 @@ StreamMask draw(const PatchGrid& grid, double ratio, AudioMaskMode mode = AudioM
 
 // How many whole rows and whole columns a clip's mask hides, and how many patches.
 struct Statistics {
-  int64_t hidden, rows, columns;
+  int64_t masked, rows, columns;
   bool operator==(const Statistics&) const = default;
 };
 std::ostream& operator<<(std::ostream& out, const Statistics& s) {
-  return out << s.hidden << " hidden, " << s.rows << " rows, " << s.columns << " columns";
+  return out << s.masked << " masked, " << s.rows << " rows, " << s.columns << " columns";
 }
 Statistics statistics(const torch::Tensor& mask, const PatchGrid& grid) {  // mask: float [L]
   const auto cells = mask.view({grid.rows, grid.columns});
-  return {.hidden = mask.sum().item<int64_t>(),
+  return {.masked = mask.sum().item<int64_t>(),
           .rows = cells.sum(1).eq(grid.columns).sum().item<int64_t>(),
           .columns = cells.sum(0).eq(grid.rows).sum().item<int64_t>()};
 }
@@ -43,13 +43,13 @@ TEST(DrawMask, KeepAndHiddenAreAPermutationAndRestoreItsInverse) {
                           AudioMaskMode::time_frequency}) {
     for (const PatchGrid grid : {PatchGrid{1, 2}, PatchGrid{3, 5}, PatchGrid{7, 1}, kAudioGrid}) {
       const StreamMask mask = draw(grid, 0.4, mode);
-      EXPECT_GT(mask.hidden.size(1), 0);
-      const auto order = torch::cat({mask.keep, mask.hidden}, 1);
+      EXPECT_GT(mask.masked.size(1), 0);
+      const auto order = torch::cat({mask.keep, mask.masked}, 1);
       EXPECT_EQ(order.size(1), grid.size());
       const auto places = torch::arange(grid.size()).expand_as(order);
       EXPECT_TRUE(order.gather(1, mask.restore).equal(places));
       EXPECT_TRUE(mask.mask.gather(1, mask.keep).eq(0).all().item<bool>());
-      EXPECT_TRUE(mask.mask.gather(1, mask.hidden).eq(1).all().item<bool>());
+      EXPECT_TRUE(mask.mask.gather(1, mask.masked).eq(1).all().item<bool>());
     }
   }
 }
@@ -93,7 +93,7 @@ TEST_P(StructuredMask, HidesAsMuchAsTheAuthors) {
         // what remains of a row or column tells that it was chosen.
         const auto cells = clip.view({8, 64}), theirs = expected[0].view({8, 64});
         const auto chosen_rows = [](const torch::Tensor& m) { return m.sum(1).gt(54).sum().item<int64_t>(); };
-        EXPECT_EQ(ours.hidden, statistics(expected[0], kAudioGrid).hidden);
+        EXPECT_EQ(ours.masked, statistics(expected[0], kAudioGrid).masked);
         EXPECT_EQ(chosen_rows(cells), chosen_rows(theirs));
         const auto chosen_columns = [](const torch::Tensor& m) {
           return m.sum(0).gt(5.5).sum().item<int64_t>();
@@ -118,7 +118,7 @@ TEST(DrawMask, StructureIsDrawnAnewForEachClip) {
       different.emplace(values, values + clip.numel());
     }
     EXPECT_GT(different.size(), 16u);
-    // No place is favoured: each is hidden in about half of the clips.
+    // No place is favoured: each is masked in about half of the clips.
     EXPECT_LT((draw(kAudioGrid, 0.5, mode, 3, 512).mask.mean(0) - 0.5).abs().max().item<float>(), 0.12F);
   }
 }
@@ -136,7 +136,7 @@ TEST(DrawMask, ARatioOfOneHidesEverything) {
   for (const auto mode : {AudioMaskMode::unstructured, AudioMaskMode::time, AudioMaskMode::time_frequency}) {
     const StreamMask mask = draw(kAudioGrid, 1.0, mode, 3, 2);
     EXPECT_EQ(mask.keep.sizes(), (std::vector<int64_t>{2, 0}));
-    EXPECT_TRUE(std::get<0>(mask.hidden.sort(1))[1].equal(torch::arange(kAudioGrid.size())));
+    EXPECT_TRUE(std::get<0>(mask.masked.sort(1))[1].equal(torch::arange(kAudioGrid.size())));
     EXPECT_TRUE(mask.mask.eq(1).all().item<bool>());
   }
 }

@@ -56,7 +56,7 @@ TEST_F(CollectReport, ShowsTheModel) {
   CavMae model = testing::tiny_model();
   auto clips = testing::tiny_clips();
   clips[0].audio = "/nowhere/sound.wav";
-  ShowcaseOptions options;
+  ReportExampleOptions options;
   options.loader.max_bad_ratio = 0.9;
   options.show_progress = false;
   const ReportContent content =
@@ -74,7 +74,7 @@ TEST_F(CollectReport, ShowsTheModel) {
 TEST_F(CollectReport, WithoutClipsHasCurvesAlone) {
   CavMae model = testing::tiny_model();
   const ReportContent content =
-      collect_report(run_, model, testing::tiny_features(), {}, ShowcaseOptions(), null_log());
+      collect_report(run_, model, testing::tiny_features(), {}, ReportExampleOptions(), null_log());
   EXPECT_THAT(content.queries, IsEmpty());
   EXPECT_THAT(content.notes, Contains(HasSubstr("No clips were given")));
 }

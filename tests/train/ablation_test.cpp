@@ -26,7 +26,7 @@ AblationPlan plan_over(const std::vector<std::string>& axes) {
     PretrainOptions options = toy_options();
     options.checkpoint.checkpoint_interval_steps = 1;
     if (config == "av-mae") {
-      options.model.joint_streams = JointStreams::both;
+      options.model.joint_streams = JointStreams::concat;
       options.objective.contrastive_weight = 0;
     }
     return options;
@@ -75,8 +75,8 @@ TEST(Expand, MakesEveryCombinationTheLastAxisChangingFirst) {
 TEST(Expand, ConfigIsWhatTheOtherAxesChange) {
   const auto cells = expand(plan_over({"audio_mask_mode=time,frequency", "config=cav-mae,av-mae"}));
   ASSERT_EQ(cells.size(), 4U);
-  EXPECT_EQ(cells[0].options.model.joint_streams, JointStreams::all);
-  EXPECT_EQ(cells[3].options.model.joint_streams, JointStreams::both);
+  EXPECT_EQ(cells[0].options.model.joint_streams, JointStreams::separate_and_concat);
+  EXPECT_EQ(cells[3].options.model.joint_streams, JointStreams::concat);
   EXPECT_EQ(cells[3].options.mask.audio_mask_mode, AudioMaskMode::frequency);
 }
 

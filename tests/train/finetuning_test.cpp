@@ -184,10 +184,10 @@ TEST_F(FinetuningTest, EvaluationReproducesTheRunsNumbers) {
   LoadedClassifier loaded = load_classifier(run_);
   const auto clips = read_clip_sources(fresh_.val, *null_log());
   const LabelSet labels = labels_of(loaded, {});
-  FeatureOptions features;
-  option_from_json(loaded.metadata.features, features, "features");
+  InputSpec spec;
+  option_from_json(loaded.metadata.spec, spec, "features");
   const ClassifierEvaluation again =
-      evaluate_classifier(loaded, features, clips, labels, {.show_progress = false}, null_log());
+      evaluate_classifier(loaded, spec, clips, labels, {.show_progress = false}, null_log());
   EXPECT_EQ(to_json(again.result, labels.display_names()),
             to_json(*result.evaluation, labels.display_names()));
 }

@@ -39,8 +39,8 @@ TEST(PretrainOptions, DefaultsAreValidAndTheModelGivesTheShapes) {
   EXPECT_NO_THROW(options.validate());
   options.model.num_fbank_frames = 64;
   options.model.image_size = 32;
-  EXPECT_EQ(feature_options(options).num_fbank_frames, 64);
-  EXPECT_EQ(feature_options(options).image_size, 32);
+  EXPECT_EQ(input_spec(options).num_fbank_frames, 64);
+  EXPECT_EQ(input_spec(options).image_size, 32);
 }
 
 TEST(PretrainOptions, EveryBadFieldIsTold) {

@@ -128,9 +128,9 @@ TEST(PretrainingTask, EverySystemHasItsPartsOfTheLoss) {
   const Batch batch = toy_batch(2);
   const Inputs inputs{.audio = batch.audio, .video = batch.video};
   CavMaeConfig cav = toy_config(), av_mae = toy_config();
-  cav.joint_streams = JointStreams::audio_video;
+  cav.joint_streams = JointStreams::separate;
   cav.decoder_depth = 0;
-  av_mae.joint_streams = JointStreams::both;
+  av_mae.joint_streams = JointStreams::concat;
 
   PretrainingTask contrastive(toy_model(cav), {}, {});
   StepResult result = contrastive.training_forward(inputs, at::detail::createCPUGenerator(1));

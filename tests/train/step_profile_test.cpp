@@ -79,13 +79,13 @@ TEST(StepProfile, ArithmeticIsThatOfTheBatch) {
 
 TEST(StepProfile, FeaturesTakeNoTrainingParts) {
   const auto recipe = toy_recipe();
-  StepProfiler profiler(recipe, {.mode = StepKind::features, .batch = 2});
+  StepProfiler profiler(recipe, {.mode = StepKind::embed, .batch = 2});
   const StepProfile step = profiler.step();
   const auto parts = names(step);
   EXPECT_THAT(parts, IsSupersetOf({"embedding", "audio encoder/mlp", "joint layers/attention/products"}));
   for (const char* part : {"decoder", "heads", "loss", "optimizer"})
     EXPECT_EQ(std::ranges::count(parts, part), 0) << part;
-  EXPECT_NEAR(gflop(step), 2 * total_flops(features_flops(recipe.model)) / 1e9, 1e-12);
+  EXPECT_NEAR(gflop(step), 2 * total_flops(embedding_flops(recipe.model)) / 1e9, 1e-12);
 }
 
 TEST(StepProfile, FineTuningHasAHeadAndNoDecoder) {
@@ -107,8 +107,8 @@ TEST(StepProfile, MedianStepIsTheOneInTheMiddle) {
 
 TEST(StepProfile, SeveralPicturesAreForFeatures) {
   const auto recipe = toy_recipe();
-  StepProfiler profiler(recipe, {.mode = StepKind::features, .batch = 2, .pictures = 3});
-  EXPECT_NEAR(gflop(profiler.step()), 2 * total_flops(features_flops(recipe.model, 3)) / 1e9, 1e-12);
+  StepProfiler profiler(recipe, {.mode = StepKind::embed, .batch = 2, .pictures = 3});
+  EXPECT_NEAR(gflop(profiler.step()), 2 * total_flops(embedding_flops(recipe.model, 3)) / 1e9, 1e-12);
   EXPECT_THROW(StepProfiler(recipe, {.mode = StepKind::pretrain, .pictures = 3}), ConfigError);
 }
 

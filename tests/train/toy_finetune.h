@@ -51,7 +51,7 @@ class ToyFinetune {
         val_(make_labelled_clips(folder_ / "val", 6, 2)) {
     CavMae model(toy_config());
     initialize(model, 7);
-    save_model(init(), model, option_to_json(feature_options(toy_options())));
+    save_model(init(), model, option_to_json(input_spec(toy_options())));
   }
 
   std::filesystem::path init() const { return folder_ / "init.safetensors"; }

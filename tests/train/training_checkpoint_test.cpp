@@ -34,7 +34,7 @@ class CheckpointTest : public ::testing::Test {
     return folder.save({.task = step_.task(),
                         .optimizer = step_.adam(),
                         .generator = step_.generator().get_state(),
-                        .features = Json::object(),
+                        .spec = Json::object(),
                         .config = {{"epochs", 2}},
                         .state = state,
                         .average = average_},
