@@ -76,7 +76,7 @@ int run(const ClassifyFlags& flags, const GlobalOptions& global) {
   for (size_t row = 0; row < scores.indices.size() && flags.json != "-"; ++row) {
     const int64_t clip = scores.indices[row];
     const std::string missing = missing_side(scores, clip);
-    fmt::print("{}{}\n", clips[clip].id, missing.empty() ?: " (" + missing + ")");
+    fmt::print("{}{}\n", clips[clip].id, missing.empty() ? "" : " (" + missing + ")");
     print_best(scores.scores[static_cast<int64_t>(row)], labels, flags.top);
   }
   write_json_result(flags.json, to_json(scores, labels, clips));

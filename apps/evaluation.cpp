@@ -89,7 +89,7 @@ ModelToEvaluate load_for_evaluation(const std::filesystem::path& checkpoint, con
 
 void report_failed(const std::vector<BadClip>& failed, Log& log) {
   if (failed.empty()) return;
-  log.warn("{} clip{} could not be read:", failed.size(), failed.size() == 1 ?: "s");
+  log.warn("{} clip{} could not be read:", failed.size(), failed.size() == 1 ? "" : "s");
   for (const BadClip& clip : failed) log.warn("  {}: {}", clip.id, clip.reason);
 }
 

@@ -15,7 +15,7 @@ void print_row(const char* name, const RetrievalScores& s) {
 }  // namespace
 
 void print_retrieval(const RetrievalResult& r) {
-  fmt::print("{:<16}{:>10}{:>10}{:>10}{:>13}\n", , "R@1", "R@5", "R@10", "median rank");
+  fmt::print("{:<16}{:>10}{:>10}{:>10}{:>13}\n", "", "R@1", "R@5", "R@10", "median rank");
   print_row("audio -> video", r.audio_to_video);
   print_row("video -> audio", r.video_to_audio);
   const auto n = static_cast<double>(r.clips);

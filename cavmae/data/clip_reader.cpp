@@ -181,7 +181,7 @@ ClipReader::ClipReader(const InputSpec& spec, const fs::path& cache_dir, std::sh
 
 ClipReader::~ClipReader() = default;
 
-const InputSpec& ClipReader::embed() const {
+const InputSpec& ClipReader::spec() const {
   return state_->spec;
 }
 

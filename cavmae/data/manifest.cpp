@@ -176,7 +176,7 @@ void check_that_files_exist(const fs::path& path, const std::vector<ListedClip>&
   const fs::path& file = !first.audio.empty()   ? first.audio
                          : !first.video.empty() ? first.video
                                                 : first.frames[0];
-  throw DataError(concat(path.string(), ": none of the files of its first ", n, " clip", n == 1 ?: "s",
+  throw DataError(concat(path.string(), ": none of the files of its first ", n, " clip", n == 1 ? "" : "s",
                          " exists, such as ", file.string(),
                          "; relative paths are relative to the list's folder"));
 }

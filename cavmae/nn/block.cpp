@@ -140,7 +140,7 @@ torch::Tensor attend(const BlockParameters& p, const BlockInput& in, const Sizes
   const auto mixed = at::empty({s.result_rows(), s.width}, s.elements);
   if (kept != nullptr) log_sum_exp = at::empty({s.clips, p.heads, s.queries}, s.floats);
   {
-    const ProfileRange range(ranges::kAttentionProducts);
+    const ProfileRange inner(ranges::kAttentionProducts);
     const Operands views = operands(s, queries, keys_values);
     flash_attention_forward(attention_call(p, s),
                             {.q = views.q,

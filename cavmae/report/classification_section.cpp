@@ -37,7 +37,7 @@ std::string class_rows(const Json& classes) {
     rows += fmt::format(
         "<tr><th scope=\"row\">{}</th>{}<td>{}</td><td>{}</td></tr>\n", escape_html(text_of(*item, "label")),
         std::isfinite(average_precision) ? bar_cell(average_precision) : "<td>no clip</td>",
-        std::isfinite(auc) ? fmt::format("{:.4f}", auc) :, number_text(json_number(*item, {"positives"})));
+        std::isfinite(auc) ? fmt::format("{:.4f}", auc) : "", number_text(json_number(*item, {"positives"})));
   }
   return rows;
 }

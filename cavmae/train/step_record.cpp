@@ -39,7 +39,7 @@ std::string losses_line(const Json& record) {
   std::string parts;
   for (const char* name : {"audio", "video", "contrastive"})
     if (const std::string key = std::string("loss_") + name; record.contains(key))
-      parts += fmt::format("{}{} {:.4g}", parts.empty() ?: ", ", name, number(record, key.c_str()));
+      parts += fmt::format("{}{} {:.4g}", parts.empty() ? "" : ", ", name, number(record, key.c_str()));
   if (!parts.empty()) line += " (" + parts + ")";
   if (record.contains("accuracy"))
     line += fmt::format(", accuracy {:.1f} %", 100 * number(record, "accuracy"));

@@ -62,7 +62,7 @@ TEST(RangeTimer, ScopesNestAndKeepTheirOrder) {
     const ProfileRange range("outer");
     nap();
     {
-      const ProfileRange range("inner");
+      const ProfileRange inner("inner");
       nap();
     }
   }
@@ -120,14 +120,14 @@ TEST(RangeTimer, RestartForgets) {
   RangeTimer timer;
   { const ProfileRange range("before"); }
   timer.restart();
-  { const ProfileRange range("after"); }
+  { const ProfileRange inner("after"); }
   EXPECT_THAT(timer.times(), ElementsAre(Field(&RangeTime::path, ""), Field(&RangeTime::path, "after")));
 }
 
 TEST(RangeTimer, OtherThreadsAndNobodyListeningChangeNothing) {
   { const ProfileRange range("unheard"); }
   RangeTimer timer;
-  std::thread([] { const ProfileRange range("elsewhere"); }).join();
+  std::thread([] { const ProfileRange inner("elsewhere"); }).join();
   EXPECT_THAT(timer.times(), ElementsAre(Field(&RangeTime::path, "")));
   EXPECT_THROW(RangeTimer(), Error);
 }

@@ -39,7 +39,7 @@ TEST(Text, NearestWordIsTheOneThatWasMeant) {
 }
 
 TEST(Text, SplitKeepsEmptyParts) {
-  EXPECT_THAT(split("a,b,,c", ','), ElementsAre("a", "b", , "c"));
+  EXPECT_THAT(split("a,b,,c", ','), ElementsAre("a", "b", "", "c"));
   EXPECT_THAT(split("a,", ','), ElementsAre("a", ""));
   EXPECT_THAT(split("", ','), ElementsAre(""));
 }

@@ -35,9 +35,9 @@ class ClipReaderTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     shared_ = new TemporaryFolder();
-    write_video(*shared_ / "video.mp4", 5, , "sine=f=300:beep_factor=4:r=44100");
+    write_video(*shared_ / "video.mp4", 5, "", "sine=f=300:beep_factor=4:r=44100");
     write_video(*shared_ / "short.mkv", 1);
-    write_video(*shared_ / "mute.mp4", 1, , "");
+    write_video(*shared_ / "mute.mp4", 1, "", "");
   }
   static void TearDownTestSuite() { delete shared_; }
 

@@ -117,7 +117,7 @@ TEST_F(EnhancementTest, BrokenFilesAreNamed) {
               HasSubstr("s.csv:2: 'score' must be a number"));
   EXPECT_THAT(score_error("s.csv", "id,label,score\na,Dogg,1\n"),
               HasSubstr("s.csv:2: 'Dogg' is none of the 4"));
-  EXPECT_THAT(score_error("s.csv", ), HasSubstr("is empty"));
+  EXPECT_THAT(score_error("s.csv", ""), HasSubstr("is empty"));
   EXPECT_THAT(score_error("s.json", R"({"clips": [{"id": "a"}]})"), HasSubstr("clips[0]"));
   EXPECT_THAT(score_error("s.json", R"({"clips": [{"id": "a", "labels": [{"mid": "/m/dog"}]}]})"),
               HasSubstr("no number under 'score'"));

@@ -44,7 +44,7 @@ TEST(Charts, KnowFlatNamesOfRetrievalToo) {
 
 TEST(Charts, ShowWhatIsNotFiniteAsAGap) {
   const auto charts = make_charts({Json::parse(R"({"kind":"train","step":1,"loss":2,"lr":null})"),
-                                   {{"kind", "train"}, {"step", 2}, {"loss", std::nan()}, {"lr", nullptr}},
+                                   {{"kind", "train"}, {"step", 2}, {"loss", std::nan("")}, {"lr", nullptr}},
                                    {{"kind", "train"}, {"step", 3}, {"loss", INFINITY}, {"lr", nullptr}}});
   ASSERT_THAT(titles(charts), ElementsAre("Loss")) << "a series of nothing but NaN is left out";
   const Json values = to_json(charts)[0]["series"][0]["values"];

@@ -69,7 +69,7 @@ std::string file_around(const std::string& object) {
   out += proto() + "M\xe9\x03.";
   out += proto() + dict(text("little_endian") + raw({0x88})) + ".";
   out += proto() + object + ".";
-  out += proto() + "](" + (has_storage ? text("0") :) + "e.";
+  out += proto() + "](" + (has_storage ? text("0") : "") + "e.";
   if (!has_storage) return out;
   out += number(int64_t{6});
   for (int i = 0; i < 6; ++i) out += number(static_cast<float>(i));

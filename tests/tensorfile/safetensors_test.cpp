@@ -148,8 +148,8 @@ TEST(Safetensors, WhatCannotBeWrittenIsNamed) {
 
 TEST(Safetensors, BadHeadersAreNamed) {
   const std::string four(4, '\0');
-  EXPECT_THAT(error_of("{", ), AllOf(HasSubstr("x.safetensors"), HasSubstr("not valid JSON")));
-  EXPECT_THAT(error_of("[]", ), HasSubstr("no JSON object"));
+  EXPECT_THAT(error_of("{", ""), AllOf(HasSubstr("x.safetensors"), HasSubstr("not valid JSON")));
+  EXPECT_THAT(error_of("[]", ""), HasSubstr("no JSON object"));
   EXPECT_THAT(error_of(R"({"a":{"dtype":"F32","shape":[1]}})", four), HasSubstr("lacks its dtype"));
   EXPECT_THAT(error_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1}})", four),
               HasSubstr("unknown field 'x'"));
@@ -162,15 +162,15 @@ TEST(Safetensors, BadHeadersAreNamed) {
               HasSubstr("more than two data_offsets"));
   EXPECT_THAT(error_of(R"({"a":{"dtype":"C64","shape":[1],"data_offsets":[0,4]}})", four),
               HasSubstr("'C64'"));
-  EXPECT_THAT(error_of(R"({"__metadata__":{"a":1}})", ), HasSubstr("damaged header"));
-  EXPECT_THAT(error_of(R"({"a":null})", ), HasSubstr("null where none belongs"));
+  EXPECT_THAT(error_of(R"({"__metadata__":{"a":1}})", ""), HasSubstr("damaged header"));
+  EXPECT_THAT(error_of(R"({"a":null})", ""), HasSubstr("null where none belongs"));
   EXPECT_THAT(error_of(R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
                        R"("a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})",
                        ""),
               HasSubstr("two entries are called 'a'"));
   EXPECT_THAT(error_of(R"({"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}})", "\x02"),
               HasSubstr("other bytes than 0 and 1"));
-  EXPECT_THAT(error_of("{" + std::string(1'000'000, '['), ), HasSubstr("not valid JSON"));
+  EXPECT_THAT(error_of("{" + std::string(1'000'000, '['), ""), HasSubstr("not valid JSON"));
   std::string deep;
   for (int i = 0; i < 100'000; ++i) deep += R"({"a":)";
   EXPECT_THAT(error_of(deep, ""), HasSubstr("damaged header"));
