@@ -1,5 +1,7 @@
 #include "apps/classifier_flags.h"
 
+#include "cavmae/models/model_input.h"
+
 namespace cavmae::apps {
 namespace {
 
@@ -42,12 +44,7 @@ LoadedClassifier ClassifierFlags::load(const EvaluationFlags& evaluation, Log& l
 }
 
 InputSpec features_of(const LoadedClassifier& loaded, const EvaluationFlags& evaluation) {
-  const CavMaeConfig& config = loaded.classifier->config();
-  InputSpec spec;
-  spec.num_fbank_frames = config.num_fbank_frames;
-  spec.num_mel_bins = config.num_mel_bins;
-  spec.image_size = config.image_size;
-  if (!loaded.metadata.spec.is_null()) option_from_json(loaded.metadata.spec, spec, loaded.path.string());
+  InputSpec spec = input_spec(loaded.classifier->config(), loaded.metadata.spec.value_or(InputSpec{}));
   spec.window_seconds = evaluation.window_seconds.value_or(spec.window_seconds);
   spec.validate();
   return spec;

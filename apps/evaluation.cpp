@@ -1,5 +1,7 @@
 #include "apps/evaluation.h"
 
+#include "cavmae/models/model_input.h"
+
 namespace cavmae::apps {
 namespace {
 
@@ -7,12 +9,7 @@ ModelToEvaluate load_on(const EvaluationFlags& flags, const DeviceOptions& where
   const torch::Device device = resolve_device(where.device);
   const auto positions = flags.resize_positions ? PositionFit::resize : PositionFit::refuse;
   ModelToEvaluate result{.loaded = load_model(flags.checkpoint, flags.shape, positions), .spec = {}};
-  const CavMaeConfig& config = result.loaded.model->config();
-  result.spec.num_fbank_frames = config.num_fbank_frames;
-  result.spec.num_mel_bins = config.num_mel_bins;
-  result.spec.image_size = config.image_size;
-  if (!result.loaded.spec.is_null())
-    option_from_json(result.loaded.spec, result.spec, result.loaded.path.string());
+  result.spec = input_spec(result.loaded.model->config(), result.loaded.spec.value_or(InputSpec{}));
   result.spec.window_seconds = flags.window_seconds.value_or(result.spec.window_seconds);
   result.spec.validate();
   log.info("model: {}", result.loaded.path.string());

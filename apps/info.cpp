@@ -57,7 +57,8 @@ void add_options(Description& out, const Json& options) {
 }
 
 // A network's file, whatever it is for.
-Description network_info(const fs::path& path, const CavMaeImpl& network, const Json& spec) {
+Description network_info(const fs::path& path, const CavMaeImpl& network,
+                         const std::optional<InputSpec>& spec) {
   Description out;
   int64_t parameters = 0, trainable = 0;
   for (const auto& parameter : network.parameters()) {
@@ -70,11 +71,12 @@ Description network_info(const fs::path& path, const CavMaeImpl& network, const 
       fmt::format("parameters     {:.3f} M, {:.3f} M of them training\n", parameters / 1e6, trainable / 1e6);
   const Json config = option_to_json(network.config());
   add_options(out, config);
-  Json rest = spec.is_null() ? Json::object() : spec;
+  const Json input = option_to_json(spec);
+  Json rest = input.is_null() ? Json::object() : input;
   for (const auto& item : config.items()) rest.erase(item.key());
   add_options(out, rest);
   out.json = {{"kind", "checkpoint"},   {"path", path.string()}, {"parameters", parameters},
-              {"trainable", trainable}, {"model", config},       {"features", spec}};
+              {"trainable", trainable}, {"model", config},       {"features", input}};
   return out;
 }
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "cavmae/core/log.h"
-#include "cavmae/data/loader.h"
+#include "cavmae/data/clip.h"
 
 namespace cavmae {
 

@@ -11,8 +11,7 @@
 #include <vector>
 
 #include "cavmae/data/bad_clips.h"
-#include "cavmae/data/clip_reader.h"
-#include "cavmae/data/loader.h"
+#include "cavmae/data/clip.h"
 
 namespace cavmae {
 

@@ -19,6 +19,12 @@ int64_t microseconds(double seconds) {
   return std::llround(seconds * 1e6);
 }
 
+// Part of an entry's name where the rate is not the one that entries without it have.
+std::string rate_in_name(const InputSpec& spec) {
+  constexpr int64_t kUnnamedRateHz = 16000;
+  return spec.sample_rate_hz == kUnnamedRateHz ? "" : concat(" ", spec.sample_rate_hz, " Hz");
+}
+
 }  // namespace
 
 CachedDecoder::CachedDecoder(const InputSpec& spec, const fs::path& cache_dir, std::shared_ptr<Log> log)
@@ -51,7 +57,7 @@ torch::Tensor CachedDecoder::fbank(const fs::path& path, const ClipWindow& windo
   if (!cache_) return decoder_.fbank(path, window);
   const CacheKey key{.name = concat("fbank\n", absolute_name(path), "\n", microseconds(window.start_seconds),
                                     " ", microseconds(spec_.window_seconds), " ", spec_.num_mel_bins, " ",
-                                    enum_name(spec_.audio_channels)),
+                                    enum_name(spec_.audio_channels), rate_in_name(spec_)),
                      .stamp = source_stamp({path})};
   if (const auto entry = cache_->open(key); entry && entry->dtype() == torch::kFloat32) {
     const auto& shape = entry->record_shape();
@@ -67,7 +73,8 @@ torch::Tensor CachedDecoder::waveform(const fs::path& path, const ClipWindow& wi
   if (!cache_) return decoder_.waveform(path, window);
   const CacheKey key{
       .name = concat("waveform\n", absolute_name(path), "\n", microseconds(window.start_seconds), " ",
-                     microseconds(spec_.window_seconds), " ", enum_name(spec_.audio_channels)),
+                     microseconds(spec_.window_seconds), " ", enum_name(spec_.audio_channels),
+                     rate_in_name(spec_)),
       .stamp = source_stamp({path})};
   if (const auto entry = cache_->open(key);
       entry && entry->dtype() == torch::kFloat32 && entry->record_shape().size() == 1)

@@ -12,9 +12,6 @@ namespace cavmae {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t kSampleRateHz = 16000;
-constexpr int64_t kFrameSamples = kSampleRateHz / 40;  // 25 ms
-
 // The picture at `index` of the list, or the nearest before it that exists, or the nearest after it.
 const fs::path& existing_frame(const std::vector<fs::path>& frames, int64_t index) {
   std::error_code failed;
@@ -29,7 +26,8 @@ const fs::path& existing_frame(const std::vector<fs::path>& frames, int64_t inde
 }  // namespace
 
 ClipDecoder::ClipDecoder(const InputSpec& spec)
-    : spec_(spec), fbank_(FbankOptions{.sample_rate_hz = kSampleRateHz, .num_mel_bins = spec.num_mel_bins}) {}
+    : spec_(spec),
+      fbank_(FbankOptions{.sample_rate_hz = spec.sample_rate_hz, .num_mel_bins = spec.num_mel_bins}) {}
 
 FileFacts ClipDecoder::facts(const fs::path& path) const {
   if (media_kind(path) == MediaKind::picture)
@@ -44,10 +42,11 @@ FileFacts ClipDecoder::facts(const fs::path& path) const {
 torch::Tensor ClipDecoder::waveform(const fs::path& path, const ClipWindow& window) const {
   torch::Tensor waveform = read_audio(path, {.start_seconds = window.start_seconds,
                                              .duration_seconds = spec_.window_seconds,
-                                             .sample_rate_hz = kSampleRateHz,
+                                             .sample_rate_hz = spec_.sample_rate_hz,
                                              .channels = spec_.audio_channels});
-  CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= kFrameSamples, path.string(), ": the sound is too short: ",
-                  1000.0 * static_cast<double>(waveform.size(0)) / kSampleRateHz,
+  const int64_t one_frame = spec_.sample_rate_hz / 40;  // 25 ms
+  CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= one_frame, path.string(), ": the sound is too short: ",
+                  1000.0 * static_cast<double>(waveform.size(0)) / static_cast<double>(spec_.sample_rate_hz),
                   " ms, at least 25 ms are needed; leave this clip out or give it a longer sound");
   return waveform;
 }

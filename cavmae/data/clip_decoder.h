@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "cavmae/core/torch.h"
-#include "cavmae/data/clip_reader.h"
 #include "cavmae/data/clip_source.h"
 #include "cavmae/data/window.h"
 #include "cavmae/features/fbank.h"
+#include "cavmae/features/input_spec.h"
 
 namespace cavmae {
 
@@ -26,7 +26,7 @@ class ClipDecoder {
   // Opens the file, but for a picture by its name. Throws MediaError.
   FileFacts facts(const std::filesystem::path& path) const;
 
-  // The window's sound at 16 kHz, float [n], long enough for one frame. Throws MediaError.
+  // The window's sound at the spec's rate, float [n], long enough for one frame. Throws MediaError.
   torch::Tensor waveform(const std::filesystem::path& path, const ClipWindow& window) const;
   // Its filterbank, float [t, F], t >= 1. waveform: float [n], of that length.
   torch::Tensor fbank(const torch::Tensor& waveform) const;

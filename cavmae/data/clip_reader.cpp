@@ -1,11 +1,9 @@
 #include "cavmae/data/clip_reader.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/options.h"
 #include "cavmae/core/random.h"
 #include "cavmae/data/cached_decoder.h"
 #include "cavmae/data/draws.h"
@@ -38,23 +36,6 @@ torch::Tensor finish_audio(torch::Tensor fbank, const InputSpec& spec, const Vie
 }
 
 }  // namespace
-
-void InputSpec::validate() const {
-  Problems problems;
-  const auto in_range = [&](const char* name, int64_t value, int64_t low, int64_t high) {
-    problems.require(value >= low && value <= high, name, " is ", value, "; allowed are ", low, " to ", high);
-  };
-  in_range("num_fbank_frames", num_fbank_frames, 1, 1'000'000);
-  in_range("num_mel_bins", num_mel_bins, 4, 1024);
-  in_range("image_size", image_size, 8, 4096);
-  in_range("num_frames", num_frames, 1, 1000);
-  problems.require(std::isfinite(window_seconds) && window_seconds >= 0.025 && window_seconds <= 3600,
-                   "window_seconds is ", window_seconds, "; allowed are 0.025 to 3600");
-  problems.require(std::isfinite(fbank_mean), "fbank_mean is ", fbank_mean, "; it must be finite");
-  problems.require(std::isfinite(fbank_std) && fbank_std > 0, "fbank_std is ", fbank_std,
-                   "; it must be finite and above 0");
-  problems.throw_if_any("features");
-}
 
 ViewOptions training_view() {
   return {.random_window = true,

@@ -10,38 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "cavmae/core/log.h"
 #include "cavmae/core/torch.h"
-#include "cavmae/data/clip_source.h"
-#include "cavmae/media/media_reader.h"
+#include "cavmae/data/clip.h"
+#include "cavmae/features/input_spec.h"
 
 namespace cavmae {
-
-// What a model wants to be fed. Stored in its checkpoint.
-struct InputSpec {
-  int64_t num_fbank_frames = 1024;  // T
-  int64_t num_mel_bins = 128;       // F
-  int64_t image_size = 224;         // S
-  int64_t num_frames = 10;          // K: pictures spread evenly over the window
-  double window_seconds = 10.0;
-  double fbank_mean = -5.081;
-  double fbank_std = 4.4849;
-  ChannelMix audio_channels = ChannelMix::first;
-
-  template <class Self, class Visitor>
-  static void visit(Self& o, Visitor&& v) {
-    v("num_fbank_frames", o.num_fbank_frames,
-      "filterbank frames (10 ms each) of a clip, a multiple of the patch size");
-    v("num_mel_bins", o.num_mel_bins, "mel bins of the filterbank");
-    v("image_size", o.image_size, "side of the square picture in pixels");
-    v("num_frames", o.num_frames, "pictures spread evenly over a clip");
-    v("window_seconds", o.window_seconds, "length of the part of a file that makes a clip, in seconds");
-    v("fbank_mean", o.fbank_mean, "mean of the data set's filterbank ('cavmae stats' computes it)");
-    v("fbank_std", o.fbank_std, "standard deviation of the data set's filterbank");
-    v("audio_channels", o.audio_channels, "which channel is heard");
-  }
-  // Adds what is wrong to a ConfigError that lists everything.
-  void validate() const;
-};
 
 enum class FrameChoice { random, middle, all };
 inline std::vector<std::pair<FrameChoice, std::string>> option_names(FrameChoice) {
@@ -76,23 +50,14 @@ struct ViewOptions {
 // The training view of the paper: random window, random frame, noise and roll.
 ViewOptions training_view();
 
-struct Sample {
-  torch::Tensor audio;  // float [T, F], normalised; undefined when the clip has none
-  torch::Tensor
-      video;  // float [3, S, S], or [K, 3, S, S] with FrameChoice::all; undefined when the clip has none
-  torch::Tensor target = {};  // float [C]; undefined when no labels are asked for
-};
-
 // A clip before its filterbank, which is where two clips can be mixed.
 struct RawClip {
-  torch::Tensor waveform;  // float [n] at 16 kHz, at least one frame long; undefined when the clip has none
-  torch::Tensor video;     // as Sample::video
+  torch::Tensor
+      waveform;  // float [n] at the spec's rate, at least one frame long; undefined when the clip has none
+  torch::Tensor video;  // as Sample::video
 };
 // mix_waveforms() and mix_pictures() of the sides, which both clips must have alike.
 RawClip mix_clips(const RawClip& first, const RawClip& second, double first_share);
-
-// Which sides of a clip are read. any: those that it has.
-enum class Need { both, audio, video, any };
 
 class ClipReader {
  public:

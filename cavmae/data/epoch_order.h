@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "cavmae/data/loader.h"
+#include "cavmae/data/clip.h"
 
 namespace cavmae {
 

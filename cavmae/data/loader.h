@@ -29,29 +29,6 @@ struct LoaderOptions {
   }
 };
 
-struct Batch {
-  torch::Tensor audio;           // float [B, T, F]; undefined when not needed
-  torch::Tensor video;           // float [B, 3, S, S] or [B, K, 3, S, S]; undefined when not needed
-  torch::Tensor targets;         // float [B, C]; undefined without supervise()
-  std::vector<int64_t> indices;  // positions in the list of clips, [B]
-  int64_t next_position = 0;     // where in the epoch's order to go on after this batch
-};
-
-struct BadClip {
-  std::string id;
-  std::string reason;
-};
-
-// An epoch's order: clip indices that depend on (seed, epoch) alone, each once or, with Supervision::weights,
-// as many draws with replacement; or the plain order.
-struct EpochOptions {
-  int64_t epoch = 0;
-  uint64_t seed = 0;
-  bool shuffle = true;
-  bool drop_last = true;       // leave out a last batch that is not full
-  int64_t start_position = 0;  // as Batch::next_position told
-};
-
 class Loader {
  public:
   Loader(std::vector<ClipSource> clips, std::shared_ptr<const ClipReader> reader, ViewOptions view, Need need,

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "cavmae/core/channel_mix.h"
 #include "cavmae/core/torch.h"
 
 namespace cavmae {
@@ -27,11 +27,6 @@ struct MediaInfo {
 
 // Throws MediaError naming the file when it is missing, unreadable, empty or no media file.
 MediaInfo probe_media(const std::filesystem::path& path);
-
-enum class ChannelMix { first, mean };
-inline std::vector<std::pair<ChannelMix, std::string>> option_names(ChannelMix) {
-  return {{ChannelMix::first, "first"}, {ChannelMix::mean, "mean"}};
-}
 
 struct AudioRequest {
   double start_seconds = 0.0;

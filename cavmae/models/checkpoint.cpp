@@ -3,6 +3,7 @@
 #include "cavmae/core/options.h"
 #include "cavmae/models/image_mae.h"
 #include "cavmae/models/model_file.h"
+#include "cavmae/models/model_input.h"
 
 namespace cavmae {
 namespace {
@@ -58,7 +59,7 @@ LoadedModel load_model(const fs::path& path, const InferenceHints& hints) {
   LoadedModel loaded;
   loaded.path = find_model_file(path);
   const TensorFile file = read_model_file(loaded.path);
-  loaded.spec = metadata_json(file, "features", loaded.path);
+  loaded.spec = stated_input(file, loaded.path);
   build(loaded, file, {.config = config_of(file, hints, loaded.path)});
   return loaded;
 }
@@ -72,11 +73,8 @@ LoadedModel load_model(const fs::path& path, const InputShape& shape, PositionFi
   blueprint.config.num_fbank_frames = shape.num_fbank_frames.value_or(stated.num_fbank_frames);
   blueprint.config.image_size = shape.image_size.value_or(stated.image_size);
   blueprint.config.validate();
-  loaded.spec = metadata_json(file, "features", loaded.path);
-  if (!loaded.spec.is_null()) {
-    loaded.spec["num_fbank_frames"] = blueprint.config.num_fbank_frames;
-    loaded.spec["image_size"] = blueprint.config.image_size;
-  }
+  loaded.spec = stated_input(file, loaded.path);
+  if (loaded.spec) loaded.spec = input_spec(blueprint.config, *loaded.spec);
   build(loaded, file, blueprint);
   return loaded;
 }
@@ -88,11 +86,11 @@ LoadReport load_parameters(CavMae& model, const fs::path& path) {
                          {.tensors = tensors.tensors, .where = file.string(), .config = {}});
 }
 
-void save_model(const fs::path& path, CavMae& model, const Json& spec) {
+void save_model(const fs::path& path, CavMae& model, const std::optional<InputSpec>& spec) {
   std::map<std::string, std::string> metadata = {{"format", kModelFormat},
                                                  {"model", option_to_json(model->config()).dump()},
                                                  {"precision", enum_name(model->precision())}};
-  if (!spec.is_null()) metadata["features"] = spec.dump();
+  if (spec) metadata["features"] = option_to_json(*spec).dump();
   write_safetensors(path, parameters_of(model), metadata);
 }
 

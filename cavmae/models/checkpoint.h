@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "cavmae/core/json.h"
+#include "cavmae/features/input_spec.h"
 #include "cavmae/models/cav_mae.h"
 #include "cavmae/models/infer_config.h"
 #include "cavmae/models/model_file.h"
@@ -18,7 +18,7 @@ namespace cavmae {
 
 struct LoadedModel {
   CavMae model{nullptr};
-  Json spec;                            // InputSpec as JSON; null when the file holds none (.pth)
+  std::optional<InputSpec> spec;        // nothing when the file states none (.pth)
   std::filesystem::path path;           // the file that was read
   std::vector<std::string> missing;     // parameters that kept their initial value
   std::vector<std::string> unexpected;  // tensors of the file that the model has no use for
@@ -41,6 +41,6 @@ LoadedModel load_model(const std::filesystem::path& path, const InputShape& shap
 // sizes. Prefixes "module." are ignored.
 LoadReport load_parameters(CavMae& model, const std::filesystem::path& path);
 
-void save_model(const std::filesystem::path& path, CavMae& model, const Json& spec);
+void save_model(const std::filesystem::path& path, CavMae& model, const std::optional<InputSpec>& spec);
 
 }  // namespace cavmae

@@ -5,6 +5,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
 #include "cavmae/models/model_file.h"
+#include "cavmae/models/model_input.h"
 #include "cavmae/models/parameter_copy.h"
 
 namespace cavmae {
@@ -56,12 +57,9 @@ LoadedClassifier load_classifier(const fs::path& path, const ClassifierHints& hi
       {.tensors = contents.tensors, .where = loaded.path.string(), .config = source}, hints.positions);
   CAVMAE_CHECK_AS(CheckpointError, report.missing.empty(), loaded.path.string(), ": ", report.missing.size(),
                   " parameters of the classifier are missing: ", summarize_names(report.missing));
-  loaded.metadata = {.spec = metadata_json(contents, "features", loaded.path),
+  loaded.metadata = {.spec = stated_input(contents, loaded.path),
                      .labels = metadata_json(contents, "labels", loaded.path)};
-  if (!loaded.metadata.spec.is_null()) {
-    loaded.metadata.spec["num_fbank_frames"] = config.num_fbank_frames;
-    loaded.metadata.spec["image_size"] = config.image_size;
-  }
+  if (loaded.metadata.spec) loaded.metadata.spec = input_spec(config, *loaded.metadata.spec);
   loaded.unexpected = report.unexpected;
   return loaded;
 }
@@ -72,7 +70,7 @@ void save_classifier(const fs::path& path, Classifier& classifier, const Classif
       {"model", option_to_json(classifier->config()).dump()},
       {"precision", enum_name(classifier->precision())},
       {"classifier", option_to_json(classifier->head_options()).dump()}};
-  if (!metadata.spec.is_null()) texts["features"] = metadata.spec.dump();
+  if (metadata.spec) texts["features"] = option_to_json(*metadata.spec).dump();
   if (!metadata.labels.is_null()) texts["labels"] = metadata.labels.dump();
   NamedTensors tensors;
   for (const auto& item : classifier->named_parameters())

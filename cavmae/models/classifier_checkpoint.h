@@ -17,8 +17,8 @@
 namespace cavmae {
 
 struct ClassifierMetadata {
-  Json spec;    // InputSpec; null when the file holds none (.pth)
-  Json labels;  // list of {"mid", "display_name"}, [C]; null likewise
+  std::optional<InputSpec> spec;  // nothing when the file states none (.pth)
+  Json labels;                    // list of {"mid", "display_name"}, [C]; null likewise
 };
 
 struct LoadedClassifier {

@@ -71,4 +71,12 @@ std::optional<CavMaeConfig> stated_config(const TensorFile& contents, const fs::
   return config;
 }
 
+std::optional<InputSpec> stated_input(const TensorFile& contents, const fs::path& file) {
+  const Json stated = metadata_json(contents, "features", file);
+  if (stated.is_null()) return std::nullopt;
+  InputSpec spec;
+  option_from_json(stated, spec, file.string() + ": metadata 'features'");
+  return spec;
+}
+
 }  // namespace cavmae

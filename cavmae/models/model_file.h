@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cavmae/core/json.h"
+#include "cavmae/features/input_spec.h"
 #include "cavmae/models/cav_mae_config.h"
 #include "cavmae/tensorfile/safetensors.h"
 
@@ -27,5 +28,7 @@ Json metadata_json(const TensorFile& contents, const std::string& key, const std
 
 // The configuration that the metadata states. Throws ConfigError when it is none.
 std::optional<CavMaeConfig> stated_config(const TensorFile& contents, const std::filesystem::path& file);
+// What the metadata says that the network is fed, likewise.
+std::optional<InputSpec> stated_input(const TensorFile& contents, const std::filesystem::path& file);
 
 }  // namespace cavmae

@@ -3,6 +3,7 @@
 #include "cavmae/models/image_mae.h"
 #include "cavmae/models/infer_config.h"
 #include "cavmae/models/model_file.h"
+#include "cavmae/models/model_input.h"
 
 namespace cavmae {
 
@@ -18,7 +19,7 @@ FinetuneOptions::FinetuneOptions() {
 void FinetuneOptions::validate() const {
   Problems problems;
   collect(problems, [&] { model.validate(); });
-  collect(problems, [&] { input_spec(data, model).validate(); });
+  collect(problems, [&] { input_spec(model, data).validate(); });
   collect(problems, [&] { cavmae::validate(model, head(1)); });
   collect(problems, [&] { targets.validate(); });
   collect_problems(problems, *this);
@@ -47,18 +48,10 @@ FinetuneOptions finetune_defaults(const std::filesystem::path& init) {
   if (is_image_mae(contents.tensors)) return options;
   const auto stated = stated_config(contents, file);
   const CavMaeConfig model = stated ? *stated : infer_config(contents.tensors, {}, file.string());
-  const Json spec = metadata_json(contents, "features", file);
   options.model = model;
   options.model.decoder_depth = 0;
   options.mode = model.modalities;
-  if (spec.is_null()) return options;
-  InputSpec trained;
-  option_from_json(spec, trained, file.string());
-  options.data = {.num_frames = trained.num_frames,
-                  .window_seconds = trained.window_seconds,
-                  .fbank_mean = trained.fbank_mean,
-                  .fbank_std = trained.fbank_std,
-                  .audio_channels = trained.audio_channels};
+  if (const auto trained = stated_input(contents, file)) options.data = RunInput{*trained};
   return options;
 }
 

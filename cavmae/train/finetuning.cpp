@@ -5,6 +5,7 @@
 #include "cavmae/eval/classify.h"
 #include "cavmae/models/classifier_checkpoint.h"
 #include "cavmae/models/model_file.h"
+#include "cavmae/models/model_input.h"
 #include "cavmae/train/finetuning_task.h"
 #include "cavmae/train/setup.h"
 
@@ -104,7 +105,7 @@ void evaluate_at_end(FinetuneResult& result, const FinetuneOptions& options, con
   LoadedClassifier loaded = load_classifier(result.evaluated);
   loaded.classifier->to(resolve_device(options.runtime.device));
   const ClipScores scores =
-      classify_clips(loaded.classifier, input_spec(options.data, options.model), data.val_clips,
+      classify_clips(loaded.classifier, input_spec(options.model, options.data), data.val_clips,
                      {.frames = options.final_frames,
                       .window_start = options.view.window_start,
                       .loader = options.loader,
@@ -132,7 +133,7 @@ FinetuneResult finetune(const FinetuneOptions& options, const RunPaths& paths, c
   TrainingSetup setup{
       .options = options,
       .config = option_to_json(options),
-      .spec = input_spec(options.data, options.model),
+      .spec = input_spec(options.model, options.data),
       .task = std::make_shared<FineTuningTask>(FineTuningSetup{.classifier = classifier,
                                                                .labels = data.labels,
                                                                .loss = options.loss,

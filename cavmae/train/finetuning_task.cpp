@@ -106,7 +106,7 @@ std::optional<ValidationResult> FineTuningTask::validate(Loader& loader, const V
   return result;
 }
 
-void FineTuningTask::save(const std::filesystem::path& path, const Json& spec) {
+void FineTuningTask::save(const std::filesystem::path& path, const InputSpec& spec) {
   save_classifier(path, setup_.classifier, {.spec = spec, .labels = label_set_to_json(setup_.labels)});
 }
 

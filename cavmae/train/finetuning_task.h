@@ -39,7 +39,7 @@ class FineTuningTask : public Task {
   // Classifies batch.targets; the generator is not used.
   StepResult training_forward(const Batch& batch, torch::Generator generator) override;
   std::optional<ValidationResult> validate(Loader& loader, const ValidationOptions& options) override;
-  void save(const std::filesystem::path& path, const Json& spec) override;
+  void save(const std::filesystem::path& path, const InputSpec& spec) override;
 
   Classifier& classifier() { return setup_.classifier; }
 

@@ -1,11 +1,13 @@
 #include "cavmae/train/pretrain_options.h"
 
+#include "cavmae/models/model_input.h"
+
 namespace cavmae {
 
 void PretrainOptions::validate() const {
   Problems problems;
   collect(problems, [&] { model.validate(); });
-  collect(problems, [&] { input_spec(*this).validate(); });
+  collect(problems, [&] { input_spec(model, data).validate(); });
   collect(problems, [&] { mask.validate(); });
   problems.require(mask.mask_ratio_audio != 1 && mask.mask_ratio_video != 1,
                    "a mask ratio of 1 hides a modality wholly; training needs something of each to be seen");
@@ -15,10 +17,6 @@ void PretrainOptions::validate() const {
   problems.require(best == BestMetric::retrieval || best == BestMetric::loss, "best_metric is ",
                    enum_name(best), ", pretraining knows retrieval and loss");
   problems.throw_if_any("the training options do not fit");
-}
-
-InputSpec input_spec(const PretrainOptions& options) {
-  return input_spec(options.data, options.model);
 }
 
 }  // namespace cavmae

@@ -23,7 +23,4 @@ struct PretrainOptions : RunOptions {
   void validate() const;
 };
 
-// What the model is fed: ClipOptions with the model's shapes.
-InputSpec input_spec(const PretrainOptions& options);
-
 }  // namespace cavmae

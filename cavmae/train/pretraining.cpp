@@ -1,5 +1,6 @@
 #include "cavmae/train/pretraining.h"
 
+#include "cavmae/models/model_input.h"
 #include "cavmae/train/pretraining_task.h"
 #include "cavmae/train/setup.h"
 
@@ -14,7 +15,7 @@ RunResult pretrain(const PretrainOptions& options, const RunPaths& paths, const 
   TrainingSetup setup{
       .options = options,
       .config = option_to_json(options),
-      .spec = input_spec(options),
+      .spec = input_spec(options.model, options.data),
       .task = std::make_shared<PretrainingTask>(make_model(options), options.objective, options.mask),
       .clips = std::move(clips),
       .val_clips = std::move(val_clips),

@@ -66,7 +66,7 @@ std::optional<ValidationResult> PretrainingTask::validate(Loader& loader, const 
   return cavmae::validate(*this, loader, options);
 }
 
-void PretrainingTask::save(const std::filesystem::path& path, const Json& spec) {
+void PretrainingTask::save(const std::filesystem::path& path, const InputSpec& spec) {
   save_model(path, model_, spec);
 }
 

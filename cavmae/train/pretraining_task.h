@@ -29,7 +29,7 @@ class PretrainingTask : public Task {
   LossParts loss_parts() const override;
   StepResult training_forward(const Batch& batch, torch::Generator generator) override;
   std::optional<ValidationResult> validate(Loader& loader, const ValidationOptions& options) override;
-  void save(const std::filesystem::path& path, const Json& spec) override;
+  void save(const std::filesystem::path& path, const InputSpec& spec) override;
 
  private:
   StepResult forward(const Inputs& inputs, torch::Generator generator);

@@ -118,17 +118,6 @@ void collect_problems(Problems& problems, const RunOptions& options) {
   check_schedule(problems, options.schedule);
 }
 
-InputSpec input_spec(const ClipOptions& clips, const CavMaeConfig& model) {
-  return {.num_fbank_frames = model.num_fbank_frames,
-          .num_mel_bins = model.num_mel_bins,
-          .image_size = model.image_size,
-          .num_frames = clips.num_frames,
-          .window_seconds = clips.window_seconds,
-          .fbank_mean = clips.fbank_mean,
-          .fbank_std = clips.fbank_std,
-          .audio_channels = clips.audio_channels};
-}
-
 std::vector<std::string> check_resumable(const Json& saved, const Json& config, const RunOptions& now) {
   Differences found;
   compare(found, saved, config, now);

@@ -12,27 +12,18 @@
 #include "cavmae/core/options.h"
 #include "cavmae/data/clip_reader.h"
 #include "cavmae/data/loader.h"
+#include "cavmae/features/input_spec.h"
 #include "cavmae/models/cav_mae.h"
 #include "cavmae/train/optimizer/adam.h"
 #include "cavmae/train/optimizer/schedule.h"
 
 namespace cavmae {
 
-// How clips become tensors, without the shapes: those are the model's, see input_spec().
-struct ClipOptions {
-  int64_t num_frames = 10;
-  double window_seconds = 10.0;
-  double fbank_mean = -5.081;
-  double fbank_std = 4.4849;
-  ChannelMix audio_channels = ChannelMix::first;
-
+// What the network is fed, as far as options of the run decide it: shapes are the model's, see input_spec().
+struct RunInput : InputSpec {
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
-    v("num_frames", o.num_frames, "pictures spread evenly over a clip");
-    v("window_seconds", o.window_seconds, "length of the part of a file that makes a clip, in seconds");
-    v("fbank_mean", o.fbank_mean, "mean of the data set's filterbank ('cavmae stats' computes it)");
-    v("fbank_std", o.fbank_std, "standard deviation of the data set's filterbank");
-    v("audio_channels", o.audio_channels, "which channel is heard");
+    InputSpec::visit_beside_shapes(o, v);
   }
 };
 
@@ -82,7 +73,7 @@ struct RunOptions {
   int64_t validate_every_epochs = 1;
   int64_t average_from_epoch = 0;
   int64_t average_to_epoch = 0;
-  ClipOptions data;
+  RunInput data;
   ViewOptions view = training_view();
   LoaderOptions loader;
   OptimizerOptions optimizer;
@@ -133,9 +124,6 @@ void collect(Problems& problems, Check&& check) {
     problems.require(false, e.what());
   }
 }
-
-// What a network of this shape is fed.
-InputSpec input_spec(const ClipOptions& clips, const CavMaeConfig& model);
 
 // What differs between a run's resolved configuration and the one it is to be resumed with, which `now` is
 // part of. Workers, intervals, `epochs` (but for a cosine schedule) and the like may differ silently; lr,

@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "cavmae/core/json.h"
 #include "cavmae/data/loader.h"
+#include "cavmae/features/input_spec.h"
 #include "cavmae/metrics/classification.h"
 #include "cavmae/metrics/retrieval.h"
 #include "cavmae/models/cav_mae.h"
@@ -52,7 +52,7 @@ class Task {
   virtual std::optional<ValidationResult> validate(Loader& loader, const ValidationOptions& options) = 0;
 
   // Writes the network as others read it.
-  virtual void save(const std::filesystem::path& path, const Json& spec) = 0;
+  virtual void save(const std::filesystem::path& path, const InputSpec& spec) = 0;
 };
 
 }  // namespace cavmae

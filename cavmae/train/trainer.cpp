@@ -263,7 +263,7 @@ bool Trainer::finish_average() {
     return true;
   }
   const TemporaryParameters averaged(task().model(), average_.mean());
-  result_.averaged_checkpoint = checkpoints_.save_averaged(task(), option_to_json(setup_.spec));
+  result_.averaged_checkpoint = checkpoints_.save_averaged(task(), setup_.spec);
   log_->info("the mean of {} epochs' parameters is in {}", average_.count(),
              result_.averaged_checkpoint.string());
   if (!val_loader_) return true;
@@ -301,7 +301,7 @@ void Trainer::save(Standing standing) {
   result_.last_checkpoint = checkpoints_.save({.task = task(),
                                                .optimizer = step_.adam(),
                                                .generator = step_.generator().get_state(),
-                                               .spec = option_to_json(setup_.spec),
+                                               .spec = setup_.spec,
                                                .config = setup_.config,
                                                .state = state_,
                                                .average = average_},

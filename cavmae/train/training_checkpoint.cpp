@@ -149,7 +149,7 @@ fs::path CheckpointFolder::save(const CheckpointContent& content, Standing stand
   return target;
 }
 
-fs::path CheckpointFolder::save_averaged(Task& task, const Json& spec) const {
+fs::path CheckpointFolder::save_averaged(Task& task, const InputSpec& spec) const {
   const fs::path folder = path_ / "averaged";
   make_directories(folder);
   task.save(folder / kTensorFiles[0], spec);

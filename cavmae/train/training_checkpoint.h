@@ -24,8 +24,8 @@ struct CheckpointContent {
   Task& task;
   const Adam& optimizer;
   const torch::Tensor& generator;  // uint8 [n]: the state of the task's generator
-  const Json& spec;                // InputSpec
-  const Json& config;              // the resolved options
+  const InputSpec& spec;
+  const Json& config;  // the resolved options
   const RunState& state;
   const WeightAverage& average;  // left out while it is empty
 };
@@ -52,7 +52,7 @@ class CheckpointFolder {
   std::filesystem::path save(const CheckpointContent& content, Standing standing);
 
   // Writes the task's network alone to checkpoints/averaged/model.safetensors and returns that folder.
-  std::filesystem::path save_averaged(Task& task, const Json& spec) const;
+  std::filesystem::path save_averaged(Task& task, const InputSpec& spec) const;
 
   // The whole checkpoint of the highest step; a damaged one is told to the log and passed over. Nothing when
   // there is none.

@@ -46,7 +46,7 @@ TEST(Checkpoint, SavedModelsComeBackWithConfigurationAndFeatures) {
   CavMaeConfig config = small_config();
   config.train_positions = true;
   auto model = random_model(config, 1);
-  const Json spec = {{"num_mel_bins", 32}};
+  const InputSpec spec{.num_mel_bins = 32, .fbank_mean = -3.5};
   save_model(folder / "model.safetensors", model, spec);
   LoadedModel loaded = load_model(folder / "model.safetensors");
   EXPECT_EQ(option_to_json(loaded.model->config()), option_to_json(config));
@@ -64,7 +64,7 @@ TEST(Checkpoint, PthComesBackWithItsConfigurationInferred) {
   convert_model(folder / "model.safetensors", folder / "model.pth", {});
   LoadedModel loaded = load_model(folder / "model.pth", {.num_heads = 4, .decoder_num_heads = 4});
   EXPECT_EQ(option_to_json(loaded.model->config()), option_to_json(config));
-  EXPECT_TRUE(loaded.spec.is_null());
+  EXPECT_FALSE(loaded.spec.has_value());
   expect_same_parameters(loaded.model, model);
   EXPECT_EQ(read_pth(folder / "model.pth").front().first, "module.modality_a");
 }

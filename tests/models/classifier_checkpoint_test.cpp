@@ -43,14 +43,15 @@ TEST(ClassifierCheckpoint, ComesBackWithHeadFeaturesAndLabels) {
   TemporaryFolder folder;
   Classifier saved = audio_classifier();
   const Json labels = {{{"mid", "/m/1"}, {"display_name", "One"}}};
-  save_classifier(folder / "model.safetensors", saved, {.spec = {{"num_mel_bins", 32}}, .labels = labels});
+  save_classifier(folder / "model.safetensors", saved,
+                  {.spec = InputSpec{.num_mel_bins = 32}, .labels = labels});
   EXPECT_TRUE(holds_classifier(folder.path()));
   LoadedClassifier loaded = load_classifier(folder.path());
   EXPECT_EQ(option_to_json(loaded.classifier->head_options()), option_to_json(saved->head_options()));
   EXPECT_EQ(loaded.classifier->head_options().scores, ScoreKind::softmax);
   EXPECT_EQ(option_to_json(loaded.classifier->config()), option_to_json(saved->config()));
   EXPECT_EQ(loaded.metadata.labels, labels);
-  EXPECT_EQ(loaded.metadata.spec.at("num_mel_bins"), 32);
+  EXPECT_EQ(loaded.metadata.spec.value().num_mel_bins, 32);
   EXPECT_THAT(loaded.unexpected, IsEmpty());
   const auto wanted = saved->named_parameters();
   for (const auto& item : loaded.classifier->named_parameters())

@@ -80,13 +80,13 @@ INSTANTIATE_TEST_SUITE_P(Files, AuthorsFile,
 TEST(ConvertModel, WhatIsNoPartOfAModelIsLeftOutAndNamed) {
   TemporaryFolder folder;
   auto model = random_model(small_config(), 1);
-  save_model(folder / "model.safetensors", model, {{"num_mel_bins", 32}});
+  save_model(folder / "model.safetensors", model, InputSpec{.num_mel_bins = 32});
   TensorFile file = read_safetensors(folder / "model.safetensors");
   file.tensors.emplace_back("extra", torch::zeros({1}));
   write_safetensors(folder / "model.safetensors", file.tensors, file.metadata);
   EXPECT_THAT(convert_model(folder / "model.safetensors", folder / "again.safetensors", {}).left_out,
               ElementsAre("extra"));
-  EXPECT_EQ(load_model(folder / "again.safetensors").spec["num_mel_bins"], 32);
+  EXPECT_EQ(load_model(folder / "again.safetensors").spec.value().num_mel_bins, 32);
 }
 
 TEST(ConvertModel, AnIncompleteModelIsRefusedAndNothingIsWritten) {

@@ -108,7 +108,7 @@ TEST_P(OtherInputs, LoadWithTheirPositionsFitted) {
   config.train_positions = GetParam();
   auto model = random_model(config, 1);
   save_model(folder / "model.safetensors", model,
-             {{"num_fbank_frames", 96}, {"num_mel_bins", 32}, {"image_size", 48}});
+             InputSpec{.num_fbank_frames = 96, .num_mel_bins = 32, .image_size = 48});
   const InputShape shape{.num_fbank_frames = 128, .image_size = 64};
   try {
     load_model(folder / "model.safetensors", shape, PositionFit::refuse);
@@ -118,8 +118,8 @@ TEST_P(OtherInputs, LoadWithTheirPositionsFitted) {
                                     HasSubstr("--resize-positions")));
   }
   LoadedModel loaded = load_model(folder / "model.safetensors", shape, PositionFit::resize);
-  EXPECT_EQ(loaded.spec["num_fbank_frames"], 128);
-  EXPECT_EQ(loaded.spec["image_size"], 64);
+  EXPECT_EQ(loaded.spec.value().num_fbank_frames, 128);
+  EXPECT_EQ(loaded.spec.value().image_size, 64);
   const auto ours = loaded.model->named_parameters(), before = model->named_parameters();
   const PatchGrid sound{.rows = 2, .columns = 8}, picture{.rows = 4, .columns = 4};
   if (GetParam()) {

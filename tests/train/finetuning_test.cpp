@@ -184,8 +184,7 @@ TEST_F(FinetuningTest, EvaluationReproducesTheRunsNumbers) {
   LoadedClassifier loaded = load_classifier(run_);
   const auto clips = read_clip_sources(fresh_.val, *null_log());
   const LabelSet labels = labels_of(loaded, {});
-  InputSpec spec;
-  option_from_json(loaded.metadata.spec, spec, "features");
+  const InputSpec spec = loaded.metadata.spec.value();
   const ClassifierEvaluation again =
       evaluate_classifier(loaded, spec, clips, labels, {.show_progress = false}, null_log());
   EXPECT_EQ(to_json(again.result, labels.display_names()),

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "cavmae/core/options.h"
+#include "cavmae/models/model_input.h"
 
 #include "tests/support/temporary_folder.h"
 
@@ -39,8 +40,8 @@ TEST(PretrainOptions, DefaultsAreValidAndTheModelGivesTheShapes) {
   EXPECT_NO_THROW(options.validate());
   options.model.num_fbank_frames = 64;
   options.model.image_size = 32;
-  EXPECT_EQ(input_spec(options).num_fbank_frames, 64);
-  EXPECT_EQ(input_spec(options).image_size, 32);
+  EXPECT_EQ(input_spec(options.model, options.data).num_fbank_frames, 64);
+  EXPECT_EQ(input_spec(options.model, options.data).image_size, 32);
 }
 
 TEST(PretrainOptions, EveryBadFieldIsTold) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cavmae/models/checkpoint.h"
+#include "cavmae/models/model_input.h"
 #include "cavmae/train/finetuning.h"
 
 #include "tests/train/toy_run.h"
@@ -51,7 +52,7 @@ class ToyFinetune {
         val_(make_labelled_clips(folder_ / "val", 6, 2)) {
     CavMae model(toy_config());
     initialize(model, 7);
-    save_model(init(), model, option_to_json(input_spec(toy_options())));
+    save_model(init(), model, input_spec(toy_options().model, toy_options().data));
   }
 
   std::filesystem::path init() const { return folder_ / "init.safetensors"; }

@@ -34,7 +34,7 @@ class CheckpointTest : public ::testing::Test {
     return folder.save({.task = step_.task(),
                         .optimizer = step_.adam(),
                         .generator = step_.generator().get_state(),
-                        .spec = Json::object(),
+                        .spec = InputSpec{},
                         .config = {{"epochs", 2}},
                         .state = state,
                         .average = average_},

@@ -1,0 +1,47 @@
+// The vocabulary of data/: a clip's tensors, batches of them, clips that cannot be read, and the order of an
+// epoch. Plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cavmae/core/torch.h"
+#include "cavmae/data/clip_source.h"
+
+namespace cavmae {
+
+// Which modalities of a clip are read. any: those that it has.
+enum class Need { both, audio, video, any };
+
+struct Sample {
+  torch::Tensor audio;  // float [T, F], normalised; undefined when the clip has none
+  torch::Tensor
+      video;  // float [3, S, S], or [K, 3, S, S] with FrameChoice::all; undefined when the clip has none
+  torch::Tensor target = {};  // float [C]; undefined when no labels are asked for
+};
+
+struct Batch {
+  torch::Tensor audio;           // float [B, T, F]; undefined when not needed
+  torch::Tensor video;           // float [B, 3, S, S] or [B, K, 3, S, S]; undefined when not needed
+  torch::Tensor targets;         // float [B, C]; undefined without Loader::supervise()
+  std::vector<int64_t> indices;  // positions in the list of clips, [B]
+  int64_t next_position = 0;     // where in the epoch's order to go on after this batch
+};
+
+struct BadClip {
+  std::string id;
+  std::string reason;
+};
+
+// An epoch's order: clip indices that depend on (seed, epoch) alone, each once or, with Supervision::weights,
+// as many draws with replacement; or the plain order.
+struct EpochOptions {
+  int64_t epoch = 0;
+  uint64_t seed = 0;
+  bool shuffle = true;
+  bool drop_last = true;       // leave out a last batch that is not full
+  int64_t start_position = 0;  // as Batch::next_position said
+};
+
+}  // namespace cavmae

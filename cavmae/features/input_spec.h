@@ -1,0 +1,48 @@
+// What a network is fed: how a part of a media file becomes a filterbank and pictures. A checkpoint keeps it
+// as its metadata "features". Plain values.
+#pragma once
+
+#include <cstdint>
+
+#include "cavmae/core/channel_mix.h"
+
+namespace cavmae {
+
+struct InputSpec {
+  int64_t num_fbank_frames = 1024;  // T
+  int64_t num_mel_bins = 128;       // F
+  int64_t image_size = 224;         // S
+  int64_t num_frames = 10;          // K: pictures spread evenly over the window
+  double window_seconds = 10.0;
+  double fbank_mean = -5.081;
+  double fbank_std = 4.4849;
+  ChannelMix audio_channels = ChannelMix::first;
+  int64_t sample_rate_hz = 16000;
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("num_fbank_frames", o.num_fbank_frames,
+      "filterbank frames (10 ms each) of a clip, a multiple of the patch size");
+    v("num_mel_bins", o.num_mel_bins, "mel bins of the filterbank");
+    v("image_size", o.image_size, "side of the square picture in pixels");
+    visit_beside_shapes(o, v);
+  }
+
+  // The fields that no network's shape decides.
+  template <class Self, class Visitor>
+  static void visit_beside_shapes(Self& o, Visitor&& v) {
+    v("num_frames", o.num_frames, "pictures spread evenly over a clip");
+    v("window_seconds", o.window_seconds, "length of the part of a file that makes a clip, in seconds");
+    v("fbank_mean", o.fbank_mean, "mean of the data set's filterbank ('cavmae stats' computes it)");
+    v("fbank_std", o.fbank_std, "standard deviation of the data set's filterbank");
+    v("audio_channels", o.audio_channels, "which audio channel is used");
+    v("sample_rate_hz", o.sample_rate_hz, "sample rate that the sound is resampled to");
+  }
+
+  // One ConfigError listing every bad field.
+  void validate() const;
+
+  bool operator==(const InputSpec&) const = default;
+};
+
+}  // namespace cavmae
