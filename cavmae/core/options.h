@@ -59,7 +59,6 @@ concept OptionStruct = requires(T& t) {
 };
 
 // ---- enums
-// -------------------------------------------------------------------------------------------------------
 
 template <NamedEnum E>
 std::string enum_name(E value) {
@@ -76,7 +75,6 @@ std::vector<std::string> enum_words() {
 }
 
 // ---- to JSON
-// -----------------------------------------------------------------------------------------------------
 
 template <class T>
 Json option_to_json(const T& value) {
@@ -101,7 +99,6 @@ Json option_to_json(const T& value) {
 }
 
 // ---- from JSON
-// ---------------------------------------------------------------------------------------------------
 
 // The names of the fields of one struct, not of those inside it.
 template <OptionStruct T>
@@ -161,7 +158,6 @@ void option_from_json(const Json& json, T& value, const std::string& where) {
 }
 
 // ---- from text (flags)
-// -------------------------------------------------------------------------------------------
 
 // Turns the text of a flag into JSON that option_from_json() takes for a T.
 template <class T>

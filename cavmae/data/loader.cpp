@@ -24,18 +24,6 @@ using Clock = std::chrono::steady_clock;
 using Output = BatchAssembler::Output;
 using Item = std::variant<Batch, std::exception_ptr, EndOfEpoch>;
 
-void validate(const LoaderOptions& options) {
-  Problems problems;
-  problems.require(options.batch_size >= 1, "batch_size is ", options.batch_size, "; at least 1");
-  problems.require(options.num_workers >= 0 && options.num_workers <= 1024, "num_workers is ",
-                   options.num_workers, "; allowed are 0 (read in the calling thread) to 1024");
-  problems.require(options.prefetch_batches >= 1, "prefetch_batches is ", options.prefetch_batches,
-                   "; at least 1");
-  problems.require(options.max_bad_ratio >= 0 && options.max_bad_ratio <= 1, "max_bad_ratio is ",
-                   options.max_bad_ratio, "; allowed are 0 to 1");
-  problems.throw_if_any("loader");
-}
-
 Batch join_samples(SampleList list) {
   Batch batch;
   batch.indices = std::move(list.indices);
@@ -64,6 +52,18 @@ Item finish(Output output) {
 }
 
 }  // namespace
+
+void LoaderOptions::validate() const {
+  Problems problems;
+  problems.require(batch_size >= 1, "batch_size is ", batch_size, "; it must be at least 1");
+  problems.require(num_workers >= 0 && num_workers <= 1024, "num_workers is ", num_workers,
+                   "; allowed are 0 (read in the calling thread) to 1024");
+  problems.require(prefetch_batches >= 1, "prefetch_batches is ", prefetch_batches,
+                   "; it must be at least 1");
+  problems.require(max_bad_ratio >= 0 && max_bad_ratio <= 1, "max_bad_ratio is ", max_bad_ratio,
+                   "; allowed are 0 to 1");
+  problems.throw_if_any("the loader's options do not fit");
+}
 
 struct Loader::State {
   State(const LoaderOptions& loader_options, std::shared_ptr<Log> log)
@@ -236,7 +236,7 @@ Item Loader::State::read_item() {
 
 Loader::Loader(std::vector<ClipSource> clips, std::shared_ptr<const ClipReader> reader, ViewOptions view,
                Need need, LoaderOptions options, std::shared_ptr<Log> log) {
-  validate(options);
+  options.validate();
   CAVMAE_CHECK_AS(DataError, !clips.empty(), "the data hold no clips");
   // A batch has one shape: a clip that lacks a side cannot stand beside one that has it.
   CAVMAE_CHECK(need != Need::any, "Loader: needs both, audio or video; 'any' is for single clips");

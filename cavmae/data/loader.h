@@ -23,10 +23,12 @@ struct LoaderOptions {
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
     v("batch_size", o.batch_size, "clips in a batch");
-    v("num_workers", o.num_workers, "threads that read clips");
+    v("num_workers", o.num_workers, "threads that read clips (0: the thread that computes reads them)");
     v("prefetch_batches", o.prefetch_batches, "batches kept ready ahead of the training step");
     v("max_bad_ratio", o.max_bad_ratio, "stop when more than this share of the clips cannot be read");
   }
+  // One ConfigError listing every bad field.
+  void validate() const;
 };
 
 class Loader {

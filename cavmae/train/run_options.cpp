@@ -47,14 +47,6 @@ void check_run(Problems& problems, const RunOptions& o) {
                    ", it must be at least 1");
   problems.require(o.view.frames != FrameChoice::all,
                    "frames is 'all', training looks at one picture of a clip: ", "'random' or 'middle'");
-  problems.require(o.loader.batch_size >= 1, "batch_size is ", o.loader.batch_size,
-                   ", it must be at least 1");
-  problems.require(o.loader.num_workers >= 1, "num_workers is ", o.loader.num_workers,
-                   ", it must be at least 1");
-  problems.require(o.loader.prefetch_batches >= 1, "prefetch_batches is ", o.loader.prefetch_batches,
-                   ", it must be at least 1");
-  problems.require(o.loader.max_bad_ratio >= 0 && o.loader.max_bad_ratio <= 1, "max_bad_ratio is ",
-                   o.loader.max_bad_ratio, ", it must lie in 0 to 1");
 }
 
 void check_optimizer(Problems& problems, const OptimizerOptions& o) {
@@ -113,6 +105,7 @@ bool is_due(const CheckpointOptions& options, const CheckpointMoment& moment) {
 
 void collect_problems(Problems& problems, const RunOptions& options) {
   collect(problems, [&] { parse_device(options.runtime.device); });
+  collect(problems, [&] { options.loader.validate(); });
   check_run(problems, options);
   check_optimizer(problems, options.optimizer);
   check_schedule(problems, options.schedule);

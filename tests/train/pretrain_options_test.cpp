@@ -57,6 +57,17 @@ TEST(PretrainOptions, EveryBadFieldIsTold) {
                     HasSubstr("mask_ratio_audio"), HasSubstr("temperature"), HasSubstr("frames is 'all'")));
 }
 
+TEST(PretrainOptions, TheLoadersBoundsAreTheLoadersOwn) {
+  PretrainOptions options;
+  options.loader.num_workers = 0;  // the training thread reads
+  EXPECT_NO_THROW(options.validate());
+  for (const int64_t workers : {-1, 1025}) {
+    options.loader.num_workers = workers;
+    EXPECT_THROW(options.loader.validate(), ConfigError);
+    EXPECT_THROW(options.validate(), ConfigError);
+  }
+}
+
 TEST(PretrainOptions, AModalityIsNotHiddenWholly) {
   PretrainOptions options;
   options.mask.mask_ratio_video = 1;
