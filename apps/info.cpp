@@ -5,13 +5,18 @@
 #include "cavmae/core/files.h"
 #include "cavmae/data/clip_source.h"
 #include "cavmae/eval/embed_file.h"
+#include "cavmae/features/fbank.h"
+#include "cavmae/features/image_transform.h"
+#include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/in_use.h"
-#include "cavmae/kernels/products.h"
+#include "cavmae/kernels/matmul.h"
 #include "cavmae/machine/machine.h"
 #include "cavmae/media/media_reader.h"
 #include "cavmae/models/checkpoint.h"
 #include "cavmae/models/classifier_checkpoint.h"
 #include "cavmae/tensorfile/safetensors.h"
+#include "cavmae/train/crc32c.h"
+#include "cavmae/train/optimizer/adam_kernel.h"
 
 #include "apps/command.h"
 
@@ -32,20 +37,29 @@ struct Description {
   Json json;
 };
 
+std::vector<KernelInUse> kernels_in_use() {
+  auto in_use = kernels::kernels_in_use();
+  in_use.push_back({"Adam", best_adam_kernel().name});
+  in_use.push_back({"fbank", fbank_kernel_in_use()});
+  in_use.push_back({"resize", resize_kernel_in_use()});
+  in_use.push_back({"CRC-32C", best_crc32c_kernel().name});
+  return in_use;
+}
+
 Description machine_info() {
   Description out;
   const MachineInfo info = inspect_machine();
   out.text += describe(info);
   out.json = to_json(info);
-  for (const kernels::KernelInUse& kernel : kernels::kernels_in_use()) {
+  for (const KernelInUse& kernel : kernels_in_use()) {
     out.text += fmt::format("kernels       {}: {}\n", kernel.job, kernel.name);
     out.json["kernels"][kernel.job] = kernel.name;
   }
   for (const auto element : {kernels::Element::f32, kernels::Element::bf16})
     out.json["attention_kernels"][element == kernels::Element::f32 ? "fp32" : "bf16"] =
-        kernels::attention_kernel_name(kernels::best_attention_kernel(element));
+        kernels::best_attention_kernel(element).name;
   std::vector<std::string> warnings = machine_warnings(info);
-  if (const std::string warning = kernels::product_engine_warning(); !warning.empty())
+  if (const std::string warning = kernels::matmul_backend_warning(); !warning.empty())
     warnings.push_back(warning);
   for (const std::string& warning : warnings) out.text += fmt::format("warning: {}\n", warning);
   out.json["warnings"] = warnings;

@@ -1,7 +1,7 @@
 // cavmae pretrain: from clips to a trained model.
 #include <fmt/format.h>
 
-#include "cavmae/kernels/products.h"
+#include "cavmae/kernels/matmul.h"
 #include "cavmae/train/pretraining.h"
 
 #include "apps/configs.h"
@@ -35,7 +35,7 @@ int run(const TrainingFlags& flags, const GlobalOptions& global) {
   const RunHooks hooks{.show_progress = !global.quiet, .after_step = {}};
   auto log = make_log(global.verbosity());
   if (options.precision == Precision::bf16 && parse_device(options.runtime.device).is_cpu())
-    if (const std::string warning = kernels::product_engine_warning(); !warning.empty())
+    if (const std::string warning = kernels::matmul_backend_warning(); !warning.empty())
       log->warn("{}", warning);
   const RunResult result = pretrain(options, paths, hooks, log);
   print_summary(result, paths.out, "pretrain");

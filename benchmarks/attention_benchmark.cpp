@@ -91,7 +91,7 @@ Operands make_operands(const AttentionCall& call) {
   return {normal(call.queries, width), normal(call.keys, 2 * width), normal(call.queries, width)};
 }
 
-Times time_kernel(const Settings& settings, const AttentionCall& call, AttentionKernel kernel) {
+Times time_kernel(const Settings& settings, const AttentionCall& call, const AttentionKernel& kernel) {
   const auto [q, kv, d_out] = make_operands(call);
   const auto view = [&](const torch::Tensor& x, int64_t part = 0) {
     const int64_t bytes = part * call.heads * call.head_width * x.element_size();
@@ -165,9 +165,9 @@ int run(int argc, char** argv) {
       const auto wanted = [&](const std::string& version) {
         return settings.kernel == "all" || settings.kernel == version;
       };
-      for (const AttentionKernel kernel : kernels::supported_attention_kernels()) {
-        const std::string version = attention_kernel_name(kernel);
-        if (wanted(version)) print(place, call, version, time_kernel(settings, call, kernel));
+      for (const AttentionKernel* kernel : kernels::usable_attention_kernels()) {
+        const std::string version = kernel->name;
+        if (wanted(version)) print(place, call, version, time_kernel(settings, call, *kernel));
       }
       if (wanted("plain")) print(place, call, "plain", time_plain_twin(settings, call));
     }

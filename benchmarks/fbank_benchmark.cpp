@@ -4,7 +4,6 @@
 #include "cavmae/core/parallel.h"
 #include "cavmae/core/random.h"
 #include "cavmae/features/augment.h"
-#include "cavmae/features/cpu_features.h"
 #include "cavmae/features/fbank.h"
 #include "cavmae/features/fbank_plan.h"
 #include "cavmae/features/image_transform.h"
@@ -33,9 +32,10 @@ void BM_Fbank(benchmark::State& state) {
 }
 BENCHMARK(BM_Fbank)->Arg(10)->Unit(benchmark::kMillisecond);
 
-using Kernel = void (*)(const FbankPlan&, const FbankTask&);
-void BM_FbankKernel(benchmark::State& state, Kernel kernel) {
-  if (kernel == compute_fbank_avx2 && !has_avx2()) return state.SkipWithError("no AVX2 here");
+// The argument is the version, from the slowest.
+void BM_FbankKernel(benchmark::State& state) {
+  const FbankKernel& kernel = *usable_fbank_kernels().at(static_cast<size_t>(state.range(0)));
+  state.SetLabel(kernel.name);
   const FbankPlan plan = make_fbank_plan({.window = std::vector<float>(400, 0.5f)});
   const torch::Tensor waveform = noise(160000);
   torch::Tensor scratch = torch::empty({scratch_floats(plan)}), out = torch::empty({998, 128});
@@ -43,10 +43,11 @@ void BM_FbankKernel(benchmark::State& state, Kernel kernel) {
                        .num_frames = 998,
                        .scratch = scratch.data_ptr<float>(),
                        .out = out.data_ptr<float>()};
-  for (auto _ : state) kernel(plan, task);
+  for (auto _ : state) kernel.functions(plan, task);
 }
-BENCHMARK_CAPTURE(BM_FbankKernel, baseline, compute_fbank_baseline)->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(BM_FbankKernel, avx2, compute_fbank_avx2)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_FbankKernel)
+    ->DenseRange(0, static_cast<int64_t>(usable_fbank_kernels().size()) - 1)
+    ->Unit(benchmark::kMillisecond);
 
 void BM_FinishFbank(benchmark::State& state) {
   Random random(2);

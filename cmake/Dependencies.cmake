@@ -17,8 +17,7 @@ option(CAVMAE_ONEDNN "Matrix products by oneDNN where the processor has AVX-512;
 if(CAVMAE_ONEDNN)
   find_library(DNNL_LIBRARY dnnl REQUIRED)  # its own CMake files ask for OpenCL
   find_path(DNNL_INCLUDE_DIR dnnl.hpp REQUIRED)
-  set(CAVMAE_PRODUCT_LIBRARIES dnnl)
-  set(CAVMAE_PRODUCTS_LEFT_OUT "/without_onednn\\.cpp$")
+  set(CAVMAE_MATMUL_LIBRARIES dnnl)
 else()
-  set(CAVMAE_PRODUCTS_LEFT_OUT "/onednn_products\\.cpp$")
+  set(CAVMAE_MATMUL_LEFT_OUT "/onednn_[a-z]+\\.cpp$")
 endif()

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "cavmae/core/error.h"
-#include "cavmae/features/cpu_features.h"
 #include "cavmae/features/fbank_plan.h"
 
 namespace cavmae {
@@ -52,7 +51,7 @@ float mean_of(const float* samples, int64_t count) {
 
 struct Fbank::Tables {
   FbankPlan plan;
-  bool avx2 = has_avx2();
+  const FbankKernel& kernel = best_fbank_kernel();
 };
 
 Fbank::Fbank(const FbankOptions& options) {
@@ -86,7 +85,7 @@ torch::Tensor Fbank::compute(const torch::Tensor& waveform) const {
                        .num_frames = num_frames,
                        .scratch = scratch.data_ptr<float>(),
                        .out = fbank.data_ptr<float>()};
-  (tables_->avx2 ? compute_fbank_avx2 : compute_fbank_baseline)(plan, task);
+  tables_->kernel.functions(plan, task);
   return fbank;
 }
 
@@ -99,6 +98,10 @@ torch::Tensor fit_frames(const torch::Tensor& fbank, int64_t num_frames) {
   torch::Tensor fitted = torch::zeros({num_frames, fbank.size(1)}, fbank.options());
   fitted.narrow(0, 0, have).copy_(fbank);
   return fitted;
+}
+
+const char* fbank_kernel_in_use() {
+  return best_fbank_kernel().name;
 }
 
 }  // namespace cavmae

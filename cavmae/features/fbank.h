@@ -36,4 +36,7 @@ class Fbank {
 // Pads with zeros at the end or cuts: float [t, F] -> float [T, F].
 torch::Tensor fit_frames(const torch::Tensor& fbank, int64_t num_frames);
 
+// The version of the computation that this process takes.
+const char* fbank_kernel_in_use();
+
 }  // namespace cavmae

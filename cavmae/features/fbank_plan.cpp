@@ -10,6 +10,13 @@ namespace {
 
 constexpr int64_t kMaxLanes = 8;
 
+constexpr FbankKernel kFbankKernels[] = {
+    {"baseline", Isa::baseline, compute_fbank_baseline},
+#ifdef CAVMAE_X86_KERNELS
+    {"avx2", Isa::avx2, compute_fbank_avx2},
+#endif
+};
+
 // The twiddles of the step that joins `radix` transforms of length `size`.
 void append_twiddles(std::vector<float>& table, int64_t size, int64_t radix) {
   for (int64_t j = 1; j < size / 2; ++j)
@@ -42,6 +49,14 @@ FbankPlan make_fbank_plan(const FbankPlanOptions& options) {
 int64_t scratch_floats(const FbankPlan& plan) {
   const auto num_mel_bins = static_cast<int64_t>(plan.mel.spans.size());
   return (2 * plan.fft_size + plan.fft_size / 2 + num_mel_bins) * kMaxLanes;
+}
+
+std::vector<const FbankKernel*> usable_fbank_kernels() {
+  return usable_versions(kFbankKernels);
+}
+
+const FbankKernel& best_fbank_kernel() {
+  return *best_version(kFbankKernels);
 }
 
 }  // namespace cavmae

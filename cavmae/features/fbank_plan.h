@@ -1,11 +1,13 @@
-// The tables of a filterbank and the computation over them, in one version for every processor and one for
-// AVX2. Private to this folder; a plan is immutable, and several threads may use it with their own scratch.
+// The tables of a filterbank and the computation over them, in a version for every processor and others for
+// what some have. Private to this folder; a plan is immutable, and several threads may use it with their own
+// scratch.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "cavmae/features/mel_bank.h"
+#include "cavmae/machine/kernel_table.h"
 
 namespace cavmae {
 
@@ -51,6 +53,10 @@ struct FbankTask {
 int64_t scratch_floats(const FbankPlan& plan);
 
 void compute_fbank_baseline(const FbankPlan& plan, const FbankTask& task);
-void compute_fbank_avx2(const FbankPlan& plan, const FbankTask& task);  // the baseline where there is none
+void compute_fbank_avx2(const FbankPlan& plan, const FbankTask& task);  // where CAVMAE_X86_KERNELS
+
+using FbankKernel = KernelVersion<void (*)(const FbankPlan&, const FbankTask&)>;
+std::vector<const FbankKernel*> usable_fbank_kernels();
+const FbankKernel& best_fbank_kernel();
 
 }  // namespace cavmae

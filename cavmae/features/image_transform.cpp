@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "cavmae/core/error.h"
-#include "cavmae/features/cpu_features.h"
 #include "cavmae/features/resize_plan.h"
 
 namespace cavmae {
@@ -53,7 +52,7 @@ int64_t center_offset(int64_t side_px, int64_t size_px) {
 
 // The pixels of `rows`, which lie row_bytes apart, resized along rows. Stride of the result: target_stride.
 void resize_rows(const torch::Tensor& rows, const ResizeTaps& taps, uint8_t* target, int64_t target_stride) {
-  const auto run = has_avx2() ? resize_rows_avx2 : resize_rows_baseline;
+  const auto run = best_resize_kernel().functions.rows;
   const int64_t num_rows = rows.size(0), row_bytes = rows.size(1) * 3;
   ResizePass pass{.taps = &taps,
                   .source = rows.data_ptr<uint8_t>(),
@@ -113,7 +112,7 @@ torch::Tensor resize_part(const torch::Tensor& image, Size whole, const Crop& cr
                         .source_stride = stride,
                         .target_stride = crop_bytes,
                         .row_bytes = crop_bytes};
-  (has_avx2() ? resize_columns_avx2 : resize_columns_baseline)(pass);
+  best_resize_kernel().functions.columns(pass);
   return result;
 }
 
@@ -162,6 +161,10 @@ torch::Tensor denormalize_image(const torch::Tensor& pixels) {
       torch::tensor({kImageNetStd[0], kImageNetStd[1], kImageNetStd[2]}).view({3, 1, 1});
   const torch::Tensor levels = (pixels.to(torch::kFloat32).cpu() * std + mean) * 255.0f;
   return levels.round().clamp(0, 255).to(torch::kUInt8).permute({1, 2, 0}).contiguous();
+}
+
+const char* resize_kernel_in_use() {
+  return best_resize_kernel().name;
 }
 
 }  // namespace cavmae

@@ -25,4 +25,7 @@ torch::Tensor normalize_image(const torch::Tensor& image);
 // The inverse, for showing: float [3, S, S] -> uint8 [S, S, 3].
 torch::Tensor denormalize_image(const torch::Tensor& pixels);
 
+// The version of the resize that this process takes.
+const char* resize_kernel_in_use();
+
 }  // namespace cavmae

@@ -6,6 +6,13 @@
 namespace cavmae {
 namespace {
 
+constexpr ResizeKernel kResizeKernels[] = {
+    {"baseline", Isa::baseline, {.rows = resize_rows_baseline, .columns = resize_columns_baseline}},
+#ifdef CAVMAE_X86_KERNELS
+    {"avx2", Isa::avx2, {.rows = resize_rows_avx2, .columns = resize_columns_avx2}},
+#endif
+};
+
 constexpr double kFilterRadius = 2.0;
 constexpr double kOne = 4194304.0;  // 2^22, the fixed point
 
@@ -48,6 +55,14 @@ ResizeTaps make_resize_taps(const ResizeRange& range) {
     out.paired.insert(out.paired.end(), {s, s, s, t, t, t, 0, 0});
   }
   return out;
+}
+
+std::vector<const ResizeKernel*> usable_resize_kernels() {
+  return usable_versions(kResizeKernels);
+}
+
+const ResizeKernel& best_resize_kernel() {
+  return *best_version(kResizeKernels);
 }
 
 }  // namespace cavmae

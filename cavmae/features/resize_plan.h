@@ -1,9 +1,12 @@
-// The taps of Pillow's antialiased bicubic resize and the two passes over them, in one version for every
-// processor and one for AVX2. Private to this folder; a plan is immutable and may be shared by threads.
+// The taps of Pillow's antialiased bicubic resize and the two passes over them, in a version for every
+// processor and others for what some have. Private to this folder; a plan is immutable and may be shared by
+// threads.
 #pragma once
 
 #include <cstdint>
 #include <vector>
+
+#include "cavmae/machine/kernel_table.h"
 
 namespace cavmae {
 
@@ -41,10 +44,18 @@ struct ResizePass {
 // end of each source row are read, and past the end of each target row written.
 inline constexpr int64_t kResizeSlack = 8;
 void resize_rows_baseline(const ResizePass& pass);
-void resize_rows_avx2(const ResizePass& pass);
+void resize_rows_avx2(const ResizePass& pass);  // where CAVMAE_X86_KERNELS
 
 // Along columns: to as many rows as there are taps for.
 void resize_columns_baseline(const ResizePass& pass);
-void resize_columns_avx2(const ResizePass& pass);
+void resize_columns_avx2(const ResizePass& pass);  // where CAVMAE_X86_KERNELS
+
+struct ResizePasses {
+  void (*rows)(const ResizePass&);
+  void (*columns)(const ResizePass&);
+};
+using ResizeKernel = KernelVersion<ResizePasses>;
+std::vector<const ResizeKernel*> usable_resize_kernels();
+const ResizeKernel& best_resize_kernel();
 
 }  // namespace cavmae

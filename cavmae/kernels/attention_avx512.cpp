@@ -6,8 +6,10 @@
 #include <cstring>
 
 #include "cavmae/kernels/attention_head.h"
+#include "cavmae/kernels/versions.h"
+#include "cavmae/machine/isa.h"
 
-#if defined(__x86_64__) && !defined(__clang__)  // Clang does not know the pragma
+#ifdef CAVMAE_X86_KERNELS
 #include <immintrin.h>
 // After every other header: their functions stay fit for any processor.
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
@@ -17,12 +19,6 @@
 namespace cavmae::kernels {
 HeadKernel avx512_head_kernel() {
   return make_head_kernel<Avx512, Avx512>();
-}
-}  // namespace cavmae::kernels
-#else
-namespace cavmae::kernels {
-HeadKernel avx512_head_kernel() {
-  return {};
 }
 }  // namespace cavmae::kernels
 #endif

@@ -13,8 +13,8 @@ namespace {
 //   d_v = P^T d_out    dS = P * (d_out v^T - delta)    d_k = scale dS^T q    d_q = scale dS k
 // Dao et al., NeurIPS 2022, Algorithm 4. P and dS are computed transposed, a tile of keys by a block of
 // queries at a time: as they come out of the registers they are factor A of d_v and d_k. The gradients of a
-// block of keys gather over all queries before the next block is begun; those of the queries gather in
-// float over the blocks of keys.
+// block of keys are summed over all queries before the next block is begun; those of the queries are summed
+// in float over the blocks of keys.
 template <class S, int kWidth>
 class HeadGradients {
  public:

@@ -2,6 +2,7 @@
 #include "cavmae/kernels/attention_head.h"
 #include "cavmae/kernels/attention_kernel.h"
 #include "cavmae/kernels/simd_baseline.h"
+#include "cavmae/kernels/versions.h"
 
 namespace cavmae::kernels {
 

@@ -51,11 +51,4 @@ struct HeadKernel {
   void (*backward)(const HeadBackward&, void* scratch) = nullptr;
 };
 
-// Without functions where the compiler cannot make them.
-HeadKernel baseline_head_kernel();
-HeadKernel avx2_head_kernel();
-HeadKernel avx512_head_kernel();
-HeadKernel avx512_bf16_head_kernel();
-HeadKernel avx512_emulated_head_kernel();
-
 }  // namespace cavmae::kernels

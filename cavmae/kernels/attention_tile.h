@@ -15,7 +15,7 @@
 //   Unit, kDepth       what a product takes at a time: a float, or kDepth = 2 neighbours in bf16
 //   Operand, dot()     a vector of kLanes units; dot(sum, a, b) adds the products of each unit to a float
 //   kRows              rows of a tile: kRows x 2 vectors of sums fill the registers
-//   kKeyBlock, kQueryBlock   so many rows stay in the first cache
+//   kKeyBlock, kQueryBlock   so many rows stay in L1
 // A product sums A[row][step] * B[step][column], both in units: A's units are broadcast one by one, B's are
 // loaded as vectors. Hence three ways to pack rows [n, d]:
 //   rows         [n][d / kDepth]              factor A where d is summed over
@@ -196,7 +196,7 @@ CAVMAE_INLINE void write_rows(const float* source, int64_t count, const HeadSize
   }
 }
 
-// Fetches rows of up to kMost arrays into the second cache, some at a time.
+// Fetches rows of up to kMaxArrays arrays into L2, some at a time.
 class Fetcher {
  public:
   void add(const ConstHeadRows& rows, int64_t count, const HeadSizes& sizes) {
@@ -222,12 +222,12 @@ class Fetcher {
   }
 
  private:
-  static constexpr int64_t kLine = 64, kMost = 5;
+  static constexpr int64_t kLine = 64, kMaxArrays = 5;
   struct Array {
     const char* data;
     int64_t stride, rows;  // bytes; how many are left
   };
-  Array arrays_[kMost] = {};
+  Array arrays_[kMaxArrays] = {};
   int64_t num_arrays_ = 0, current_ = 0, lines_ = 0, rows_left_ = 0, rows_a_call_ = 0;
 };
 

@@ -1,60 +1,34 @@
 #include "cavmae/kernels/flash_attention.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
-#include <new>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/parallel.h"
 #include "cavmae/kernels/attention_head.h"
-#include "cavmae/kernels/instruction_set.h"
+#include "cavmae/kernels/buffer.h"
+#include "cavmae/kernels/versions.h"
+#include "cavmae/machine/kernel_table.h"
 
 namespace cavmae::kernels {
 namespace {
 
-constexpr AttentionKernel kAllKernels[] = {AttentionKernel::baseline, AttentionKernel::avx2,
-                                           AttentionKernel::avx512, AttentionKernel::avx512_bf16,
-                                           AttentionKernel::avx512_bf16_emulated};
+using Use = AttentionKernel::Use;
 
-HeadKernel head_kernel(AttentionKernel kernel) {
-  switch (kernel) {
-    case AttentionKernel::baseline:
-      return baseline_head_kernel();
-    case AttentionKernel::avx2:
-      return avx2_head_kernel();
-    case AttentionKernel::avx512:
-      return avx512_head_kernel();
-    case AttentionKernel::avx512_bf16:
-      return avx512_bf16_head_kernel();
-    case AttentionKernel::avx512_bf16_emulated:
-      return avx512_emulated_head_kernel();
-  }
-  return {};
-}
-
-bool processor_has(AttentionKernel kernel) {
-  if (kernel == AttentionKernel::baseline) return true;
-#if defined(__x86_64__)
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return false;
-  if (kernel == AttentionKernel::avx2) return true;
-  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
-    return false;
-  return kernel != AttentionKernel::avx512_bf16 || __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
+// Operands of bf16 are multiplied as bf16 by avx512_bf16 and widened by the others; sums are float.
+constexpr AttentionKernel kAttentionKernels[] = {
+    {"baseline", Isa::baseline, Use::any_element, baseline_head_kernel},
+#ifdef CAVMAE_X86_KERNELS
+    {"avx2", Isa::avx2, Use::any_element, avx2_head_kernel},
+    {"avx512", Isa::avx512, Use::any_element, avx512_head_kernel},
+    {"avx512_bf16", Isa::avx512_bf16, Use::bf16, avx512_bf16_head_kernel},
+    // avx512_bf16's code without its two instructions.
+    {"avx512_bf16_via_fp32", Isa::avx512, Use::tests, avx512_bf16_via_fp32_head_kernel},
 #endif
-}
+};
 
-bool is_supported(AttentionKernel kernel) {
-  return processor_has(kernel) && head_kernel(kernel).forward != nullptr;
-}
-
-HeadKernel supported_head_kernel(AttentionKernel kernel) {
-  CAVMAE_CHECK(is_supported(kernel), "this processor cannot run the attention kernel ",
-               attention_kernel_name(kernel));
-  return head_kernel(kernel);
+HeadKernel head_kernel(const AttentionKernel& kernel) {
+  CAVMAE_CHECK(usable_isa().has(kernel.needs), "this process may not run the attention kernel ", kernel.name);
+  return kernel.functions();
 }
 
 void check(const AttentionCall& call) {
@@ -62,48 +36,30 @@ void check(const AttentionCall& call) {
                call.head_width, " is not in 1 to ", kMaxHeadWidth);
 }
 
-size_t bytes(Element element) {
-  return element == Element::bf16 ? 2 : 4;
-}
-
 // Head `i` of all clips' heads.
 HeadRows head(const AttentionCall& call, const HeadsView& view, int64_t i) {
   const int64_t offset = i / call.heads * view.clip_stride + i % call.heads * call.head_width;
-  return {static_cast<char*>(view.data) + offset * static_cast<int64_t>(bytes(call.element)),
-          view.row_stride};
+  return {static_cast<char*>(view.data) + offset * bytes_of(call.element), view.row_stride};
 }
 ConstHeadRows head(const AttentionCall& call, const ConstHeadsView& view, int64_t i) {
   const int64_t offset = i / call.heads * view.clip_stride + i % call.heads * call.head_width;
-  return {static_cast<const char*>(view.data) + offset * static_cast<int64_t>(bytes(call.element)),
-          view.row_stride};
+  return {static_cast<const char*>(view.data) + offset * bytes_of(call.element), view.row_stride};
 }
 
 HeadSizes head_sizes(const AttentionCall& call) {
   return {.queries = call.queries, .keys = call.keys, .width = call.head_width, .element = call.element};
 }
 
-struct Free {
-  void operator()(void* memory) const { std::free(memory); }
-};
-using Scratch = std::unique_ptr<void, Free>;
-
-Scratch make_scratch(size_t wanted_bytes) {
-  constexpr size_t kAlignment = 64;
-  void* memory = std::aligned_alloc(kAlignment, (wanted_bytes / kAlignment + 1) * kAlignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return Scratch(memory);
-}
-
 // Calls work(task_of(i), scratch) for i in 0..count; each task knows its thread's next one.
 template <class TaskOf, class Work>
 void for_each(int64_t count, size_t scratch_bytes, const TaskOf& task_of, const Work& work) {
   at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
-    const Scratch scratch = make_scratch(scratch_bytes);
+    const Buffer scratch(static_cast<int64_t>(scratch_bytes));
     for (int64_t i = begin; i < end; ++i) {
       auto task = task_of(i);
       const auto next = task_of(std::min(i + 1, end - 1));
       if (i + 1 < end) task.next = &next;
-      work(task, scratch.get());
+      work(task, scratch.data());
     }
   });
 }
@@ -118,10 +74,10 @@ int64_t parts_of_queries(const AttentionCall& call) {
 }
 
 void* at_row(const HeadRows& rows, Element element, int64_t row) {
-  return static_cast<char*>(rows.data) + row * rows.row_stride * static_cast<int64_t>(bytes(element));
+  return static_cast<char*>(rows.data) + row * rows.row_stride * bytes_of(element);
 }
 const void* at_row(const ConstHeadRows& rows, Element element, int64_t row) {
-  return static_cast<const char*>(rows.data) + row * rows.row_stride * static_cast<int64_t>(bytes(element));
+  return static_cast<const char*>(rows.data) + row * rows.row_stride * bytes_of(element);
 }
 
 // The queries from `first` to `end` alone.
@@ -135,45 +91,20 @@ HeadForward part_of(HeadForward task, int64_t first, int64_t end) {
 
 }  // namespace
 
-std::vector<AttentionKernel> supported_attention_kernels() {
-  std::vector<AttentionKernel> supported;
-  for (const AttentionKernel kernel : kAllKernels)
-    if (is_supported(kernel)) supported.push_back(kernel);
-  return supported;
+std::vector<const AttentionKernel*> usable_attention_kernels() {
+  return usable_versions(kAttentionKernels);
 }
 
-AttentionKernel best_attention_kernel(Element element) {
-  const InstructionSet usable = usable_instructions();
-  const auto fits = [&](AttentionKernel kernel, InstructionSet needed) {
-    return usable >= needed && is_supported(kernel);
-  };
-  if (element == Element::bf16 && fits(AttentionKernel::avx512_bf16, InstructionSet::avx512_bf16))
-    return AttentionKernel::avx512_bf16;
-  if (fits(AttentionKernel::avx512, InstructionSet::avx512)) return AttentionKernel::avx512;
-  return fits(AttentionKernel::avx2, InstructionSet::avx2) ? AttentionKernel::avx2
-                                                           : AttentionKernel::baseline;
-}
-
-std::string attention_kernel_name(AttentionKernel kernel) {
-  switch (kernel) {
-    case AttentionKernel::baseline:
-      return "baseline";
-    case AttentionKernel::avx2:
-      return "avx2";
-    case AttentionKernel::avx512:
-      return "avx512";
-    case AttentionKernel::avx512_bf16:
-      return "avx512_bf16";
-    case AttentionKernel::avx512_bf16_emulated:
-      return "avx512_bf16_emulated";
-  }
-  throw Error("no such attention kernel");
+const AttentionKernel& best_attention_kernel(Element element) {
+  return *best_version(kAttentionKernels, [&](const AttentionKernel& version) {
+    return version.use == Use::any_element || (version.use == Use::bf16 && element == Element::bf16);
+  });
 }
 
 void flash_attention_forward(const AttentionCall& call, const AttentionForward& arrays,
-                             AttentionKernel kernel) {
+                             const AttentionKernel& kernel) {
   check(call);
-  const HeadKernel chosen = supported_head_kernel(kernel);
+  const HeadKernel chosen = head_kernel(kernel);
   const HeadSizes sizes = head_sizes(call);
   const int64_t parts = parts_of_queries(call);
   const auto task_of = [&](int64_t i) {
@@ -193,9 +124,9 @@ void flash_attention_forward(const AttentionCall& call, const AttentionForward& 
 }
 
 void flash_attention_backward(const AttentionCall& call, const AttentionBackward& arrays,
-                              AttentionKernel kernel) {
+                              const AttentionKernel& kernel) {
   check(call);
-  const HeadKernel chosen = supported_head_kernel(kernel);
+  const HeadKernel chosen = head_kernel(kernel);
   const HeadSizes sizes = head_sizes(call);
   const auto task_of = [&](int64_t i) {
     return HeadBackward{

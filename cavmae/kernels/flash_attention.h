@@ -4,12 +4,12 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
-namespace cavmae::kernels {
+#include "cavmae/kernels/types.h"
+#include "cavmae/machine/isa.h"
 
-enum class Element { f32, bf16 };
+namespace cavmae::kernels {
 
 // One operand, element [B, rows, H, d] in whatever memory it lies: d is dense, heads are d apart. Strides
 // count elements.
@@ -50,28 +50,29 @@ struct AttentionBackward {
   HeadsView d_q, d_k, d_v;             // overwritten; they overlap nothing above
 };
 
-// The versions of the code, from the slowest. The result of one does not depend on the number of threads.
-enum class AttentionKernel {
-  baseline,              // any processor
-  avx2,                  // AVX2 and FMA, products in float
-  avx512,                // AVX-512 F, BW, DQ and VL, products in float
-  avx512_bf16,           // bf16 operands: products in bf16, sums in float; float operands: as avx512
-  avx512_bf16_emulated,  // avx512_bf16 without its two instructions: a test of its code, never chosen
+// A version of the code. The result of one does not depend on the number of threads.
+struct HeadKernel;
+struct AttentionKernel {
+  enum class Use { any_element, bf16, tests };  // what it is chosen for
+
+  const char* name;
+  Isa needs;
+  Use use;
+  HeadKernel (*functions)();
 };
 
-// Those that this processor can run.
-std::vector<AttentionKernel> supported_attention_kernels();
-// The one that is taken for operands of this kind: the best that usable_instructions() allow.
-AttentionKernel best_attention_kernel(Element element);
-std::string attention_kernel_name(AttentionKernel kernel);
+// Those that this process may run, from the slowest; then those for tests.
+std::vector<const AttentionKernel*> usable_attention_kernels();
+// The one that is taken for operands of this kind.
+const AttentionKernel& best_attention_kernel(Element element);
 
 void flash_attention_forward(const AttentionCall& call, const AttentionForward& arrays);
 void flash_attention_backward(const AttentionCall& call, const AttentionBackward& arrays);
 
-// The same by the version that is named, which must be supported.
+// The same by one of the usable versions.
 void flash_attention_forward(const AttentionCall& call, const AttentionForward& arrays,
-                             AttentionKernel kernel);
+                             const AttentionKernel& kernel);
 void flash_attention_backward(const AttentionCall& call, const AttentionBackward& arrays,
-                              AttentionKernel kernel);
+                              const AttentionKernel& kernel);
 
 }  // namespace cavmae::kernels

@@ -1,21 +1,25 @@
 #include "cavmae/kernels/in_use.h"
 
 #include "cavmae/kernels/flash_attention.h"
-#include "cavmae/kernels/instruction_set.h"
-#include "cavmae/kernels/products.h"
+#include "cavmae/kernels/matmul.h"
+#include "cavmae/kernels/pack_weight.h"
+#include "cavmae/kernels/row_kernels.h"
+#include "cavmae/kernels/wgrad_gemm.h"
 
 namespace cavmae::kernels {
 
 std::vector<KernelInUse> kernels_in_use() {
-  const auto product = [](Element element) { return product_engine_name(best_product_engine(element)); };
-  const auto attention = [](Element element) {
-    return attention_kernel_name(best_attention_kernel(element));
-  };
-  return {{"products in fp32", product(Element::f32)},
-          {"products in bf16", product(Element::bf16)},
-          {"attention in fp32", attention(Element::f32)},
-          {"attention in bf16", attention(Element::bf16)},
-          {"rows", instruction_set_name(usable_instructions())}};
+  const auto name = [](const char* version) -> std::string { return version == nullptr ? "none" : version; };
+  const MatmulBackends &f32 = best_matmul_backends(Element::f32), &bf16 = best_matmul_backends(Element::bf16);
+  return {{"matmul in fp32", f32.forward->name},
+          {"matmul in bf16", bf16.forward->name},
+          {"wgrad in fp32", f32.wgrad->name},
+          {"wgrad in bf16", bf16.wgrad->name},
+          {"wgrad_gemm", name(wgrad_gemm_in_use())},
+          {"weight packing", name(weight_packing_in_use())},
+          {"attention in fp32", best_attention_kernel(Element::f32).name},
+          {"attention in bf16", best_attention_kernel(Element::bf16).name},
+          {"rows", best_row_kernels().name}};
 }
 
 }  // namespace cavmae::kernels

@@ -1,15 +1,12 @@
-// Which version of every kernel this process takes. Free functions.
+// Which version of every family of kernels this process takes. A free function.
 #pragma once
 
-#include <string>
 #include <vector>
+
+#include "cavmae/machine/kernel_table.h"
 
 namespace cavmae::kernels {
 
-struct KernelInUse {
-  std::string job;   // "products in fp32", ...
-  std::string name;  // of the kernel
-};
 std::vector<KernelInUse> kernels_in_use();
 
 }  // namespace cavmae::kernels

@@ -2,10 +2,22 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/parallel.h"
-#include "cavmae/kernels/instruction_set.h"
+#include "cavmae/kernels/versions.h"
+#include "cavmae/machine/kernel_table.h"
 
 namespace cavmae::kernels {
 namespace {
+
+using PackBands = void (*)(const WeightPacking& packing, int64_t begin, int64_t end);
+
+const auto& packing_versions() {
+  static const std::vector<KernelVersion<PackBands>> kPackingVersions = {
+#ifdef CAVMAE_X86_KERNELS
+      {"avx512_bf16", Isa::avx512_bf16, pack_bands_avx512_bf16},
+#endif
+  };
+  return kPackingVersions;
+}
 
 int64_t count_bands(const WeightPacking& p) {
   const int64_t rows_of_band = p.factor == PackedFactor::transposed ? p.block_columns : kPackedBlockRows;
@@ -14,17 +26,19 @@ int64_t count_bands(const WeightPacking& p) {
 
 }  // namespace
 
-bool can_pack_weights() {
-  return usable_instructions() == InstructionSet::avx512_bf16 && avx512_bf16_pack_bands() != nullptr;
+const char* weight_packing_in_use() {
+  const auto* const version = best_version(packing_versions());
+  return version == nullptr ? nullptr : version->name;
 }
 
 void pack_weight(const WeightPacking& packing) {
   CAVMAE_CHECK(packing.block_columns > 0 && packing.block_columns % 16 == 0,
                "weights are packed in blocks of a multiple of 16 columns, not of ", packing.block_columns);
-  CAVMAE_CHECK(can_pack_weights(), "this processor cannot pack weights");
+  const auto* const version = best_version(packing_versions());
+  CAVMAE_CHECK(version != nullptr, "weights are packed with AVX512-BF16, which may not be used");
   if (packing.columns == 0) return;
   at::parallel_for(0, count_bands(packing), 1,
-                   [&](int64_t begin, int64_t end) { avx512_bf16_pack_bands()(packing, begin, end); });
+                   [&](int64_t begin, int64_t end) { version->functions(packing, begin, end); });
 }
 
 }  // namespace cavmae::kernels

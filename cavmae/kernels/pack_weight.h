@@ -4,14 +4,14 @@
 
 #include <cstdint>
 
-#include "cavmae/kernels/row_kernels.h"
+#include "cavmae/kernels/types.h"
 
 namespace cavmae::kernels {
 
 // The factor B [K, N] that a weight W [rows, columns] becomes.
 enum class PackedFactor {
-  transposed,  // W^T: K = columns, N = rows; of y = x W^T
-  as_it_is,    // W: K = rows, N = columns; of dx = g W
+  transposed,      // W^T: K = columns, N = rows; of y = x W^T
+  not_transposed,  // W: K = rows, N = columns; of dx = g W
 };
 
 inline constexpr int64_t kPackedBlockRows = 32;
@@ -26,14 +26,9 @@ struct WeightPacking {
   Bf16* packed = nullptr;     // aligned to 64 bytes
 };
 
-// Needs instructions for bf16; see usable_instructions(). Rounds to the nearest, ties to even. Works with
-// LibTorch's threads.
-bool can_pack_weights();
+// The version that is taken; null where there is none for the instructions that may be used.
+const char* weight_packing_in_use();
+// Needs a version. Rounds to the nearest, ties to even. Works with LibTorch's threads.
 void pack_weight(const WeightPacking& packing);
-
-// For pack_weight.cpp. A band is what rows of W become that share blocks: block_columns rows of a transposed
-// factor, kPackedBlockRows of another. Null where the compiler cannot make it.
-using PackBands = void (*)(const WeightPacking& packing, int64_t begin, int64_t end);
-PackBands avx512_bf16_pack_bands();
 
 }  // namespace cavmae::kernels

@@ -4,8 +4,10 @@
 #include <cstdint>
 
 #include "cavmae/kernels/pack_weight.h"
+#include "cavmae/kernels/versions.h"
+#include "cavmae/machine/isa.h"
 
-#if defined(__x86_64__) && !defined(__clang__)  // Clang does not know the pragma
+#ifdef CAVMAE_X86_KERNELS
 #include <immintrin.h>
 // After every other header: their functions stay fit for any processor.
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,avx512bf16")
@@ -111,18 +113,10 @@ class Packer {
 
 }  // namespace
 
-PackBands avx512_bf16_pack_bands() {
-  return [](const WeightPacking& packing, int64_t begin, int64_t end) {
-    const Packer packer(packing);
-    for (int64_t band = begin; band < end; ++band) packer.pack_band(band);
-  };
+void pack_bands_avx512_bf16(const WeightPacking& packing, int64_t begin, int64_t end) {
+  const Packer packer(packing);
+  for (int64_t band = begin; band < end; ++band) packer.pack_band(band);
 }
 
-}  // namespace cavmae::kernels
-#else
-namespace cavmae::kernels {
-PackBands avx512_bf16_pack_bands() {
-  return nullptr;
-}
 }  // namespace cavmae::kernels
 #endif

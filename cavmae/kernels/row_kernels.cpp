@@ -5,10 +5,19 @@
 #include <vector>
 
 #include "cavmae/core/parallel.h"
-#include "cavmae/kernels/row_kernels_tables.h"
+#include "cavmae/kernels/versions.h"
 
 namespace cavmae::kernels {
 namespace {
+
+constexpr RowKernelVersion kRowKernelVersions[] = {
+    {"baseline", Isa::baseline, row_kernels_baseline},
+#ifdef CAVMAE_X86_KERNELS
+    {"avx2", Isa::avx2, row_kernels_avx2},
+    {"avx512", Isa::avx512, row_kernels_avx512},
+    {"avx512_bf16", Isa::avx512_bf16, row_kernels_avx512_bf16},
+#endif
+};
 
 constexpr int64_t kPieceRows = 64;      // rows whose sums are made by one thread
 constexpr int64_t kPieceValues = 8192;  // values that are worth a thread's while
@@ -19,7 +28,7 @@ int64_t rows_worth_a_thread(int64_t width) {
 
 struct ColumnSums {
   float* target = nullptr;  // [width]; null: not wanted
-  Gather gather = Gather::replace;
+  Accumulate accumulate = Accumulate::no;
 };
 
 // Sums of columns over pieces of rows: each piece is summed on its own, then the pieces in order.
@@ -45,7 +54,7 @@ class PieceSums {
       }
     });
     at::parallel_for(0, width_, 256, [&](int64_t begin, int64_t end) {
-      for (size_t i = 0; i < count; ++i) gather(i, begin, end);
+      for (size_t i = 0; i < count; ++i) finish(i, begin, end);
     });
   }
 
@@ -53,10 +62,10 @@ class PieceSums {
   float* at(int64_t piece, size_t i) {
     return pieces_.data() + (piece * static_cast<int64_t>(count) + static_cast<int64_t>(i)) * width_;
   }
-  void gather(size_t i, int64_t begin, int64_t end) {
+  void finish(size_t i, int64_t begin, int64_t end) {
     float* target = sums_[i].target;
     if (target == nullptr) return;
-    const bool add = sums_[i].gather == Gather::add;
+    const bool add = sums_[i].accumulate == Accumulate::yes;
     for (int64_t column = begin; column < end; ++column) {
       double sum = 0.0;  // terms may cancel, as those of a key's bias do, whose gradient is nothing else
       for (int64_t piece = 0; piece < num_pieces_; ++piece) sum += at(piece, i)[column];
@@ -76,22 +85,16 @@ void for_values(int64_t count, const Work& work) {
 
 }  // namespace
 
-const RowKernels& row_kernels(InstructionSet set) {
-  switch (set) {
-    case InstructionSet::baseline:
-      return row_kernels_baseline();
-    case InstructionSet::avx2:
-      return row_kernels_avx2();
-    case InstructionSet::avx512:
-      return row_kernels_avx512();
-    case InstructionSet::avx512_bf16:
-      return row_kernels_avx512_bf16();
-  }
-  return row_kernels_baseline();
+std::vector<const RowKernelVersion*> usable_row_kernels() {
+  return usable_versions(kRowKernelVersions);
+}
+
+const RowKernelVersion& best_row_kernels() {
+  return *best_version(kRowKernelVersions);
 }
 
 const RowKernels& row_kernels() {
-  static const RowKernels& best = row_kernels(usable_instructions());
+  static const RowKernels& best = best_row_kernels().functions();
   return best;
 }
 
@@ -102,9 +105,9 @@ void layer_norm_forward(const LayerNormForward& call, const RowKernels& kernels)
 
 void layer_norm_backward(const LayerNormBackward& call, const RowKernels& kernels) {
   PieceSums<3>(call.rows, call.width,
-               {{{call.d_weight, call.norm_gather},
-                 {call.d_bias, call.norm_gather},
-                 {call.dx_sums, call.sums_gather}}})
+               {{{call.d_weight, call.accumulate_norm},
+                 {call.d_bias, call.accumulate_norm},
+                 {call.dx_sums, call.accumulate_sums}}})
       .run([&](int64_t begin, int64_t end, const std::array<float*, 3>& sums) {
         kernels.layer_norm_backward(call, begin, end, sums[0], sums[1], sums[2]);
       });
@@ -115,14 +118,14 @@ void gelu_forward(const GeluForward& call, const RowKernels& kernels) {
 }
 
 void gelu_backward(const GeluBackward& call, const RowKernels& kernels) {
-  PieceSums<1>(call.rows, call.width, {{{call.dx_sums, call.gather}}})
+  PieceSums<1>(call.rows, call.width, {{{call.dx_sums, call.accumulate}}})
       .run([&](int64_t begin, int64_t end, const std::array<float*, 1>& sums) {
         kernels.gelu_backward(call, begin, end, sums[0]);
       });
 }
 
 void sum_rows(const SumRows& call, const RowKernels& kernels) {
-  PieceSums<1>(call.rows, call.width, {{{call.sums, call.gather}}})
+  PieceSums<1>(call.rows, call.width, {{{call.sums, call.accumulate}}})
       .run([&](int64_t begin, int64_t end, const std::array<float*, 1>& sums) {
         kernels.sum_rows(call, begin, end, sums[0]);
       });

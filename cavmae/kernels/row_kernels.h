@@ -5,18 +5,12 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
-#include "cavmae/kernels/flash_attention.h"
-#include "cavmae/kernels/instruction_set.h"
+#include "cavmae/kernels/types.h"
+#include "cavmae/machine/kernel_table.h"
 
 namespace cavmae::kernels {
-
-// Whether a sum replaces what its array holds or is added to it.
-enum class Gather { replace, add };
-
-struct Bf16 {
-  uint16_t bits;
-};
 
 // y = (x - mean) rstd weight + bias with rstd = 1 / sqrt(variance + 1e-5).
 struct LayerNormForward {
@@ -43,10 +37,10 @@ struct LayerNormBackward {
   float* dx = nullptr;              // [rows, width]; may be `residual`
   void* dx_rounded = nullptr;       // element [rows, width], dx again; null: not wanted
   void* y = nullptr;                // element [rows, width], the forward result again; null: not wanted
-  float* d_weight = nullptr;        // [width], gathered: sum of g n over the rows
-  float* d_bias = nullptr;          // [width], gathered: sum of g
-  float* dx_sums = nullptr;         // [width], gathered: sum of dx; null: not wanted
-  Gather norm_gather = Gather::replace, sums_gather = Gather::replace;
+  float* d_weight = nullptr;        // [width]: sum of g n over the rows
+  float* d_bias = nullptr;          // [width]: sum of g
+  float* dx_sums = nullptr;         // [width]: sum of dx; null: not wanted
+  Accumulate accumulate_norm = Accumulate::no, accumulate_sums = Accumulate::no;
   int64_t rows = 0, width = 0;
   Element element = Element::f32;
 };
@@ -65,8 +59,8 @@ struct GeluBackward {
   const void* g = nullptr;   // element [rows, width]
   void* dx = nullptr;        // element [rows, width]; may be g
   void* y = nullptr;         // element [rows, width], the forward result again; may be x
-  float* dx_sums = nullptr;  // [width], gathered: sum of dx over the rows
-  Gather gather = Gather::replace;
+  float* dx_sums = nullptr;  // [width]: sum of dx over the rows
+  Accumulate accumulate = Accumulate::no;
   int64_t rows = 0, width = 0;
   Element element = Element::f32;
 };
@@ -75,8 +69,8 @@ struct GeluBackward {
 struct SumRows {
   const void* x = nullptr;  // element [rows, width]
   Bf16* rounded = nullptr;  // [rows, width], of f32 rows; null: not wanted
-  float* sums = nullptr;    // [width], gathered; null: not wanted
-  Gather gather = Gather::replace;
+  float* sums = nullptr;    // [width]; null: not wanted
+  Accumulate accumulate = Accumulate::no;
   int64_t rows = 0, width = 0;
   Element element = Element::f32;
 };
@@ -106,9 +100,10 @@ struct RowKernels {
   void (*round_in_place)(const float* x, float* y, int64_t begin, int64_t end);
 };
 
-// Those of the best instruction set that may be used, or of one that is named.
-const RowKernels& row_kernels();
-const RowKernels& row_kernels(InstructionSet set);
+using RowKernelVersion = KernelVersion<const RowKernels& (*)()>;
+std::vector<const RowKernelVersion*> usable_row_kernels();  // from the slowest
+const RowKernelVersion& best_row_kernels();
+const RowKernels& row_kernels();  // of the best
 
 void layer_norm_forward(const LayerNormForward& call, const RowKernels& kernels = row_kernels());
 void layer_norm_backward(const LayerNormBackward& call, const RowKernels& kernels = row_kernels());

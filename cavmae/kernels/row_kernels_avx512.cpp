@@ -1,20 +1,16 @@
-// The row kernels for AVX-512: sixteen lanes. Run only where usable_instructions() allows them.
+// The row kernels for AVX-512: sixteen lanes. Run only where usable_isa() allows them.
 #include <cmath>
 #include <cstring>
 #include <utility>
 
-#include "cavmae/kernels/row_kernels_tables.h"
+#include "cavmae/kernels/row_kernels.h"
+#include "cavmae/kernels/versions.h"
+#include "cavmae/machine/isa.h"
 
-#if defined(__x86_64__) && !defined(__clang__)  // Clang does not know the pragma
+#ifdef CAVMAE_X86_KERNELS
 // After every other header: their inline functions stay fit for any processor.
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
 #define CAVMAE_LANES 16
 #define CAVMAE_ROW_KERNELS row_kernels_avx512
 #include "cavmae/kernels/row_kernels_simd.h"
-#else
-namespace cavmae::kernels {
-const RowKernels& row_kernels_avx512() {
-  return row_kernels_baseline();
-}
-}  // namespace cavmae::kernels
 #endif

@@ -1,12 +1,14 @@
 // The row kernels for AVX-512 with its instructions for bf16: sixteen lanes. Run only where
-// usable_instructions() allows them.
+// usable_isa() allows them.
 #include <cmath>
 #include <cstring>
 #include <utility>
 
-#include "cavmae/kernels/row_kernels_tables.h"
+#include "cavmae/kernels/row_kernels.h"
+#include "cavmae/kernels/versions.h"
+#include "cavmae/machine/isa.h"
 
-#if defined(__x86_64__) && !defined(__clang__)  // Clang does not know the pragma
+#ifdef CAVMAE_X86_KERNELS
 #include <immintrin.h>
 // After every other header: their inline functions stay fit for any processor.
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,avx512bf16")
@@ -14,10 +16,4 @@
 #define CAVMAE_BF16_INSTRUCTIONS
 #define CAVMAE_ROW_KERNELS row_kernels_avx512_bf16
 #include "cavmae/kernels/row_kernels_simd.h"
-#else
-namespace cavmae::kernels {
-const RowKernels& row_kernels_avx512_bf16() {
-  return row_kernels_avx512();
-}
-}  // namespace cavmae::kernels
 #endif

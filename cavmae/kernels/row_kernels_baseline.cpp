@@ -3,7 +3,8 @@
 #include <cstring>
 #include <utility>
 
-#include "cavmae/kernels/row_kernels_tables.h"
+#include "cavmae/kernels/row_kernels.h"
+#include "cavmae/kernels/versions.h"
 
 #define CAVMAE_LANES 4
 #define CAVMAE_ROW_KERNELS row_kernels_baseline

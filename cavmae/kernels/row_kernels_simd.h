@@ -5,7 +5,8 @@
 #include <cstring>
 #include <utility>
 
-#include "cavmae/kernels/row_kernels_tables.h"
+#include "cavmae/kernels/row_kernels.h"
+#include "cavmae/kernels/versions.h"
 
 #define CAVMAE_INLINE inline __attribute__((always_inline))
 #define CAVMAE_INLINE_LAMBDA __attribute__((always_inline))

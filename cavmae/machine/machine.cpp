@@ -139,6 +139,7 @@ MachineInfo inspect_machine() {
       static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGE_SIZE));
   if (limits.memory_bytes) info.memory_bytes = std::min(info.memory_bytes, *limits.memory_bytes);
   info.instruction_sets = instruction_sets();
+  info.isa = usable_isa();
   find_blas(info);
   info.torch_version = TORCH_VERSION;
   info.torch_threads = at::get_num_threads();

@@ -8,6 +8,7 @@
 
 #include "cavmae/core/json.h"
 #include "cavmae/machine/gpu.h"
+#include "cavmae/machine/isa.h"
 
 namespace cavmae {
 
@@ -18,7 +19,9 @@ struct MachineInfo {
   int64_t logical_cores = 0;  // of the machine
   int64_t usable_cores = 0;   // physical ones that affinity and container leave to this process
   uint64_t memory_bytes = 0;  // of the machine or the container, whichever is less
-  std::vector<std::string> instruction_sets;  // those that matter here: "avx2", "avx512_bf16", ...
+  std::vector<std::string>
+      instruction_sets;  // as the system lists them, for people: "avx2", "avx512_bf16", ...
+  IsaSet isa;            // what this process may use
 
   std::string blas_library;  // path of the file; "" when LibTorch holds it inside
   BlasKind blas_kind = BlasKind::unknown;
@@ -71,9 +74,8 @@ struct ProcessOptions {
 // file: it may start the program once more, with the same arguments and a changed environment.
 void tune_process(const ProcessOptions& options);
 
-// Whether OpenBLAS's kernels for `coretype` are older than what a processor with these instruction sets can
-// do.
-bool is_outdated_coretype(const std::string& coretype, const std::vector<std::string>& instruction_sets);
+// Whether OpenBLAS's kernels for `coretype` are older than what a processor with these instructions can do.
+bool is_outdated_coretype(const std::string& coretype, const IsaSet& isa);
 
 // Memory of this process, now and at most so far.
 double resident_bytes();

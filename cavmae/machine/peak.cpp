@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cavmae/core/parallel.h"
+#include "cavmae/machine/isa.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -106,15 +107,14 @@ double gflops_of(const Loop& loop) {
 MachinePeak measure_peak() {
   MachinePeak peak;
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f")) {
+  if (usable_isa().has(Isa::avx512)) {
     peak.fp32_instructions = "avx512f";
     peak.fp32_gflops = gflops_of({run_avx512, kChains * 16 * 2});
-  } else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+  } else if (usable_isa().has(Isa::avx2)) {
     peak.fp32_instructions = "avx2";
     peak.fp32_gflops = gflops_of({run_avx2, kChains * 8 * 2});
   }
-  if (__builtin_cpu_supports("avx512bf16")) peak.bf16_gflops = gflops_of({run_bf16, kChains * 16 * 4});
+  if (usable_isa().has(Isa::avx512_bf16)) peak.bf16_gflops = gflops_of({run_bf16, kChains * 16 * 4});
 #endif
   if (peak.fp32_instructions.empty()) {
     peak.fp32_instructions = "compiled code";

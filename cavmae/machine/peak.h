@@ -1,5 +1,5 @@
-// How many operations a second this machine's vector units can do at most, measured. Free functions; run them
-// while nothing else runs.
+// How many operations a second this machine's vector units can do at most, measured, with what usable_isa()
+// leaves. Free functions; run them while nothing else runs.
 #pragma once
 
 #include <optional>

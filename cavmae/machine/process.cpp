@@ -71,7 +71,7 @@ bool change_environment() {
   for (const EarlySetting& setting : kEarlySettings)
     if (!is_decided(setting)) changed = ::putenv(const_cast<char*>(setting.assignment)) == 0 || changed;
   const MachineInfo info = inspect_machine();
-  if (is_outdated_coretype(info.openblas_coretype, info.instruction_sets))
+  if (is_outdated_coretype(info.openblas_coretype, info.isa))
     changed = ::unsetenv("OPENBLAS_CORETYPE") == 0 || changed;
   return changed;
 }
@@ -109,6 +109,8 @@ bool malloc_is_tuned() {
 }
 
 void tune_process(const ProcessOptions& options) {
+  // LibTorch calls oneDNN as well, which reads this once.
+  if (isa_is_switched()) ::setenv("ONEDNN_MAX_CPU_ISA", onednn_isa_word(usable_isa()).c_str(), 1);
   CAVMAE_CHECK_AS(ConfigError, options.num_threads >= 0 && options.num_threads <= 4096,
                   "num_threads: ", options.num_threads,
                   " is not possible; 0 (every usable core) to 4096 are");

@@ -57,7 +57,7 @@ std::string describe_gpus(const MachineInfo& info) {
 
 }  // namespace
 
-bool is_outdated_coretype(const std::string& coretype, const std::vector<std::string>& instruction_sets) {
+bool is_outdated_coretype(const std::string& coretype, const IsaSet& isa) {
   // OpenBLAS's names by the widest instructions that their kernels use.
   static constexpr std::array<std::string_view, 9> kSse = {
       "prescott", "core2", "penryn", "dunnington", "nehalem", "atom", "opteron", "barcelona", "bobcat"};
@@ -67,11 +67,8 @@ bool is_outdated_coretype(const std::string& coretype, const std::vector<std::st
   const auto among = [&](const auto& names) {
     return std::find(names.begin(), names.end(), lower(coretype)) != names.end();
   };
-  const auto has = [&](const char* name) {
-    return std::find(instruction_sets.begin(), instruction_sets.end(), name) != instruction_sets.end();
-  };
   const int core = among(kSse) ? 0 : among(kAvx) ? 1 : among(kAvx2) ? 2 : 3;
-  const int processor = has("avx512f") ? 3 : has("avx2") ? 2 : has("avx") ? 1 : 0;
+  const int processor = isa.has(Isa::avx512) ? 3 : isa.has(Isa::avx2) ? 2 : isa.has(Isa::avx) ? 1 : 0;
   return core < processor;
 }
 
@@ -92,7 +89,7 @@ std::vector<std::string> machine_warnings(const MachineInfo& info) {
   if (info.blas_kind == BlasKind::openblas_serial && info.usable_cores > 1)
     warn("OpenBLAS's build without threads ({}) uses one of {} cores; {}", info.blas_library,
          info.usable_cores, kInstallOpenBlas);
-  if (is_outdated_coretype(info.openblas_coretype, info.instruction_sets))
+  if (is_outdated_coretype(info.openblas_coretype, info.isa))
     warn("OPENBLAS_CORETYPE={} makes OpenBLAS use kernels of an older processor than this one; unset it",
          info.openblas_coretype);
   if (info.torch_threads < info.usable_cores) {
@@ -126,6 +123,7 @@ Json to_json(const MachineInfo& info) {
           {"usable_cores", info.usable_cores},
           {"memory_bytes", info.memory_bytes},
           {"instruction_sets", info.instruction_sets},
+          {"isa", info.isa.names()},
           {"blas", name_of(info.blas_kind).key},
           {"blas_library", info.blas_library},
           {"blas_core", info.blas_core},
@@ -147,14 +145,15 @@ std::string describe(const MachineInfo& info) {
       "cores         {} usable of {}\n"
       "memory        {}\n"
       "instructions  {}\n"
+      "kernels use   {}\n"
       "BLAS          {}{}{}\n"
       "LibTorch      {}, {} threads\n"
       "oneDNN        {}\n"
       "malloc        {}{}\n",
       info.cpu_model.empty() ? "unknown" : info.cpu_model, info.usable_cores, info.logical_cores,
       human_bytes(static_cast<double>(info.memory_bytes)), fmt::join(info.instruction_sets, " "),
-      name_of(info.blas_kind).text, blas_core, blas_path, info.torch_version, info.torch_threads,
-      info.onednn_version.empty() ? "none" : info.onednn_version,
+      fmt::join(info.isa.names(), " "), name_of(info.blas_kind).text, blas_core, blas_path,
+      info.torch_version, info.torch_threads, info.onednn_version.empty() ? "none" : info.onednn_version,
       info.keeps_freed_memory ? "keeps freed memory" : "gives freed memory back to the system",
       info.asks_for_huge_pages ? ", asks for huge pages" : "");
   return text + describe_gpus(info);

@@ -45,7 +45,7 @@ class Count {
     const auto hidden = static_cast<int64_t>(static_cast<double>(width) * layers.mlp_ratio);
     const std::string part = layers.part;
     const std::string attention = part + "/" + ranges::kAttention;
-    const std::string products = attention + "/" + ranges::kAttentionProducts;
+    const std::string products = attention + "/" + ranges::kAttentionMatmul;
     add(attention, {tokens, width, 2 * width});  // keys and values
     add(attention, {picked, width, 2 * width});  // queries, and the projection of the result
     add(products, {picked, width, tokens});      // queries and keys

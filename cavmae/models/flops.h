@@ -15,7 +15,7 @@ namespace cavmae {
 // backward pass takes twice the forward pass, once for each factor's gradient; patches take no gradient, so
 // that their embedding takes once as much. Nothing is counted for recomputation.
 
-// Of one clip, in operations; `part` as a RangeTimer calls it: "decoder/attention/products".
+// Of one clip, in operations; `part` as a RangeTimer calls it: "decoder/attention/matmul".
 struct PartFlops {
   std::string part;
   double forward = 0.0;

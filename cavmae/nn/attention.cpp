@@ -40,16 +40,16 @@ AttentionCall call_of(const Operands& in, int64_t heads) {
           .element = in.queries.scalar_type() == torch::kBFloat16 ? Element::bf16 : Element::f32};
 }
 
-struct Attended {
+struct AttentionResult {
   torch::Tensor out;          // [B, M, H * d]
   torch::Tensor log_sum_exp;  // float [B, H, M], undefined where nothing will need it
 };
 
 enum class Gradients { needed, none };
 
-Attended attend(const Operands& in, int64_t heads, Gradients gradients) {
+AttentionResult attend(const Operands& in, int64_t heads, Gradients gradients) {
   const AttentionCall call = call_of(in, heads);
-  Attended result;
+  AttentionResult result;
   result.out = at::empty({call.clips, call.queries, in.width()}, in.queries.options());
   if (gradients == Gradients::needed)
     result.log_sum_exp =
@@ -64,29 +64,28 @@ Attended attend(const Operands& in, int64_t heads, Gradients gradients) {
 }
 
 // The gradients into `out`, from that of the result.
-void attend_backward(const Operands& in, const Attended& attended, const torch::Tensor& gradient,
+void attend_backward(const Operands& in, const AttentionResult& result, const torch::Tensor& gradient,
                      int64_t heads, const Operands& out) {
   const torch::Tensor d_out = gradient.contiguous();
-  kernels::flash_attention_backward(call_of(in, heads),
-                                    {.q = view(in.queries),
-                                     .k = view(in.kv),
-                                     .v = view(in.kv, in.width()),
-                                     .out = view(attended.out),
-                                     .d_out = view(d_out),
-                                     .log_sum_exp = attended.log_sum_exp.data_ptr<float>(),
-                                     .d_q = view(out.queries),
-                                     .d_k = view(out.kv),
-                                     .d_v = view(out.kv, out.width())});
+  kernels::flash_attention_backward(call_of(in, heads), {.q = view(in.queries),
+                                                         .k = view(in.kv),
+                                                         .v = view(in.kv, in.width()),
+                                                         .out = view(result.out),
+                                                         .d_out = view(d_out),
+                                                         .log_sum_exp = result.log_sum_exp.data_ptr<float>(),
+                                                         .d_q = view(out.queries),
+                                                         .d_k = view(out.kv),
+                                                         .d_v = view(out.kv, out.width())});
 }
 
 // Queries, keys and values in one tensor: the gradient is written into one, too.
 class PackedAttention : public torch::autograd::Function<PackedAttention> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& qkv, int64_t heads) {
-    const Attended attended = attend(Operands::of(qkv), heads, Gradients::needed);
-    context->save_for_backward({qkv, attended.out, attended.log_sum_exp});
+    const AttentionResult result = attend(Operands::of(qkv), heads, Gradients::needed);
+    context->save_for_backward({qkv, result.out, result.log_sum_exp});
     context->saved_data["heads"] = heads;
-    return attended.out;
+    return result.out;
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
@@ -101,10 +100,10 @@ class CrossAttention : public torch::autograd::Function<CrossAttention> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& queries,
                                const torch::Tensor& kv, int64_t heads) {
-    const Attended attended = attend({queries, kv}, heads, Gradients::needed);
-    context->save_for_backward({queries, kv, attended.out, attended.log_sum_exp});
+    const AttentionResult result = attend({queries, kv}, heads, Gradients::needed);
+    context->save_for_backward({queries, kv, result.out, result.log_sum_exp});
     context->saved_data["heads"] = heads;
-    return attended.out;
+    return result.out;
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();

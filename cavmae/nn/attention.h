@@ -7,7 +7,7 @@
 namespace cavmae {
 
 // Note [Attention in tiles]: the M x L weights of a head are never kept. They are computed tile by tile, in
-// both passes, in the registers and the first cache (kernels/flash_attention.h), and every sum is taken in
+// both passes, in the registers and L1 (kernels/flash_attention.h), and every sum is taken in
 // an order that does not depend on the number of threads. Other types than float and bf16, other devices and
 // heads wider than kMaxHeadWidth take the plain twin.
 

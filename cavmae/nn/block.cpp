@@ -2,11 +2,17 @@
 
 #include "cavmae/core/profile_range.h"
 #include "cavmae/kernels/flash_attention.h"
+#include "cavmae/kernels/row_kernels.h"
 #include "cavmae/nn/gradient_target.h"
 #include "cavmae/nn/profile_ranges.h"
 
-namespace cavmae::kernels {
+namespace cavmae {
 namespace {
+
+using kernels::Accumulate;
+using kernels::AttentionCall;
+using kernels::Element;
+using kernels::HeadsView;
 
 // The sizes of a call.
 struct Sizes {
@@ -29,7 +35,7 @@ const float* floats(const torch::Tensor& x) {
   return x.data_ptr<float>();
 }
 
-Weight rows_of(const LinearParameters& layer, const RowRange& range) {
+Weight weight_rows(const LinearParameters& layer, const RowRange& range) {
   Weight weight = whole_weight(layer.weight, layer.packed);
   weight.first_row = range.first;
   weight.rows = range.rows;
@@ -40,28 +46,31 @@ RowRange all_rows(const LinearParameters& layer) {
   return {.first = 0, .rows = layer.weight.size(0)};
 }
 
-torch::Tensor apply(const LinearParameters& layer, const torch::Tensor& x, const RowRange& range) {
+torch::Tensor linear_rows(const LinearParameters& layer, const torch::Tensor& x, const RowRange& range) {
   auto y = at::empty({x.size(0), range.rows}, x.options());
-  forward_product({.x = x,
-                   .weight = rows_of(layer, range),
-                   .bias = layer.bias.narrow(0, range.first, range.rows),
-                   .residual = {},
-                   .y = y});
+  linear_forward({.x = x,
+                  .weight = weight_rows(layer, range),
+                  .bias = layer.bias.narrow(0, range.first, range.rows),
+                  .residual = {},
+                  .y = y});
   return y;
 }
 
 // layer(x) + residual, float.
-torch::Tensor apply_onto(const LinearParameters& layer, const torch::Tensor& x,
-                         const torch::Tensor& residual) {
+torch::Tensor linear_onto(const LinearParameters& layer, const torch::Tensor& x,
+                          const torch::Tensor& residual) {
   auto y = at::empty_like(residual);
-  forward_product(
-      {.x = x, .weight = rows_of(layer, all_rows(layer)), .bias = layer.bias, .residual = residual, .y = y});
+  linear_forward({.x = x,
+                  .weight = weight_rows(layer, all_rows(layer)),
+                  .bias = layer.bias,
+                  .residual = residual,
+                  .y = y});
   return y;
 }
 
-torch::Tensor through(const LinearParameters& layer, const torch::Tensor& g, const RowRange& range) {
+torch::Tensor dgrad(const LinearParameters& layer, const torch::Tensor& g, const RowRange& range) {
   auto dx = at::empty({g.size(0), layer.weight.size(1)}, g.options());
-  input_gradient({.g = g, .weight = rows_of(layer, range), .dx = dx});
+  linear_dgrad({.g = g, .weight = weight_rows(layer, range), .dx = dx});
   return dx;
 }
 
@@ -71,25 +80,26 @@ struct NormStatistics {
 
 // x: float [rows, D] -> element [rows, D]
 torch::Tensor normalize(const NormParameters& norm, const torch::Tensor& x, Element element,
-                        const NormStatistics& kept) {
+                        const NormStatistics& statistics) {
   auto y = at::empty(x.sizes(), x.options().dtype(scalar_type(element)));
-  layer_norm_forward({.x = floats(x),
-                      .weight = floats(norm.weight),
-                      .bias = floats(norm.bias),
-                      .y = y.data_ptr(),
-                      .mean = kept.mean.defined() ? kept.mean.data_ptr<float>() : nullptr,
-                      .rstd = kept.rstd.defined() ? kept.rstd.data_ptr<float>() : nullptr,
-                      .rows = x.size(0),
-                      .width = x.size(1),
-                      .element = element});
+  kernels::layer_norm_forward(
+      {.x = floats(x),
+       .weight = floats(norm.weight),
+       .bias = floats(norm.bias),
+       .y = y.data_ptr(),
+       .mean = statistics.mean.defined() ? statistics.mean.data_ptr<float>() : nullptr,
+       .rstd = statistics.rstd.defined() ? statistics.rstd.data_ptr<float>() : nullptr,
+       .rows = x.size(0),
+       .width = x.size(1),
+       .element = element});
   return y;
 }
 
 // Queries, keys and values as attention takes them: packed in one tensor, or in two.
-struct Operands {
+struct QkvViews {
   HeadsView q, k, v;
 };
-Operands operands(const Sizes& s, const torch::Tensor& queries, const torch::Tensor& keys_values) {
+QkvViews qkv_views(const Sizes& s, const torch::Tensor& queries, const torch::Tensor& keys_values) {
   const auto view = [](const torch::Tensor& x, int64_t first_column, int64_t rows_a_clip) {
     const int64_t width = x.size(1);
     return HeadsView{
@@ -119,62 +129,63 @@ HeadsView rows_view(const torch::Tensor& x, const Sizes& s) {  // [R, D]
   return {.data = x.data_ptr(), .clip_stride = s.queries * s.width, .row_stride = s.width};
 }
 
-// A forward pass, keeping in `kept` what is asked for.
-torch::Tensor attend(const BlockParameters& p, const BlockInput& in, const Sizes& s, BlockKept* kept) {
+// A forward pass, keeping in `saved` what is asked for.
+torch::Tensor attention_forward(const BlockParameters& p, const BlockInput& in, const Sizes& s,
+                                SavedForBackward* saved) {
   const ProfileRange range(ranges::kAttention);
   const auto x = in.x.view({s.rows(), s.width});
   NormStatistics statistics;
-  if (kept != nullptr) statistics = {at::empty({s.rows()}, s.floats), at::empty({s.rows()}, s.floats)};
+  if (saved != nullptr) statistics = {at::empty({s.rows()}, s.floats), at::empty({s.rows()}, s.floats)};
   torch::Tensor residual = x, queries, keys_values, log_sum_exp;
   {
     const auto normal = normalize(p.norm1, x, p.element, statistics);
     if (in.ids.defined()) {
       const auto picked = flat_rows(in.ids, s.length);
       residual = x.index_select(0, picked);
-      queries = apply(p.qkv, normal.index_select(0, picked), {.first = 0, .rows = s.width});
-      keys_values = apply(p.qkv, normal, {.first = s.width, .rows = 2 * s.width});
+      queries = linear_rows(p.qkv, normal.index_select(0, picked), {.first = 0, .rows = s.width});
+      keys_values = linear_rows(p.qkv, normal, {.first = s.width, .rows = 2 * s.width});
     } else {
-      queries = apply(p.qkv, normal, all_rows(p.qkv));
+      queries = linear_rows(p.qkv, normal, all_rows(p.qkv));
     }
   }
-  const auto mixed = at::empty({s.result_rows(), s.width}, s.elements);
-  if (kept != nullptr) log_sum_exp = at::empty({s.clips, p.heads, s.queries}, s.floats);
+  const auto attn_out = at::empty({s.result_rows(), s.width}, s.elements);
+  if (saved != nullptr) log_sum_exp = at::empty({s.clips, p.heads, s.queries}, s.floats);
   {
-    const ProfileRange inner(ranges::kAttentionProducts);
-    const Operands views = operands(s, queries, keys_values);
-    flash_attention_forward(attention_call(p, s),
-                            {.q = views.q,
-                             .k = views.k,
-                             .v = views.v,
-                             .out = rows_view(mixed, s),
-                             .log_sum_exp = kept != nullptr ? log_sum_exp.data_ptr<float>() : nullptr});
+    const ProfileRange inner(ranges::kAttentionMatmul);
+    const QkvViews views = qkv_views(s, queries, keys_values);
+    kernels::flash_attention_forward(
+        attention_call(p, s), {.q = views.q,
+                               .k = views.k,
+                               .v = views.v,
+                               .out = rows_view(attn_out, s),
+                               .log_sum_exp = saved != nullptr ? log_sum_exp.data_ptr<float>() : nullptr});
   }
-  if (kept != nullptr) {
-    kept->mean1 = statistics.mean;
-    kept->rstd1 = statistics.rstd;
-    kept->queries = queries;
-    kept->keys_values = keys_values;
-    kept->log_sum_exp = log_sum_exp;
-    kept->mixed = mixed;
+  if (saved != nullptr) {
+    saved->mean1 = statistics.mean;
+    saved->rstd1 = statistics.rstd;
+    saved->queries = queries;
+    saved->keys_values = keys_values;
+    saved->log_sum_exp = log_sum_exp;
+    saved->attn_out = attn_out;
   }
-  return apply_onto(p.proj, mixed, residual);
+  return linear_onto(p.proj, attn_out, residual);
 }
 
 torch::Tensor gelu(torch::Tensor x, Element element, bool in_place) {
   auto y = in_place ? x : at::empty_like(x);
-  gelu_forward({.x = x.data_ptr(), .y = y.data_ptr(), .count = x.numel(), .element = element});
+  kernels::gelu_forward({.x = x.data_ptr(), .y = y.data_ptr(), .count = x.numel(), .element = element});
   return y;
 }
 
 // g: element [R, ..], the gradient of a layer's result; its sums are the gradient of the layer's bias.
 void add_bias_gradient(const GradientTarget& bias, const torch::Tensor& g, const RowRange& range) {
   if (!bias.gradient.defined()) return;
-  sum_rows({.x = g.data_ptr(),
-            .sums = bias.data() + range.first,
-            .gather = bias.gather,
-            .rows = g.size(0),
-            .width = g.size(1),
-            .element = element_of(g)});
+  kernels::sum_rows({.x = g.data_ptr(),
+                     .sums = bias.data() + range.first,
+                     .accumulate = bias.accumulate,
+                     .rows = g.size(0),
+                     .width = g.size(1),
+                     .element = element_of(g)});
 }
 
 // Backward through one norm and past it.
@@ -197,92 +208,92 @@ NormGradient norm_backward(const NormPass& pass, WantRounded want_rounded, const
   const bool round = want_rounded == WantRounded::yes && element == Element::bf16;
   out.rounded = round ? at::empty_like(pass.g) : out.dx;
   auto of_weight = gradient_target(pass.norm.weight), of_bias = gradient_target(pass.norm.bias);
-  // The kernel gathers both in one way; a frozen one's sums are thrown away.
-  const bool add = of_weight.gather == Gather::add || of_bias.gather == Gather::add;
+  // The kernel treats both alike; a frozen one's sums are thrown away.
+  const bool add = of_weight.accumulate == Accumulate::yes || of_bias.accumulate == Accumulate::yes;
   for (auto* target : {&of_weight, &of_bias}) {
     if (!target->gradient.defined()) target->gradient = at::empty(pass.norm.weight.sizes(), pass.x.options());
-    if (add && target->gather == Gather::replace) target->gradient.zero_();
+    if (add && target->accumulate == Accumulate::no) target->gradient.zero_();
   }
-  layer_norm_backward({.x = floats(pass.x),
-                       .weight = floats(pass.norm.weight),
-                       .bias = floats(pass.norm.bias),
-                       .mean = floats(pass.statistics.mean),
-                       .rstd = floats(pass.statistics.rstd),
-                       .g = pass.g.data_ptr(),
-                       .residual = pass.residual.defined() ? floats(pass.residual) : nullptr,
-                       .dx = out.dx.data_ptr<float>(),
-                       .dx_rounded = round ? out.rounded.data_ptr() : nullptr,
-                       .y = out.y.data_ptr(),
-                       .d_weight = of_weight.data(),
-                       .d_bias = of_bias.data(),
-                       .dx_sums = sums.data(),
-                       .norm_gather = add ? Gather::add : Gather::replace,
-                       .sums_gather = sums.gather,
-                       .rows = pass.x.size(0),
-                       .width = pass.x.size(1),
-                       .element = element});
+  kernels::layer_norm_backward({.x = floats(pass.x),
+                                .weight = floats(pass.norm.weight),
+                                .bias = floats(pass.norm.bias),
+                                .mean = floats(pass.statistics.mean),
+                                .rstd = floats(pass.statistics.rstd),
+                                .g = pass.g.data_ptr(),
+                                .residual = pass.residual.defined() ? floats(pass.residual) : nullptr,
+                                .dx = out.dx.data_ptr<float>(),
+                                .dx_rounded = round ? out.rounded.data_ptr() : nullptr,
+                                .y = out.y.data_ptr(),
+                                .d_weight = of_weight.data(),
+                                .d_bias = of_bias.data(),
+                                .dx_sums = sums.data(),
+                                .accumulate_norm = add ? Accumulate::yes : Accumulate::no,
+                                .accumulate_sums = sums.accumulate,
+                                .rows = pass.x.size(0),
+                                .width = pass.x.size(1),
+                                .element = element});
   return out;
 }
 
 // Through the MLP: from d_y, float [R, D], to the gradient of x1.
-NormGradient mlp_backward(const BlockParameters& p, const BlockKept& kept, const torch::Tensor& d_y) {
+NormGradient mlp_backward(const BlockParameters& p, const SavedForBackward& saved, const torch::Tensor& d_y) {
   const ProfileRange range(ranges::kMlp);
   const auto of_bias2 = gradient_target(p.fc2.bias);
   auto g = d_y;
-  if (p.element == Element::bf16) g = at::empty(d_y.sizes(), kept.hidden.options());
-  sum_rows({.x = d_y.data_ptr(),
-            .rounded = p.element == Element::bf16 ? bf16_data(g) : nullptr,
-            .sums = of_bias2.data(),
-            .gather = of_bias2.gather,
-            .rows = d_y.size(0),
-            .width = d_y.size(1)});
-  auto d_hidden = through(p.fc2, g, all_rows(p.fc2));
+  if (p.element == Element::bf16) g = at::empty(d_y.sizes(), saved.fc1_out.options());
+  kernels::sum_rows({.x = d_y.data_ptr(),
+                     .rounded = p.element == Element::bf16 ? bf16_data(g) : nullptr,
+                     .sums = of_bias2.data(),
+                     .accumulate = of_bias2.accumulate,
+                     .rows = d_y.size(0),
+                     .width = d_y.size(1)});
+  auto d_fc1_out = dgrad(p.fc2, g, all_rows(p.fc2));
   {
-    auto activated = at::empty_like(d_hidden);
+    auto activated = at::empty_like(d_fc1_out);
     const auto of_bias1 = gradient_target(p.fc1.bias);
     const auto sums =
         of_bias1.gradient.defined() ? of_bias1.gradient : at::empty(p.fc1.bias.sizes(), d_y.options());
-    gelu_backward({.x = kept.hidden.data_ptr(),
-                   .g = d_hidden.data_ptr(),
-                   .dx = d_hidden.data_ptr(),
-                   .y = activated.data_ptr(),
-                   .dx_sums = sums.data_ptr<float>(),
-                   .gather = of_bias1.gather,
-                   .rows = d_hidden.size(0),
-                   .width = d_hidden.size(1),
-                   .element = p.element});
+    kernels::gelu_backward({.x = saved.fc1_out.data_ptr(),
+                            .g = d_fc1_out.data_ptr(),
+                            .dx = d_fc1_out.data_ptr(),
+                            .y = activated.data_ptr(),
+                            .dx_sums = sums.data_ptr<float>(),
+                            .accumulate = of_bias1.accumulate,
+                            .rows = d_fc1_out.size(0),
+                            .width = d_fc1_out.size(1),
+                            .element = p.element});
     add_weight_gradient(gradient_target(p.fc2.weight), g, activated, all_rows(p.fc2));
   }
   const NormPass pass{.norm = p.norm2,
-                      .x = kept.attended,
-                      .statistics = {kept.mean2, kept.rstd2},
-                      .g = through(p.fc1, d_hidden, all_rows(p.fc1)),
+                      .x = saved.x1,
+                      .statistics = {saved.mean2, saved.rstd2},
+                      .g = dgrad(p.fc1, d_fc1_out, all_rows(p.fc1)),
                       .residual = d_y};
   const auto out = norm_backward(pass, WantRounded::yes, gradient_target(p.proj.bias));
-  add_weight_gradient(gradient_target(p.fc1.weight), d_hidden, out.y, all_rows(p.fc1));
+  add_weight_gradient(gradient_target(p.fc1.weight), d_fc1_out, out.y, all_rows(p.fc1));
   return out;
 }
 
 struct QkvGradient {
-  torch::Tensor queries, keys_values;  // as in BlockKept
+  torch::Tensor queries, keys_values;  // as in SavedForBackward
 };
-QkvGradient attention_backward(const BlockParameters& p, const Sizes& s, const BlockKept& kept,
-                               const torch::Tensor& d_mixed) {
-  const ProfileRange range(ranges::kAttentionProducts);
+QkvGradient attention_backward(const BlockParameters& p, const Sizes& s, const SavedForBackward& saved,
+                               const torch::Tensor& d_attn_out) {
+  const ProfileRange range(ranges::kAttentionMatmul);
   const QkvGradient out{
-      .queries = at::empty_like(kept.queries),
-      .keys_values = kept.keys_values.defined() ? at::empty_like(kept.keys_values) : torch::Tensor()};
-  const Operands of = operands(s, kept.queries, kept.keys_values);
-  const Operands to = operands(s, out.queries, out.keys_values);
-  flash_attention_backward(attention_call(p, s), {.q = of.q,
-                                                  .k = of.k,
-                                                  .v = of.v,
-                                                  .out = rows_view(kept.mixed, s),
-                                                  .d_out = rows_view(d_mixed, s),
-                                                  .log_sum_exp = kept.log_sum_exp.data_ptr<float>(),
-                                                  .d_q = to.q,
-                                                  .d_k = to.k,
-                                                  .d_v = to.v});
+      .queries = at::empty_like(saved.queries),
+      .keys_values = saved.keys_values.defined() ? at::empty_like(saved.keys_values) : torch::Tensor()};
+  const QkvViews of = qkv_views(s, saved.queries, saved.keys_values);
+  const QkvViews to = qkv_views(s, out.queries, out.keys_values);
+  kernels::flash_attention_backward(attention_call(p, s), {.q = of.q,
+                                                           .k = of.k,
+                                                           .v = of.v,
+                                                           .out = rows_view(saved.attn_out, s),
+                                                           .d_out = rows_view(d_attn_out, s),
+                                                           .log_sum_exp = saved.log_sum_exp.data_ptr<float>(),
+                                                           .d_q = to.q,
+                                                           .d_k = to.k,
+                                                           .d_v = to.v});
   return out;
 }
 
@@ -293,39 +304,39 @@ torch::Tensor flat_rows(const torch::Tensor& ids, int64_t length) {
   return (ids + first).flatten();
 }
 
-torch::Tensor block_forward(const BlockParameters& p, const BlockInput& in, BlockKept* kept) {
+torch::Tensor block_forward(const BlockParameters& p, const BlockInput& in, SavedForBackward* saved) {
   const Sizes s(p, in);
-  const auto attended = attend(p, in, s, kept);
+  const auto x1 = attention_forward(p, in, s, saved);
   const ProfileRange range(ranges::kMlp);
   NormStatistics statistics;
-  if (kept != nullptr)
+  if (saved != nullptr)
     statistics = {at::empty({s.result_rows()}, s.floats), at::empty({s.result_rows()}, s.floats)};
-  const auto hidden = apply(p.fc1, normalize(p.norm2, attended, p.element, statistics), all_rows(p.fc1));
-  const auto activated = gelu(hidden, p.element, /*in_place=*/kept == nullptr);
-  if (kept != nullptr) {
-    kept->attended = attended;
-    kept->mean2 = statistics.mean;
-    kept->rstd2 = statistics.rstd;
-    kept->hidden = hidden;
+  const auto fc1_out = linear_rows(p.fc1, normalize(p.norm2, x1, p.element, statistics), all_rows(p.fc1));
+  const auto activated = gelu(fc1_out, p.element, /*in_place=*/saved == nullptr);
+  if (saved != nullptr) {
+    saved->x1 = x1;
+    saved->mean2 = statistics.mean;
+    saved->rstd2 = statistics.rstd;
+    saved->fc1_out = fc1_out;
   }
-  return apply_onto(p.fc2, activated, attended).view({s.clips, s.queries, s.width});
+  return linear_onto(p.fc2, activated, x1).view({s.clips, s.queries, s.width});
 }
 
-torch::Tensor block_backward(const BlockParameters& p, const BlockInput& in, const BlockKept& kept,
+torch::Tensor block_backward(const BlockParameters& p, const BlockInput& in, const SavedForBackward& saved,
                              const torch::Tensor& d_y) {
   const Sizes s(p, in);
   const auto x = in.x.view({s.rows(), s.width});
-  const auto past_mlp = mlp_backward(p, kept, d_y.view({s.result_rows(), s.width}));
+  const auto past_mlp = mlp_backward(p, saved, d_y.view({s.result_rows(), s.width}));
   const ProfileRange range(ranges::kAttention);
-  const auto d_mixed = through(p.proj, past_mlp.rounded, all_rows(p.proj));
-  add_weight_gradient(gradient_target(p.proj.weight), past_mlp.rounded, kept.mixed, all_rows(p.proj));
-  const auto d_qkv = attention_backward(p, s, kept, d_mixed);
+  const auto d_attn_out = dgrad(p.proj, past_mlp.rounded, all_rows(p.proj));
+  add_weight_gradient(gradient_target(p.proj.weight), past_mlp.rounded, saved.attn_out, all_rows(p.proj));
+  const auto d_qkv = attention_backward(p, s, saved, d_attn_out);
   const auto of_bias = gradient_target(p.qkv.bias), of_weight = gradient_target(p.qkv.weight);
   NormPass pass{
-      .norm = p.norm1, .x = x, .statistics = {kept.mean1, kept.rstd1}, .g = {}, .residual = past_mlp.dx};
+      .norm = p.norm1, .x = x, .statistics = {saved.mean1, saved.rstd1}, .g = {}, .residual = past_mlp.dx};
   if (!in.ids.defined()) {
     add_bias_gradient(of_bias, d_qkv.queries, all_rows(p.qkv));
-    pass.g = through(p.qkv, d_qkv.queries, all_rows(p.qkv));
+    pass.g = dgrad(p.qkv, d_qkv.queries, all_rows(p.qkv));
     const auto out = norm_backward(pass, WantRounded::no, {});
     add_weight_gradient(of_weight, d_qkv.queries, out.y, all_rows(p.qkv));
     return out.dx.view(in.x.sizes());
@@ -334,9 +345,8 @@ torch::Tensor block_backward(const BlockParameters& p, const BlockInput& in, con
   const auto picked = flat_rows(in.ids, s.length);
   add_bias_gradient(of_bias, d_qkv.queries, query_rows);
   add_bias_gradient(of_bias, d_qkv.keys_values, other_rows);
-  pass.g = through(p.qkv, d_qkv.keys_values, other_rows);
-  pass.g.index_copy_(0, picked,
-                     pass.g.index_select(0, picked).add_(through(p.qkv, d_qkv.queries, query_rows)));
+  pass.g = dgrad(p.qkv, d_qkv.keys_values, other_rows);
+  pass.g.index_copy_(0, picked, pass.g.index_select(0, picked).add_(dgrad(p.qkv, d_qkv.queries, query_rows)));
   pass.residual = at::zeros_like(x).index_copy_(0, picked, past_mlp.dx);
   const auto out = norm_backward(pass, WantRounded::no, {});
   add_weight_gradient(of_weight, d_qkv.queries, out.y.index_select(0, picked), query_rows);
@@ -344,4 +354,4 @@ torch::Tensor block_backward(const BlockParameters& p, const BlockInput& in, con
   return out.dx.view(in.x.sizes());
 }
 
-}  // namespace cavmae::kernels
+}  // namespace cavmae

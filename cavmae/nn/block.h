@@ -1,20 +1,20 @@
 // A pre-norm transformer block in one piece, forward and backward, without LibTorch's autograd:
 //   x1 = x + proj(attention(qkv(norm1(x)))),  y = x1 + fc2(gelu(fc1(norm2(x1))))
-// The residual stream x, x1, y is float; what the products take is float or bf16. Free functions; safe from
-// several threads, the backward pass only on different parameters.
+// The residual stream x, x1, y is float; the factors of its matmuls are float or bf16. Free functions; safe
+// from several threads, the backward pass only on different parameters.
 #pragma once
 
 #include <memory>
 
 #include "cavmae/core/torch.h"
-#include "cavmae/kernels/products.h"
+#include "cavmae/nn/linear_passes.h"
 
-namespace cavmae::kernels {
+namespace cavmae {
 
 struct LinearParameters {
   torch::Tensor weight;  // float [m, k]
   torch::Tensor bias;    // float [m]
-  std::shared_ptr<PackedWeight> packed;
+  std::shared_ptr<kernels::PackedWeight> packed;
 };
 
 struct NormParameters {
@@ -25,7 +25,7 @@ struct BlockParameters {
   NormParameters norm1, norm2;
   LinearParameters qkv, proj, fc1, fc2;
   int64_t heads = 1;
-  Element element = Element::f32;  // of the products' factors and of what is kept
+  kernels::Element element = kernels::Element::f32;  // of the factors and of what is saved
 };
 
 struct BlockInput {
@@ -34,27 +34,28 @@ struct BlockInput {
 };
 
 // What the backward pass needs of the forward pass. R = B * M rows, M = L without ids.
-struct BlockKept {
+struct SavedForBackward {
   torch::Tensor mean1, rstd1;          // float [B * L]
   torch::Tensor queries, keys_values;  // element [R, D] and [B * L, 2 * D]; without ids qkv [R, 3 * D], none
   torch::Tensor log_sum_exp;           // float [B, H, M]
-  torch::Tensor mixed;                 // element [R, D], what attention gives
-  torch::Tensor attended;              // float [R, D], x1
+  torch::Tensor attn_out;              // element [R, D], what attention gives
+  torch::Tensor x1;                    // float [R, D], x1
   torch::Tensor mean2, rstd2;          // float [R]
-  torch::Tensor hidden;                // element [R, mlp width], before GELU
+  torch::Tensor fc1_out;               // element [R, mlp width], before GELU
 };
 
-// -> float [B, M, D]. `kept` is null where there will be no backward pass.
-torch::Tensor block_forward(const BlockParameters& parameters, const BlockInput& input, BlockKept* kept);
+// -> float [B, M, D]. `saved` is null where there will be no backward pass.
+torch::Tensor block_forward(const BlockParameters& parameters, const BlockInput& input,
+                            SavedForBackward* saved);
 
 // Note [Gradients in place]: the gradients of parameters go straight into Tensor::grad(): written where there
-// is none, else added. Autograd would make a copy of each and add it.
+// is none or a fresh one, else added. Autograd would make a copy of each and add it.
 
 // d_y: float [B, M, D], dense -> the gradient of x: float [B, L, D]
 torch::Tensor block_backward(const BlockParameters& parameters, const BlockInput& input,
-                             const BlockKept& kept, const torch::Tensor& d_y);
+                             const SavedForBackward& saved, const torch::Tensor& d_y);
 
 // Row numbers in [B * L, ..] of the ids of each clip: int64 [B * M].
 torch::Tensor flat_rows(const torch::Tensor& ids, int64_t length);
 
-}  // namespace cavmae::kernels
+}  // namespace cavmae

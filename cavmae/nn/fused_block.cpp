@@ -1,6 +1,7 @@
 #include "cavmae/nn/fused_block.h"
 
 #include "cavmae/core/error.h"
+#include "cavmae/kernels/row_kernels.h"
 #include "cavmae/nn/gradient_target.h"
 
 namespace cavmae {
@@ -26,14 +27,14 @@ std::shared_ptr<Node> make_node(Arguments&&... arguments) {
 
 class BlockNode : public torch::autograd::Node {
  public:
-  BlockNode(const kernels::BlockParameters& parameters, const kernels::BlockInput& input)
+  BlockNode(const BlockParameters& parameters, const BlockInput& input)
       : parameters_(parameters), input_(input) {}
 
-  kernels::BlockKept kept;
+  SavedForBackward saved;
   bool recompute = false;
 
   void release_variables() override {
-    kept = {};
+    saved = {};
     input_ = {};
   }
 
@@ -42,18 +43,18 @@ class BlockNode : public torch::autograd::Node {
     if (!gradients[0].defined()) return {torch::Tensor()};
     const torch::NoGradGuard no_grad;
     CAVMAE_CHECK(input_.x.defined(), "a block's backward pass ran before; it keeps nothing for another");
-    if (recompute) kernels::block_forward(parameters_, input_, &kept);
-    auto dx = kernels::block_backward(parameters_, input_, kept, gradients[0].contiguous());
-    if (recompute) kept = {};
+    if (recompute) block_forward(parameters_, input_, &saved);
+    auto dx = block_backward(parameters_, input_, saved, gradients[0].contiguous());
+    if (recompute) saved = {};
     return {dx};
   }
 
  private:
-  kernels::BlockParameters parameters_;
-  kernels::BlockInput input_;
+  BlockParameters parameters_;
+  BlockInput input_;
 };
 
-bool any_requires_grad(const kernels::BlockParameters& p) {
+bool any_requires_grad(const BlockParameters& p) {
   for (const auto* tensor :
        {&p.norm1.weight, &p.norm1.bias, &p.norm2.weight, &p.norm2.bias, &p.qkv.weight, &p.qkv.bias,
         &p.proj.weight, &p.proj.bias, &p.fc1.weight, &p.fc1.bias, &p.fc2.weight, &p.fc2.bias})
@@ -61,24 +62,24 @@ bool any_requires_grad(const kernels::BlockParameters& p) {
   return false;
 }
 
-// A weight in training changes before it is wanted again: a copy of it is packed for each product, into
+// A weight in training changes before it is wanted again: a copy of it is packed for each matmul, into
 // memory that is still in the cache from the last one. Kept copies would take as much as all weights.
-void pack_each_time(kernels::LinearParameters& layer) {
+void pack_each_time(LinearParameters& layer) {
   if (layer.packed != nullptr) layer.packed->release();
   layer.packed = nullptr;
 }
 
-// Rows as the products take them: float as they are, or rounded. [n, k]
+// Rows as factors of a matmul: float as they are, or rounded. [n, k]
 torch::Tensor as_factors(const torch::Tensor& rows, kernels::Element element) {
   if (element == kernels::Element::f32) return rows;
   auto rounded = at::empty(rows.sizes(), rows.options().dtype(torch::kBFloat16));
-  kernels::round_to_bf16(rows.data_ptr<float>(), kernels::bf16_data(rounded), rows.numel());
+  kernels::round_to_bf16(rows.data_ptr<float>(), bf16_data(rounded), rows.numel());
   return rounded;
 }
 
 class LinearNode : public torch::autograd::Node {
  public:
-  LinearNode(const kernels::LinearParameters& layer, torch::Tensor x, torch::IntArrayRef x_sizes)
+  LinearNode(const LinearParameters& layer, torch::Tensor x, torch::IntArrayRef x_sizes)
       : layer_(layer), x_(std::move(x)), x_sizes_(x_sizes.vec()) {}
 
   void release_variables() override { x_ = torch::Tensor(); }
@@ -91,24 +92,23 @@ class LinearNode : public torch::autograd::Node {
     const auto g = gradients[0].reshape({-1, layer_.weight.size(0)}).contiguous();
     auto factors = g;
     if (x_.scalar_type() == torch::kBFloat16) factors = at::empty(g.sizes(), x_.options());
-    const auto of_bias = kernels::gradient_target(layer_.bias);
+    const auto of_bias = gradient_target(layer_.bias);
     kernels::sum_rows({.x = g.data_ptr(),
-                       .rounded = factors.is_same(g) ? nullptr : kernels::bf16_data(factors),
+                       .rounded = factors.is_same(g) ? nullptr : bf16_data(factors),
                        .sums = of_bias.data(),
-                       .gather = of_bias.gather,
+                       .accumulate = of_bias.accumulate,
                        .rows = g.size(0),
                        .width = g.size(1)});
-    kernels::add_weight_gradient(kernels::gradient_target(layer_.weight), factors, x_,
-                                 {.first = 0, .rows = layer_.weight.size(0)});
+    add_weight_gradient(gradient_target(layer_.weight), factors, x_,
+                        {.first = 0, .rows = layer_.weight.size(0)});
     if (!should_compute_output(0)) return {torch::Tensor()};
     auto dx = at::empty({g.size(0), x_.size(1)}, g.options());
-    kernels::input_gradient(
-        {.g = factors, .weight = kernels::whole_weight(layer_.weight, layer_.packed), .dx = dx});
+    linear_dgrad({.g = factors, .weight = whole_weight(layer_.weight, layer_.packed), .dx = dx});
     return {dx.view(x_sizes_)};
   }
 
  private:
-  kernels::LinearParameters layer_;
+  LinearParameters layer_;
   torch::Tensor x_;  // element [n, k]
   std::vector<int64_t> x_sizes_;
 };
@@ -122,23 +122,23 @@ Kernels kernels_for(const torch::Tensor& x, const Compute& how) {
   return x.scalar_type() == torch::kFloat32 ? Kernels::fused : Kernels::plain;
 }
 
-torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids,
-                          kernels::BlockParameters parameters, const Compute& how) {
+torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids, BlockParameters parameters,
+                          const Compute& how) {
   parameters.element = element_of(how);
-  const kernels::BlockInput input{.x = x.detach().contiguous(), .ids = ids};
+  const BlockInput input{.x = x.detach().contiguous(), .ids = ids};
   const bool records = torch::GradMode::is_enabled() && (x.requires_grad() || any_requires_grad(parameters));
   const at::AutoDispatchBelowADInplaceOrView plain_operators;  // nothing here is recorded
-  if (!records) return kernels::block_forward(parameters, input, nullptr);
+  if (!records) return block_forward(parameters, input, nullptr);
   for (auto* layer : {&parameters.qkv, &parameters.proj, &parameters.fc1, &parameters.fc2})
     pack_each_time(*layer);
   const auto node = make_node<BlockNode>(parameters, input);
   node->recompute = how.runtime.recompute;
   node->set_next_edges({torch::autograd::impl::gradient_edge(x)});
-  auto y = kernels::block_forward(parameters, input, node->recompute ? nullptr : &node->kept);
+  auto y = block_forward(parameters, input, node->recompute ? nullptr : &node->saved);
   return with_history(std::move(y), node);
 }
 
-torch::Tensor fused_linear(const torch::Tensor& x, kernels::LinearParameters layer, const Compute& how) {
+torch::Tensor fused_linear(const torch::Tensor& x, LinearParameters layer, const Compute& how) {
   const bool records = torch::GradMode::is_enabled() &&
                        (x.requires_grad() || layer.weight.requires_grad() || layer.bias.requires_grad());
   auto sizes = x.sizes().vec();
@@ -153,11 +153,11 @@ torch::Tensor fused_linear(const torch::Tensor& x, kernels::LinearParameters lay
   }
   sizes.back() = layer.weight.size(0);
   auto y = at::empty({rows.size(0), sizes.back()}, rows.options());
-  kernels::forward_product({.x = factors,
-                            .weight = kernels::whole_weight(layer.weight, layer.packed),
-                            .bias = layer.bias,
-                            .residual = {},
-                            .y = y});
+  linear_forward({.x = factors,
+                  .weight = whole_weight(layer.weight, layer.packed),
+                  .bias = layer.bias,
+                  .residual = {},
+                  .y = y});
   auto out = y.view(sizes);
   return records ? with_history(std::move(out), node) : out;
 }

@@ -14,10 +14,10 @@ Kernels kernels_for(const torch::Tensor& x, const Compute& how);
 
 // x: float [B, L, D]; ids: int64 [B, M] or undefined -> float [B, M, D], or [B, L, D] without ids.
 // `parameters` without the element, which `how` decides.
-torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids,
-                          kernels::BlockParameters parameters, const Compute& how);
+torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids, BlockParameters parameters,
+                          const Compute& how);
 
 // x W^T + b. x: float [.., k]; weight: float [m, ..], rows of k values; bias: float [m] -> float [.., m]
-torch::Tensor fused_linear(const torch::Tensor& x, kernels::LinearParameters layer, const Compute& how);
+torch::Tensor fused_linear(const torch::Tensor& x, LinearParameters layer, const Compute& how);
 
 }  // namespace cavmae

@@ -1,14 +1,16 @@
-// Where a parameter's gradient goes, see Note [Gradients in place]. Free functions.
+// Where a parameter's gradient goes, see Note [Gradients in place] and Note [Fresh gradients]. Free
+// functions.
 #pragma once
 
 #include "cavmae/core/torch.h"
-#include "cavmae/kernels/products.h"
+#include "cavmae/nn/gradient_bucket.h"
+#include "cavmae/nn/linear_passes.h"
 
-namespace cavmae::kernels {
+namespace cavmae {
 
 struct GradientTarget {
   torch::Tensor gradient;  // float, the parameter's shape; undefined where none is wanted
-  Gather gather = Gather::replace;
+  kernels::Accumulate accumulate = kernels::Accumulate::no;
 
   float* data() const { return gradient.defined() ? gradient.data_ptr<float>() : nullptr; }
 };
@@ -19,10 +21,11 @@ inline GradientTarget gradient_target(const torch::Tensor& parameter) {
   torch::Tensor& gradient = parameter.mutable_grad();
   if (gradient.defined()) {
     if (!gradient.is_contiguous()) gradient = gradient.contiguous();
-    return {.gradient = gradient, .gather = Gather::add};
+    return {.gradient = gradient,
+            .accumulate = take_fresh(gradient) ? kernels::Accumulate::no : kernels::Accumulate::yes};
   }
   gradient = at::empty(parameter.sizes(), parameter.options().requires_grad(false));
-  return {.gradient = gradient, .gather = Gather::replace};
+  return {.gradient = gradient, .accumulate = kernels::Accumulate::no};
 }
 
 // A linear layer's gradients from that of its result and its input, for rows of its weight.
@@ -33,10 +36,10 @@ inline void add_weight_gradient(const GradientTarget& target, const torch::Tenso
                                 const RowRange& range) {
   if (!target.gradient.defined()) return;
   const auto& all = target.gradient;
-  weight_gradient({.g = g,
-                   .x = x,
-                   .d_weight = all.view({all.size(0), -1}).narrow(0, range.first, range.rows),
-                   .gather = target.gather});
+  linear_wgrad({.g = g,
+                .x = x,
+                .d_weight = all.view({all.size(0), -1}).narrow(0, range.first, range.rows),
+                .accumulate = target.accumulate});
 }
 
-}  // namespace cavmae::kernels
+}  // namespace cavmae

@@ -1,5 +1,6 @@
 #include "cavmae/nn/linear.h"
 
+#include "cavmae/machine/isa.h"
 #include "cavmae/nn/fused_block.h"
 
 namespace cavmae {
@@ -13,8 +14,8 @@ torch::Tensor to_bf16(const torch::Tensor& x) {
 }
 
 // a @ b of bf16 factors, as float.
-torch::Tensor product(const torch::Tensor& a, const torch::Tensor& b, Bf16Products products) {
-  if (products == Bf16Products::native) return at::mm(a, b).to(torch::kFloat32);
+torch::Tensor matmul_bf16(const torch::Tensor& a, const torch::Tensor& b, Bf16Matmul how) {
+  if (how == Bf16Matmul::native) return at::mm(a, b).to(torch::kFloat32);
   return at::mm(a.to(torch::kFloat32), b.to(torch::kFloat32));
 }
 
@@ -22,23 +23,23 @@ class LinearBf16 : public torch::autograd::Function<LinearBf16> {
  public:
   // x: float [n, in]
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x, const torch::Tensor& weight,
-                               const torch::Tensor& bias, int64_t products) {
-    const auto how = static_cast<Bf16Products>(products);
+                               const torch::Tensor& bias, int64_t how_number) {
+    const auto how = static_cast<Bf16Matmul>(how_number);
     const auto x16 = to_bf16(x), weight16 = to_bf16(weight);
     context->save_for_backward({x16, weight16});
-    context->saved_data["products"] = products;
-    return product(x16, weight16.t(), how).add_(bias);
+    context->saved_data["how"] = how_number;
+    return matmul_bf16(x16, weight16.t(), how).add_(bias);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
     const auto& x16 = saved[0];
     const auto& weight16 = saved[1];
-    const auto how = static_cast<Bf16Products>(context->saved_data["products"].toInt());
+    const auto how = static_cast<Bf16Matmul>(context->saved_data["how"].toInt());
     const auto gradient16 = to_bf16(gradients[0]);
     torch::Tensor of_x, of_weight, of_bias;
-    if (context->needs_input_grad(0)) of_x = product(gradient16, weight16, how);
-    if (context->needs_input_grad(1)) of_weight = product(gradient16.t(), x16, how);
+    if (context->needs_input_grad(0)) of_x = matmul_bf16(gradient16, weight16, how);
+    if (context->needs_input_grad(1)) of_weight = matmul_bf16(gradient16.t(), x16, how);
     if (context->needs_input_grad(2)) of_bias = gradients[0].sum(0);
     return {of_x, of_weight, of_bias, {}};
   }
@@ -46,31 +47,23 @@ class LinearBf16 : public torch::autograd::Function<LinearBf16> {
 
 }  // namespace
 
-Bf16Products bf16_products_of_this_cpu() {
-#if defined(__x86_64__)
-  static const bool native = [] {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512bf16") != 0;  // every CPU with AMX has it too
-  }();
-  return native ? Bf16Products::native : Bf16Products::emulated;
-#else
-  return Bf16Products::emulated;
-#endif
+Bf16Matmul bf16_matmul_of_this_cpu() {
+  return usable_isa().has(Isa::avx512_bf16) ? Bf16Matmul::native : Bf16Matmul::via_fp32;
 }
 
 torch::Tensor linear_bf16(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
-                          Bf16Products products) {
-  if (x.dim() == 2) return LinearBf16::apply(x, weight, bias, static_cast<int64_t>(products));
+                          Bf16Matmul how) {
+  if (x.dim() == 2) return LinearBf16::apply(x, weight, bias, static_cast<int64_t>(how));
   auto shape = x.sizes().vec();
   shape.back() = weight.size(0);
   const auto rows = x.reshape({-1, weight.size(1)});
-  return LinearBf16::apply(rows, weight, bias, static_cast<int64_t>(products)).view(shape);
+  return LinearBf16::apply(rows, weight, bias, static_cast<int64_t>(how)).view(shape);
 }
 
 torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
                      Precision precision) {
   if (precision == Precision::fp32) return at::linear(x, weight, bias);
-  return linear_bf16(x, weight, bias, x.is_cpu() ? bf16_products_of_this_cpu() : Bf16Products::native);
+  return linear_bf16(x, weight, bias, x.is_cpu() ? bf16_matmul_of_this_cpu() : Bf16Matmul::native);
 }
 
 LinearImpl::LinearImpl(int64_t inputs, int64_t outputs)

@@ -8,21 +8,22 @@
 
 namespace cavmae {
 
-// How bf16 products are computed. Note [bf16 products]: LibTorch's own bf16 products are fast only where the
-// CPU has instructions for them, and many times slower than fp32 elsewhere. `emulated` rounds the factors to
-// bf16 and multiplies them in fp32: the same products, summed in fp32, at the speed of fp32.
-enum class Bf16Products { native, emulated };
+// How LibTorch's operators multiply bf16 factors, see Note [bf16 matmul]: its own bf16 products are fast only
+// where the CPU has instructions for them, and many times slower than fp32 elsewhere. `via_fp32` rounds the
+// factors to bf16 and multiplies them in fp32: the same products, summed in fp32, at the speed of fp32.
+enum class Bf16Matmul { native, via_fp32 };
 
-// `native` where the CPU computes bf16 products itself (AVX512-BF16 or AMX); asked once.
-Bf16Products bf16_products_of_this_cpu();
+// `native` where this process may use instructions for bf16 products: those of AVX512-BF16, which AMX comes
+// with.
+Bf16Matmul bf16_matmul_of_this_cpu();
 
 // x W^T + b in LibTorch's operators, the twin of fused_linear(). The result and all gradients are float; in
-// bf16 the factors of every product, in the backward pass too, are rounded to bf16 (and native products also
+// bf16 the factors of every matmul, in the backward pass too, are rounded to bf16 (and native products also
 // round their results). x: float [.., n]; weight: float [m, n]; bias: float [m] -> float [.., m]
 torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
                      Precision precision);
 torch::Tensor linear_bf16(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
-                          Bf16Products products);
+                          Bf16Matmul how);
 
 // The same by LibTorch's bf16 product with the bias in its epilogue: result, activations and gradients of x
 // are bf16, as under autocast; the gradients of weight and bias are float. x: float or bf16 [.., n] -> bf16
@@ -40,7 +41,7 @@ class LinearImpl : public torch::nn::Module {
  public:
   LinearImpl(int64_t inputs, int64_t outputs);
   torch::Tensor forward(const torch::Tensor& x, const Compute& how, ResultType result = ResultType::fp32);
-  kernels::LinearParameters parameters_for_kernels() const { return {weight, bias, packed_}; }
+  LinearParameters parameters_for_kernels() const { return {weight, bias, packed_}; }
 
   torch::Tensor weight;  // float [outputs, inputs]
   torch::Tensor bias;    // float [outputs]

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cavmae/core/torch.h"
-#include "cavmae/kernels/products.h"
+#include "cavmae/kernels/packed_weight.h"
 #include "cavmae/nn/compute.h"
 
 namespace cavmae {

@@ -13,7 +13,7 @@ inline constexpr const char* kHeads = "heads";
 
 // Inside a transformer block.
 inline constexpr const char* kAttention = "attention";
-inline constexpr const char* kAttentionProducts = "products";  // softmax(q k^T) v, inside kAttention
+inline constexpr const char* kAttentionMatmul = "matmul";  // softmax(q k^T) v, inside kAttention
 inline constexpr const char* kMlp = "mlp";
 
 }  // namespace cavmae::ranges

@@ -32,7 +32,7 @@ torch::Tensor rows(const torch::Tensor& x) {  // [B, L, D] -> [B * L, D]
 
 template <class... Arguments>
 torch::Tensor timed_attention(Kernels kernels, const Arguments&... arguments) {
-  const ProfileRange range(ranges::kAttentionProducts);
+  const ProfileRange range(ranges::kAttentionMatmul);
   return kernels == Kernels::library ? attention_library(arguments...) : attention(arguments...);
 }
 
@@ -67,7 +67,7 @@ torch::Tensor AttentionImpl::forward_picked(const torch::Tensor& x, const torch:
   return proj_(rows(timed_attention(kernels_for(x, how), queries, kv, heads_)), how, ResultType::as_computed);
 }
 
-void AttentionImpl::add_to(kernels::BlockParameters& parameters) const {
+void AttentionImpl::add_to(BlockParameters& parameters) const {
   parameters.qkv = qkv_->parameters_for_kernels();
   parameters.proj = proj_->parameters_for_kernels();
   parameters.heads = heads_;
@@ -81,7 +81,7 @@ torch::Tensor MlpImpl::forward(const torch::Tensor& x, const Compute& how) {
   return fc2_(at::gelu(fc1_(x, how, ResultType::as_computed)), how, ResultType::as_computed);
 }
 
-void MlpImpl::add_to(kernels::BlockParameters& parameters) const {
+void MlpImpl::add_to(BlockParameters& parameters) const {
   parameters.fc1 = fc1_->parameters_for_kernels();
   parameters.fc2 = fc2_->parameters_for_kernels();
 }
@@ -105,8 +105,8 @@ LayerNorm& BlockImpl::norm(std::vector<LayerNorm>& of_set, NormSet norms) {
   return chosen;
 }
 
-kernels::BlockParameters BlockImpl::parameters_for_kernels(NormSet norms) {
-  kernels::BlockParameters parameters;
+BlockParameters BlockImpl::parameters_for_kernels(NormSet norms) {
+  BlockParameters parameters;
   const LayerNorm &norm1 = norm(norm1_, norms), &norm2 = norm(norm2_, norms);
   parameters.norm1 = {norm1->weight, norm1->bias};
   parameters.norm2 = {norm2->weight, norm2->bias};
@@ -115,33 +115,33 @@ kernels::BlockParameters BlockImpl::parameters_for_kernels(NormSet norms) {
   return parameters;
 }
 
-// attended: float [n, D]
-torch::Tensor BlockImpl::add_mlp(const torch::Tensor& attended, NormSet norms, const Compute& how) {
+// x1: float [n, D]
+torch::Tensor BlockImpl::add_mlp(const torch::Tensor& x1, NormSet norms, const Compute& how) {
   const ProfileRange range(ranges::kMlp);
-  return add_residual(mlp_(norm(norm2_, norms)(attended), how), attended);
+  return add_residual(mlp_(norm(norm2_, norms)(x1), how), x1);
 }
 
 torch::Tensor BlockImpl::forward(const torch::Tensor& x, NormSet norms, const Compute& how) {
   if (kernels_for(x, how) == Kernels::fused)
     return fused_block(x, torch::Tensor(), parameters_for_kernels(norms), how);
-  torch::Tensor attended;
+  torch::Tensor x1;
   {
     const ProfileRange range(ranges::kAttention);
-    attended = add_residual(attention_(norm(norm1_, norms)(x), how), rows(x));
+    x1 = add_residual(attention_(norm(norm1_, norms)(x), how), rows(x));
   }
-  return add_mlp(attended, norms, how).view(x.sizes());
+  return add_mlp(x1, norms, how).view(x.sizes());
 }
 
 torch::Tensor BlockImpl::forward_picked(const torch::Tensor& x, const torch::Tensor& ids, NormSet norms,
                                         const Compute& how) {
   if (kernels_for(x, how) == Kernels::fused) return fused_block(x, ids, parameters_for_kernels(norms), how);
-  torch::Tensor attended;
+  torch::Tensor x1;
   {
     const ProfileRange range(ranges::kAttention);
-    attended =
+    x1 =
         add_residual(attention_->forward_picked(norm(norm1_, norms)(x), ids, how), rows(pick_tokens(x, ids)));
   }
-  return add_mlp(attended, norms, how).view({ids.size(0), ids.size(1), x.size(2)});
+  return add_mlp(x1, norms, how).view({ids.size(0), ids.size(1), x.size(2)});
 }
 
 BlockStackImpl::BlockStackImpl(int64_t depth, const BlockOptions& options) {

@@ -32,7 +32,7 @@ class AttentionImpl : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x, const Compute& how);
   // Of the tokens `ids` alone, each seeing all. ids: int64 [B, M] -> [B * M, D]
   torch::Tensor forward_picked(const torch::Tensor& x, const torch::Tensor& ids, const Compute& how);
-  void add_to(kernels::BlockParameters& parameters) const;
+  void add_to(BlockParameters& parameters) const;
 
  private:
   int64_t width_, heads_;
@@ -45,7 +45,7 @@ class MlpImpl : public torch::nn::Module {
   MlpImpl(int64_t width, int64_t hidden_width);
   // x: float [n, D] -> [n, D], float or bf16 likewise
   torch::Tensor forward(const torch::Tensor& x, const Compute& how);
-  void add_to(kernels::BlockParameters& parameters) const;
+  void add_to(BlockParameters& parameters) const;
 
  private:
   Linear fc1_{nullptr}, fc2_{nullptr};
@@ -65,8 +65,8 @@ class BlockImpl : public torch::nn::Module {
 
  private:
   LayerNorm& norm(std::vector<LayerNorm>& of_set, NormSet norms);
-  kernels::BlockParameters parameters_for_kernels(NormSet norms);
-  torch::Tensor add_mlp(const torch::Tensor& attended, NormSet norms, const Compute& how);
+  BlockParameters parameters_for_kernels(NormSet norms);
+  torch::Tensor add_mlp(const torch::Tensor& x1, NormSet norms, const Compute& how);
 
   std::vector<LayerNorm> norm1_, norm2_;  // by NormSet; empty where a set is not registered
   Attention attention_{nullptr};

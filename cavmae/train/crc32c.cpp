@@ -43,14 +43,22 @@ uint32_t update_by_table(std::string_view bytes, uint32_t state) {
 }
 #endif
 
+constexpr Crc32cKernel kCrc32cKernels[] = {
+    {"baseline", Isa::baseline, update_by_table},
+#if defined(__x86_64__)
+    {"sse42", Isa::sse42, update_by_instruction},
+#endif
+};
+
 }  // namespace
 
+const Crc32cKernel& best_crc32c_kernel() {
+  static const Crc32cKernel& best = *best_version(kCrc32cKernels);
+  return best;
+}
+
 uint32_t crc32c(std::string_view bytes, uint32_t crc) {
-#if defined(__x86_64__)
-  static const bool fast = __builtin_cpu_supports("sse4.2");
-  if (fast) return ~update_by_instruction(bytes, ~crc);
-#endif
-  return ~update_by_table(bytes, ~crc);
+  return ~best_crc32c_kernel().functions(bytes, ~crc);
 }
 
 uint32_t crc32c_of_file(const std::filesystem::path& path) {

@@ -6,10 +6,15 @@
 #include <filesystem>
 #include <string_view>
 
+#include "cavmae/machine/kernel_table.h"
+
 namespace cavmae {
 
 // Goes on from `crc`, the checksum of what came before.
 uint32_t crc32c(std::string_view bytes, uint32_t crc = 0);
+
+using Crc32cKernel = KernelVersion<uint32_t (*)(std::string_view bytes, uint32_t state)>;
+const Crc32cKernel& best_crc32c_kernel();
 
 // Of a whole file, read in pieces. Throws Error naming the file.
 uint32_t crc32c_of_file(const std::filesystem::path& path);

@@ -24,7 +24,7 @@ TEST(Bench, PrintsPartsThatSumToTheStep) {
   const Outcome outcome = run_cavmae(kToy + "--steps 3 --json " + (folder / "b.json").string());
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   for (const char* row :
-       {"embedding", "audio encoder", "video encoder", "joint layers", "decoder", "attention", "products",
+       {"embedding", "audio encoder", "video encoder", "joint layers", "decoder", "attention", "matmul",
         "mlp", "heads", "loss", "optimizer", "total", "peak", "clips/s"})
     EXPECT_THAT(outcome.out, HasSubstr(row));
   const Json json = read_json(folder / "b.json");

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cavmae/core/json.h"
+
 #include "tests/support/program.h"
 
 namespace cavmae {
@@ -153,15 +155,33 @@ TEST(CommandLine, AsksForHugePagesUnlessTheUserHasDecided) {
   EXPECT_THAT(machine("GLIBC_TUNABLES=glibc.malloc.hugetlb=0"), Not(HasSubstr("huge pages")));
 }
 
-TEST(CommandLine, InstructionsThatAreMaskedOffAreNotInUse) {
-  const Outcome outcome =
-      run_shell(std::string("env ONEDNN_MAX_CPU_ISA=AVX2 ") + CAVMAE_PROGRAM + " info --machine");
-  EXPECT_EQ(outcome.exit_code, 0);
-  std::istringstream lines(outcome.out);
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with("kernels")) continue;
-    EXPECT_THAT(line, AllOf(Not(HasSubstr("avx512")), Not(HasSubstr("AVX-512"))));
+Outcome machine_with(const std::string& environment) {
+  return run_shell("env " + environment + " " + CAVMAE_PROGRAM + " info --machine --json -");
+}
+
+TEST(CommandLine, InstructionsThatAreMaskedOffAreInNoKernelsUse) {
+  const auto in_use = [](const std::string& environment) {
+    const Outcome outcome = machine_with(environment);
+    EXPECT_EQ(outcome.exit_code, 0) << environment;
+    return Json::parse(outcome.out);
+  };
+  for (const char* environment : {"CAVMAE_ISA=avx2", "ONEDNN_MAX_CPU_ISA=AVX2"}) {
+    const Json machine = in_use(environment);
+    EXPECT_THAT(machine["isa"].dump(), Not(HasSubstr("avx512"))) << environment;
+    EXPECT_THAT(machine["kernels"].dump(), AllOf(Not(HasSubstr("avx512")), Not(HasSubstr("oneDNN"))));
+    EXPECT_EQ(machine["kernels"]["matmul in bf16"], "bf16 via fp32") << environment;
+    EXPECT_EQ(machine["kernels"]["wgrad_gemm"], "none") << environment;
   }
+  const Json machine = in_use("CAVMAE_ISA=baseline");
+  EXPECT_EQ(machine["isa"], Json::array({"baseline"}));
+  for (const char* family :
+       {"attention in fp32", "attention in bf16", "rows", "Adam", "fbank", "resize", "CRC-32C"})
+    EXPECT_EQ(machine["kernels"][family], "baseline") << family;
+}
+
+TEST(CommandLine, AnUnknownWordForTheInstructionsNamesTheKnownOnes) {
+  expect_error(machine_with("CAVMAE_ISA=sse9"), 2,
+               "CAVMAE_ISA is 'sse9'; it can be baseline, avx2, avx512, avx512_bf16 or amx");
 }
 
 TEST(CommandLine, MachineIsDescribed) {

@@ -121,16 +121,15 @@ TEST(ResizeKernels, EveryVersionEqualsThePlainSum) {
                  taps.taps[static_cast<size_t>(x * taps.num_taps + t)];
         expected[y][x][c] = std::clamp<int64_t>(sum >> 22, 0, 255);
       }
-  for (const auto run : {resize_rows_baseline, resize_rows_avx2}) {
-    if (run == resize_rows_avx2 && !__builtin_cpu_supports("avx2")) continue;
+  for (const ResizeKernel* kernel : usable_resize_kernels()) {
     torch::Tensor target = torch::zeros({23, 19 * 3 + kResizeSlack}, torch::kUInt8);
-    run({.taps = &taps,
-         .source = padded.data_ptr<uint8_t>(),
-         .target = target.data_ptr<uint8_t>(),
-         .source_stride = padded.size(1),
-         .target_stride = target.size(1),
-         .num_rows = 23});
-    EXPECT_TRUE(at::equal(target.slice(1, 0, 19 * 3).reshape({23, 19, 3}), expected));
+    kernel->functions.rows({.taps = &taps,
+                            .source = padded.data_ptr<uint8_t>(),
+                            .target = target.data_ptr<uint8_t>(),
+                            .source_stride = padded.size(1),
+                            .target_stride = target.size(1),
+                            .num_rows = 23});
+    EXPECT_TRUE(at::equal(target.slice(1, 0, 19 * 3).reshape({23, 19, 3}), expected)) << kernel->name;
   }
   const ResizeTaps columns =
       make_resize_taps({.input_px = 23, .output_px = 50, .first_px = 3, .num_outputs_px = 40});
@@ -144,9 +143,9 @@ TEST(ResizeKernels, EveryVersionEqualsThePlainSum) {
                   .row_bytes = 41 * 3};
   resize_columns_baseline(pass);
   pass.target = second.data_ptr<uint8_t>();
-  if (__builtin_cpu_supports("avx2")) {
-    resize_columns_avx2(pass);
-    EXPECT_TRUE(at::equal(first, second));
+  for (const ResizeKernel* kernel : usable_resize_kernels()) {
+    kernel->functions.columns(pass);
+    EXPECT_TRUE(at::equal(first, second)) << kernel->name;
   }
 }
 

@@ -4,8 +4,8 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/torch.h"
-#include "cavmae/kernels/products.h"
 
+#include "tests/support/elements.h"
 #include "tests/support/normal.h"
 
 namespace cavmae::kernels::pack_weight_test {
@@ -29,10 +29,10 @@ torch::Tensor packed_plainly(const torch::Tensor& factor, int64_t block_columns)
 }
 
 TEST_P(PackWeight, PutsEveryValueInItsPlace) {
-  if (!can_pack_weights()) GTEST_SKIP() << "this processor has no instructions for bf16";
+  if (weight_packing_in_use() == nullptr) GTEST_SKIP() << "no version for the instructions that may be used";
   const auto [rows, columns, block_columns] = GetParam();
   const auto weight = normal({rows, columns}, 1);
-  for (const auto factor : {PackedFactor::transposed, PackedFactor::as_it_is}) {
+  for (const auto factor : {PackedFactor::transposed, PackedFactor::not_transposed}) {
     const auto expected =
         packed_plainly(factor == PackedFactor::transposed ? weight.t() : weight, block_columns);
     auto packed = torch::full_like(expected, NAN);
@@ -41,8 +41,9 @@ TEST_P(PackWeight, PutsEveryValueInItsPlace) {
                  .columns = columns,
                  .factor = factor,
                  .block_columns = block_columns,
-                 .packed = bf16_data(packed)});
-    EXPECT_TRUE(packed.equal(expected)) << (factor == PackedFactor::transposed ? "transposed" : "as it is");
+                 .packed = testing_support::bf16_of(packed)});
+    EXPECT_TRUE(packed.equal(expected))
+        << (factor == PackedFactor::transposed ? "transposed" : "not transposed");
   }
 }
 

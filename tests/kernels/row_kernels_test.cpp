@@ -6,22 +6,24 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/parallel.h"
-#include "cavmae/kernels/products.h"
 
+#include "tests/support/elements.h"
 #include "tests/support/golden.h"
 #include "tests/support/normal.h"
 
 namespace cavmae::kernels::row_kernels_test {
 namespace {
 
+using testing_support::bf16_of;
 using testing_support::IsNear;
+using testing_support::type_of;
 
 struct Case {
-  InstructionSet instructions;
+  const RowKernelVersion* version;
   Element element;
   int64_t rows, width;
 
-  torch::Tensor elements(const torch::Tensor& x) const { return x.to(scalar_type(element)); }
+  torch::Tensor elements(const torch::Tensor& x) const { return x.to(type_of(element)); }
   double tolerance() const { return element == Element::f32 ? 2e-6 : 4e-3; }  // bf16: half of 2^-7
   // Of a sum of GELU's gradients before they are rounded: the kernel for bf16 computes them to 1e-4.
   double summed_gelu() const { return element == Element::f32 ? 1e-5 : 1e-4; }
@@ -29,18 +31,18 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const auto instructions : all_usable_instructions())
+  for (const auto* version : usable_row_kernels())
     for (const auto element : {Element::f32, Element::bf16})
       for (const auto& [rows, width] :
            {std::pair<int64_t, int64_t>{1, 5}, {3, 7}, {64, 16}, {65, 33}, {130, 100}, {200, 512}})
-        all.push_back({instructions, element, rows, width});
+        all.push_back({version, element, rows, width});
   return all;
 }
 
 class RowKernelsOnEvery : public ::testing::TestWithParam<Case> {
  protected:
   const Case& c = GetParam();
-  const RowKernels& kernels = row_kernels(c.instructions);
+  const RowKernels& kernels = c.version->functions();
 };
 
 TEST_P(RowKernelsOnEvery, LayerNormAndItsGradientsAreTheTwins) {
@@ -75,7 +77,7 @@ TEST_P(RowKernelsOnEvery, LayerNormAndItsGradientsAreTheTwins) {
                        .d_weight = d_weight.data_ptr<float>(),
                        .d_bias = d_bias.data_ptr<float>(),
                        .dx_sums = sums.data_ptr<float>(),
-                       .norm_gather = Gather::add,
+                       .accumulate_norm = Accumulate::yes,
                        .rows = c.rows,
                        .width = c.width,
                        .element = c.element},
@@ -103,7 +105,7 @@ TEST_P(RowKernelsOnEvery, GeluAndItsGradientAreTheTwins) {
                  .dx = dx.data_ptr(),
                  .y = y_again.data_ptr(),
                  .dx_sums = sums.data_ptr<float>(),
-                 .gather = Gather::add,
+                 .accumulate = Accumulate::yes,
                  .rows = c.rows,
                  .width = c.width,
                  .element = c.element},
@@ -119,7 +121,7 @@ TEST_P(RowKernelsOnEvery, SumsAndRoundingAreTheTwins) {
   const auto bias = normal({c.width}, 10);
   auto sums = torch::empty({c.width}), rounded = torch::empty({c.rows, c.width}, torch::kBFloat16);
   sum_rows({.x = rows.data_ptr(),
-            .rounded = bf16_data(rounded),
+            .rounded = bf16_of(rounded),
             .sums = sums.data_ptr<float>(),
             .rows = c.rows,
             .width = c.width,
@@ -137,20 +139,18 @@ TEST_P(RowKernelsOnEvery, SumsAndRoundingAreTheTwins) {
             .element = c.element},
            kernels);
   EXPECT_TRUE(y.equal(c.elements(x + bias + residual)));
-  round_to_bf16(x.data_ptr<float>(), bf16_data(rounded), x.numel(), kernels);
+  round_to_bf16(x.data_ptr<float>(), bf16_of(rounded), x.numel(), kernels);
   EXPECT_TRUE(rounded.equal(x.to(torch::kBFloat16)));
-  widen(bf16_data(rounded), wide.data_ptr<float>(), x.numel(), kernels);
+  widen(bf16_of(rounded), wide.data_ptr<float>(), x.numel(), kernels);
   EXPECT_TRUE(wide.equal(rounded.to(torch::kFloat32)));
   round_to_bf16_values(x.data_ptr<float>(), values.data_ptr<float>(), x.numel(), kernels);
   EXPECT_TRUE(values.equal(wide));
 }
 
 std::string name_of(const ::testing::TestParamInfo<Case>& tested) {
-  static constexpr const char* kSets[] = {"baseline", "avx2", "avx512", "avx512_bf16"};
   const Case& c = tested.param;
-  return std::string(kSets[static_cast<int>(c.instructions)]) +
-         (c.element == Element::f32 ? "_f32_" : "_bf16_") + std::to_string(c.rows) + "x" +
-         std::to_string(c.width);
+  return c.version->name + std::string(c.element == Element::f32 ? "_f32_" : "_bf16_") +
+         std::to_string(c.rows) + "x" + std::to_string(c.width);
 }
 INSTANTIATE_TEST_SUITE_P(InstructionSets, RowKernelsOnEvery, ::testing::ValuesIn(cases()), name_of);
 
@@ -176,9 +176,9 @@ TEST(RowKernels, NoRowsGiveNoSums) {
 
 TEST(RowKernels, GeluIsExactInBothTails) {
   const auto x = torch::tensor({-50.0f, -10.0f, -5.0f, -0.0f, 0.0f, 5.0f, 50.0f, INFINITY});
-  for (const auto instructions : all_usable_instructions()) {
+  for (const auto* version : usable_row_kernels()) {
     auto y = torch::empty_like(x);
-    gelu_forward({.x = x.data_ptr(), .y = y.data_ptr(), .count = x.numel()}, row_kernels(instructions));
+    gelu_forward({.x = x.data_ptr(), .y = y.data_ptr(), .count = x.numel()}, version->functions());
     EXPECT_THAT(y.narrow(0, 0, 7), IsNear(at::gelu(x).narrow(0, 0, 7), 1e-6));
     EXPECT_EQ(y[7].item<float>(), INFINITY);
   }
@@ -188,10 +188,10 @@ TEST(RowKernels, GeluOfBf16IsRightInBothTails) {
   const auto x =
       torch::tensor({-50.0f, -10.0f, -4.0f, -2.5f, -0.0f, 0.0f, 4.0f, 50.0f, INFINITY}).to(torch::kBFloat16);
   const auto exact = at::gelu(x.to(torch::kFloat32)).narrow(0, 0, 8);
-  for (const auto instructions : all_usable_instructions()) {
+  for (const auto* version : usable_row_kernels()) {
     auto y = torch::empty_like(x);
     gelu_forward({.x = x.data_ptr(), .y = y.data_ptr(), .count = x.numel(), .element = Element::bf16},
-                 row_kernels(instructions));
+                 version->functions());
     const auto difference = (y.to(torch::kFloat32).narrow(0, 0, 8) - exact).abs();
     EXPECT_TRUE((difference <= exact.abs() * 4e-3 + 1e-5).all().item<bool>()) << y;
     EXPECT_EQ(y[8].item<float>(), INFINITY);
@@ -200,13 +200,13 @@ TEST(RowKernels, GeluOfBf16IsRightInBothTails) {
 
 TEST(RowKernels, RoundingKeepsWhatIsNotANumber) {
   const auto x = torch::tensor({NAN, INFINITY, -INFINITY, 3.4e38f, 1e-40f});
-  for (const auto instructions : all_usable_instructions()) {
+  for (const auto* version : usable_row_kernels()) {
     auto y = torch::empty({5}, torch::kBFloat16);
-    round_to_bf16(x.data_ptr<float>(), bf16_data(y), 5, row_kernels(instructions));
+    round_to_bf16(x.data_ptr<float>(), bf16_of(y), 5, version->functions());
     EXPECT_TRUE(std::isnan(y[0].item<float>()));
     EXPECT_TRUE(y.narrow(0, 1, 3).equal(x.to(torch::kBFloat16).narrow(0, 1, 3)));
     // Instructions for bf16 take what is below the least normal number for nothing.
-    EXPECT_NEAR(y[4].item<float>(), 1e-40f, instructions == InstructionSet::avx512_bf16 ? 1e-40f : 5e-41f);
+    EXPECT_NEAR(y[4].item<float>(), 1e-40f, version->needs == Isa::avx512_bf16 ? 1e-40f : 5e-41f);
   }
 }
 

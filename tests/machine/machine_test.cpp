@@ -28,6 +28,7 @@ MachineInfo good_machine() {
           .usable_cores = 8,
           .memory_bytes = 32'000'000'000,
           .instruction_sets = {"avx", "avx2", "fma", "avx512f"},
+          .isa = IsaSet::up_to(Isa::avx512),
           .blas_library = "/usr/lib/openblas-openmp/libblas.so.3",
           .blas_kind = BlasKind::openblas_openmp,
           .blas_core = "SkylakeX",
@@ -89,7 +90,7 @@ TEST(MachineDescription, GpusAreNamedWithHowToUseThem) {
 }
 
 TEST(MachineWarnings, ACoretypeIsOutdatedWhenTheProcessorCanDoMore) {
-  const std::vector<std::string> avx2{"avx", "avx2", "fma"}, avx512{"avx", "avx2", "fma", "avx512f"};
+  const IsaSet avx2 = IsaSet::up_to(Isa::avx2), avx512 = IsaSet::up_to(Isa::avx512);
   EXPECT_TRUE(is_outdated_coretype("Haswell", avx512));
   EXPECT_TRUE(is_outdated_coretype("ZEN", avx512));
   EXPECT_TRUE(is_outdated_coretype("Nehalem", avx2));

@@ -55,7 +55,7 @@ TEST(Flops, OneLayerEqualsCountByHand) {
   const auto parts = embedding_flops(config);
   EXPECT_EQ(forward(parts, "embedding"), 2 * 4 * 16 * 8);
   EXPECT_EQ(forward(parts, "audio encoder/attention"), 2 * 4 * 8 * (24 + 8));
-  EXPECT_EQ(forward(parts, "audio encoder/attention/products"), 2 * 2 * 4 * 4 * 8);
+  EXPECT_EQ(forward(parts, "audio encoder/attention/matmul"), 2 * 2 * 4 * 4 * 8);
   EXPECT_EQ(forward(parts, "audio encoder/mlp"), 2 * 2 * 4 * 8 * 32);
   EXPECT_EQ(forward(parts, "joint layers/attention"), 0);
 }
@@ -77,8 +77,8 @@ TEST(Flops, VisiblePatchesSetTheEncodersWork) {
   const auto quarter = pretraining_flops({}, {.mask_ratio_audio = 0.75, .mask_ratio_video = 0.75});
   const auto half = pretraining_flops({}, {.mask_ratio_audio = 0.5, .mask_ratio_video = 0.5});
   EXPECT_EQ(forward(half, "audio encoder/mlp"), 2 * forward(quarter, "audio encoder/mlp"));
-  EXPECT_EQ(forward(half, "audio encoder/attention/products"),
-            4 * forward(quarter, "audio encoder/attention/products"));
+  EXPECT_EQ(forward(half, "audio encoder/attention/matmul"),
+            4 * forward(quarter, "audio encoder/attention/matmul"));
   EXPECT_LT(forward(half, "decoder/mlp"), forward(quarter, "decoder/mlp"));
 }
 

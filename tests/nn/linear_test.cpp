@@ -26,9 +26,9 @@ struct Layer {
 };
 
 // What the products of rounded factors are, written out.
-TEST(LinearBf16, EmulatedProductsAreThoseOfRoundedFactors) {
+TEST(LinearBf16, ViaFp32IsTheMatmulOfRoundedFactors) {
   Layer layer;
-  const auto result = linear_bf16(layer.x, layer.weight, layer.bias, Bf16Products::emulated);
+  const auto result = linear_bf16(layer.x, layer.weight, layer.bias, Bf16Matmul::via_fp32);
   result.backward(layer.gradient);
   const auto x = rounded(layer.x.detach()), weight = rounded(layer.weight.detach());
   const auto gradient = rounded(layer.gradient);
@@ -38,9 +38,9 @@ TEST(LinearBf16, EmulatedProductsAreThoseOfRoundedFactors) {
   EXPECT_THAT(layer.bias.grad(), IsNear(layer.gradient.sum(torch::IntArrayRef{0, 1}), 1e-6));
 }
 
-class LinearBf16Products : public ::testing::TestWithParam<Bf16Products> {};
+class LinearBf16Matmul : public ::testing::TestWithParam<Bf16Matmul> {};
 
-TEST_P(LinearBf16Products, IsCloseToFp32AndFloatEverywhere) {
+TEST_P(LinearBf16Matmul, IsCloseToFp32AndFloatEverywhere) {
   Layer ours, exact;
   const auto result = linear_bf16(ours.x, ours.weight, ours.bias, GetParam());
   const auto expected = linear(exact.x, exact.weight, exact.bias, Precision::fp32);
@@ -55,7 +55,7 @@ TEST_P(LinearBf16Products, IsCloseToFp32AndFloatEverywhere) {
   EXPECT_GT(relative_error(result, expected.detach()), 1e-5) << "nothing was rounded";
 }
 
-TEST_P(LinearBf16Products, TakesRowsAndNoGradients) {
+TEST_P(LinearBf16Matmul, TakesRowsAndNoGradients) {
   Layer layer;
   const auto rows = layer.x.flatten(0, 1);
   const auto result = linear_bf16(rows, layer.weight, layer.bias, GetParam());
@@ -116,8 +116,7 @@ TEST(LinearLayer, EveryKindOfKernelsIsThePlainTwinInBothPasses) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, LinearBf16Products,
-                         ::testing::Values(Bf16Products::native, Bf16Products::emulated));
+INSTANTIATE_TEST_SUITE_P(All, LinearBf16Matmul, ::testing::Values(Bf16Matmul::native, Bf16Matmul::via_fp32));
 
 }  // namespace
 }  // namespace cavmae

@@ -48,11 +48,11 @@ TEST(StepProfile, TrainingStepHasEveryPartOnce) {
   auto parts = names(step);
   EXPECT_THAT(parts, testing::UnorderedElementsAre(
                          "embedding", "audio encoder", "audio encoder/attention",
-                         "audio encoder/attention/products", "audio encoder/mlp", "video encoder",
-                         "video encoder/attention", "video encoder/attention/products", "video encoder/mlp",
-                         "joint layers", "joint layers/attention", "joint layers/attention/products",
+                         "audio encoder/attention/matmul", "audio encoder/mlp", "video encoder",
+                         "video encoder/attention", "video encoder/attention/matmul", "video encoder/mlp",
+                         "joint layers", "joint layers/attention", "joint layers/attention/matmul",
                          "joint layers/mlp", "decoder inputs", "decoder", "decoder/attention",
-                         "decoder/attention/products", "decoder/mlp", "heads", "loss", "optimizer", "other"));
+                         "decoder/attention/matmul", "decoder/mlp", "heads", "loss", "optimizer", "other"));
   for (const PartProfile& part : step.parts) EXPECT_GT(part.seconds, 0) << part.part;
 }
 
@@ -82,7 +82,7 @@ TEST(StepProfile, FeaturesTakeNoTrainingParts) {
   StepProfiler profiler(recipe, {.mode = StepKind::embed, .batch = 2});
   const StepProfile step = profiler.step();
   const auto parts = names(step);
-  EXPECT_THAT(parts, IsSupersetOf({"embedding", "audio encoder/mlp", "joint layers/attention/products"}));
+  EXPECT_THAT(parts, IsSupersetOf({"embedding", "audio encoder/mlp", "joint layers/attention/matmul"}));
   for (const char* part : {"decoder", "heads", "loss", "optimizer"})
     EXPECT_EQ(std::ranges::count(parts, part), 0) << part;
   EXPECT_NEAR(gflop(step), 2 * total_flops(embedding_flops(recipe.model)) / 1e9, 1e-12);

@@ -35,26 +35,35 @@ template <GradientUse use>
   }
 }
 
+void update_baseline(const AdamArrays& arrays, int64_t begin, int64_t end, const AdamCoefficients& c,
+                     GradientUse use) {
+  update_as(arrays, begin, end, c, use);
+}
+
 #if defined(__x86_64__)
 [[gnu::target("avx2")]] void update_avx2(const AdamArrays& arrays, int64_t begin, int64_t end,
                                          const AdamCoefficients& c, GradientUse use) {
   update_as(arrays, begin, end, c, use);
 }
-
-bool has_avx2() {
-  static const bool has = __builtin_cpu_supports("avx2");
-  return has;
-}
 #endif
+
+constexpr AdamKernel kAdamKernels[] = {
+    {"baseline", Isa::baseline, update_baseline},
+#if defined(__x86_64__)
+    {"avx2", Isa::avx2, update_avx2},
+#endif
+};
 
 }  // namespace
 
+const AdamKernel& best_adam_kernel() {
+  static const AdamKernel& best = *best_version(kAdamKernels);
+  return best;
+}
+
 void adam_update(const AdamArrays& arrays, int64_t begin, int64_t end, const AdamCoefficients& c,
                  GradientUse use) {
-#if defined(__x86_64__)
-  if (has_avx2()) return update_avx2(arrays, begin, end, c, use);
-#endif
-  update_as(arrays, begin, end, c, use);
+  best_adam_kernel().functions(arrays, begin, end, c, use);
 }
 
 double sum_of_squares(const float* values, int64_t n) {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "cavmae/machine/kernel_table.h"
+
 namespace cavmae {
 
 // What one step needs, computed once in double and rounded like torch.optim.Adam does.
@@ -27,7 +29,11 @@ struct AdamArrays {
 
 enum class GradientUse { keep, zero };
 
-// One pass over [begin, end).
+using AdamKernel = KernelVersion<void (*)(const AdamArrays&, int64_t begin, int64_t end,
+                                          const AdamCoefficients&, GradientUse)>;
+const AdamKernel& best_adam_kernel();
+
+// One pass over [begin, end) by it.
 void adam_update(const AdamArrays& arrays, int64_t begin, int64_t end, const AdamCoefficients& c,
                  GradientUse use);
 

@@ -1,7 +1,7 @@
-// The products of linear layers on the sizes of the full-size model. Prints one JSON line a size, type and
-// engine: GFLOP/s of y = x W^T + b, of dx = g W and of dW = g^T x.
+// The matmuls of linear layers on the sizes of the full-size model. Prints one JSON line a size, type and
+// backend: GFLOP/s of y = x W^T + b, of dx = g W and of dW = g^T x.
 //
-//   product_benchmark [--batch 8] [--rounds 5] [--threads N]
+//   matmul_benchmark [--batch 8] [--rounds 5] [--threads N]
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "cavmae/core/parallel.h"
-#include "cavmae/kernels/products.h"
 #include "cavmae/machine/machine.h"
+#include "cavmae/nn/linear_passes.h"
 
 #include "benchmarks/benchmark_main.h"
 
@@ -20,7 +20,7 @@ namespace cavmae {
 namespace {
 
 using kernels::Element;
-using kernels::ProductEngine;
+using kernels::MatmulBackend;
 
 struct Settings {
   int64_t batch = 8;
@@ -81,40 +81,40 @@ struct Operands {
         d_weight(torch::zeros_like(weight)) {}
 };
 
-Json measure(const Settings& settings, const Place& place, Element element, ProductEngine engine) {
+Json measure(const Settings& settings, const Place& place, Element element, const MatmulBackend& backend) {
   const int64_t rows = settings.batch * place.rows;
   std::vector<Operands> sets;
-  for (int64_t i = 0; i < kSets; ++i) sets.emplace_back(place, rows, kernels::scalar_type(element));
+  for (int64_t i = 0; i < kSets; ++i) sets.emplace_back(place, rows, scalar_type(element));
   const auto of = [&](int64_t i) -> Operands& { return sets[static_cast<size_t>(i)]; };
   const double gflop = 2e-9 * static_cast<double>(rows * place.inputs * place.outputs);
   const auto rate = [&](const std::function<void(int64_t)>& work) {
     return gflop / seconds_of(settings.rounds, work);
   };
-  return {
-      {"place", place.name},
-      {"rows", rows},
-      {"inputs", place.inputs},
-      {"outputs", place.outputs},
-      {"element", element == Element::bf16 ? "bf16" : "f32"},
-      {"engine", product_engine_name(engine)},
-      {"threads", at::get_num_threads()},
-      {"forward_gflop_per_second", rate([&](int64_t i) {
-         forward_product({.x = of(i).x,
-                          .weight = kernels::whole_weight(of(i).weight, of(i).packed),
-                          .bias = of(i).bias,
-                          .residual = {},
-                          .y = of(i).y},
-                         engine);
-       })},
-      {"input_gradient_gflop_per_second", rate([&](int64_t i) {
-         input_gradient(
-             {.g = of(i).g, .weight = kernels::whole_weight(of(i).weight, of(i).packed), .dx = of(i).dx},
-             engine);
-       })},
-      {"weight_gradient_gflop_per_second", rate([&](int64_t i) {
-         weight_gradient({.g = of(i).g, .x = of(i).x, .d_weight = of(i).d_weight}, engine);
-       })},
-  };
+  Json line = {{"place", place.name},
+               {"rows", rows},
+               {"inputs", place.inputs},
+               {"outputs", place.outputs},
+               {"element", element == Element::bf16 ? "bf16" : "f32"},
+               {"backend", backend.name},
+               {"threads", at::get_num_threads()}};
+  if (backend.forward != nullptr)
+    line["forward_gflop_per_second"] = rate([&](int64_t i) {
+      linear_forward({.x = of(i).x,
+                      .weight = whole_weight(of(i).weight, of(i).packed),
+                      .bias = of(i).bias,
+                      .residual = {},
+                      .y = of(i).y},
+                     &backend);
+    });
+  if (backend.dgrad != nullptr)
+    line["dgrad_gflop_per_second"] = rate([&](int64_t i) {
+      linear_dgrad({.g = of(i).g, .weight = whole_weight(of(i).weight, of(i).packed), .dx = of(i).dx},
+                   &backend);
+    });
+  if (backend.wgrad != nullptr)
+    line["wgrad_gflop_per_second"] = rate(
+        [&](int64_t i) { linear_wgrad({.g = of(i).g, .x = of(i).x, .d_weight = of(i).d_weight}, &backend); });
+  return line;
 }
 
 int run(int argc, char** argv) {
@@ -123,8 +123,8 @@ int run(int argc, char** argv) {
   const torch::NoGradGuard no_grad;
   for (const Place& place : kPlaces)
     for (const Element element : {Element::f32, Element::bf16})
-      for (const ProductEngine engine : kernels::usable_product_engines(element))
-        std::cout << measure(settings, place, element, engine).dump() << std::endl;
+      for (const MatmulBackend* backend : kernels::usable_matmul_backends(element))
+        std::cout << measure(settings, place, element, *backend).dump() << std::endl;
   return 0;
 }
 

@@ -4,25 +4,24 @@
 
 #include <cstdint>
 
-#include "cavmae/kernels/row_kernels.h"
+#include "cavmae/kernels/types.h"
 
 namespace cavmae::kernels {
 
-struct OuterProducts {
+struct WgradGemm {
   const Bf16* g = nullptr;  // [n, m], dense
   const Bf16* x = nullptr;  // [n, k], dense
   int64_t n = 0, m = 0, k = 0;
   float* sums = nullptr;  // [m, k], dense
-  Gather gather = Gather::replace;
+  Accumulate accumulate = Accumulate::no;
 };
 
-// Needs instructions for bf16; see usable_instructions(). Works with LibTorch's threads; their number does
-// not enter the result.
-bool can_sum_outer_products();
-void sum_outer_products(const OuterProducts& products);
+// The version that is taken; null where there is none for the instructions that may be used.
+const char* wgrad_gemm_in_use();
+// Needs a version. Works with LibTorch's threads; their number does not enter the result.
+void wgrad_gemm(const WgradGemm& call);
 
-// For outer_products.cpp; Note [Outer products].
-inline constexpr int64_t kColumnsOfG = 12, kColumnsOfX = 32;  // of a panel; they make a tile of dW
+// For wgrad_gemm.cpp; Note [wgrad GEMM].
 
 // A factor's rows `first` to `first + count`, cut into panels of so many columns. A panel holds a pair of
 // rows after the other, the pair's values of a column side by side; zeros where the factor has none.
@@ -46,18 +45,19 @@ struct PanelProduct {
   int64_t m = 0, k = 0, pairs = 0;
   float* sums = nullptr;  // [m, k]
   bool add = false;
-  bool past_the_cache = false;  // the sums are final, and too many to stay there
+  bool non_temporal = false;  // the sums are final, and too many to stay there
   Ahead g, x;
 };
 
-struct OuterProductKernel {
+// A version of the code.
+struct WgradGemmKernel {
+  int64_t columns_of_g, columns_of_x;  // of a panel; they make a tile of dW
+  int64_t row_step;                    // blocks of rows are a multiple of it
   // Packs pairs of rows `begin` to `end` of a factor g or x.
-  void (*pack_g)(const PanelPacking& packing, int64_t begin, int64_t end) = nullptr;
-  void (*pack_x)(const PanelPacking& packing, int64_t begin, int64_t end) = nullptr;
+  void (*pack_g)(const PanelPacking& packing, int64_t begin, int64_t end);
+  void (*pack_x)(const PanelPacking& packing, int64_t begin, int64_t end);
   // Tiles of one panel of x and panels `begin` to `end` of g.
-  void (*multiply)(const PanelProduct& product, int64_t panel_of_x, int64_t begin, int64_t end) = nullptr;
+  void (*multiply)(const PanelProduct& product, int64_t panel_of_x, int64_t begin, int64_t end);
 };
-// Without functions where the compiler cannot make them.
-OuterProductKernel avx512_bf16_outer_products();
 
 }  // namespace cavmae::kernels

@@ -7,8 +7,10 @@
 #include <cstring>
 
 #include "cavmae/kernels/attention_head.h"
+#include "cavmae/kernels/versions.h"
+#include "cavmae/machine/isa.h"
 
-#if defined(__x86_64__) && !defined(__clang__)  // Clang does not know the pragma
+#ifdef CAVMAE_X86_KERNELS
 #include <immintrin.h>
 // After every other header: their functions stay fit for any processor.
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
@@ -18,7 +20,7 @@
 namespace cavmae::kernels {
 namespace {
 
-struct Emulated {
+struct ViaFp32 {
   static __m512 lower(__m512i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16)); }
   static __m512 upper(__m512i x) {
     return _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
@@ -35,14 +37,8 @@ struct Emulated {
 
 }  // namespace
 
-HeadKernel avx512_emulated_head_kernel() {
-  return make_head_kernel<Avx512, Avx512Pairs<Emulated>>();
-}
-}  // namespace cavmae::kernels
-#else
-namespace cavmae::kernels {
-HeadKernel avx512_emulated_head_kernel() {
-  return {};
+HeadKernel avx512_bf16_via_fp32_head_kernel() {
+  return make_head_kernel<Avx512, Avx512Pairs<ViaFp32>>();
 }
 }  // namespace cavmae::kernels
 #endif

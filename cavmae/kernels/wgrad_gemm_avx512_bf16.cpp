@@ -1,11 +1,13 @@
-// Sums of outer products with AVX-512 and its instructions for bf16.
+// dW = g^T x, a sum of outer products, with AVX-512 and its instructions for bf16.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
-#include "cavmae/kernels/outer_products.h"
+#include "cavmae/kernels/versions.h"
+#include "cavmae/kernels/wgrad_gemm.h"
+#include "cavmae/machine/isa.h"
 
-#if defined(__x86_64__) && !defined(__clang__)  // Clang does not know the pragma
+#ifdef CAVMAE_X86_KERNELS
 #include <immintrin.h>
 // After every other header: their functions stay fit for any processor.
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,avx512bf16")
@@ -14,6 +16,7 @@ namespace cavmae::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16;
+constexpr int64_t kColumnsOfG = 12, kColumnsOfX = 32, kRowStep = 16;
 
 __mmask16 first_lanes(int64_t n) {
   return static_cast<__mmask16>(n >= kLanes ? 0xffffu : n <= 0 ? 0u : (1u << n) - 1);
@@ -53,13 +56,13 @@ struct Tile {
   float* sums;
   int64_t stride, rows;  // of the sums; how many there are
   __mmask16 left, right;
-  bool add, past_the_cache;
+  bool add, non_temporal;
 };
 
 template <int kRows, int kVecs>
 void multiply_tile(const Tile& tile) {
   const __mmask16 lanes[2] = {tile.left, tile.right};
-  if (!tile.past_the_cache)
+  if (!tile.non_temporal)
     for (int i = 0; i < kRows; ++i)
       for (int vec = 0; vec < kVecs; ++vec)
         __builtin_prefetch(tile.sums + std::min<int64_t>(i, tile.rows - 1) * tile.stride + vec * kLanes, 1,
@@ -90,7 +93,7 @@ void multiply_tile(const Tile& tile) {
     for (int vec = 0; vec < kVecs; ++vec) {
       float* const to = tile.sums + i * tile.stride + vec * kLanes;
       __m512 sum = sums[i][vec];
-      if (tile.past_the_cache) {
+      if (tile.non_temporal) {
         _mm512_stream_ps(to, sum);
         continue;
       }
@@ -131,7 +134,7 @@ void multiply(const PanelProduct& p, int64_t panel_of_x, int64_t begin, int64_t 
                     .left = first_lanes(p.k - column),
                     .right = first_lanes(p.k - column - kLanes),
                     .add = p.add,
-                    .past_the_cache = p.past_the_cache && column + kColumnsOfX <= p.k};
+                    .non_temporal = p.non_temporal && column + kColumnsOfX <= p.k};
     if (tile.rows > 8) {
       multiply_rows<12>(tile);
     } else if (tile.rows > 4) {
@@ -145,15 +148,14 @@ void multiply(const PanelProduct& p, int64_t panel_of_x, int64_t begin, int64_t 
 
 }  // namespace
 
-OuterProductKernel avx512_bf16_outer_products() {
-  return {.pack_g = pack_panels<kColumnsOfG>, .pack_x = pack_panels<kColumnsOfX>, .multiply = multiply};
+WgradGemmKernel wgrad_gemm_avx512_bf16() {
+  return {.columns_of_g = kColumnsOfG,
+          .columns_of_x = kColumnsOfX,
+          .row_step = kRowStep,
+          .pack_g = pack_panels<kColumnsOfG>,
+          .pack_x = pack_panels<kColumnsOfX>,
+          .multiply = multiply};
 }
 
-}  // namespace cavmae::kernels
-#else
-namespace cavmae::kernels {
-OuterProductKernel avx512_bf16_outer_products() {
-  return {};
-}
 }  // namespace cavmae::kernels
 #endif
