@@ -48,36 +48,35 @@ int run(const AblateFlags& flags, const GlobalOptions& global) {
 
 }  // namespace
 
-void add_ablate(Program& program) {
-  CLI::App* app = program.root.add_subcommand("ablate", "Compare settings by a grid of short runs");
-  app->description(
+void add_ablate(CLI::App& app, Program& program) {
+  describe(
+      app,
       "Pretrains once for every combination of the values of --over, under one seed, measures losses and\n"
       "retrieval on --val and, where every clip is labelled, a linear probe, and writes table.md and table.json\n"
       "to --out. --over names any option of a configuration, mask_ratio (both modalities'), init, or config\n"
-      "(another system). A stopped job goes on where it was.\n\n"
-      "Examples: cavmae ablate --config tiny --over mask_ratio=0.5,0.65,0.75,0.85 --data D --val V --out ratios\n"
-      "          cavmae ablate --config tiny --over contrastive_weight=0.1,1 --over bidirectional=false,true \\\n"
-      "                        --data D --val V --out contrast --epochs 5");
+      "(another system). A stopped job goes on where it was.",
+      {"cavmae ablate --config tiny --over contrastive_weight=0.1,1 --over bidirectional=false,true \\\n"
+       "              --data clips --val held_out --out contrast --epochs 5"});
   auto flags = std::make_shared<AblateFlags>();
-  app->add_option("--config", flags->config, "a built-in configuration or a JSON file [cav-mae]")
+  app.add_option("--config", flags->config, "a built-in configuration or a JSON file [cav-mae]")
       ->type_name("NAME|FILE");
-  app->add_option("--over", flags->over, "an option and its values; may be given several times")
+  app.add_option("--over", flags->over, "an option and its values; may be given several times")
       ->required()
       ->type_name("OPTION=VALUE,..");
-  app->add_option("--data", flags->data, "clips to learn from; may be given several times")
+  app.add_option("--data", flags->data, "clips to learn from; may be given several times")
       ->required()
       ->type_name("PATH");
-  app->add_option("--val", flags->val, "clips to measure with")->required()->type_name("PATH");
-  app->add_option("--out", flags->out, "folder that receives the runs and the tables")
+  app.add_option("--val", flags->val, "clips to measure with")->required()->type_name("PATH");
+  app.add_option("--out", flags->out, "folder that receives the runs and the tables")
       ->required()
       ->type_name("DIR");
-  app->add_option("--cache", flags->cache, "folder that keeps decoded clips")->type_name("DIR");
-  app->add_option("--labels", flags->labels,
-                  "classes of the linear probe: a CSV with index, mid, display_name [the clips' own labels]")
+  app.add_option("--cache", flags->cache, "folder that keeps decoded clips")->type_name("DIR");
+  app.add_option("--labels", flags->labels,
+                 "classes of the linear probe: a CSV with index, mid, display_name [the clips' own labels]")
       ->type_name("FILE");
-  add_json_flag(*app, flags->json);
-  flags->options.add(*app, PretrainOptions{}, "Configuration");
-  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+  add_json_flag(app, flags->json);
+  flags->options.add(app, PretrainOptions{}, "Configuration");
+  app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }
 
 }  // namespace cavmae::apps

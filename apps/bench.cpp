@@ -33,18 +33,18 @@ struct PeakInUse {
   std::string name;
 };
 
-PeakInUse peak_of_processor(Precision dtype) {
+PeakInUse peak_of_processor(Precision precision) {
   const MachinePeak peak = measure_peak();
-  if (dtype == Precision::bf16 && peak.bf16_gflops) return {*peak.bf16_gflops, "bf16, vdpbf16ps"};
+  if (precision == Precision::bf16 && peak.bf16_gflops) return {*peak.bf16_gflops, "bf16, vdpbf16ps"};
   const std::string name = "fp32, " + peak.fp32_instructions;
   return {peak.fp32_gflops,
-          dtype == Precision::bf16 ? name + "; this processor computes bf16 in fp32" : name};
+          precision == Precision::bf16 ? name + "; this processor computes bf16 in fp32" : name};
 }
 
 // Of a GPU: the rate of its library's matrix products.
-PeakInUse peak_of_device(torch::Device device, Precision dtype) {
-  const auto type = dtype == Precision::bf16 ? torch::kBFloat16 : torch::kFloat32;
-  return {measure_matmul_gflops(device, type), enum_name(dtype) + ", a product of 8192 x 8192 matrices"};
+PeakInUse peak_of_device(torch::Device device, Precision precision) {
+  const auto type = precision == Precision::bf16 ? torch::kBFloat16 : torch::kFloat32;
+  return {measure_matmul_gflops(device, type), enum_name(precision) + ", a product of 8192 x 8192 matrices"};
 }
 
 struct BenchResult {
@@ -57,7 +57,7 @@ struct BenchResult {
   PeakInUse peak;
   double memory_bytes = 0.0;  // at most, of the device that computes
 
-  double clips_per_second() const { return static_cast<double>(options.batch) / step.seconds; }
+  double clips_per_second() const { return static_cast<double>(options.batch_size) / step.seconds; }
   double gflops() const { return gflop_per_clip * clips_per_second(); }
 };
 
@@ -115,15 +115,15 @@ void print(const BenchResult& result) {
   const MachineInfo machine = inspect_machine();
   const PeakInUse& peak = result.peak;
   fmt::print("{}, {}, batch {}, {}, {} kernels{}, {} thread{} on {}; the median of {} step{}\n",
-             result.config, enum_name(result.options.mode), result.options.batch,
-             enum_name(result.options.dtype), enum_name(kernels_in_use(result.runtime)),
+             result.config, enum_name(result.options.mode), result.options.batch_size,
+             enum_name(result.options.precision), enum_name(kernels_in_use(result.runtime)),
              result.runtime.recompute ? ", recomputing" : "", machine.torch_threads,
              machine.torch_threads == 1 ? "" : "s", device_name(machine, result.runtime.device), result.steps,
              result.steps == 1 ? "" : "s");
   print_parts(result.step, peak.gflops);
   PartProfile total{.part = "total",
                     .seconds = result.step.seconds,
-                    .gflop = result.gflop_per_clip * static_cast<double>(result.options.batch)};
+                    .gflop = result.gflop_per_clip * static_cast<double>(result.options.batch_size)};
   print_row("total", total, result.step.seconds, peak.gflops);
   fmt::print("peak           {:.1f} GFLOP/s ({})\n", peak.gflops, peak.name);
   fmt::print("speed          {:.3f} clips/s, {:.2f} GFLOP a clip\n", result.clips_per_second(),
@@ -135,6 +135,9 @@ Json to_json(const BenchResult& result) {
   const PeakInUse& peak = result.peak;
   Json out = option_to_json(result.options);
   out.update(option_to_json(result.runtime));
+  out["batch"] = result.options.batch_size;  // as it was called
+  out["dtype"] = enum_name(result.options.precision);
+  out["pictures"] = result.options.num_frames;
   out["kernels"] = enum_name(kernels_in_use(result.runtime));
   out["config"] = result.config;
   out["machine"] = cavmae::to_json(inspect_machine());
@@ -204,8 +207,8 @@ int run(const BenchFlags& flags, const GlobalOptions& global) {
   result.gflop_per_clip = profiler.gflop_per_clip();
   const torch::Device device = parse_device(result.runtime.device);
   result.memory_bytes = memory_in_use(device);  // before the peak's own matrices
-  result.peak = device.is_cpu() ? peak_of_processor(result.options.dtype)
-                                : peak_of_device(device, result.options.dtype);
+  result.peak = device.is_cpu() ? peak_of_processor(result.options.precision)
+                                : peak_of_device(device, result.options.precision);
   if (flags.json != "-") print(result);
   write_json_result(flags.json, to_json(result));
   return 0;
@@ -213,28 +216,30 @@ int run(const BenchFlags& flags, const GlobalOptions& global) {
 
 }  // namespace
 
-void add_bench(Program& program) {
-  CLI::App* app = program.root.add_subcommand("bench", "Measure a network's speed on this machine");
-  app->description(
+void add_bench(CLI::App& app, Program& program) {
+  describe(
+      app,
       "Takes steps on random inputs, without reading clips, and prints for each part of the network its time, its\n"
-      "arithmetic (forward and backward, what the result needs), and its share of the peak that the same run measures.\n\n"
-      "Examples: cavmae bench --config cav-mae --batch 8 --dtype fp32\n"
-      "          cavmae bench --mode features --batch 1 --threads 1 --json bench.json\n"
-      "          cavmae bench --device cuda --dtype bf16 --batch 256     (on a GPU: the step as a whole)");
+      "arithmetic (forward and backward, what the result needs), and its share of the peak that the same run measures.",
+      {"cavmae bench --mode embed --batch-size 1 --threads 1 --json bench.json",
+       "cavmae bench --device cuda --precision bf16 --batch-size 256     on a GPU: the step as a whole"});
   auto flags = std::make_shared<BenchFlags>();
-  app->add_option("--config", flags->config, "a built-in configuration or a JSON file [cav-mae]")
+  app.add_option("--config", flags->config, "a built-in configuration or a JSON file [cav-mae]")
       ->type_name("NAME|FILE");
-  app->add_option("--steps", flags->steps, "steps that are timed, after one that warms up [5]")
-      ->type_name("");
-  app->add_flag(
+  app.add_option("--steps", flags->steps, "steps that are timed, after one that warms up [5]")->type_name("");
+  app.add_flag(
       "--follow", flags->follow,
       "take a step for each line of standard input and print its seconds as JSON (all threads' together as cpu_seconds)");
-  add_json_flag(*app, flags->json);
-  flags->profile.add(*app, ProfileOptions{}, "What is measured");
-  flags->recipe.add(*app, RuntimeOptions{}, "How it is computed");
-  flags->recipe.add(*app, CavMaeConfig{}, "Network");
-  flags->recipe.add(*app, MaskOptions{}, "Masks");
-  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+  add_json_flag(app, flags->json);
+  flags->profile.add(app, ProfileOptions{}, "What is measured");
+  flags->profile.add_alias(app, "batch_size", "--batch");
+  flags->profile.add_alias(app, "precision", "--dtype");
+  flags->profile.add_alias(app, "num_frames", "--pictures");
+  flags->profile.add_value_alias("mode", "features", "embed");
+  flags->recipe.add(app, RuntimeOptions{}, "How it is computed");
+  flags->recipe.add(app, CavMaeConfig{}, "Network");
+  flags->recipe.add(app, MaskOptions{}, "Masks");
+  app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }
 
 }  // namespace cavmae::apps

@@ -85,22 +85,20 @@ int run(const ClassifyFlags& flags, const GlobalOptions& global) {
 
 }  // namespace
 
-void add_classify(Program& program) {
-  CLI::App* app = program.root.add_subcommand("classify", "Tell what is heard and seen in files");
-  app->description(
-      "Prints the best classes of each file with their scores. A classifier of sound and picture also answers where\n"
-      "one of them is missing, and says so. --json holds every class.\n\n"
-      "Examples: cavmae classify a.mp4 b.wav --checkpoint classifier --top 5\n"
-      "          cavmae classify --data archive --checkpoint finetuned.pth --labels class_labels_indices.csv --json all.json");
+void add_classify(CLI::App& app, Program& program) {
+  describe(
+      app,
+      "A classifier of audio and video also answers where one of them is missing, and says so. --json holds every class.",
+      {"cavmae classify --data archive --checkpoint finetuned.pth --labels class_labels_indices.csv --json all.json"});
   auto flags = std::make_shared<ClassifyFlags>();
   flags->evaluation.frames = "all";
   flags->evaluation.loader.max_bad_ratio = 1.0;
-  flags->evaluation.add(*app);
-  flags->classifier.add(*app);
-  app->add_option("files", flags->files, "media files")->type_name("FILE");
-  app->add_option("--top", flags->top, "classes printed of each file [5]")->type_name("N");
-  add_json_flag(*app, flags->json);
-  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+  flags->evaluation.add(app);
+  flags->classifier.add(app);
+  app.add_option("files", flags->files, "media files")->type_name("FILE");
+  app.add_option("--top", flags->top, "classes printed of each file [5]")->type_name("N");
+  add_json_flag(app, flags->json);
+  app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }
 
 }  // namespace cavmae::apps

@@ -28,6 +28,23 @@ void OptionFlags::add_leaf(CLI::App& app, const OptionLeaf& leaf, const std::str
   option->group(group);
 }
 
+void OptionFlags::add_alias(CLI::App& app, const std::string& option, const std::string& old_flag) {
+  const auto text = texts_.at(option);
+  app.add_option_function<std::string>(old_flag, [text](const std::string& value) { *text = value; })
+      ->excludes(app.get_option(flag_name(option)))
+      ->group("");
+}
+
+void OptionFlags::add_value_alias(const std::string& option, const std::string& old_value,
+                                  const std::string& value) {
+  value_aliases_[option] = {old_value, value};
+}
+
+std::string OptionFlags::todays_value(const std::string& option, const std::string& text) const {
+  const auto alias = value_aliases_.find(option);
+  return alias != value_aliases_.end() && text == alias->second.first ? alias->second.second : text;
+}
+
 void add_json_flag(CLI::App& app, std::filesystem::path& file) {
   app.add_option("--json", file, "write the result to FILE as JSON ('-': standard output)")
       ->type_name("FILE");

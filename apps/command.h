@@ -37,23 +37,28 @@ struct Program {
   std::function<int()> action;
 };
 
-void add_synth(Program& program);
-void add_pretrain(Program& program);
-void add_finetune(Program& program);
-void add_retrieve(Program& program);
-void add_classify(Program& program);
-void add_evaluate(Program& program);
-void add_embed(Program& program);
-void add_info(Program& program);
-void add_bench(Program& program);
-void add_stats(Program& program);
-void add_report(Program& program);
-void add_convert(Program& program);
-void add_inpaint(Program& program);
-void add_localize(Program& program);
-void add_weights(Program& program);
-void add_enhance_labels(Program& program);
-void add_ablate(Program& program);
+// Each adds a command's flags and, as the callback, what runs it.
+void add_synth(CLI::App& app, Program& program);
+void add_pretrain(CLI::App& app, Program& program);
+void add_finetune(CLI::App& app, Program& program);
+void add_retrieve(CLI::App& app, Program& program);
+void add_classify(CLI::App& app, Program& program);
+void add_evaluate(CLI::App& app, Program& program);
+void add_embed(CLI::App& app, Program& program);
+void add_info(CLI::App& app, Program& program);
+void add_bench(CLI::App& app, Program& program);
+void add_stats(CLI::App& app, Program& program);
+void add_report(CLI::App& app, Program& program);
+void add_convert(CLI::App& app, Program& program);
+void add_inpaint(CLI::App& app, Program& program);
+void add_localize(CLI::App& app, Program& program);
+void add_weights(CLI::App& app, Program& program);
+void add_enhance_labels(CLI::App& app, Program& program);
+void add_ablate(CLI::App& app, Program& program);
+
+// Sets a command's help: its line of the table (commands.h), `details`, and examples, of which the table's is
+// the first.
+void describe(CLI::App& app, const std::string& details, const std::vector<std::string>& more_examples = {});
 
 // "mask_ratio_audio" -> "--mask-ratio-audio"
 std::string flag_name(const std::string& option);
@@ -70,17 +75,23 @@ class OptionFlags {
     }
   }
 
+  // Older names of an option's flag and of one of its values, which still work and no help shows.
+  void add_alias(CLI::App& app, const std::string& option, const std::string& old_flag);
+  void add_value_alias(const std::string& option, const std::string& old_value, const std::string& value);
+
   // Sets what the user gave. Throws ConfigError naming the flag.
   template <OptionStruct T>
   void apply(T& options) const {
     for (const auto& [name, text] : texts_)
-      if (*text) set_option(options, name, **text);
+      if (*text) set_option(options, name, todays_value(name, **text));
   }
 
  private:
   void add_leaf(CLI::App& app, const OptionLeaf& leaf, const std::string& group);
+  std::string todays_value(const std::string& option, const std::string& text) const;
 
   std::map<std::string, std::shared_ptr<std::optional<std::string>>> texts_;
+  std::map<std::string, std::pair<std::string, std::string>> value_aliases_;  // option -> {old, new}
 };
 
 // The flag --json FILE of every measuring command.

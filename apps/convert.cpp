@@ -27,27 +27,25 @@ int run(const ConvertFlags& flags) {
 
 }  // namespace
 
-void add_convert(Program& program) {
-  CLI::App* app =
-      program.root.add_subcommand("convert", "Convert a model between .safetensors and the authors' .pth");
-  app->description(
-      "Pretrained and fine-tuned models, bit for bit, in both directions. A .pth does not say how many heads a network\n"
-      "has: the authors' have heads of width 64 in the encoders and 16 heads in the decoder.\n\n"
-      "Examples: cavmae convert run model.pth                a trained run for the authors' Python code\n"
-      "          cavmae convert cav-mae-base.pth ours.safetensors\n"
-      "          cavmae convert small.pth small.safetensors --num-heads 4 --decoder-num-heads 4");
+void add_convert(CLI::App& app, Program& program) {
+  describe(
+      app,
+      "Pretrained and fine-tuned models, in both directions. A .pth does not say how many heads a network has: the\n"
+      "authors' have heads of width 64 in the encoders and 16 heads in the decoder.",
+      {"cavmae convert cav-mae-base.pth ours.safetensors",
+       "cavmae convert small.pth small.safetensors --num-heads 4 --decoder-num-heads 4"});
   auto flags = std::make_shared<ConvertFlags>();
-  app->add_option("from", flags->from, "a run, a checkpoint, a .safetensors or a .pth file")
+  app.add_option("from", flags->from, "a run, a checkpoint, a .safetensors or a .pth file")
       ->required()
       ->type_name("FROM");
-  app->add_option("to", flags->to, "the file to write: .pth or .safetensors")->required()->type_name("TO");
-  app->add_option("--num-heads", flags->hints.num_heads, "heads of a .pth's encoders [width / 64]")
+  app.add_option("to", flags->to, "the file to write: .pth or .safetensors")->required()->type_name("TO");
+  app.add_option("--num-heads", flags->hints.num_heads, "heads of a .pth's encoders [width / 64]")
       ->type_name("N");
-  app->add_option("--decoder-num-heads", flags->hints.decoder_num_heads, "heads of a .pth's decoder [16]")
+  app.add_option("--decoder-num-heads", flags->hints.decoder_num_heads, "heads of a .pth's decoder [16]")
       ->type_name("N");
-  app->add_option("--num-mel-bins", flags->hints.num_mel_bins, "mel bins that a .pth was trained with [128]")
+  app.add_option("--num-mel-bins", flags->hints.num_mel_bins, "mel bins that a .pth was trained with [128]")
       ->type_name("N");
-  app->callback([=, &program] { program.action = [=] { return run(*flags); }; });
+  app.callback([=, &program] { program.action = [=] { return run(*flags); }; });
 }
 
 }  // namespace cavmae::apps

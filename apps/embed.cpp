@@ -41,19 +41,18 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
 
 }  // namespace
 
-void add_embed(Program& program) {
-  CLI::App* app = program.root.add_subcommand("embed", "Turn clips into vectors");
-  app->description(
+void add_embed(CLI::App& app, Program& program) {
+  describe(
+      app,
       "Writes `audio` and `video`, float32 [N, D], the mean-pooled outputs of each clip before L2 normalisation, with\n"
-      "the clips' ids and what failed in the metadata. A clip without sound (or picture) has NaN in that row.\n\n"
-      "Examples: cavmae embed --checkpoint run --out e.safetensors a.mp4 b.wav\n"
-      "          cavmae embed --checkpoint run --out e.safetensors --data archive");
+      "the clips' ids and what failed in the metadata. A clip without audio (or video) has NaN in that row.",
+      {"cavmae embed --checkpoint run --out e.safetensors a.mp4 b.wav"});
   auto flags = std::make_shared<EmbedFlags>();
-  flags->evaluation.add(*app);
-  app->add_option("files", flags->files, "media files")->type_name("FILE");
-  app->add_option("--out", flags->out, "the .safetensors file to write")->required()->type_name("FILE");
-  add_json_flag(*app, flags->json);
-  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+  flags->evaluation.add(app);
+  app.add_option("files", flags->files, "media files")->type_name("FILE");
+  app.add_option("--out", flags->out, "the .safetensors file to write")->required()->type_name("FILE");
+  add_json_flag(app, flags->json);
+  app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }
 
 }  // namespace cavmae::apps

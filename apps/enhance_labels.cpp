@@ -69,34 +69,32 @@ int run(const EnhanceFlags& flags, const GlobalOptions& global) {
 
 }  // namespace
 
-void add_enhance_labels(Program& program) {
-  CLI::App* app =
-      program.root.add_subcommand("enhance-labels", "Add labels that a taxonomy or a teacher implies");
-  app->description(
+void add_enhance_labels(CLI::App& app, Program& program) {
+  describe(
+      app,
       "Writes --data again with the labels that clips should have had (Gong et al., PSLA, 2021): those above their own\n"
-      "in a taxonomy, and those that a trained model scores high.\n\n"
-      "Example: cavmae enhance-labels --data train.json --labels class_labels_indices.csv --ontology "
-      "ontology.json --out train_enhanced.json");
+      "in a taxonomy, and those that a trained model scores high.",
+      {"cavmae enhance-labels --data train.json --labels class_labels_indices.csv --scores scores.csv --out more.json"});
   auto flags = std::make_shared<EnhanceFlags>();
-  app->add_option("--data", flags->data, "clips with labels; may be given several times")
+  app.add_option("--data", flags->data, "clips with labels; may be given several times")
       ->required()
       ->type_name("PATH");
-  app->add_option("--labels", flags->labels, "label file with index, mid, display_name")
+  app.add_option("--labels", flags->labels, "label file with index, mid, display_name")
       ->required()
       ->type_name("FILE");
-  app->add_option("--ontology", flags->ontology, "the taxonomy, in the form of AudioSet's ontology.json")
+  app.add_option("--ontology", flags->ontology, "the taxonomy, in the form of AudioSet's ontology.json")
       ->type_name("FILE");
-  app->add_option("--scores", flags->scores, "a teacher's scores: CSV with id, label, score, or JSON")
+  app.add_option("--scores", flags->scores, "a teacher's scores: CSV with id, label, score, or JSON")
       ->type_name("FILE");
-  app->add_option(
+  app.add_option(
          "--threshold", flags->threshold,
          "score from which on a label is added, or 'mean': of each label, the mean over the clips that have it [mean]")
       ->type_name("X");
-  app->add_option("--out", flags->out, "the new list: .jsonl, or .json in the authors' form")
+  app.add_option("--out", flags->out, "the new list: .jsonl, or .json in the authors' form")
       ->required()
       ->type_name("FILE");
-  add_json_flag(*app, flags->json);
-  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+  add_json_flag(app, flags->json);
+  app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }
 
 }  // namespace cavmae::apps

@@ -89,22 +89,21 @@ int run(const EvaluateFlags& flags, const GlobalOptions& global) {
 
 }  // namespace
 
-void add_evaluate(Program& program) {
-  CLI::App* app = program.root.add_subcommand("evaluate", "Measure a checkpoint on a data set");
-  app->description(
-      "A classifier: mAP, mAUC, d', accuracy, and every class with --classes or --json. A pretrained model: losses and\n"
+void add_evaluate(CLI::App& app, Program& program) {
+  describe(
+      app,
+      "Of a classifier mAP, mAUC, d', accuracy, and every class with --classes or --json. Of a pretrained model losses and\n"
       "contrastive accuracy under the masks of its run's validations (the batch size is its run's too), and retrieval,\n"
-      "all of each clip's middle picture: --frames is for classifiers.\n\n"
-      "Examples: cavmae evaluate --checkpoint classifier/checkpoints/averaged --data held_out --classes\n"
-      "          cavmae evaluate --checkpoint finetuned.pth --labels class_labels_indices.csv --data eval.json\n"
-      "          cavmae evaluate --checkpoint run --data held_out --json numbers.json");
+      "all of each clip's middle picture: --frames is for classifiers.",
+      {"cavmae evaluate --checkpoint finetuned.pth --labels class_labels_indices.csv --data eval.json",
+       "cavmae evaluate --checkpoint run --data held_out --json numbers.json"});
   auto flags = std::make_shared<EvaluateFlags>();
   flags->evaluation.frames = "all";
-  flags->evaluation.add(*app);
-  flags->classifier.add(*app);
-  app->add_flag("--classes", flags->classes, "print every class");
-  add_json_flag(*app, flags->json);
-  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+  flags->evaluation.add(app);
+  flags->classifier.add(app);
+  app.add_flag("--classes", flags->classes, "print every class");
+  add_json_flag(app, flags->json);
+  app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }
 
 }  // namespace cavmae::apps

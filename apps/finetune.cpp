@@ -46,6 +46,7 @@ int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
   TrainingFlags::check(paths);
   const RunHooks hooks{.show_progress = !global.quiet, .after_step = {}};
   auto log = make_log(global.verbosity());
+  warn_of_slow_precision(options.precision, options.runtime, *log);
   const FinetuneResult result = finetune(options, paths, hooks, log);
   print_summary(result.run, paths.out, "finetune");
   if (result.run.interrupted) return kExitInterrupted;
@@ -63,21 +64,20 @@ int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
 
 }  // namespace
 
-void add_finetune(Program& program) {
-  CLI::App* app = program.root.add_subcommand("finetune", "Train a classifier on labelled clips");
-  app->description(
+void add_finetune(CLI::App& app, Program& program) {
+  describe(
+      app,
       "Begins with the encoders of --init and a new linear head, trains both on the labels of --data, validates on --val\n"
       "after each epoch, and measures the averaged model (or the best one) at the end. With --freeze-encoder the head\n"
-      "alone is trained: a linear probe.\n\n"
-      "Examples: cavmae finetune --init run --data clips --val held_out --out classifier\n"
-      "          cavmae finetune --init cav-mae.pth --config finetune-audioset-20k --labels class_labels_indices.csv \\\n"
-      "              --data train.json --val eval.json --mode audio --out classifier\n"
-      "          cavmae finetune --out classifier --resume        go on after a stop");
+      "alone is trained: a linear probe.",
+      {"cavmae finetune --init cav-mae.pth --config finetune-audioset-20k --labels class_labels_indices.csv \\\n"
+       "              --data train.json --val eval.json --mode audio --out classifier",
+       "cavmae finetune --out classifier --resume        go on after a stop"});
   auto flags = std::make_shared<TrainingFlags>();
   flags->config = "finetune-audioset-20k";
-  flags->add(*app);
-  flags->options.add(*app, FinetuneOptions{}, "Configuration");
-  app->callback(
+  flags->add(app);
+  flags->options.add(app, FinetuneOptions{}, "Configuration");
+  app.callback(
       [=, &program] { program.action = [=, &program] { return run_finetuning(*flags, program.global); }; });
 }
 

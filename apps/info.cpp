@@ -233,20 +233,17 @@ int run(const InfoFlags& flags, const GlobalOptions& global) {
 
 }  // namespace
 
-void add_info(Program& program) {
-  CLI::App* app = program.root.add_subcommand(
-      "info", "Describe a checkpoint, embeddings, a media file, a data set or this machine");
-  app->description(
-      "Examples: cavmae info run            a run's checkpoint\n"
-      "          cavmae info e.safetensors  what 'cavmae embed' wrote\n"
-      "          cavmae info clip.mp4       a media file\n"
-      "          cavmae info clips          a folder of clips or a manifest\n"
-      "          cavmae info --machine      cores, instruction sets, BLAS, threads, GPUs, and what slows it down");
+void add_info(CLI::App& app, Program& program) {
+  describe(
+      app, "",
+      {"cavmae info e.safetensors  what 'cavmae embed' wrote", "cavmae info clip.mp4       a media file",
+       "cavmae info clips          a folder of clips or a manifest",
+       "cavmae info --machine      cores, instruction sets, BLAS, threads, GPUs, and what slows it down"});
   auto flags = std::make_shared<InfoFlags>();
-  app->add_option("path", flags->path, "a checkpoint, media file, folder or manifest")->type_name("PATH");
-  app->add_flag("--machine", flags->machine, "describe this machine");
-  add_json_flag(*app, flags->json);
-  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+  app.add_option("path", flags->path, "a checkpoint, media file, folder or manifest")->type_name("PATH");
+  app.add_flag("--machine", flags->machine, "describe this machine");
+  add_json_flag(app, flags->json);
+  app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }
 
 }  // namespace cavmae::apps

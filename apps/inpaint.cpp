@@ -132,21 +132,19 @@ int run_inpaint(const InpaintFlags& flags, const GlobalOptions& global) {
 
 }  // namespace
 
-void add_inpaint(Program& program) {
-  CLI::App* app =
-      program.root.add_subcommand("inpaint", "Hide parts of a clip and rebuild them, as a picture");
-  app->description(
-      "Writes a PNG with the original, what the network sees and what it rebuilds, for the picture and the sound.\n"
-      "With '--hide video' it rebuilds the picture from the sound alone, with '--hide audio' the sound from the\n"
-      "picture. Masks are those of the checkpoint's training unless flags say otherwise.\n\n"
-      "Examples: cavmae inpaint clip.mp4 --checkpoint run --out inpainted.png\n"
-      "          cavmae inpaint clip.mp4 --checkpoint run --out p.png --mask-ratio-audio 0.5 --audio-mask-mode time\n"
-      "          cavmae inpaint clip.mp4 --checkpoint run --out p.png --hide video");
+void add_inpaint(CLI::App& app, Program& program) {
+  describe(
+      app,
+      "Writes a PNG with the original, what the network sees and what it rebuilds, for picture and spectrogram. With\n"
+      "'--hide video' it rebuilds the picture from the sound alone, with '--hide audio' the sound from the picture.\n"
+      "Masks are those of the checkpoint's training unless flags say otherwise.",
+      {"cavmae inpaint clip.mp4 --checkpoint run --out p.png",
+       "cavmae inpaint clip.mp4 --checkpoint run --out p.png --mask-ratio-audio 0.5 --audio-mask-mode time"});
   auto flags = std::make_shared<InpaintFlags>();
-  flags->clip.add(*app);
-  flags->options.add(*app, InpaintOptions{}, "Inpainting");
-  flags->masks.add(*app, MaskOptions{}, "Inpainting");
-  app->callback(
+  flags->clip.add(app);
+  flags->options.add(app, InpaintOptions{}, "Inpainting");
+  flags->masks.add(app, MaskOptions{}, "Inpainting");
+  app.callback(
       [=, &program] { program.action = [=, &program] { return run_inpaint(*flags, program.global); }; });
 }
 

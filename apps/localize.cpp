@@ -66,19 +66,19 @@ int run_localize(const LocalizeFlags& flags, const GlobalOptions& global) {
 
 }  // namespace
 
-void add_localize(Program& program) {
-  CLI::App* app = program.root.add_subcommand("localize", "Show where in the picture the sound is");
-  app->description(
+void add_localize(CLI::App& app, Program& program) {
+  describe(
+      app,
       "Writes a PNG: the cosine similarity between the sound as a whole and each patch of the picture, laid over\n"
       "the picture, and that between the picture as a whole and each patch of the sound, over its spectrogram.\n"
-      "Needs a model that was trained with the contrastive loss.\n\n"
-      "Examples: cavmae localize clip.mp4 --checkpoint run --out where.png\n"
-      "          cavmae localize clip.mp4 --checkpoint run --out where.png --frames all --json where.json");
+      "Needs a model that was trained with the contrastive loss. In a small network like the demo's the background\n"
+      "speaks for the whole picture, and shapes come out darker than it.",
+      {"cavmae localize clip.mp4 --checkpoint run --out l.png --frames all --json l.json"});
   auto flags = std::make_shared<LocalizeFlags>();
-  flags->clip.add(*app);
-  app->add_option("--frames", flags->frames, "pictures of the clip: middle, or all, as a strip [middle]")
+  flags->clip.add(app);
+  app.add_option("--frames", flags->frames, "pictures of the clip: middle, or all, as a strip [middle]")
       ->type_name("");
-  app->callback(
+  app.callback(
       [=, &program] { program.action = [=, &program] { return run_localize(*flags, program.global); }; });
 }
 

@@ -7,6 +7,7 @@
 #include "cavmae/machine/machine.h"
 
 #include "apps/command.h"
+#include "apps/commands.h"
 #include "apps/version.h"
 
 namespace cavmae::apps {
@@ -46,7 +47,8 @@ std::vector<std::string> known_flags(const CLI::App& root, const CLI::App& comma
   std::vector<std::string> flags;
   for (const CLI::App* app : {&root, &command})
     for (const CLI::Option* option : app->get_options())
-      for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+      if (!option->get_group().empty())  // else an older name
+        for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
   return flags;
 }
 
@@ -111,23 +113,7 @@ int run(int argc, char** argv) {
   try {
     Program program;
     describe_program(program);
-    add_synth(program);
-    add_pretrain(program);
-    add_ablate(program);
-    add_finetune(program);
-    add_retrieve(program);
-    add_classify(program);
-    add_evaluate(program);
-    add_embed(program);
-    add_report(program);
-    add_inpaint(program);
-    add_localize(program);
-    add_stats(program);
-    add_convert(program);
-    add_weights(program);
-    add_enhance_labels(program);
-    add_bench(program);
-    add_info(program);
+    register_commands(program);
     return parse_and_run(program, argc, argv);
   } catch (const ConfigError& e) {
     std::fprintf(stderr, "cavmae: %s\n", e.what());

@@ -1,7 +1,6 @@
 // cavmae pretrain: from clips to a trained model.
 #include <fmt/format.h>
 
-#include "cavmae/kernels/matmul.h"
 #include "cavmae/train/pretraining.h"
 
 #include "apps/configs.h"
@@ -34,9 +33,7 @@ int run(const TrainingFlags& flags, const GlobalOptions& global) {
   TrainingFlags::check(paths);
   const RunHooks hooks{.show_progress = !global.quiet, .after_step = {}};
   auto log = make_log(global.verbosity());
-  if (options.precision == Precision::bf16 && parse_device(options.runtime.device).is_cpu())
-    if (const std::string warning = kernels::matmul_backend_warning(); !warning.empty())
-      log->warn("{}", warning);
+  warn_of_slow_precision(options.precision, options.runtime, *log);
   const RunResult result = pretrain(options, paths, hooks, log);
   print_summary(result, paths.out, "pretrain");
   if (result.interrupted) return kExitInterrupted;
@@ -51,20 +48,19 @@ int run(const TrainingFlags& flags, const GlobalOptions& global) {
 
 }  // namespace
 
-void add_pretrain(Program& program) {
-  CLI::App* app = program.root.add_subcommand("pretrain", "Train a model on clips without labels");
-  app->description(
+void add_pretrain(CLI::App& app, Program& program) {
+  describe(
+      app,
       "Trains on --data, validates on --val after each epoch, and keeps checkpoints, metrics.jsonl, TensorBoard events\n"
-      "and report.html in --out. Every option of a configuration is also a flag; a flag wins over the configuration.\n\n"
-      "Examples: cavmae pretrain --config tiny --data clips --val held_out --out run\n"
-      "          cavmae pretrain --data videos --out run --batch-size 16 --lr 1e-4 --precision bf16\n"
-      "          cavmae pretrain --data videos --out run --init mae_pretrain_vit_base.pth    from an image MAE\n"
-      "          cavmae pretrain --out run --resume        go on after a stop");
+      "and report.html in --out. Every option of a configuration is also a flag; a flag wins over the configuration.",
+      {"cavmae pretrain --data videos --out run --batch-size 16 --lr 1e-4 --precision bf16",
+       "cavmae pretrain --data videos --out run --init mae_pretrain_vit_base.pth    from an image MAE",
+       "cavmae pretrain --out run --resume        go on after a stop"});
   auto flags = std::make_shared<TrainingFlags>();
   flags->config = "cav-mae";
-  flags->add(*app);
-  flags->options.add(*app, PretrainOptions{}, "Configuration");
-  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+  flags->add(app);
+  flags->options.add(app, PretrainOptions{}, "Configuration");
+  app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }
 
 }  // namespace cavmae::apps

@@ -69,23 +69,22 @@ void write_final_report(const RunReportOptions& options, const GlobalOptions& gl
     log->info("no report: this cavmae was built without media libraries");
 }
 
-void add_report(Program& program) {
-  CLI::App* app = program.root.add_subcommand("report", "Write a run's HTML report");
-  app->description(
+void add_report(CLI::App& app, Program& program) {
+  describe(
+      app,
       "One page that opens offline: curves, retrieval, example queries with their pictures and spectrograms,\n"
-      "reconstructions, settings. Shows clips of --data, or those that the run validated with.\n\n"
-      "Example: cavmae report run --data held_out");
+      "reconstructions, settings. Shows clips of --data, or those that the run validated with.");
   auto options = std::make_shared<RunReportOptions>();
   auto frames = std::make_shared<std::string>("middle");
-  app->add_option("run", options->run, "the run's folder")->required()->type_name("RUN");
-  app->add_option("--data", options->data, "clips to show; may be given several times")->type_name("PATH");
-  app->add_option("--cache", options->cache, "folder that keeps decoded clips")->type_name("DIR");
-  app->add_option("--frames", *frames, "pictures of a clip: middle, or all (their mean) [middle]")
+  app.add_option("run", options->run, "the run's folder")->required()->type_name("RUN");
+  app.add_option("--data", options->data, "clips to show; may be given several times")->type_name("PATH");
+  app.add_option("--cache", options->cache, "folder that keeps decoded clips")->type_name("DIR");
+  app.add_option("--frames", *frames, "pictures of a clip: middle, or all (their mean) [middle]")
       ->type_name("");
-  app->add_option("--out", options->out, "the page to write [RUN/report.html]")->type_name("FILE");
+  app.add_option("--out", options->out, "the page to write [RUN/report.html]")->type_name("FILE");
   auto device_flags = std::make_shared<OptionFlags>();
-  add_device_flag(*app, *device_flags);
-  app->callback([=, &program] {
+  add_device_flag(app, *device_flags);
+  app.callback([=, &program] {
     program.action = [=, &program] {
       options->device = device_options(*device_flags);
       option_from_json(Json(*frames), options->frames, "--frames");

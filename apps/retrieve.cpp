@@ -28,18 +28,16 @@ int run(const EvaluationFlags& flags, const GlobalOptions& global, const std::fi
 
 }  // namespace
 
-void add_retrieve(Program& program) {
-  CLI::App* app =
-      program.root.add_subcommand("retrieve", "Measure retrieval: audio to video and video to audio");
-  app->description(
+void add_retrieve(CLI::App& app, Program& program) {
+  describe(
+      app,
       "Embeds every clip of --data and asks, for each sound, at which rank its own picture comes among all\n"
-      "pictures (and the reverse). R@k is the share of queries whose partner is among the first k.\n\n"
-      "Example: cavmae retrieve --checkpoint run --data held_out --frames all");
+      "pictures (and the reverse). R@k is the share of queries whose partner is among the first k.");
   auto flags = std::make_shared<EvaluationFlags>();
   auto json = std::make_shared<std::filesystem::path>();
-  flags->add(*app);
-  add_json_flag(*app, *json);
-  app->callback(
+  flags->add(app);
+  add_json_flag(app, *json);
+  app.callback(
       [=, &program] { program.action = [=, &program] { return run(*flags, program.global, *json); }; });
 }
 

@@ -39,18 +39,15 @@ int run(const StatsFlags& flags, const GlobalOptions& global) {
 
 }  // namespace
 
-void add_stats(Program& program) {
-  CLI::App* app = program.root.add_subcommand("stats", "Mean and deviation of a data set's filterbanks");
-  app->description(
-      "Reads every clip's sound and computes what its filterbank is normalised by.\n\n"
-      "Example: cavmae stats --data videos");
+void add_stats(CLI::App& app, Program& program) {
+  describe(app, "Reads every clip's sound and computes what its filterbank is normalised by.");
   auto flags = std::make_shared<StatsFlags>();
-  app->add_option("--data", flags->data, "clips; may be given several times")->required()->type_name("PATH");
-  app->add_option("--cache", flags->cache, "folder that keeps decoded clips")->type_name("DIR");
-  add_json_flag(*app, flags->json);
-  flags->spec.add(*app, InputSpec{}, "Features", {"fbank_mean", "fbank_std", "image_size", "num_frames"});
-  flags->loader.add(*app, LoaderOptions{.batch_size = 16}, "Reading clips");
-  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+  app.add_option("--data", flags->data, "clips; may be given several times")->required()->type_name("PATH");
+  app.add_option("--cache", flags->cache, "folder that keeps decoded clips")->type_name("DIR");
+  add_json_flag(app, flags->json);
+  flags->spec.add(app, InputSpec{}, "Features", {"fbank_mean", "fbank_std", "image_size", "num_frames"});
+  flags->loader.add(app, LoaderOptions{.batch_size = 16}, "Reading clips");
+  app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }
 
 }  // namespace cavmae::apps

@@ -9,20 +9,20 @@
 
 namespace cavmae::apps {
 
-void add_synth(Program& program) {
-  CLI::App* app = program.root.add_subcommand("synth", "Make video clips to learn from");
-  app->description(
-      "Makes real .mp4 files of moving shapes whose looks and sounds correspond (shape and timbre, height and pitch,\n"
-      "size and loudness, bounces and beats, colour and vibrato), and a manifest with every hidden parameter.\n"
-      "A clip depends on the seed and its number alone; a stopped job goes on where it was.\n\n"
-      "Example: cavmae synth --out clips --clips 1000 --seed 1");
+void add_synth(CLI::App& app, Program& program) {
+  describe(
+      app,
+      "Real .mp4 files of moving shapes (shape and timbre, height and pitch, size and loudness, bounces and beats, colour\n"
+      "and vibrato correspond), and a manifest with every hidden parameter. A clip depends on the seed and its number\n"
+      "alone; a stopped job goes on where it was.");
   auto out = std::make_shared<std::filesystem::path>();
   auto flags = std::make_shared<OptionFlags>();
-  app->add_option("--out", *out, "folder that receives clips and manifest.jsonl")
+  app.add_option("--out", *out, "folder that receives clips and manifest.jsonl")
       ->required()
       ->type_name("DIR");
-  flags->add(*app, SynthOptions{}, "Clips");
-  app->callback([=, &program] {
+  flags->add(app, SynthOptions{}, "Clips");
+  flags->add_alias(app, "num_workers", "--workers");
+  app.callback([=, &program] {
     program.action = [=, &program] {
       SynthOptions options;
       flags->apply(options);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "cavmae/kernels/matmul.h"
+
 namespace cavmae::apps {
 
 void TrainingFlags::add(CLI::App& app) {
@@ -32,6 +34,12 @@ RunPaths TrainingFlags::resolved_paths() const {
 void TrainingFlags::check(const RunPaths& paths) {
   CAVMAE_CHECK_AS(ConfigError, !paths.out.empty(), "--out is needed: the folder that receives the run");
   CAVMAE_CHECK_AS(ConfigError, !paths.data.empty(), "--data is needed: a folder, list or manifest of clips");
+}
+
+void warn_of_slow_precision(Precision precision, const RuntimeOptions& runtime, Log& log) {
+  if (precision != Precision::bf16 || !parse_device(runtime.device).is_cpu()) return;
+  if (const std::string warning = kernels::matmul_backend_warning(); !warning.empty())
+    log.warn("{}", warning);
 }
 
 void print_summary(const RunResult& result, const std::filesystem::path& out, const std::string& command) {

@@ -37,6 +37,9 @@ T resumed_options(const TrainingFlags& flags) {
   return options;
 }
 
+// Says in the log when this machine computes in that precision slower than it could.
+void warn_of_slow_precision(Precision precision, const RuntimeOptions& runtime, Log& log);
+
 // Steps, checkpoint, clips that were skipped, and how to go on with `command` after a stop.
 void print_summary(const RunResult& result, const std::filesystem::path& out, const std::string& command);
 

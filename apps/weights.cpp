@@ -36,23 +36,21 @@ int run(const WeightsFlags& flags, const GlobalOptions& global) {
 
 }  // namespace
 
-void add_weights(Program& program) {
-  CLI::App* app = program.root.add_subcommand("weights", "Weights that balance the classes of a data set");
-  app->description(
-      "Writes a weight a clip, one a line in the order of --data: the sum over its labels of 1000 / "
-      "(clips of the label + 0.01).\n"
-      "Clips drawn by these weights show every class about equally often.\n\n"
-      "Example: cavmae weights --data train.json --labels class_labels_indices.csv --out train_weight.csv");
+void add_weights(CLI::App& app, Program& program) {
+  describe(
+      app,
+      "A weight a clip, one a line in the order of --data: the sum over its labels of 1000 / (clips of the label + 0.01).\n"
+      "Clips drawn by these weights show every class about equally often.");
   auto flags = std::make_shared<WeightsFlags>();
-  app->add_option("--data", flags->data, "clips with labels; may be given several times")
+  app.add_option("--data", flags->data, "clips with labels; may be given several times")
       ->required()
       ->type_name("PATH");
-  app->add_option("--labels", flags->labels,
-                  "label file with index, mid, display_name [the clips' own labels]")
+  app.add_option("--labels", flags->labels,
+                 "label file with index, mid, display_name [the clips' own labels]")
       ->type_name("FILE");
-  app->add_option("--out", flags->out, "file that receives the weights")->required()->type_name("FILE");
-  add_json_flag(*app, flags->json);
-  app->callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+  app.add_option("--out", flags->out, "file that receives the weights")->required()->type_name("FILE");
+  add_json_flag(app, flags->json);
+  app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }
 
 }  // namespace cavmae::apps

@@ -75,11 +75,11 @@ def parse():
     words = lambda text: text.split(",")
     parser.add_argument("--quick", action="store_true", help="a small model (configuration tiny)")
     parser.add_argument("--config", help="configuration of cavmae, by name or file [cav-mae]")
-    parser.add_argument("--modes", type=words, default=["pretrain", "features", "finetune"],
-                        help="of pretrain, features and finetune [all]")
-    parser.add_argument("--dtypes", type=words, default=["fp32", "bf16"], help="of fp32, bf16 [both]")
+    parser.add_argument("--modes", type=words, default=["pretrain", "embed", "finetune"],
+                        help="of pretrain, embed and finetune [all]")
+    parser.add_argument("--precisions", "--dtypes", dest="dtypes", type=words, default=["fp32", "bf16"], help="of fp32, bf16 [both]")
     parser.add_argument("--threads", type=lambda t: [int(n) for n in t.split(",")], help="e.g. 1,2 [1 and every core, at most 2]")
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch-size", "--batch", dest="batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5, help="steps of each side whose median counts, at least 5")
     parser.add_argument("--warm-up", type=int, default=3, help="steps of each side before those [3]")
     parser.add_argument("--no-shipped", action="store_true", help="leave out PyTorch as shipped")
@@ -90,17 +90,18 @@ def parse():
     options.config = options.config or ("tiny" if options.quick else "cav-mae")
     cores = sorted(os.sched_getaffinity(0))
     options.threads = options.threads or sorted({1, min(2, len(cores))})
-    known = {"modes": {"pretrain", "features", "finetune"}, "dtypes": {"fp32", "bf16"}}
+    options.modes = ["embed" if mode == "features" else mode for mode in options.modes]  # as it was called
+    known = {"modes": {"pretrain", "embed", "finetune"}, "dtypes": {"fp32", "bf16"}}
     for name, allowed in known.items():
         for word in getattr(options, name):
             if word not in allowed:
-                parser.error(f"--{name}: '{word}' is none of {', '.join(sorted(allowed))}")
+                parser.error(f"--{'precisions' if name == 'dtypes' else name}: '{word}' is none of {', '.join(sorted(allowed))}")
     if not 1 <= max(options.threads) <= len(cores) or min(options.threads) < 1:
         parser.error(f"--threads: from 1 to {len(cores)}, as many as there are cores")
     if options.rounds < 5:
         parser.error("--rounds: at least 5")
     if options.batch < 1:
-        parser.error("--batch: at least 1")
+        parser.error("--batch-size: at least 1")
     return options
 
 
@@ -146,13 +147,13 @@ def blas_folder(pattern):
 
 def start_cavmae(options, mode, dtype, threads):
     return Side("cavmae", pinned(threads) + [
-        PROGRAM, "bench", "--config", options.config, "--mode", mode, "--dtype", dtype, "--batch", str(options.batch),
+        PROGRAM, "bench", "--config", options.config, "--mode", mode, "--precision", dtype, "--batch-size", str(options.batch),
         "--threads", str(threads), "--follow"], {})
 
 
 def start_peer(options, mode, dtype, threads, name, environment):
     return Side(name, pinned(threads) + PEER + [
-        "--mode", mode, "--dtype", dtype, "--batch", str(options.batch), "--threads", str(threads), "--config",
+        "--mode", mode, "--precision", dtype, "--batch-size", str(options.batch), "--threads", str(threads), "--config",
         options.model_file, "--follow"], environment)
 
 

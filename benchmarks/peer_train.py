@@ -5,9 +5,9 @@ It does the same work on inputs of the same sizes: a pretraining step, retrieval
 both modalities. Every patch is embedded and masked by gathering, and the decoder rebuilds every patch, as plain code does.
 Parameters carry the names of the authors' checkpoints.
 
-    peer_train.py --mode pretrain --batch 8 --threads 2 --steps 5      one JSON object with the median seconds
-    peer_train.py --mode pretrain --batch 8 --threads 2 --follow       a step for each line of standard input
-    peer_train.py --device cuda --dtype bf16 --batch 256 --sdpa --fused-adam --compile      its best on a GPU
+    peer_train.py --mode pretrain --batch-size 8 --threads 2 --steps 5      one JSON object with the median seconds
+    peer_train.py --mode pretrain --batch-size 8 --threads 2 --follow       a step for each line of standard input
+    peer_train.py --device cuda --precision bf16 --batch-size 256 --sdpa --fused-adam --compile      its best on a GPU
 
 With --follow it warms up, prints {"ready": true}, then {"seconds": ..., "cpu_seconds": ...} for each line that it reads, and at the end of
 its input {"peak_memory_bytes": ...}.
@@ -244,7 +244,7 @@ class Work:
         self.labels = (torch.rand(options.batch, options.classes) < 0.01).float()
         self.model, self.audio, self.video, self.labels = (
             x.to(self.device) for x in (self.model, self.audio, self.video, self.labels))
-        self.forward = self.model.features if options.mode == "features" else self.model
+        self.forward = self.model.features if options.mode == "embed" else self.model
         if options.compile:
             self.forward = torch.compile(self.forward)
         trained = [p for p in self.model.parameters() if p.requires_grad]
@@ -253,7 +253,7 @@ class Work:
 
     def step(self):
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.options.dtype == "bf16")
-        if self.options.mode == "features":
+        if self.options.mode == "embed":
             with torch.no_grad(), autocast:
                 self.forward(self.audio, self.video)
             return
@@ -297,9 +297,9 @@ def say(**values):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mode", choices=("pretrain", "features", "finetune"), default="pretrain")
-    parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32", help="bf16: torch.autocast")
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--mode", choices=("pretrain", "embed", "finetune"), default="pretrain")
+    parser.add_argument("--precision", "--dtype", dest="dtype", choices=("fp32", "bf16"), default="fp32", help="bf16: torch.autocast")
+    parser.add_argument("--batch-size", "--batch", dest="batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=5, help="steps that are timed")
     parser.add_argument("--classes", type=int, default=527)

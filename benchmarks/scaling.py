@@ -16,11 +16,11 @@ def parse():
     parser = argparse.ArgumentParser(prog="scaling.sh", description=__doc__)
     numbers = lambda text: [float(x) for x in text.split(",")]
     parser.add_argument("--config", default="cav-mae", help="configuration of cavmae, by name or file [cav-mae]")
-    parser.add_argument("--dtype", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--precision", "--dtype", dest="dtype", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--batches", type=numbers, default=[1, 2, 4, 8, 16, 32])
     parser.add_argument("--seconds", type=numbers, default=[2.5, 5, 10, 20], help="lengths of a clip")
     parser.add_argument("--image-sizes", type=numbers, default=[112, 160, 224, 304, 384])
-    parser.add_argument("--batch", type=int, default=4, help="of the clips whose length or picture grows [4]")
+    parser.add_argument("--batch-size", "--batch", dest="batch", type=int, default=4, help="of the clips whose length or picture grows [4]")
     parser.add_argument("--steps", type=int, default=3, help="steps whose median counts")
     parser.add_argument("--threads", type=int, default=0, help="0: every usable core")
     parser.add_argument("--lock", metavar="FILE", help="hold a lock on FILE while measuring, to take turns with others")
@@ -41,14 +41,14 @@ def turn(lock):
 
 
 def measure(options, value, batch, flags):
-    command = [PROGRAM, "bench", "--quiet", "--config", options.config, "--dtype", options.dtype, "--batch", str(batch),
+    command = [PROGRAM, "bench", "--quiet", "--config", options.config, "--precision", options.dtype, "--batch-size", str(batch),
                "--steps", str(options.steps), "--threads", str(options.threads), "--json", "-"] + flags
     with turn(options.lock):
         text = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
     result = json.loads(text)
     point = {"value": value, "batch": batch, "step_seconds": result["step_seconds"],
              "gflop_per_sample": result["gflop_per_sample"], "peak_memory_bytes": result["peak_memory_bytes"]}
-    print(f"{' '.join(flags) or f'--batch {batch}'}: {point['step_seconds']:.2f} s a step, "
+    print(f"{' '.join(flags) or f'--batch-size {batch}'}: {point['step_seconds']:.2f} s a step, "
           f"{point['peak_memory_bytes'] / 1e9:.2f} GB", file=sys.stderr, flush=True)
     return point, result
 

@@ -4,8 +4,8 @@
 # does; stdout is one JSON object. Exits 1 when a test fails, 2 when something is missing.
 #
 #   tools/gpu_check.sh                                     the full-size model at batch 256
-#   tools/gpu_check.sh --batch 64 --steps 20 --python /opt/conda/bin/python3
-#   tools/gpu_check.sh --device cpu --config tiny --batch 4 --steps 2      a dry run, with whatever PyTorch there is
+#   tools/gpu_check.sh --batch-size 64 --steps 20 --python /opt/conda/bin/python3
+#   tools/gpu_check.sh --device cpu --config tiny --batch-size 4 --steps 2      a dry run, with whatever PyTorch there is
 #
 # Needs g++ (C++20), CMake 3.25, GoogleTest and the headers of CLI11, nlohmann-json, spdlog and fmt; no CUDA compiler, no
 # FFmpeg, no oneDNN, no network.
@@ -15,7 +15,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 device=cuda batch=256 steps=10 config=cav-mae python=python3 build=build/gpu rounds=2 jobs=$(nproc)
 while (( $# > 0 )); do
   case $1 in
-    --device | --batch | --steps | --config | --python | --build | --rounds | --jobs)
+    --batch-size | --batch)
+      (( $# > 1 )) || { echo "gpu_check: $1 needs a value" >&2; exit 2; }
+      batch=$2; shift 2 ;;
+    --device | --steps | --config | --python | --build | --rounds | --jobs)
       (( $# > 1 )) || { echo "gpu_check: $1 needs a value" >&2; exit 2; }
       printf -v "${1#--}" %s "$2"; shift 2 ;;
     -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
@@ -102,13 +105,13 @@ golden test_models '*Golden*'
 golden test_train '*Trajectory*:AdamOnADevice*'
 
 # ---- one step, in turn
-peer=("$python" benchmarks/peer_train.py --device "$device" --dtype bf16 --batch "$batch" --steps "$steps" --warm-up 5
+peer=("$python" benchmarks/peer_train.py --device "$device" --precision bf16 --batch-size "$batch" --steps "$steps" --warm-up 5
       --threads "$jobs" --config "configs/$config.json")
 [[ $device == cuda* ]] && peer+=(--fused-adam)
 (( torch_major >= 2 )) && peer+=(--sdpa)
 for (( round = 1; round <= rounds; ++round )); do
   say "measuring, round $round of $rounds: cavmae"
-  run_logged "$build/cavmae" bench --quiet --device "$device" --dtype bf16 --batch "$batch" --steps "$steps" --config "$config" \
+  run_logged "$build/cavmae" bench --quiet --device "$device" --precision bf16 --batch-size "$batch" --steps "$steps" --config "$config" \
     --json "$build/measured_cavmae_$round.json"
   say "measuring, round $round of $rounds: PyTorch, eager"
   "${peer[@]}" >"$build/measured_eager_$round.json" 2>>"$log" || { say "the eager peer failed, see $log"; exit 1; }

@@ -34,7 +34,7 @@ HeadOptions head_of(const TensorFile& contents, const torch::Tensor& weight, con
 }  // namespace
 
 bool holds_classifier(const fs::path& path) {
-  return read_model_file(find_model_file(path)).find(kHeadWeight) != nullptr;
+  return inspect_model_file(find_model_file(path)).find(kHeadWeight) != nullptr;
 }
 
 LoadedClassifier load_classifier(const fs::path& path, const ClassifierHints& hints) {

@@ -38,7 +38,7 @@ struct ClassifierHints {
   PositionFit positions = PositionFit::refuse;
 };
 
-// Whether the file holds a classifier's head. `path` as find_model_file() takes it.
+// Whether the file holds a classifier's head; its tensors are not read. `path` as find_model_file() takes it.
 bool holds_classifier(const std::filesystem::path& path);
 
 // Throws CheckpointError when it holds none, or lacks a parameter.

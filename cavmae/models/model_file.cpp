@@ -1,5 +1,6 @@
 #include "cavmae/models/model_file.h"
 
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kModelFile = "model.safetensors";
+constexpr const char* kWrapperPrefix = "module.";  // of torch.nn.DataParallel, in the authors' files
 
 // The step-XXXXXXXX folder of the highest step that holds a model; empty when there is none.
 fs::path newest_step(const fs::path& checkpoints) {
@@ -52,8 +54,20 @@ TensorFile read_model_file(const fs::path& file) {
     contents = read_safetensors(file);
   else
     contents.tensors = read_pth(file);
-  contents.tensors = strip_prefix(std::move(contents.tensors), "module.");
+  contents.tensors = strip_prefix(std::move(contents.tensors), kWrapperPrefix);
   return contents;
+}
+
+TensorFileInfo inspect_model_file(const fs::path& file) {
+  TensorFileInfo info;
+  if (file.extension() == ".safetensors")
+    info = inspect_safetensors(file);
+  else
+    info.tensors = inspect_pth(file);
+  for (TensorInfo& tensor : info.tensors)
+    if (tensor.name.starts_with(kWrapperPrefix))
+      tensor.name.erase(0, std::string_view(kWrapperPrefix).size());
+  return info;
 }
 
 Json metadata_json(const TensorFile& contents, const std::string& key, const fs::path& file) {

@@ -9,7 +9,7 @@ namespace {
 
 using torch::autograd::variable_list;
 
-kernels::Element element_of(const Compute& how) {
+kernels::Element factors_of(const Compute& how) {
   return how.precision == Precision::fp32 ? kernels::Element::f32 : kernels::Element::bf16;
 }
 
@@ -124,7 +124,7 @@ Kernels kernels_for(const torch::Tensor& x, const Compute& how) {
 
 torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids, BlockParameters parameters,
                           const Compute& how) {
-  parameters.element = element_of(how);
+  parameters.element = factors_of(how);
   const BlockInput input{.x = x.detach().contiguous(), .ids = ids};
   const bool records = torch::GradMode::is_enabled() && (x.requires_grad() || any_requires_grad(parameters));
   const at::AutoDispatchBelowADInplaceOrView plain_operators;  // nothing here is recorded
@@ -145,7 +145,7 @@ torch::Tensor fused_linear(const torch::Tensor& x, LinearParameters layer, const
   const auto rows = x.detach().reshape({-1, sizes.back()}).contiguous();
   std::shared_ptr<LinearNode> node;
   const at::AutoDispatchBelowADInplaceOrView plain_operators;
-  const auto factors = as_factors(rows, element_of(how));
+  const auto factors = as_factors(rows, factors_of(how));
   if (records) {
     pack_each_time(layer);
     node = make_node<LinearNode>(layer, factors, x.sizes());

@@ -63,7 +63,7 @@ class FolderLock {
 Json settings_of(const SynthOptions& options) {
   Json settings = {{"generator", kGeneratorVersion}};
   settings.update(option_to_json(options));
-  settings.erase("workers");
+  settings.erase("num_workers");
   return settings;
 }
 
@@ -218,7 +218,7 @@ void SynthOptions::validate() const {
                    image_size_px, "; even numbers from 32 to 1024 are allowed");
   problems.require(frame_rate_hz >= 2 && frame_rate_hz <= 60, "frame_rate is ", frame_rate_hz,
                    "; 2 to 60 are allowed");
-  problems.require(num_workers >= 0 && num_workers <= 1024, "workers is ", num_workers,
+  problems.require(num_workers >= 0 && num_workers <= 1024, "num_workers is ", num_workers,
                    "; 0 (as many as there are cores) to 1024 are allowed");
   problems.throw_if_any("the clips cannot be made like this");
 }

@@ -28,7 +28,7 @@ struct SynthOptions {
     v("seconds", o.clip_seconds, "length of a clip, up to 10");
     v("image_size", o.image_size_px, "side of the square picture in pixels, even");
     v("frame_rate", o.frame_rate_hz, "pictures a second");
-    v("workers", o.num_workers, "clips made at once; 0: as many as there are cores");
+    v("num_workers", o.num_workers, "clips made at once; 0: as many as there are cores");
   }
   // Throws ConfigError that lists everything that is wrong.
   void validate() const;

@@ -24,22 +24,34 @@ bool is_tensor(const PickleValue& value) {
   return value.is(Kind::call) && value.items[0]->text.find("._rebuild_") != std::string::npos;
 }
 
-// Turns the values of a pickle into tensors.
+// A tensor as the pickle describes it: a view of a storage.
+struct TensorView {
+  std::string name;
+  PthStorage storage;
+  int64_t offset = 0;  // in elements of the storage's own view
+  std::vector<int64_t> sizes, strides;
+
+  bool empty() const { return std::find(sizes.begin(), sizes.end(), 0) != sizes.end(); }
+};
+
+void require(bool ok, const FileReader& file, const std::string& tensor, const char* problem) {
+  CAVMAE_CHECK_AS(CheckpointError, ok, file.name(), ": tensor '", printable(tensor), "' ", problem,
+                  "; the file is damaged");
+}
+
+// Finds the tensors among the values of a pickle.
 class TensorCollector {
  public:
   TensorCollector(const FileReader& file, const PthContents& contents) : file_(file), contents_(contents) {}
 
-  NamedTensors run() {
+  std::vector<TensorView> run() {
     collect(network_part(), "", 0);
     CAVMAE_CHECK_AS(CheckpointError, !tensors_.empty(), file_.name(), ": holds no tensors");
     return std::move(tensors_);
   }
 
  private:
-  void require(bool ok, const char* problem) const {
-    CAVMAE_CHECK_AS(CheckpointError, ok, file_.name(), ": tensor '", printable(name_), "' ", problem,
-                    "; the file is damaged");
-  }
+  void require(bool ok, const char* problem) const { cavmae::require(ok, file_, name_, problem); }
 
   const PickleValue& network_part() const {
     const auto& root = *contents_.pickle().root;
@@ -61,7 +73,7 @@ class TensorCollector {
     if (is_tensor(value)) {
       name_ = name.empty() ? "tensor" : name;  // torch.save(tensor) gives it no name
       require(names_.insert(name_).second, "is there twice");
-      tensors_.emplace_back(name_, build(value.items[0]->text, Arguments(value.items).subspan(1), 0));
+      tensors_.push_back(build(value.items[0]->text, Arguments(value.items).subspan(1), 0));
     } else if (value.is(Kind::dict)) {
       for (size_t i = 0; i < value.items.size(); i += 2) {
         const auto& key = *value.items[i];
@@ -76,7 +88,7 @@ class TensorCollector {
   }
 
   // What the function of that name would make of the arguments.
-  torch::Tensor build(const std::string& function, Arguments args, int depth) {
+  TensorView build(const std::string& function, Arguments args, int depth) {
     require(depth <= kMaxDepth, "is wrapped without end");
     if (function == "torch._tensor._rebuild_from_type_v2") {  // (function, type, arguments, attributes)
       require(args.size() >= 3 && args[0]->is(Kind::global) && args[2]->is(Kind::tuple), "has no contents");
@@ -89,8 +101,13 @@ class TensorCollector {
     require(function.starts_with("torch._utils._rebuild_tensor") && args.size() >= 4 &&
                 args[0]->is(Kind::persistent) && args[1]->is(Kind::integer),
             "has no contents");
-    return view(parse_storage(*args[0], file_.name()), args[1]->integer, integers(*args[2]),
-                integers(*args[3]));
+    TensorView view{.name = name_,
+                    .storage = parse_storage(*args[0], file_.name()),
+                    .offset = args[1]->integer,
+                    .sizes = integers(*args[2]),
+                    .strides = integers(*args[3])};
+    check(view);
+    return view;
   }
 
   // A tuple of numbers none of which is below 0; torch.Size is one too.
@@ -106,29 +123,50 @@ class TensorCollector {
     return numbers;
   }
 
-  torch::Tensor view(const PthStorage& storage, int64_t offset, const std::vector<int64_t>& sizes,
-                     const std::vector<int64_t>& strides) {
-    require(sizes.size() == strides.size(), "has as many sizes as strides");
+  // Whether the view lies within its storage.
+  void check(const TensorView& view) const {
+    require(view.sizes.size() == view.strides.size(), "has as many sizes as strides");
     // 128 bits cannot overflow: sums are compared with the storage's size after every step.
     __extension__ typedef unsigned __int128 Wide;
-    const Wide available = static_cast<Wide>(storage.view_elements);
-    const bool empty = std::find(sizes.begin(), sizes.end(), 0) != sizes.end();
-    Wide last = static_cast<Wide>(offset), count = 1;
-    require(offset >= 0 && last <= available, "begins past the end of its storage");
-    for (size_t i = 0; i < sizes.size(); ++i) {
-      count *= static_cast<Wide>(std::max<int64_t>(sizes[i], 1));
+    const Wide available = static_cast<Wide>(view.storage.view_elements);
+    const bool empty = view.empty();
+    Wide last = static_cast<Wide>(view.offset), count = 1;
+    require(view.offset >= 0 && last <= available, "begins past the end of its storage");
+    for (size_t i = 0; i < view.sizes.size(); ++i) {
+      count *= static_cast<Wide>(std::max<int64_t>(view.sizes[i], 1));
       require(count <= (Wide{1} << 50), "has a shape that is not possible");
       if (empty) continue;
-      last += static_cast<Wide>(sizes[i] - 1) * static_cast<Wide>(strides[i]);
+      last += static_cast<Wide>(view.sizes[i] - 1) * static_cast<Wide>(view.strides[i]);
       require(last < available, "reaches past the end of its storage");
     }
     require(empty || (last < available && count <= available), "shows more elements than its storage has");
-    if (empty) return torch::empty(sizes, torch::TensorOptions(storage.type));
-    return load(storage).as_strided(sizes, strides, storage.view_begin + offset);
   }
 
-  // The storage as a flat tensor; once for all its views.
-  torch::Tensor load(const PthStorage& storage) {
+  const FileReader& file_;
+  const PthContents& contents_;
+  std::vector<TensorView> tensors_;
+  std::unordered_set<std::string> names_;
+  std::string name_;  // of the tensor that is being built
+  size_t num_visited_ = 0;
+};
+
+// Reads storages, each once for all its views.
+class StorageReader {
+ public:
+  StorageReader(const FileReader& file, const PthContents& contents) : file_(file), contents_(contents) {}
+
+  torch::Tensor read(const TensorView& view) {
+    if (view.empty()) return torch::empty(view.sizes, torch::TensorOptions(view.storage.type));
+    return load(view).as_strided(view.sizes, view.strides, view.storage.view_begin + view.offset);
+  }
+
+ private:
+  // The view's storage as a flat tensor.
+  torch::Tensor load(const TensorView& view) {
+    const PthStorage& storage = view.storage;
+    const auto require = [&](bool ok, const char* problem) {
+      cavmae::require(ok, file_, view.name, problem);
+    };
     auto [found, inserted] = storages_.try_emplace(storage.key);
     torch::Tensor& flat = found->second;
     if (!inserted) {
@@ -150,20 +188,34 @@ class TensorCollector {
 
   const FileReader& file_;
   const PthContents& contents_;
-  NamedTensors tensors_;
-  std::unordered_set<std::string> names_;
   std::unordered_map<std::string, torch::Tensor> storages_;
-  std::string name_;  // of the tensor that is being built
-  size_t num_visited_ = 0;
   uint64_t num_bytes_ = 0;
 };
+
+std::unique_ptr<PthContents> open_pth(const FileReader& file) {
+  return ZipReader::matches(file) ? open_zip_pth(file) : open_legacy_pth(file);
+}
 
 }  // namespace
 
 NamedTensors read_pth(const std::filesystem::path& path) {
   const FileReader file(path);
-  const auto contents = ZipReader::matches(file) ? open_zip_pth(file) : open_legacy_pth(file);
-  return TensorCollector(file, *contents).run();
+  const auto contents = open_pth(file);
+  StorageReader storages(file, *contents);
+  NamedTensors tensors;
+  for (const TensorView& view : TensorCollector(file, *contents).run())
+    tensors.emplace_back(view.name, storages.read(view));
+  return tensors;
+}
+
+std::vector<TensorInfo> inspect_pth(const std::filesystem::path& path) {
+  const FileReader file(path);
+  const auto contents = open_pth(file);
+  std::vector<TensorInfo> infos;
+  for (TensorView& view : TensorCollector(file, *contents).run())
+    infos.push_back(
+        {.name = std::move(view.name), .type = view.storage.type, .shape = std::move(view.sizes)});
+  return infos;
 }
 
 NamedTensors strip_prefix(NamedTensors tensors, const std::string& prefix) {

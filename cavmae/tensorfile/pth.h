@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "cavmae/tensorfile/safetensors.h"
 
@@ -20,6 +21,10 @@ namespace cavmae {
 // Throws CheckpointError naming the file: damaged, truncated, a checksum that is wrong, a class or function
 // that is not one of PyTorch's for state dicts, or no tensors at all.
 NamedTensors read_pth(const std::filesystem::path& path);
+
+// The same tensors by name, type and shape, from the pickle alone: their bytes are not read, so a checksum of
+// theirs that is wrong goes unnoticed. Throws as read_pth() does.
+std::vector<TensorInfo> inspect_pth(const std::filesystem::path& path);
 
 // Writes the zip format: an OrderedDict of tensors, names as given, for torch.load(). Beside the target and
 // renamed; throws Error on a full disk, with the old file intact.

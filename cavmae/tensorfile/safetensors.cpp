@@ -79,12 +79,19 @@ void check_ranges(const SafetensorsHeader& header, uint64_t data_bytes, const st
                   " bytes at the end belong to no tensor; the file is damaged");
 }
 
-torch::Tensor read_tensor(const FileReader& file, const SafetensorsEntry& entry, uint64_t data_start) {
-  const auto type = type_of(entry, file.name());
-  const uint64_t bytes = num_bytes(entry, type, file.name());
-  CAVMAE_CHECK_AS(CheckpointError, bytes == entry.end - entry.begin, file.name(), ": tensor '",
+// The type of an entry whose bytes are as many as its shape takes.
+torch::ScalarType checked_type(const SafetensorsEntry& entry, const std::string& where) {
+  const auto type = type_of(entry, where);
+  const uint64_t bytes = num_bytes(entry, type, where);
+  CAVMAE_CHECK_AS(CheckpointError, bytes == entry.end - entry.begin, where, ": tensor '",
                   printable(entry.name), "' ", entry.dtype, " ", torch::IntArrayRef(entry.shape), " takes ",
                   bytes, " bytes, the file has ", entry.end - entry.begin, " for it; the file is damaged");
+  return type;
+}
+
+torch::Tensor read_tensor(const FileReader& file, const SafetensorsEntry& entry, uint64_t data_start) {
+  const auto type = checked_type(entry, file.name());
+  const uint64_t bytes = entry.end - entry.begin;
   auto tensor = torch::empty(entry.shape, torch::TensorOptions(type));
   file.read(data_start + entry.begin, tensor.data_ptr(), bytes);
   if (type == torch::kBool && bytes > 0) {
@@ -171,6 +178,23 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
   for (const auto& entry : header.entries)
     result.tensors.emplace_back(entry.name, read_tensor(file, entry, data_start));
   return result;
+}
+
+const TensorInfo* TensorFileInfo::find(const std::string& name) const {
+  for (const TensorInfo& tensor : tensors)
+    if (tensor.name == name) return &tensor;
+  return nullptr;
+}
+
+TensorFileInfo inspect_safetensors(const std::filesystem::path& path) {
+  SafetensorsHeader header = read_header(FileReader(path)).header;
+  TensorFileInfo info;
+  info.metadata = std::move(header.metadata);
+  for (SafetensorsEntry& entry : header.entries) {
+    const auto type = checked_type(entry, path.string());
+    info.tensors.push_back({.name = std::move(entry.name), .type = type, .shape = std::move(entry.shape)});
+  }
+  return info;
 }
 
 std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path) {

@@ -25,12 +25,30 @@ struct TensorFile {
   const torch::Tensor& at(const std::string& name) const;
 };
 
+// A tensor as a file describes it, without its numbers.
+struct TensorInfo {
+  std::string name;
+  torch::ScalarType type = torch::kFloat32;
+  std::vector<int64_t> shape;
+};
+
+struct TensorFileInfo {
+  std::vector<TensorInfo> tensors;  // in file order
+  std::map<std::string, std::string> metadata;
+
+  // The tensor of that name, or nullptr.
+  const TensorInfo* find(const std::string& name) const;
+};
+
 // Reads every tensor (any dtype of the format that LibTorch has: F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL).
 // Throws CheckpointError naming the file: truncated, overlapping or out-of-range offsets, unknown dtype, a
 // header over 100 MB, or sizes that do not fit the shape.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
-// The text metadata alone; the tensors behind the header are not read. Throws as read_safetensors() does.
+// What the header says; the bytes behind it are not read, only counted. Throws as read_safetensors() does.
+TensorFileInfo inspect_safetensors(const std::filesystem::path& path);
+
+// The text metadata alone, likewise.
 std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
 
 // Writes beside and renames. Tensors may be on any device and of any strides. Throws Error on a full disk,

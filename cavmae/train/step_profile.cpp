@@ -32,20 +32,20 @@ std::vector<PartFlops> flops_of(const PretrainOptions& recipe, const ProfileOpti
     case StepKind::finetune:
       return fine_tuning_flops(recipe.model, kProfiledClasses);
     case StepKind::embed:
-      return embedding_flops(recipe.model, options.pictures);
+      return embedding_flops(recipe.model, options.num_frames);
   }
   throw ConfigError("no such mode");
 }
 
 Batch random_batch(const CavMaeConfig& config, const ProfileOptions& options, torch::Generator generator) {
-  const int64_t size = options.batch;
+  const int64_t size = options.batch_size;
   const auto normal = [&](torch::IntArrayRef sizes) { return torch::empty(sizes).normal_(0, 1, generator); };
   Batch batch;
   if (config.has_audio()) batch.audio = normal({size, config.num_fbank_frames, config.num_mel_bins});
   if (config.has_video())
-    batch.video = options.pictures == 1
+    batch.video = options.num_frames == 1
                       ? normal({size, 3, config.image_size, config.image_size})
-                      : normal({size, options.pictures, 3, config.image_size, config.image_size});
+                      : normal({size, options.num_frames, 3, config.image_size, config.image_size});
   batch.indices.resize(static_cast<size_t>(size));
   std::iota(batch.indices.begin(), batch.indices.end(), 0);
   return batch;
@@ -60,11 +60,12 @@ std::string part_of(const std::string& path) {
 
 void ProfileOptions::validate() const {
   Problems problems;
-  problems.require(batch >= 1 && batch <= 65536, "batch is ", batch, "; it must be from 1 to 65536");
-  problems.require(pictures >= 1 && pictures <= 1000, "pictures is ", pictures,
+  problems.require(batch_size >= 1 && batch_size <= 65536, "batch_size is ", batch_size,
+                   "; it must be from 1 to 65536");
+  problems.require(num_frames >= 1 && num_frames <= 1000, "num_frames is ", num_frames,
                    "; it must be from 1 to 1000");
-  problems.require(pictures == 1 || mode == StepKind::embed, "pictures is ", pictures,
-                   ", but a training step sees one of each clip; several are for mode features");
+  problems.require(num_frames == 1 || mode == StepKind::embed, "num_frames is ", num_frames,
+                   ", but a training step sees one picture of each clip; several are for mode embed");
   problems.throw_if_any("this cannot be measured");
 }
 
@@ -96,7 +97,7 @@ PretrainOptions in_precision(PretrainOptions recipe, Precision precision) {
 struct Pretraining : StepProfiler::State {
   Pretraining(const PretrainOptions& recipe, const ProfileOptions& profile)
       : State(recipe, profile),
-        training(std::make_shared<PretrainingTask>(make_model(in_precision(recipe, profile.dtype)),
+        training(std::make_shared<PretrainingTask>(make_model(in_precision(recipe, profile.precision)),
                                                    recipe.objective, recipe.mask),
                  recipe.optimizer, generator),
         lr(recipe.schedule.lr),
@@ -117,11 +118,11 @@ struct FineTuning : StepProfiler::State {
   FineTuning(const PretrainOptions& recipe, const ProfileOptions& profile)
       : State(recipe, profile),
         classifier(recipe.model, HeadOptions{.num_classes = kProfiledClasses}),
-        labels(torch::zeros({profile.batch, kProfiledClasses})),
+        labels(torch::zeros({profile.batch_size, kProfiledClasses})),
         lr(recipe.schedule.lr) {
     CavMae network = as_network(classifier);
     initialize(network, run_seed(recipe, SeedUse::parameters));
-    network->set_precision(profile.dtype);
+    network->set_precision(profile.precision);
     network->set_runtime(recipe.runtime);
     network->to(device);
     NamedTensors parameters;
@@ -155,7 +156,7 @@ struct FineTuning : StepProfiler::State {
 
 struct Embedding : StepProfiler::State {
   Embedding(const PretrainOptions& recipe, const ProfileOptions& profile)
-      : State(recipe, profile), model(make_model(in_precision(recipe, profile.dtype))) {}
+      : State(recipe, profile), model(make_model(in_precision(recipe, profile.precision))) {}
 
   void run() override { embed_batch(model, inputs_of(batch, model->config())); }
 
@@ -194,7 +195,7 @@ StepProfile StepProfiler::step_on_device() {
   return {.seconds = seconds,
           .parts = {{.part = "step",
                      .seconds = seconds,
-                     .gflop = gflop_per_clip() * static_cast<double>(state_->options.batch)}}};
+                     .gflop = gflop_per_clip() * static_cast<double>(state_->options.batch_size)}}};
 }
 
 StepProfile StepProfiler::step() {
@@ -209,7 +210,7 @@ StepProfile StepProfiler::step() {
   };
   for (const PartFlops& counted : state_->flops)
     part(counted.part).gflop =
-        (counted.forward + counted.backward) * static_cast<double>(state_->options.batch) / 1e9;
+        (counted.forward + counted.backward) * static_cast<double>(state_->options.batch_size) / 1e9;
   for (const RangeTime& time : times) {
     const double seconds = time.forward_seconds + time.backward_seconds;
     part(part_of(time.path)).seconds += seconds;

@@ -13,22 +13,22 @@ namespace cavmae {
 
 enum class StepKind { pretrain, finetune, embed };
 inline std::vector<std::pair<StepKind, std::string>> option_names(StepKind) {
-  return {{StepKind::pretrain, "pretrain"}, {StepKind::finetune, "finetune"}, {StepKind::embed, "features"}};
+  return {{StepKind::pretrain, "pretrain"}, {StepKind::finetune, "finetune"}, {StepKind::embed, "embed"}};
 }
 
 struct ProfileOptions {
   StepKind mode = StepKind::pretrain;
-  int64_t batch = 8;
-  Precision dtype = Precision::fp32;
-  int64_t pictures = 1;
+  int64_t batch_size = 8;
+  Precision precision = Precision::fp32;
+  int64_t num_frames = 1;
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
     v("mode", o.mode,
-      "what a step does: pretrain, fine-tune a classifier of 527 classes on both modalities, or compute features for retrieval");
-    v("batch", o.batch, "clips in a step");
-    v("dtype", o.dtype, "arithmetic of the network");
-    v("pictures", o.pictures, "pictures of a clip whose features are averaged (features)");
+      "what a step does: pretrain, fine-tune a classifier of 527 classes on both modalities, or embed for retrieval");
+    v("batch_size", o.batch_size, "clips in a step");
+    v("precision", o.precision, "arithmetic of the network");
+    v("num_frames", o.num_frames, "pictures of a clip whose embeddings are averaged (mode embed)");
   }
   void validate() const;
 };

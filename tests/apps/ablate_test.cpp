@@ -4,6 +4,7 @@
 
 #include "cavmae/core/json.h"
 
+#include "tests/support/background.h"
 #include "tests/support/program.h"
 
 namespace cavmae {
@@ -13,8 +14,8 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing_support::Outcome;
 using testing_support::read_whole;
+using testing_support::run_and_signal;
 using testing_support::run_cavmae;
-using testing_support::run_shell;
 
 constexpr const char* kGridConfig = R"({
   "epochs": 2, "log_interval_steps": 1,
@@ -43,20 +44,26 @@ class Ablate : public testing::Test {
   TemporaryFolder folder_;
 };
 
-TEST_F(Ablate, AKilledGridGoesOnToTheSameTable) {
+TEST_F(Ablate, AKilledOrStoppedGridGoesOnToTheSameTable) {
   const std::string over = "--over mask_ratio=0.5,0.75 --over bidirectional=true";
   const Outcome whole = run_cavmae(ablate("whole", over));
   ASSERT_EQ(whole.exit_code, 0) << whole.err;
   EXPECT_THAT(whole.out, AllOf(HasSubstr("| mask_ratio | bidirectional |"), HasSubstr("| 0.75 | true |")));
-  // Kill -9 in the middle of the second cell.
-  const std::string second = path("killed") + "/cells/mask_ratio=0.75,bidirectional=true";
-  run_shell(std::string(CAVMAE_PROGRAM) + " " + ablate("killed", over) + " & pid=$!; while [ ! -e '" +
-            second + "/run/checkpoints/last' ]; do sleep 0.02; done; kill -9 $pid; wait $pid");
-  const Outcome resumed = run_cavmae(ablate("killed", over) + " --json " + path("table.json"));
-  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
-  EXPECT_THAT(resumed.err, HasSubstr("finished before"));
-  EXPECT_EQ(read_whole(folder_ / "killed/table.md"), read_whole(folder_ / "whole/table.md"));
-  EXPECT_EQ(read_json(folder_ / "table.json").size(), 2U);
+  for (const auto& [signal, exit_code] : {std::pair(SIGKILL, 128 + SIGKILL), std::pair(SIGINT, 130)}) {
+    // In the middle of the second cell.
+    const auto second = folder_ / "stopped/cells/mask_ratio=0.75,bidirectional=true/run/checkpoints/last";
+    const Outcome hit = run_and_signal(
+        ablate("stopped", over), signal, [&](const auto&) { return std::filesystem::exists(second); },
+        "the second cell's first checkpoint", [&] { std::filesystem::remove_all(folder_ / "stopped"); });
+    ASSERT_EQ(hit.exit_code, exit_code) << hit.err;
+    EXPECT_EQ(hit.ended_by, signal == SIGKILL ? SIGKILL : 0);
+    const Outcome resumed = run_cavmae(ablate("stopped", over) + " --json " + path("table.json"));
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_THAT(resumed.err, HasSubstr("finished before"));
+    EXPECT_EQ(read_whole(folder_ / "stopped/table.md"), read_whole(folder_ / "whole/table.md"));
+    EXPECT_EQ(read_json(folder_ / "table.json").size(), 2U);
+    std::filesystem::remove_all(folder_ / "stopped");
+  }
 }
 
 TEST_F(Ablate, WhatCannotBeComparedIsAnError) {

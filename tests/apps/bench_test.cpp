@@ -16,8 +16,8 @@ using testing_support::run_shell;
 
 const std::string kToy =
     "bench --num-fbank-frames 96 --num-mel-bins 32 --image-size 48 --embed-dim 32 --num-heads 2 "
-    "--modality-depth 1 --decoder-depth 2 --decoder-embed-dim 32 --decoder-num-heads 2 --threads 1 --batch "
-    "2 ";
+    "--modality-depth 1 --decoder-depth 2 --decoder-embed-dim 32 --decoder-num-heads 2 --threads 1 "
+    "--batch-size 2 ";
 
 TEST(Bench, PrintsPartsThatSumToTheStep) {
   const TemporaryFolder folder;
@@ -62,9 +62,24 @@ TEST(Bench, FollowTakesAStepForEachLine) {
   EXPECT_GT(said[3]["peak_memory_bytes"].get<double>(), 1e6);
 }
 
+TEST(Bench, OlderNamesOfFlagsAndKeysStay) {
+  const std::string toy = kToy.substr(0, kToy.find("--batch-size"));
+  const Outcome outcome =
+      run_cavmae(toy + "--steps 1 --mode features --pictures 2 --batch 3 --dtype bf16 --json -");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json json = parse_json(outcome.out, "--json -");
+  EXPECT_EQ(json["mode"], "embed");
+  for (const char* key : {"batch", "batch_size"}) EXPECT_EQ(json[key], 3) << key;
+  for (const char* key : {"dtype", "precision"}) EXPECT_EQ(json[key], "bf16") << key;
+  for (const char* key : {"pictures", "num_frames"}) EXPECT_EQ(json[key], 2) << key;
+  const Outcome both = run_cavmae(kToy + "--steps 1 --batch 3");
+  EXPECT_EQ(both.exit_code, 2);
+  EXPECT_THAT(both.err, HasSubstr("--batch excludes --batch-size"));
+}
+
 TEST(Bench, RefusesWhatItCannotMeasure) {
   EXPECT_EQ(run_cavmae(kToy + "--steps 0").exit_code, 2);
-  EXPECT_EQ(run_cavmae("bench --batch 0").exit_code, 2);
+  EXPECT_EQ(run_cavmae("bench --batch-size 0").exit_code, 2);
   const Outcome outcome = run_cavmae("bench --mode trian");
   EXPECT_EQ(outcome.exit_code, 2);
   EXPECT_THAT(outcome.err, HasSubstr("--mode"));

@@ -117,17 +117,6 @@ TEST(CommandLine, InfoOfAMissingFile) {
   expect_error(run_cavmae("info /no/such/file.mp4"), 1, "/no/such/file.mp4");
 }
 
-TEST(CommandLine, HelpTeaches) {
-  for (const std::string command :
-       {"synth", "pretrain", "retrieve", "embed", "report", "inpaint", "localize", "stats", "convert", "info",
-        "weights", "enhance-labels", "ablate", "bench"}) {
-    const Outcome outcome = run_cavmae(command + " --help");
-    EXPECT_EQ(outcome.exit_code, 0);
-    EXPECT_THAT(outcome.out, HasSubstr("Example")) << command;
-  }
-  EXPECT_THAT(run_cavmae("--help").out, HasSubstr("pretrain"));
-}
-
 // libgomp says what it found each time that it is initialized.
 TEST(CommandLine, StartsAgainBeforeItsLibrariesDo) {
   const auto shown_by = [](const std::string& environment) {

@@ -7,6 +7,7 @@
 
 #include "cavmae/core/json.h"
 
+#include "tests/support/background.h"
 #include "tests/support/program.h"
 
 namespace cavmae {
@@ -16,8 +17,8 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing_support::Outcome;
 using testing_support::read_whole;
+using testing_support::run_and_signal;
 using testing_support::run_cavmae;
-using testing_support::run_shell;
 
 constexpr const char* kPretraining = R"({
   "epochs": 1,
@@ -106,15 +107,21 @@ TEST_F(Finetune, FromAPretrainedModelToClassesAndNumbers) {
     EXPECT_EQ(numbers.at(name), validation.at(name)) << name;
 }
 
-TEST_F(Finetune, KilledRunResumesToTheSameParameters) {
+TEST_F(Finetune, KilledOrStoppedRunResumesToTheSameParameters) {
   ASSERT_EQ(run_cavmae(finetune("whole", "--no-report")).exit_code, 0);
-  const std::string wait = "while [ ! -e '" + path("killed") + "/checkpoints/last' ]; do sleep 0.02; done";
-  run_shell(std::string(CAVMAE_PROGRAM) + " " + finetune("killed", "--no-report") + " & pid=$!; " + wait +
-            "; kill -9 $pid; wait $pid");
-  const Outcome resumed = run_cavmae("finetune --resume --no-report --out " + path("killed"));
-  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
-  EXPECT_EQ(model("whole", "last"), model("killed", "last"));
-  EXPECT_EQ(model("whole", "averaged"), model("killed", "averaged"));
+  for (const auto& [signal, exit_code] : {std::pair(SIGKILL, 128 + SIGKILL), std::pair(SIGINT, 130)}) {
+    const Outcome hit = run_and_signal(
+        finetune("stopped", "--no-report"), signal,
+        [&](const auto&) { return std::filesystem::exists(folder_ / "stopped/checkpoints/last"); },
+        "the first checkpoint", [&] { std::filesystem::remove_all(folder_ / "stopped"); });
+    ASSERT_EQ(hit.exit_code, exit_code) << hit.err;
+    EXPECT_EQ(hit.ended_by, signal == SIGKILL ? SIGKILL : 0);
+    const Outcome resumed = run_cavmae("finetune --resume --no-report --out " + path("stopped"));
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_EQ(model("whole", "last"), model("stopped", "last"));
+    EXPECT_EQ(model("whole", "averaged"), model("stopped", "averaged"));
+    std::filesystem::remove_all(folder_ / "stopped");
+  }
 }
 
 TEST_F(Finetune, WorkersDoNotChangeTheResult) {

@@ -1,14 +1,12 @@
 // The whole way as a user goes it, at toy size: clips, training, a stop, resuming, retrieval, embeddings,
 // report.
-#include <chrono>
-#include <thread>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cavmae/core/json.h"
 #include "cavmae/tensorfile/safetensors.h"
 
+#include "tests/support/background.h"
 #include "tests/support/program.h"
 
 namespace cavmae {
@@ -16,10 +14,11 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing_support::Outcome;
 using testing_support::read_whole;
+using testing_support::run_and_signal;
 using testing_support::run_cavmae;
-using testing_support::run_shell;
 
 // A network small enough for a test.
 constexpr const char* kConfig = R"({
@@ -42,8 +41,15 @@ class Journey : public testing::Test {
   }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
   std::string pretrain(const std::string& out, const std::string& more = "") const {
-    return "pretrain --config " + path("config.json") + " --data " + path("clips") + " --out " + path(out) +
-           " --no-report " + more;
+    return "pretrain --config " + path("config.json") + " --data " + path("clips") + " --out '" + path(out) +
+           "' --no-report " + more;
+  }
+  // A run that gets `signal` in the middle, as soon as a checkpoint is there.
+  Outcome pretrain_until(int signal, const std::string& out) const {
+    return run_and_signal(
+        pretrain(out), signal,
+        [&](const auto&) { return std::filesystem::exists(folder_ / out / "checkpoints" / "last"); },
+        "the first checkpoint", [&] { std::filesystem::remove_all(folder_ / out); });
   }
   // The bytes of every tensor of a run's last checkpoint.
   std::string last_model(const std::string& out) const {
@@ -126,23 +132,46 @@ TEST_F(Journey, ClipsToReport) {
 
 TEST_F(Journey, KilledRunResumesToTheSameParameters) {
   ASSERT_EQ(run_cavmae(pretrain("whole")).exit_code, 0);
-  // Kill -9 in the middle, as soon as a checkpoint is there.
-  const std::string wait = "while [ ! -e '" + path("killed") + "/checkpoints/last' ]; do sleep 0.02; done";
-  run_shell(std::string(CAVMAE_PROGRAM) + " " + pretrain("killed") + " & pid=$!; " + wait +
-            "; kill -9 $pid; wait $pid");
+  ASSERT_EQ(pretrain_until(SIGKILL, "killed").exit_code, 128 + SIGKILL);
   const Outcome resumed = run_cavmae("pretrain --resume --no-report --out " + path("killed"));
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
   EXPECT_EQ(last_model("whole"), last_model("killed"));
 }
 
-TEST_F(Journey, TerminatedRunSavesAndResumesToTheSameParameters) {
+TEST_F(Journey, StoppedRunSavesAndResumesToTheSameParameters) {
   ASSERT_EQ(run_cavmae(pretrain("whole")).exit_code, 0);
-  const std::string wait = "while [ ! -e '" + path("stopped") + "/checkpoints/last' ]; do sleep 0.02; done";
-  run_shell(std::string(CAVMAE_PROGRAM) + " " + pretrain("stopped") + " & pid=$!; " + wait +
-            "; kill -TERM $pid; wait $pid");
-  const Outcome resumed = run_cavmae("pretrain --resume --no-report --out " + path("stopped"));
-  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
-  EXPECT_EQ(last_model("whole"), last_model("stopped"));
+  for (const int signal : {SIGTERM, SIGINT}) {
+    const std::string out = "stopped by " + std::to_string(signal);
+    const Outcome stopped = pretrain_until(signal, out);
+    ASSERT_EQ(stopped.exit_code, 130) << stopped.err;
+    EXPECT_EQ(stopped.ended_by, 0) << "it leaves by itself";
+    EXPECT_THAT(stopped.out, HasSubstr("--resume"));
+    const Outcome resumed = run_cavmae("pretrain --resume --no-report --out '" + path(out) + "'");
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_EQ(last_model("whole"), last_model(out)) << out;
+  }
+}
+
+TEST_F(Journey, StoppedEvaluationSaysSoByItsExitCode) {
+  ASSERT_EQ(run_cavmae(pretrain("run", "--epochs 1")).exit_code, 0);
+  const Outcome stopped = run_and_signal(
+      "evaluate --batch-size 1 --checkpoint " + path("run") + " --data " + path("clips"), SIGINT,
+      [](const auto& program) { return program.catches(SIGINT); }, "the measuring", [] {});
+  EXPECT_EQ(stopped.exit_code, 130) << stopped.err;
+  EXPECT_EQ(stopped.ended_by, 0) << "it leaves by itself";
+  EXPECT_THAT(stopped.out, Not(HasSubstr("R@1")));
+}
+
+TEST_F(Journey, StoppedGeneratorGoesOn) {
+  const std::string clips =
+      "synth --out " + path("more") + " --clips 40 --seconds 1 --image-size 48 --workers 1";
+  const Outcome stopped = run_and_signal(
+      clips, SIGINT, [](const auto& program) { return program.catches(SIGINT); }, "the making",
+      [&] { std::filesystem::remove_all(folder_ / "more"); });
+  EXPECT_EQ(stopped.exit_code, 1) << stopped.err;
+  EXPECT_EQ(stopped.ended_by, 0) << "it leaves by itself";
+  EXPECT_THAT(stopped.err, HasSubstr("the same command goes on from there"));
+  EXPECT_EQ(run_cavmae(clips).exit_code, 0);
 }
 
 TEST_F(Journey, WorkersDoNotChangeTheResult) {

@@ -21,6 +21,12 @@ using testing::Field;
 
 constexpr double kNap = 0.02;  // seconds
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 void nap() {
   std::this_thread::sleep_for(std::chrono::duration<double>(kNap));
 }
@@ -66,26 +72,30 @@ TEST(RangeTimer, ScopesNestAndKeepTheirOrder) {
       nap();
     }
   }
+  const Clock::time_point before = Clock::now();
   { const ProfileRange range("later"); }
+  const double took = seconds_since(before);
   const auto times = timer.times();
   EXPECT_THAT(times, ElementsAre(Field(&RangeTime::path, ""), Field(&RangeTime::path, "outer"),
                                  Field(&RangeTime::path, "outer/inner"), Field(&RangeTime::path, "later")));
   EXPECT_GE(time_of(times, "outer").forward_seconds, kNap);
   EXPECT_GE(time_of(times, "outer/inner").forward_seconds, kNap);
-  EXPECT_LT(time_of(times, "later").forward_seconds, kNap);
+  EXPECT_LE(time_of(times, "later").forward_seconds, took);
 }
 
 TEST(RangeTimer, BackwardGoesToTheScopesOfForward) {
   const auto x = torch::ones({3}, torch::requires_grad());
   RangeTimer timer;
   const auto loss = napping("second", napping("first", x)).sum();
+  const Clock::time_point before = Clock::now();
   loss.backward();
   const auto times = timer.times();
+  const double took = seconds_since(before);
   for (const char* name : {"first", "second"}) {
     EXPECT_GE(time_of(times, name).forward_seconds, kNap) << name;
     EXPECT_GE(time_of(times, name).backward_seconds, kNap) << name;
-    EXPECT_LT(time_of(times, name).backward_seconds, 10 * kNap) << name;
   }
+  EXPECT_LE(time_of(times, "first").backward_seconds + time_of(times, "second").backward_seconds, took);
 }
 
 TEST(RangeTimer, ScopeInsideANodeLiesInsideWhatTheNodeWorksOn) {

@@ -55,9 +55,9 @@ TEST_F(LabelsTest, CsvIsReadByIndexMidAndDisplayName) {
   EXPECT_THAT(set.display_names(),
               ElementsAre("Speech", "Male speech, man speaking", "Child speech, kid speaking"));
   // Columns in another order, others besides, a byte order mark and Windows lines.
-  const LabelSet other = read(
-      "\xef\xbb\xbfdisplay_name,more,mid,index\r\n"
-      "Speech,x,/m/09x0r,0\r\n");
+  const LabelSet other = read(std::string("\xef\xbb\xbf") +
+                              "display_name,more,mid,index\r\n"
+                              "Speech,x,/m/09x0r,0\r\n");
   EXPECT_EQ(other.find("Speech"), 0);
 }
 

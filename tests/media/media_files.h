@@ -18,18 +18,15 @@
 #include "cavmae/core/random.h"
 #include "cavmae/core/torch.h"
 
+#include "tests/support/tools.h"
+
 namespace cavmae::testing_media {
 
-inline bool have_ffmpeg() {
-  static const bool found = std::system("ffmpeg -version > /dev/null 2>&1") == 0;
-  return found;
-}
-
-// Tests of generated files; skipped where there is no ffmpeg program.
+// Tests of generated files, which need the ffmpeg program.
 class MediaFiles : public testing::Test {
  protected:
   void SetUp() override {
-    if (!have_ffmpeg()) GTEST_SKIP() << "the ffmpeg program is not installed";
+    CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_ffmpeg(), "ffmpeg");
     const auto* test = testing::UnitTest::GetInstance()->current_test_info();
     std::string name = std::string("cavmae_") + test->test_suite_name() + "_" + test->name();
     std::replace(name.begin(), name.end(), '/', '_');

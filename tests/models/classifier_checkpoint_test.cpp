@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/files.h"
 #include "cavmae/core/options.h"
 
 #include "tests/models/toy_model.h"
@@ -70,6 +71,20 @@ TEST(ClassifierCheckpoint, TheAuthorsFilesGiveTheirLogits) {
   hints.mode = Modalities::video;
   LoadedClassifier seeing = load_classifier(golden_path("authors_finetune_legacy.pth"), hints);
   EXPECT_THAT(seeing.classifier(inputs), IsNear(file.at("videoonly.logits"), 1e-5));
+}
+
+TEST(ClassifierCheckpoint, ToBeKnownAsOneItIsNotReadWhole) {
+  // 20 GB of numbers of which none is on the disk.
+  TemporaryFolder folder;
+  for (const bool has_head : {true, false}) {
+    const std::string header = std::string(R"({")") + (has_head ? "mlp_head.1.weight" : "norm.weight") +
+                               R"(":{"dtype":"F32","shape":[5000000000],"data_offsets":[0,20000000000]}})";
+    const uint64_t size = header.size();
+    const std::string bytes = std::string(reinterpret_cast<const char*>(&size), sizeof size) + header;
+    write_file(folder / "model.safetensors", bytes);
+    std::filesystem::resize_file(folder / "model.safetensors", bytes.size() + 20'000'000'000);
+    EXPECT_EQ(holds_classifier(folder.path()), has_head);
+  }
 }
 
 TEST(ClassifierCheckpoint, WhatIsNoClassifierIsTold) {

@@ -8,6 +8,7 @@
 
 #include "tests/models/toy_model.h"
 #include "tests/support/program.h"
+#include "tests/support/tools.h"
 
 namespace cavmae {
 namespace {
@@ -50,8 +51,7 @@ TEST_P(AuthorsFile, GoesToOursAndBackBitForBit) {
 
 // What the authors' code does: torch.load, then load_state_dict, which wants these names, sizes and bits.
 TEST_P(AuthorsFile, LoadsInPythonWithNothingMissing) {
-  if (run_shell("/usr/bin/python3 -c 'import torch'").exit_code != 0)
-    GTEST_SKIP() << "python3-torch is not installed";
+  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_python_torch(), "python3-torch");
   convert_model(original(), folder_ / "ours.safetensors", kGoldenHeads);
   convert_model(folder_ / "ours.safetensors", folder_ / "theirs.pth", {});
   std::ofstream(folder_ / "compare.py") << R"(

@@ -15,9 +15,10 @@
 namespace cavmae::testing_support {
 
 struct Outcome {
-  int exit_code = -1;
-  std::string out;  // standard output
-  std::string err;  // standard error
+  int exit_code = -1;    // as a shell tells it: 128 and the number where a signal ended the program
+  int ended_by = 0;      // that signal; 0 when the program ended by itself
+  std::string out = {};  // standard output
+  std::string err = {};  // standard error
 };
 
 inline std::string read_whole(const std::filesystem::path& path) {
@@ -27,14 +28,22 @@ inline std::string read_whole(const std::filesystem::path& path) {
   return text.str();
 }
 
+// Of a status of waitpid() and what the program wrote.
+inline Outcome outcome_of(int status, std::string out, std::string err) {
+  const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  return {.exit_code = signal != 0 ? 128 + signal : WEXITSTATUS(status),
+          .ended_by = signal,
+          .out = std::move(out),
+          .err = std::move(err)};
+}
+
 // Runs a shell command.
 inline Outcome run_shell(const std::string& command) {
   TemporaryFolder folder;
   const std::string redirected =
       "( " + command + " ) >'" + (folder / "out").string() + "' 2>'" + (folder / "err").string() + "'";
   const int status = std::system(redirected.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_whole(folder / "out"),
-          read_whole(folder / "err")};
+  return outcome_of(status, read_whole(folder / "out"), read_whole(folder / "err"));
 }
 
 // Runs cavmae with these arguments (shell syntax).

@@ -12,6 +12,7 @@
 #include "cavmae/core/random.h"
 
 #include "tests/support/temporary_folder.h"
+#include "tests/support/tools.h"
 
 namespace cavmae {
 namespace {
@@ -115,10 +116,38 @@ TEST(Pth, AFailedWriteKeepsTheOldFile) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
 }
 
-// Python's own reader has the last word on what we write; without it the test is skipped.
+TEST(InspectPth, NamesTypesAndShapesAreThoseOfTheTensors) {
+  for (const char* path : {kZip, kLegacy}) {
+    const auto tensors = read_pth(path);
+    const auto infos = inspect_pth(path);
+    ASSERT_EQ(infos.size(), tensors.size());
+    for (size_t i = 0; i < infos.size(); ++i) {
+      EXPECT_EQ(infos[i].name, tensors[i].first);
+      EXPECT_EQ(infos[i].type, tensors[i].second.scalar_type());
+      EXPECT_EQ(torch::IntArrayRef(infos[i].shape), tensors[i].second.sizes()) << infos[i].name;
+    }
+  }
+}
+
+TEST(InspectPth, OfAZipReadsThePickleAlone) {
+  TemporaryFolder folder;
+  write_pth(folder / "x.pth", {{"w", torch::full({2, 3}, 0.75)}});
+  std::string bytes = read_text(folder / "x.pth");
+  const float number = 0.75f;
+  const size_t at = bytes.find(std::string(reinterpret_cast<const char*>(&number), sizeof number));
+  ASSERT_NE(at, std::string::npos);
+  bytes[at] ^= 1;
+  write_file(folder / "x.pth", bytes);
+  EXPECT_THAT(message_from<CheckpointError>([&] { read_pth(folder / "x.pth"); }),
+              HasSubstr("checksum is wrong"));
+  const auto infos = inspect_pth(folder / "x.pth");
+  ASSERT_EQ(infos.size(), 1u);
+  EXPECT_THAT(infos[0].shape, ElementsAre(2, 3));
+}
+
+// Python's own reader has the last word on what we write.
 TEST(Pth, PythonLoadsWhatWeWrite) {
-  if (std::system("/usr/bin/python3 -c 'import torch' >/dev/null 2>&1") != 0)
-    GTEST_SKIP() << "python3-torch is not installed";
+  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_python_torch(), "python3-torch");
   TemporaryFolder folder;
   auto tensors = read_pth(kZip);
   tensors.emplace_back("half", torch::arange(6).reshape({2, 3}).t().to(torch::kBFloat16));

@@ -107,6 +107,25 @@ TEST(Safetensors, AFileWithoutTensorsIsFine) {
   EXPECT_TRUE(read_safetensors(folder / "y").tensors.empty());
 }
 
+TEST(Safetensors, InspectingReadsTheHeaderAlone) {
+  // 20 GB of numbers of which none is on the disk: reading them would take minutes and the memory.
+  TemporaryFolder folder;
+  const std::string file = file_of(
+      R"({"__metadata__":{"k":"v"},"w":{"dtype":"BF16","shape":[100000,100000],"data_offsets":[0,20000000000]}})",
+      "");
+  write_file(folder / "x", file);
+  std::filesystem::resize_file(folder / "x", file.size() + 20'000'000'000);
+  const TensorFileInfo info = inspect_safetensors(folder / "x");
+  EXPECT_THAT(info.metadata, ElementsAre(std::pair("k", "v")));
+  ASSERT_NE(info.find("w"), nullptr);
+  EXPECT_EQ(info.find("w")->type, torch::kBFloat16);
+  EXPECT_THAT(info.find("w")->shape, ElementsAre(100000, 100000));
+  EXPECT_EQ(info.find("v"), nullptr);
+  std::filesystem::resize_file(folder / "x", file.size() + 1000);
+  EXPECT_THAT(message_from<CheckpointError>([&] { inspect_safetensors(folder / "x"); }),
+              HasSubstr("truncated"));
+}
+
 TEST(Safetensors, DataIsAlignedToItsElements) {
   TemporaryFolder folder;
   write_safetensors(folder / "x", every_dtype());

@@ -42,7 +42,7 @@ double gflop(const StepProfile& step) {
 }
 
 TEST(StepProfile, TrainingStepHasEveryPartOnce) {
-  StepProfiler profiler(toy_recipe(), {.batch = 3});
+  StepProfiler profiler(toy_recipe(), {.batch_size = 3});
   profiler.step();
   const StepProfile step = profiler.step();
   auto parts = names(step);
@@ -57,21 +57,27 @@ TEST(StepProfile, TrainingStepHasEveryPartOnce) {
 }
 
 TEST(StepProfile, PartsSumToTheStep) {
-  StepProfiler profiler(toy_recipe(), {.batch = 3});
+  StepProfiler profiler(toy_recipe(), {.batch_size = 3});
   profiler.step();
-  const auto start = std::chrono::steady_clock::now();
-  const StepProfile step = profiler.step();
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  double sum = 0;
-  for (const PartProfile& part : step.parts) sum += part.seconds;
-  EXPECT_DOUBLE_EQ(sum, step.seconds);
-  EXPECT_LE(sum, elapsed.count());
-  EXPECT_GT(sum, 0.5 * elapsed.count());
+  // What goes by around the timer is little, but another program may take the processor just then: not in
+  // every step.
+  bool is_most = false;
+  for (int i = 0; i < 100 && !is_most; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    const StepProfile step = profiler.step();
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    double sum = 0;
+    for (const PartProfile& part : step.parts) sum += part.seconds;
+    EXPECT_DOUBLE_EQ(sum, step.seconds);
+    EXPECT_LE(sum, elapsed.count());
+    is_most = sum > 0.5 * elapsed.count();
+  }
+  EXPECT_TRUE(is_most);
 }
 
 TEST(StepProfile, ArithmeticIsThatOfTheBatch) {
   const auto recipe = toy_recipe();
-  StepProfiler profiler(recipe, {.batch = 3});
+  StepProfiler profiler(recipe, {.batch_size = 3});
   EXPECT_DOUBLE_EQ(profiler.gflop_per_clip(),
                    total_flops(pretraining_flops(recipe.model, recipe.mask)) / 1e9);
   EXPECT_NEAR(gflop(profiler.step()), 3 * profiler.gflop_per_clip(), 1e-12);
@@ -79,7 +85,7 @@ TEST(StepProfile, ArithmeticIsThatOfTheBatch) {
 
 TEST(StepProfile, FeaturesTakeNoTrainingParts) {
   const auto recipe = toy_recipe();
-  StepProfiler profiler(recipe, {.mode = StepKind::embed, .batch = 2});
+  StepProfiler profiler(recipe, {.mode = StepKind::embed, .batch_size = 2});
   const StepProfile step = profiler.step();
   const auto parts = names(step);
   EXPECT_THAT(parts, IsSupersetOf({"embedding", "audio encoder/mlp", "joint layers/attention/matmul"}));
@@ -90,7 +96,7 @@ TEST(StepProfile, FeaturesTakeNoTrainingParts) {
 
 TEST(StepProfile, FineTuningHasAHeadAndNoDecoder) {
   const auto recipe = toy_recipe();
-  StepProfiler profiler(recipe, {.mode = StepKind::finetune, .batch = 2});
+  StepProfiler profiler(recipe, {.mode = StepKind::finetune, .batch_size = 2});
   const StepProfile step = profiler.step();
   const auto parts = names(step);
   EXPECT_THAT(parts, IsSupersetOf({"audio encoder/mlp", "joint layers/mlp", "heads", "loss", "optimizer"}));
@@ -107,13 +113,13 @@ TEST(StepProfile, MedianStepIsTheOneInTheMiddle) {
 
 TEST(StepProfile, SeveralPicturesAreForFeatures) {
   const auto recipe = toy_recipe();
-  StepProfiler profiler(recipe, {.mode = StepKind::embed, .batch = 2, .pictures = 3});
+  StepProfiler profiler(recipe, {.mode = StepKind::embed, .batch_size = 2, .num_frames = 3});
   EXPECT_NEAR(gflop(profiler.step()), 2 * total_flops(embedding_flops(recipe.model, 3)) / 1e9, 1e-12);
-  EXPECT_THROW(StepProfiler(recipe, {.mode = StepKind::pretrain, .pictures = 3}), ConfigError);
+  EXPECT_THROW(StepProfiler(recipe, {.mode = StepKind::pretrain, .num_frames = 3}), ConfigError);
 }
 
 TEST(StepProfile, BatchOutOfRangeIsRefused) {
-  EXPECT_THROW(StepProfiler(toy_recipe(), {.batch = 0}), ConfigError);
+  EXPECT_THROW(StepProfiler(toy_recipe(), {.batch_size = 0}), ConfigError);
 }
 
 }  // namespace

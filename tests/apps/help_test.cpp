@@ -1,0 +1,80 @@
+// What the program says of itself, and that the README says the same.
+#include <algorithm>
+#include <string_view>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/text.h"
+
+#include "tests/support/program.h"
+
+namespace cavmae {
+namespace {
+
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+using testing::SizeIs;
+using testing_support::Outcome;
+using testing_support::read_whole;
+using testing_support::run_cavmae;
+
+struct CommandInHelp {
+  std::string name, line;
+};
+
+// The commands that 'cavmae --help' lists, one a line.
+std::vector<CommandInHelp> commands_in_help() {
+  const std::vector<std::string> lines = split(run_cavmae("--help").out, '\n');
+  std::vector<CommandInHelp> commands;
+  for (auto at = std::find(lines.begin(), lines.end(), "Subcommands:"); at != lines.end(); ++at) {
+    if (!at->starts_with("  ")) continue;
+    const std::string_view text = trim(*at);
+    const size_t end = std::min(text.find(' '), text.size());
+    commands.push_back({std::string(text.substr(0, end)), std::string(trim(text.substr(end)))});
+  }
+  return commands;
+}
+
+TEST(Help, ListsALineACommand) {
+  const auto commands = commands_in_help();
+  EXPECT_THAT(commands, SizeIs(17));
+  for (const CommandInHelp& command : commands) EXPECT_FALSE(command.line.empty()) << command.name;
+  for (const std::string& line : split(run_cavmae("--help").out, '\n')) EXPECT_LE(line.size(), 130u) << line;
+}
+
+TEST(Help, OfEveryCommandTeaches) {
+  for (const auto& [name, line] : commands_in_help()) {
+    const Outcome outcome = run_cavmae(name + " --help");
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_THAT(outcome.out,
+                AllOf(HasSubstr(line.substr(1)), HasSubstr("Example"), HasSubstr("cavmae " + name)));
+  }
+}
+
+// "| `cavmae NAME` | LINE: `EXAMPLE` |", in the order of the help.
+TEST(Help, IsThatOfTheReadme) {
+  std::vector<std::string> rows;
+  for (const std::string& row : split(read_whole(CAVMAE_SOURCE_DIR "/README.md"), '\n'))
+    if (row.starts_with("| `cavmae ")) rows.push_back(row);
+  const auto commands = commands_in_help();
+  ASSERT_EQ(rows.size(), commands.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const std::string start = "| `cavmae " + commands[i].name + "` | " + commands[i].line + ": `";
+    ASSERT_TRUE(rows[i].starts_with(start)) << rows[i] << "\nshould begin with\n" << start;
+    ASSERT_THAT(rows[i], EndsWith("` |"));
+    const std::string example = rows[i].substr(start.size(), rows[i].size() - start.size() - 3);
+    EXPECT_THAT(run_cavmae(commands[i].name + " --help").out, HasSubstr(" " + example + "\n"));
+  }
+}
+
+TEST(Help, ShowsNoOlderNames) {
+  EXPECT_THAT(run_cavmae("bench --help").out,
+              AllOf(HasSubstr("--batch-size"), HasSubstr("--precision"), Not(HasSubstr("--dtype"))));
+  EXPECT_THAT(run_cavmae("bench --dtyp fp32").err, Not(HasSubstr("did you mean '--dtype'")));
+}
+
+}  // namespace
+}  // namespace cavmae
