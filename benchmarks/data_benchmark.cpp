@@ -82,7 +82,7 @@ Json measure_extract(const Settings& settings, const std::vector<ClipSource>& cl
 Json measure_stages(const Settings& settings, const std::vector<ClipSource>& clips) {
   const Fbank fbank;
   std::vector<torch::Tensor> waveforms, pictures, squares;
-  std::vector<fs::path> picture_files;
+  std::vector<MediaSource> picture_files;
   for (const ClipSource& clip : clips) {
     picture_files.push_back(clip.frames.empty() ? clip.video : clip.frames.front());
     waveforms.push_back(read_audio(clip.audio, {}));

@@ -11,10 +11,6 @@ namespace cavmae {
 namespace fs = std::filesystem;
 namespace {
 
-std::string absolute_name(const fs::path& path) {
-  return fs::absolute(path).lexically_normal().string();
-}
-
 int64_t microseconds(double seconds) {
   return std::llround(seconds * 1e6);
 }
@@ -36,9 +32,9 @@ int64_t CachedDecoder::num_pictures(const ClipSource& clip, const FileFacts& vid
   return decoder_.num_pictures(clip, video);
 }
 
-FileFacts CachedDecoder::facts(const fs::path& path) const {
-  if (!cache_) return decoder_.facts(path);
-  const CacheKey key{.name = "facts\n" + absolute_name(path), .stamp = source_stamp({path})};
+FileFacts CachedDecoder::facts(const MediaSource& source) const {
+  if (!cache_) return decoder_.facts(source);
+  const CacheKey key{.name = "facts\n" + source.identity(), .stamp = source_stamp({source})};
   double values[4];
   if (const auto entry = cache_->open(key); entry && entry->record_shape() == std::vector<int64_t>{4} &&
                                             entry->dtype() == torch::kFloat64 && entry->read(0, values))
@@ -46,40 +42,39 @@ FileFacts CachedDecoder::facts(const fs::path& path) const {
             .has_video = values[1] != 0,
             .is_picture = values[2] != 0,
             .duration_seconds = values[3]};
-  const FileFacts found = decoder_.facts(path);
+  const FileFacts found = decoder_.facts(source);
   cache_->store(key, torch::tensor({{double(found.has_audio), double(found.has_video),
                                      double(found.is_picture), found.duration_seconds}},
                                    torch::kFloat64));
   return found;
 }
 
-torch::Tensor CachedDecoder::fbank(const fs::path& path, const ClipWindow& window) const {
-  if (!cache_) return decoder_.fbank(path, window);
-  const CacheKey key{.name = concat("fbank\n", absolute_name(path), "\n", microseconds(window.start_seconds),
+torch::Tensor CachedDecoder::fbank(const MediaSource& source, const ClipWindow& window) const {
+  if (!cache_) return decoder_.fbank(source, window);
+  const CacheKey key{.name = concat("fbank\n", source.identity(), "\n", microseconds(window.start_seconds),
                                     " ", microseconds(spec_.window_seconds), " ", spec_.num_mel_bins, " ",
                                     enum_name(spec_.audio_channels), rate_in_name(spec_)),
-                     .stamp = source_stamp({path})};
+                     .stamp = source_stamp({source})};
   if (const auto entry = cache_->open(key); entry && entry->dtype() == torch::kFloat32) {
     const auto& shape = entry->record_shape();
     if (shape.size() == 2 && shape[1] == spec_.num_mel_bins)
       if (auto kept = entry->read(0)) return std::move(*kept);
   }
-  torch::Tensor fbank = decoder_.fbank(path, window);
+  torch::Tensor fbank = decoder_.fbank(source, window);
   cache_->store(key, fbank.unsqueeze(0));
   return fbank;
 }
 
-torch::Tensor CachedDecoder::waveform(const fs::path& path, const ClipWindow& window) const {
-  if (!cache_) return decoder_.waveform(path, window);
+torch::Tensor CachedDecoder::waveform(const MediaSource& source, const ClipWindow& window) const {
+  if (!cache_) return decoder_.waveform(source, window);
   const CacheKey key{
-      .name = concat("waveform\n", absolute_name(path), "\n", microseconds(window.start_seconds), " ",
-                     microseconds(spec_.window_seconds), " ", enum_name(spec_.audio_channels),
-                     rate_in_name(spec_)),
-      .stamp = source_stamp({path})};
+      .name = concat("waveform\n", source.identity(), "\n", microseconds(window.start_seconds), " ",
+                     microseconds(spec_.window_seconds), " ", enum_name(spec_.audio_channels), rate_in_name(spec_)),
+      .stamp = source_stamp({source})};
   if (const auto entry = cache_->open(key);
       entry && entry->dtype() == torch::kFloat32 && entry->record_shape().size() == 1)
     if (auto kept = entry->read(0)) return *kept;
-  torch::Tensor waveform = decoder_.waveform(path, window);
+  torch::Tensor waveform = decoder_.waveform(source, window);
   cache_->store(key, waveform.unsqueeze(0));
   return waveform;
 }
@@ -108,13 +103,13 @@ std::vector<torch::Tensor> CachedDecoder::pictures(const ClipSource& clip, const
                                                    const ClipWindow& window,
                                                    const std::vector<int64_t>& positions) const {
   if (!cache_) return decoder_.pictures(clip, video, window, positions);
-  const std::vector<fs::path> files = clip.frames.empty() ? std::vector{clip.video} : clip.frames;
+  const std::vector<MediaSource> sources = clip.frames.empty() ? std::vector{clip.video} : clip.frames;
   const ClipWindow place = video.is_picture ? ClipWindow{} : window;  // a picture is the same at any time
   CacheKey key{
       .name = concat("pictures ", microseconds(place.start_seconds), " ", microseconds(place.length_seconds),
                      " ", spec_.num_frames, " ", spec_.image_size),
-      .stamp = source_stamp(files)};
-  for (const fs::path& file : files) key.name += "\n" + absolute_name(file);
+      .stamp = source_stamp(sources)};
+  for (const MediaSource& source : sources) key.name += "\n" + source.identity();
   const int64_t num = num_pictures(clip, video);
   if (auto found = cached_pictures(key, num, positions); !found.empty()) return found;
   std::vector<int64_t> all(num);

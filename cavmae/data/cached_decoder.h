@@ -22,13 +22,13 @@ class CachedDecoder {
   bool has_cache() const { return cache_ != nullptr; }
 
   // As ClipDecoder::facts().
-  FileFacts facts(const std::filesystem::path& path) const;
+  FileFacts facts(const MediaSource& source) const;
 
   // As ClipDecoder::fbank(): a new tensor.
-  torch::Tensor fbank(const std::filesystem::path& path, const ClipWindow& window) const;
+  torch::Tensor fbank(const MediaSource& source, const ClipWindow& window) const;
 
   // As ClipDecoder's: what mixup mixes. With a cache the sound is kept beside the filterbank.
-  torch::Tensor waveform(const std::filesystem::path& path, const ClipWindow& window) const;
+  torch::Tensor waveform(const MediaSource& source, const ClipWindow& window) const;
   torch::Tensor fbank(const torch::Tensor& waveform) const;
 
   // As ClipDecoder; with a cache, all pictures of the window are decoded the first time.

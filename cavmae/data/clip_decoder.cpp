@@ -1,7 +1,6 @@
 #include "cavmae/data/clip_decoder.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "cavmae/core/error.h"
 #include "cavmae/data/media_files.h"
@@ -9,18 +8,15 @@
 #include "cavmae/media/media_reader.h"
 
 namespace cavmae {
-namespace fs = std::filesystem;
 namespace {
 
 // The picture at `index` of the list, or the nearest before it that exists, or the nearest after it.
-const fs::path& existing_frame(const std::vector<fs::path>& frames, int64_t index) {
-  std::error_code failed;
+const MediaSource& existing_frame(const std::vector<MediaSource>& frames, int64_t index) {
   for (int64_t i = index; i >= 0; --i)
-    if (fs::exists(frames[i], failed)) return frames[i];
+    if (frames[i].exists()) return frames[i];
   for (auto i = static_cast<size_t>(index) + 1; i < frames.size(); ++i)
-    if (fs::exists(frames[i], failed)) return frames[i];
-  throw MediaError(
-      concat(frames[index].string(), ": does not exist, nor does any other picture of its clip"));
+    if (frames[i].exists()) return frames[i];
+  throw MediaError(concat(frames[index], ": does not exist, nor does any other picture of its clip"));
 }
 
 }  // namespace
@@ -29,23 +25,23 @@ ClipDecoder::ClipDecoder(const InputSpec& spec)
     : spec_(spec),
       fbank_(FbankOptions{.sample_rate_hz = spec.sample_rate_hz, .num_mel_bins = spec.num_mel_bins}) {}
 
-FileFacts ClipDecoder::facts(const fs::path& path) const {
-  if (media_kind(path) == MediaKind::picture)
+FileFacts ClipDecoder::facts(const MediaSource& source) const {
+  if (media_kind(source.name()) == MediaKind::picture)
     return {.has_audio = false, .has_video = true, .is_picture = true, .duration_seconds = 0.0};
-  const MediaInfo info = probe_media(path);
+  const MediaInfo info = probe_media(source);
   return {.has_audio = info.has_audio,
           .has_video = info.has_video,
           .is_picture = info.is_picture,
           .duration_seconds = info.duration_seconds};
 }
 
-torch::Tensor ClipDecoder::waveform(const fs::path& path, const ClipWindow& window) const {
-  torch::Tensor waveform = read_audio(path, {.start_seconds = window.start_seconds,
-                                             .duration_seconds = spec_.window_seconds,
-                                             .sample_rate_hz = spec_.sample_rate_hz,
-                                             .channels = spec_.audio_channels});
+torch::Tensor ClipDecoder::waveform(const MediaSource& source, const ClipWindow& window) const {
+  torch::Tensor waveform = read_audio(source, {.start_seconds = window.start_seconds,
+                                               .duration_seconds = spec_.window_seconds,
+                                               .sample_rate_hz = spec_.sample_rate_hz,
+                                               .channels = spec_.audio_channels});
   const int64_t one_frame = spec_.sample_rate_hz / 40;  // 25 ms
-  CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= one_frame, path.string(), ": the sound is too short: ",
+  CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= one_frame, source, ": the sound is too short: ",
                   1000.0 * static_cast<double>(waveform.size(0)) / static_cast<double>(spec_.sample_rate_hz),
                   " ms, at least 25 ms are needed; leave this clip out or give it a longer sound");
   return waveform;
@@ -55,8 +51,8 @@ torch::Tensor ClipDecoder::fbank(const torch::Tensor& waveform) const {
   return fbank_.compute(waveform);
 }
 
-torch::Tensor ClipDecoder::fbank(const fs::path& path, const ClipWindow& window) const {
-  return fbank(waveform(path, window));
+torch::Tensor ClipDecoder::fbank(const MediaSource& source, const ClipWindow& window) const {
+  return fbank(waveform(source, window));
 }
 
 int64_t ClipDecoder::num_pictures(const ClipSource& clip, const FileFacts& video) const {
@@ -70,11 +66,11 @@ std::vector<torch::Tensor> ClipDecoder::listed_pictures(const ClipSource& clip,
   const auto num_listed = static_cast<int64_t>(clip.frames.size());
   const int64_t num = num_pictures(clip, {});
   std::vector<torch::Tensor> images;
-  const fs::path* last = nullptr;
+  const MediaSource* last = nullptr;
   for (const int64_t position : positions) {
-    const fs::path& path = existing_frame(clip.frames, position * num_listed / num);
-    images.push_back(&path == last ? images.back() : read_image(path));
-    last = &path;
+    const MediaSource& source = existing_frame(clip.frames, position * num_listed / num);
+    images.push_back(&source == last ? images.back() : read_image(source));
+    last = &source;
   }
   return images;
 }

@@ -1,5 +1,5 @@
-// From a clip's files to what a cache can hold: facts, the filterbank before normalisation, square pictures.
-// Immutable; safe from several threads at once.
+// From a clip's sources to what a cache can hold: facts, the filterbank before normalisation, square
+// pictures. Immutable; safe from several threads at once.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace cavmae {
 
-// What has to be known of a file before its window can be chosen.
+// What has to be known of a source before its window can be chosen.
 struct FileFacts {
   bool has_audio = false, has_video = false, is_picture = false;
   double duration_seconds = 0.0;  // 0: a picture, or not known
@@ -23,15 +23,15 @@ class ClipDecoder {
  public:
   explicit ClipDecoder(const InputSpec& spec);
 
-  // Opens the file, but for a picture by its name. Throws MediaError.
-  FileFacts facts(const std::filesystem::path& path) const;
+  // Opens the source, but for a picture by its name. Throws MediaError.
+  FileFacts facts(const MediaSource& source) const;
 
-  // The window's sound at the spec's rate, float [n], long enough for one frame. Throws MediaError.
-  torch::Tensor waveform(const std::filesystem::path& path, const ClipWindow& window) const;
+  // The window's audio at the spec's rate, float [n], long enough for one frame. Throws MediaError.
+  torch::Tensor waveform(const MediaSource& source, const ClipWindow& window) const;
   // Its filterbank, float [t, F], t >= 1. waveform: float [n], of that length.
   torch::Tensor fbank(const torch::Tensor& waveform) const;
   // Both.
-  torch::Tensor fbank(const std::filesystem::path& path, const ClipWindow& window) const;
+  torch::Tensor fbank(const MediaSource& source, const ClipWindow& window) const;
 
   // Distinct pictures that a window has: K of a video, 1 of a picture, at most K of a list.
   int64_t num_pictures(const ClipSource& clip, const FileFacts& video) const;

@@ -78,12 +78,12 @@ ClipReader::State::Side ClipReader::State::audio_side(const ClipSource& clip, Ne
   if (need == Need::video) return side;
   const bool required = need != Need::any;
   if (clip.audio.empty()) {
-    CAVMAE_CHECK_AS(MediaError, !required, (clip.frames.empty() ? clip.video : clip.frames[0]).string(),
+    CAVMAE_CHECK_AS(MediaError, !required, clip.frames.empty() ? clip.video : clip.frames[0],
                     ": has no sound and its list names none; give 'audio' in a manifest or leave it out");
     return side;
   }
   side.facts = decoder.facts(clip.audio);
-  CAVMAE_CHECK_AS(MediaError, side.facts.has_audio || !required, clip.audio.string(), ": has no sound");
+  CAVMAE_CHECK_AS(MediaError, side.facts.has_audio || !required, clip.audio, ": has no sound");
   side.wanted = side.facts.has_audio;
   return side;
 }
@@ -99,8 +99,8 @@ ClipReader::State::Side ClipReader::State::video_side(const ClipSource& clip, Ne
     const bool already_known = clip.video == clip.audio && need != Need::video;
     side.facts = already_known ? audio.facts : decoder.facts(clip.video);
   }
-  CAVMAE_CHECK_AS(MediaError, side.facts.has_video || !required,
-                  (clip.video.empty() ? clip.audio : clip.video).string(), ": has no picture");
+  CAVMAE_CHECK_AS(MediaError, side.facts.has_video || !required, clip.video.empty() ? clip.audio : clip.video,
+                  ": has no picture");
   side.wanted = side.facts.has_video;
   return side;
 }
@@ -122,7 +122,7 @@ ClipWindow ClipReader::State::window(const ClipSource& clip, const ViewOptions& 
                           .pinned_start = view.window_start ? view.window_start : clip.start_seconds},
                          random);
   } catch (const MediaError& e) {
-    throw MediaError(concat((audio.wanted ? clip.audio : clip.video).string(), ": ", e.what()));
+    throw MediaError(concat(audio.wanted ? clip.audio : clip.video, ": ", e.what()));
   }
 }
 
@@ -131,7 +131,7 @@ ClipReader::State::Place ClipReader::State::place(const ClipSource& clip, const 
   Place place{.audio = audio_side(clip, need), .video = {}, .window = {}};
   place.video = video_side(clip, need, place.audio);
   CAVMAE_CHECK_AS(MediaError, place.audio.wanted || place.video.wanted,
-                  (clip.audio.empty() ? clip.video : clip.audio).string(), ": has neither sound nor picture");
+                  clip.audio.empty() ? clip.video : clip.audio, ": has neither sound nor picture");
   place.window = window(clip, view, place.audio, place.video, seed);
   return place;
 }

@@ -66,18 +66,18 @@ std::vector<ListedClip> read_one(const fs::path& data, Log& log) {
   return {{.clip = clip_of_file(data), .where = data.string(), .base = data.parent_path()}};
 }
 
-const fs::path& main_file(const ClipSource& clip) {
+const MediaSource& main_source(const ClipSource& clip) {
   if (!clip.audio.empty()) return clip.audio;
   return !clip.video.empty() ? clip.video : clip.frames.front();
 }
 
-// Equal for two clips that show the same.
+// Equal for two clips with the same content.
 std::string identity(const ClipSource& clip) {
-  const auto absolute = [](const fs::path& file) {
-    return file.empty() ? std::string() : fs::absolute(file).lexically_normal().string();
+  const auto of = [](const MediaSource& source) {
+    return source.empty() ? std::string() : source.identity();
   };
-  std::string text = concat(absolute(clip.audio), "|", absolute(clip.video));
-  for (const auto& frame : clip.frames) text += "|" + absolute(frame);
+  std::string text = concat(of(clip.audio), "|", of(clip.video));
+  for (const MediaSource& frame : clip.frames) text += "|" + of(frame);
   return clip.start_seconds ? concat(text, "@", *clip.start_seconds) : text;
 }
 
@@ -96,10 +96,10 @@ std::vector<ListedClip> without_repeated(std::vector<ListedClip> clips, Log& log
 
 // The name of a clip that its list does not name: the shortest is tried first.
 std::string name_of_length(const ListedClip& listed, int length) {
-  const fs::path& file = main_file(listed.clip);
-  if (length == 0) return file.stem().string();
-  if (length == 1) return file.lexically_proximate(listed.base).string();
-  if (length == 2) return fs::absolute(file).lexically_normal().string();
+  const MediaSource& source = main_source(listed.clip);
+  if (length == 0) return fs::path(source.name()).stem().string();
+  if (length == 1) return fs::path(source.name()).lexically_proximate(listed.base).string();
+  if (length == 2) return source.identity();
   return identity(listed.clip);
 }
 

@@ -8,15 +8,16 @@
 #include <vector>
 
 #include "cavmae/core/log.h"
+#include "cavmae/media/media_source.h"
 
 namespace cavmae {
 
-// One clip. `audio` and `video` may be the same file; a side that the clip lacks is empty.
+// One clip. `audio` and `video` may be the same source; that of a modality which the clip lacks is empty.
 struct ClipSource {
-  std::string id;                             // unique in a ClipList
-  std::filesystem::path audio;                // sound, alone or in a video file; may be empty
-  std::filesystem::path video;                // a video or a picture; may be empty
-  std::vector<std::filesystem::path> frames;  // separate pictures in order, instead of `video`
+  std::string id;                   // unique in a list
+  MediaSource audio;                // alone or that of a video; may be empty
+  MediaSource video;                // a video or a picture; may be empty
+  std::vector<MediaSource> frames;  // separate pictures in order, instead of `video`
   std::vector<std::string> labels;
   std::optional<double> start_seconds;  // pins the window
 };

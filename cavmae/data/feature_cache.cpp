@@ -154,16 +154,9 @@ std::string read_header(int file) {
 
 }  // namespace
 
-std::string source_stamp(const std::vector<fs::path>& files) {
+std::string source_stamp(const std::vector<MediaSource>& sources) {
   std::string stamp;
-  for (const fs::path& file : files) {
-    struct stat status {};
-    if (::stat(file.c_str(), &status) != 0) {
-      stamp += "missing;";
-    } else {
-      stamp += fmt::format("{}:{}.{:09};", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
-    }
-  }
+  for (const MediaSource& source : sources) stamp += source.stamp() + ";";
   return stamp;
 }
 

@@ -1,4 +1,4 @@
-// Decoded features on the disk: tensors of equal records under a name, valid as long as the files they came
+// Decoded features on the disk: tensors of equal records under a name, valid as long as the sources they came
 // from have not changed. Any number of threads and processes may share a folder: an entry appears whole or
 // not at all, and a damaged one counts as missing.
 #pragma once
@@ -12,16 +12,17 @@
 
 #include "cavmae/core/log.h"
 #include "cavmae/core/torch.h"
+#include "cavmae/media/media_source.h"
 
 namespace cavmae {
 
 struct CacheKey {
-  std::string name;   // everything that decides the content: what, paths, window, sizes
-  std::string stamp;  // state of the source files; another one makes the entry stale
+  std::string name;   // everything that decides the content: what, sources, window, sizes
+  std::string stamp;  // state of the sources; another one makes the entry stale
 };
 
-// Size and time of change of each file, or that it is missing.
-std::string source_stamp(const std::vector<std::filesystem::path>& files);
+// The stamps of the sources: of files, size and time of change, or that they are missing.
+std::string source_stamp(const std::vector<MediaSource>& sources);
 
 // An open entry. One owner.
 class CacheEntry {

@@ -164,21 +164,19 @@ std::vector<ListedClip> read_authors_json(const fs::path& path, const std::strin
 void check_that_files_exist(const fs::path& path, const std::vector<ListedClip>& clips) {
   constexpr size_t kLookedAt = 10;
   const size_t n = std::min(kLookedAt, clips.size());
-  std::error_code failed;
   for (size_t i = 0; i < n; ++i) {
     const ClipSource& clip = clips[i].clip;
-    for (const auto* file : {&clip.audio, &clip.video})
-      if (!file->empty() && fs::exists(*file, failed)) return;
-    for (const auto& frame : clip.frames)
-      if (fs::exists(frame, failed)) return;
+    for (const MediaSource* source : {&clip.audio, &clip.video})
+      if (!source->empty() && source->exists()) return;
+    for (const MediaSource& frame : clip.frames)
+      if (frame.exists()) return;
   }
   const ClipSource& first = clips[0].clip;
-  const fs::path& file = !first.audio.empty()   ? first.audio
-                         : !first.video.empty() ? first.video
-                                                : first.frames[0];
+  const MediaSource& source = !first.audio.empty()   ? first.audio
+                              : !first.video.empty() ? first.video
+                                                     : first.frames[0];
   throw DataError(concat(path.string(), ": none of the files of its first ", n, " clip", n == 1 ? "" : "s",
-                         " exists, such as ", file.string(),
-                         "; relative paths are relative to the list's folder"));
+                         " exists, such as ", source, "; relative paths are relative to the list's folder"));
 }
 
 }  // namespace

@@ -9,7 +9,11 @@ namespace cavmae {
 namespace fs = std::filesystem;
 namespace {
 
-std::string path_from(const fs::path& folder, const fs::path& file) {
+// Of a file as a list in `folder` names it.
+std::string path_from(const fs::path& folder, const MediaSource& source) {
+  const fs::path file = source.path();
+  CAVMAE_CHECK_AS(DataError, !file.empty(), source,
+                  ": is no file of its own, so that no list can name it; unpack it first");
   if (file.is_absolute()) return file.string();
   return fs::absolute(file)
       .lexically_normal()
@@ -23,7 +27,7 @@ Json jsonl_record(const ClipSource& clip, const fs::path& folder) {
   if (one_file) record["path"] = path_from(folder, clip.audio);
   if (!one_file && !clip.audio.empty()) record["audio"] = path_from(folder, clip.audio);
   if (!one_file && !clip.video.empty()) record["image"] = path_from(folder, clip.video);
-  for (const fs::path& frame : clip.frames) record["frames"].push_back(path_from(folder, frame));
+  for (const MediaSource& frame : clip.frames) record["frames"].push_back(path_from(folder, frame));
   if (!clip.labels.empty()) record["labels"] = clip.labels;
   if (clip.start_seconds) record["start_seconds"] = *clip.start_seconds;
   return record;
@@ -31,7 +35,7 @@ Json jsonl_record(const ClipSource& clip, const fs::path& folder) {
 
 // The folder above frame_0 to frame_9; empty when the pictures do not lie as the authors' do.
 fs::path authors_folder(const ClipSource& clip) {
-  const fs::path folder = clip.frames[0].parent_path().parent_path();
+  const fs::path folder = clip.frames[0].path().parent_path().parent_path();
   for (size_t i = 0; i < clip.frames.size(); ++i)
     if (clip.frames[i] != folder / concat("frame_", i) / (clip.id + ".jpg")) return {};
   return folder;

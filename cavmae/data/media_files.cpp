@@ -73,11 +73,11 @@ std::string known_media_extensions() {
   return text;
 }
 
-ClipSource clip_of_file(const fs::path& path) {
-  const MediaKind kind = media_kind(path);
+ClipSource clip_of_file(const MediaSource& source) {
+  const MediaKind kind = media_kind(source.name());
   ClipSource clip;
-  if (kind != MediaKind::picture) clip.audio = path;
-  if (kind != MediaKind::audio) clip.video = path;
+  if (kind != MediaKind::picture) clip.audio = source;
+  if (kind != MediaKind::audio) clip.video = source;
   return clip;
 }
 

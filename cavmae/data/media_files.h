@@ -13,14 +13,16 @@ namespace cavmae {
 
 enum class MediaKind { video, audio, picture, unknown };
 
-// By the extension, in any case. A file of unknown kind may still be media; FFmpeg decides.
+// By the extension of a path or of a source's name, in any case. What is of unknown kind may still be media;
+// FFmpeg decides.
 MediaKind media_kind(const std::filesystem::path& path);
 
 // ".mp4 .mkv ... .wav ...", as an error says what was looked for.
 std::string known_media_extensions();
 
-// The clip that one file makes: a video has both sides, a sound or a picture one. The id is left empty.
-ClipSource clip_of_file(const std::filesystem::path& path);
+// The clip that one file (or other source) makes: a video may have both modalities, a sound or a picture has
+// one. The id is left empty.
+ClipSource clip_of_file(const MediaSource& source);
 
 struct FolderScan {
   std::vector<std::filesystem::path> media;  // sorted by name, folder by folder

@@ -53,9 +53,9 @@ class Recorder {
 
 class AudioReader {
  public:
-  AudioReader(const std::filesystem::path& path, const AudioRequest& request)
+  AudioReader(const MediaSource& source, const AudioRequest& request)
       : request_(request),
-        demuxer_(path),
+        demuxer_(source),
         stream_index_(demuxer_.require_audio_stream().index),
         decoder_(demuxer_, stream()),
         clock_(stream(), demuxer_.origin_seconds()) {
@@ -138,15 +138,15 @@ torch::Tensor AudioReader::read() {
 torch::Tensor AudioReader::cut_out(const Recorder& recorder) const {
   const int64_t out_hz = request_.sample_rate_hz;
   if (recorder.samples().empty()) fail_at_end(recorder.last_end());
-  const std::vector<float>& heard = recorder.samples();
+  const std::vector<float>& decoded = recorder.samples();
   std::vector<float> resampled;
-  if (out_hz != rate_hz_) resampled = resample(heard, rate_hz_, out_hz);
-  const std::vector<float>& samples = out_hz != rate_hz_ ? resampled : heard;
+  if (out_hz != rate_hz_) resampled = resample(decoded, rate_hz_, out_hz);
+  const std::vector<float>& samples = out_hz != rate_hz_ ? resampled : decoded;
   const int64_t offset = std::llround(request_.start_seconds * static_cast<double>(out_hz)) -
                          recorder.begin() * out_hz / rate_hz_;
   const int64_t wanted = std::llround(request_.duration_seconds * static_cast<double>(out_hz));
   // As long as the sound itself; the resampler's tail may be a little longer.
-  const int64_t whole = (static_cast<int64_t>(heard.size()) * out_hz + rate_hz_ - 1) / rate_hz_;
+  const int64_t whole = (static_cast<int64_t>(decoded.size()) * out_hz + rate_hz_ - 1) / rate_hz_;
   const int64_t available = std::min<int64_t>(static_cast<int64_t>(samples.size()), whole) - offset;
   if (available <= 0) fail_at_end(recorder.last_end());
   const int64_t count = std::min(wanted, available);
@@ -182,9 +182,9 @@ void check_request(const AudioRequest& request) {
 
 }  // namespace
 
-torch::Tensor read_audio(const std::filesystem::path& path, const AudioRequest& request) {
+torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request) {
   check_request(request);
-  return AudioReader(path, request).read();
+  return AudioReader(source, request).read();
 }
 
 }  // namespace cavmae

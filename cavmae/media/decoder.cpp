@@ -45,7 +45,8 @@ bool Decoder::next(AVFrame& frame) {
 void Decoder::send_packet() {
   for (;;) {
     const int result = av_read_frame(&demuxer_.context(), packet_.get());
-    if (result < 0) {  // the end, or what cannot be read: either way nothing more comes
+    if (result < 0) {  // the end, or damage behind which nothing more comes
+      demuxer_.throw_if_unreadable();
       draining_ = true;
       avcodec_send_packet(context_.get(), nullptr);
       return;

@@ -3,11 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <fstream>
+#include <new>
 #include <string_view>
-#include <system_error>
-
-#include <unistd.h>
 
 #include "cavmae/core/error.h"
 
@@ -16,35 +13,15 @@ namespace {
 
 constexpr double kMaxPrimingSeconds = 0.2;  // no encoder needs more before its first sample
 
-// Throws what the file system has to say about the file before FFmpeg sees it.
-void check_readable(const std::filesystem::path& path) {
-  const std::string name = concat("'", path.string(), "': ");
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  CAVMAE_CHECK_AS(MediaError, status.type() != std::filesystem::file_type::not_found, name,
-                  "no such file; check the path");
-  CAVMAE_CHECK_AS(MediaError, !error, name, "cannot be looked at: ", error.message());
-  CAVMAE_CHECK_AS(MediaError, !std::filesystem::is_directory(status), name, "is a folder; give a file in it");
-  CAVMAE_CHECK_AS(MediaError, std::filesystem::is_regular_file(status), name, "is no ordinary file");
-  CAVMAE_CHECK_AS(MediaError, access(path.c_str(), R_OK) == 0, name,
-                  "permission denied; make it readable (chmod +r)");
-  CAVMAE_CHECK_AS(MediaError, std::filesystem::file_size(path, error) > 0 && !error, name,
-                  "is empty (0 bytes); copy or download it again");
-}
-
-// Whether the file begins as MP4 and QuickTime files do.
-bool begins_like_mp4(const std::filesystem::path& path) {
-  std::array<char, 8> head{};
-  std::ifstream(path, std::ios::binary).read(head.data(), head.size());
+// Whether the source begins as MP4 and QuickTime files do.
+bool begins_like_mp4(const MediaIo& io) {
   constexpr std::array<std::string_view, 5> kFirstBoxes = {"ftyp", "mdat", "wide", "free", "skip"};
-  return std::find(kFirstBoxes.begin(), kFirstBoxes.end(), std::string_view(head.data() + 4, 4)) !=
-         kFirstBoxes.end();
+  return std::any_of(kFirstBoxes.begin(), kFirstBoxes.end(),
+                     [&](std::string_view box) { return io.holds(4, box); });
 }
 
-bool begins_like_wav(const std::filesystem::path& path) {
-  std::array<char, 12> head{};
-  std::ifstream(path, std::ios::binary).read(head.data(), head.size());
-  return std::string_view(head.data(), 4) == "RIFF" && std::string_view(head.data() + 8, 4) == "WAVE";
+bool begins_like_wav(const MediaIo& io) {
+  return io.holds(0, "RIFF") && io.holds(8, "WAVE");
 }
 
 // FFmpeg looks for compressed sound within the samples of a .wav, in up to 2,500 packets and by every format
@@ -74,36 +51,48 @@ bool can_decode(const AVStream& stream) {
 
 }  // namespace
 
-Demuxer::Demuxer(const std::filesystem::path& path) : path_(path) {
+Demuxer::Demuxer(const MediaSource& source) : source_(source), io_(source) {
   ffmpeg::silence_log();
-  check_readable(path_);
   open();
 }
 
+// By the first bytes, and by the name's extension where these leave a doubt.
+const AVInputFormat& Demuxer::find_format(AVIOContext& io) const {
+  const AVInputFormat* format = nullptr;
+  const int result = av_probe_input_buffer2(&io, &format, name().c_str(), nullptr, 0, 0);
+  if (result < 0) fail_to_open(result);
+  if (!is_clip_format(format->name))
+    fail(concat("is not a media file (FFmpeg takes it for '", format->long_name, "')"));
+  return *format;
+}
+
+void Demuxer::fail_to_open(int error) const {
+  io_.throw_if_failed();
+  if (error == AVERROR_INVALIDDATA && begins_like_mp4(io_))
+    fail("is cut off or damaged: its index (the moov box) is missing; copy or record it again");
+  if (error == AVERROR_INVALIDDATA) fail("is not a media file (FFmpeg does not know its format)");
+  fail(concat("cannot be opened: ", ffmpeg::error_text(error)));
+}
+
 void Demuxer::open() {
+  AVIOContext* io = io_.begin();
+  const bool is_wav = begins_like_wav(io_);
+  const AVInputFormat* format = is_wav ? av_find_input_format("wav") : &find_format(*io);
   AVDictionary* options = nullptr;
-  av_dict_set(&options, "protocol_whitelist", "file", 0);  // a clip never makes us read something else
+  av_dict_set(&options, "protocol_whitelist", "none", 0);  // a clip never makes us read something else
   av_dict_set(&options, "pattern_type", "none", 0);        // '%' and '*' in a name are just letters
-  const AVInputFormat* known = nullptr;
-  if (begins_like_wav(path_)) {
-    known = av_find_input_format("wav");
-    prepare_for_wav(&options);
-  }
-  AVFormatContext* raw = nullptr;
-  const int result = avformat_open_input(&raw, ("file:" + path_.string()).c_str(), known, &options);
+  if (is_wav) prepare_for_wav(&options);
+  AVFormatContext* raw = avformat_alloc_context();
+  if (raw == nullptr) throw std::bad_alloc();
+  raw->pb = io;
+  const int result = avformat_open_input(&raw, name().c_str(), format, &options);
   av_dict_free(&options);
-  if (result < 0) {
-    if (result == AVERROR_INVALIDDATA && begins_like_mp4(path_))
-      fail("is cut off or damaged: its index (the moov box) is missing; copy or record it again");
-    if (result == AVERROR_INVALIDDATA) fail("is not a media file (FFmpeg does not know its format)");
-    fail(concat("cannot be opened: ", ffmpeg::error_text(result)));
-  }
+  if (result < 0) fail_to_open(result);  // and `raw` is freed
   context_.reset(raw);
-  if (!is_clip_format(context_->iformat->name))
-    fail(concat("is not a media file (FFmpeg takes it for '", context_->iformat->long_name, "')"));
   // A picture's stream is known at once; looking closer would decode it a second time.
   if (!is_picture()) avformat_find_stream_info(context_.get(), nullptr);
-  if (known != nullptr) enlarge_wav_packets(*context_);
+  if (is_wav) enlarge_wav_packets(*context_);
+  io_.throw_if_failed();
   choose_streams();
   if (audio_ == nullptr && video_ == nullptr)
     fail(concat("holds neither sound nor pictures that FFmpeg can decode (format ", context_->iformat->name,
@@ -195,7 +184,7 @@ void Demuxer::restart() {
 }
 
 void Demuxer::fail(const std::string& what) const {
-  throw MediaError(concat("'", path_.string(), "' ", what));
+  throw MediaError(concat("'", name(), "' ", what));
 }
 
 }  // namespace cavmae

@@ -1,23 +1,24 @@
-// An opened media file: its streams, the one sound and the one picture stream that count, its time axis.
+// An opened media source: its streams, the one audio and the one video stream that count, its time axis.
 // Private to this folder; belongs to one thread.
 #pragma once
 
-#include <filesystem>
+#include <cstdint>
 #include <string>
 
 #include "cavmae/media/ffmpeg.h"
+#include "cavmae/media/media_io.h"
+#include "cavmae/media/media_source.h"
 
 namespace cavmae {
 
 class Demuxer {
  public:
-  // Throws MediaError when the file is missing, unreadable, empty or no media file.
-  explicit Demuxer(const std::filesystem::path& path);
+  // Throws MediaError when the source is missing, unreadable, empty or no media file.
+  explicit Demuxer(const MediaSource& source);
 
   AVFormatContext& context() const { return *context_; }
-  const std::filesystem::path& path() const { return path_; }
 
-  // The streams that are heard and seen, or nullptr. Cover art is not a picture stream.
+  // The streams that are decoded, or nullptr. Cover art is no video stream.
   AVStream* audio_stream() const { return audio_; }
   AVStream* video_stream() const { return video_; }
   bool is_picture() const;  // a jpg, png, webp, ...
@@ -41,13 +42,19 @@ class Demuxer {
   // Opens the file anew, at its beginning. References to its streams end.
   void restart();
 
+  // After av_read_frame() has failed: throws when the source could not be read, which is no end of the file.
+  void throw_if_unreadable() const { io_.throw_if_failed(); }
   [[noreturn]] void fail(const std::string& what) const;
 
  private:
   void open();
+  const AVInputFormat& find_format(AVIOContext& io) const;
+  [[noreturn]] void fail_to_open(int error) const;
   void choose_streams();
+  const std::string& name() const { return source_.name(); }
 
-  std::filesystem::path path_;
+  MediaSource source_;
+  MediaIo io_;  // before what reads from it
   ffmpeg::InputContext context_;
   AVStream* audio_ = nullptr;
   AVStream* video_ = nullptr;

@@ -24,9 +24,9 @@ constexpr double kMissingVideoSeconds =
 
 class FrameReader {
  public:
-  FrameReader(const std::filesystem::path& path, FrameStats& stats)
+  FrameReader(const MediaSource& source, FrameStats& stats)
       : stats_(stats),
-        demuxer_(path),
+        demuxer_(source),
         stream_index_(demuxer_.require_video_stream().index),
         decoder_(demuxer_, stream()),
         converter_(ffmpeg::rotation_degrees(stream())) {
@@ -220,27 +220,26 @@ void FrameReader::check_not_cut_off(double seconds) const {
 
 }  // namespace
 
-std::vector<torch::Tensor> read_frames(const std::filesystem::path& path,
-                                       const std::vector<double>& times_seconds, FrameStats& stats) {
+std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
+                                       FrameStats& stats) {
   const bool valid =
       std::is_sorted(times_seconds.begin(), times_seconds.end()) &&
       std::all_of(times_seconds.begin(), times_seconds.end(), [](double t) { return t >= 0.0 && t < 1e7; });
   CAVMAE_CHECK(valid, "read_frames: the times must ascend from 0 or more seconds");
-  FrameReader reader(path, stats);
+  FrameReader reader(source, stats);
   std::vector<torch::Tensor> pictures;
   for (const double seconds : times_seconds) pictures.push_back(reader.picture_at(seconds));
   return pictures;
 }
 
-std::vector<torch::Tensor> read_frames(const std::filesystem::path& path,
-                                       const std::vector<double>& times_seconds) {
+std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds) {
   FrameStats stats;
-  return read_frames(path, times_seconds, stats);
+  return read_frames(source, times_seconds, stats);
 }
 
-torch::Tensor read_image(const std::filesystem::path& path) {
-  if (auto picture = read_jpeg(path)) return std::move(*picture);
-  return read_frames(path, {0.0}).front();
+torch::Tensor read_image(const MediaSource& source) {
+  if (auto picture = read_jpeg(*source.open())) return std::move(*picture);
+  return read_frames(source, {0.0}).front();
 }
 
 }  // namespace cavmae

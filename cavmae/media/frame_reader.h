@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <vector>
 
 #include "cavmae/core/torch.h"
+#include "cavmae/media/media_source.h"
 
 namespace cavmae {
 
@@ -16,8 +16,8 @@ struct FrameStats {
   int64_t seeks = 0;
 };
 
-// As read_frames(path, times_seconds) of media_reader.h; adds to `stats`.
-std::vector<torch::Tensor> read_frames(const std::filesystem::path& path,
-                                       const std::vector<double>& times_seconds, FrameStats& stats);
+// As read_frames(source, times_seconds) of media_reader.h; adds to `stats`.
+std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
+                                       FrameStats& stats);
 
 }  // namespace cavmae

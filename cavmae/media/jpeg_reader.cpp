@@ -1,40 +1,30 @@
 #include "cavmae/media/jpeg_reader.h"
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdint>
 #include <cstdio>
 #include <vector>
 
-#include <fcntl.h>
 #include <jpeglib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace cavmae {
 namespace {
 
-constexpr off_t kLargestJpegFile = off_t{1} << 28;
+constexpr int64_t kLargestJpegBytes = int64_t{1} << 28;
 constexpr int64_t kMaxJpegPixels = int64_t{1} << 27;  // as of every picture
+constexpr size_t kFirstRead = 256 * 1024;             // most pictures whole; of other media not much
 
-// The file's bytes when it begins as a JPEG does, else none.
-std::vector<unsigned char> read_jpeg_bytes(const std::filesystem::path& path) {
-  std::vector<unsigned char> bytes;
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file < 0) return bytes;
-  struct stat status {};
-  if (::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 4 &&
-      status.st_size <= kLargestJpegFile) {
-    bytes.resize(static_cast<size_t>(status.st_size));
-    size_t have = 0;
-    while (have < bytes.size()) {
-      const ssize_t n = ::read(file, bytes.data() + have, bytes.size() - have);
-      if (n <= 0) break;
-      have += static_cast<size_t>(n);
-      if (have >= 2 && (bytes[0] != 0xff || bytes[1] != 0xd8)) break;
-    }
-    if (have < bytes.size()) bytes.clear();
-  }
-  ::close(file);
+// The source's bytes when it begins as a JPEG does, else none.
+std::vector<unsigned char> read_jpeg_bytes(const MediaBytes& source) {
+  const int64_t size = source.size();
+  if (size <= 4 || size > kLargestJpegBytes) return {};
+  std::vector<unsigned char> bytes(std::min(static_cast<size_t>(size), kFirstRead));
+  const size_t first = source.read_at(0, bytes.data(), bytes.size());
+  if (first != bytes.size() || bytes[0] != 0xff || bytes[1] != 0xd8) return {};
+  bytes.resize(static_cast<size_t>(size));
+  const size_t rest = bytes.size() - first;
+  if (rest > 0 && source.read_at(static_cast<int64_t>(first), bytes.data() + first, rest) != rest) return {};
   return bytes;
 }
 
@@ -90,8 +80,8 @@ bool decode(const std::vector<unsigned char>& bytes, torch::Tensor& image) {
 
 }  // namespace
 
-std::optional<torch::Tensor> read_jpeg(const std::filesystem::path& path) {
-  const std::vector<unsigned char> bytes = read_jpeg_bytes(path);
+std::optional<torch::Tensor> read_jpeg(const MediaBytes& source) {
+  const std::vector<unsigned char> bytes = read_jpeg_bytes(source);
   torch::Tensor image;
   if (bytes.empty() || !decode(bytes, image)) return std::nullopt;
   return image;

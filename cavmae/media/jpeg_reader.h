@@ -1,17 +1,17 @@
-// JPEG pictures by libjpeg-turbo, level for level what Pillow reads, without opening them as media files.
+// JPEG pictures by libjpeg-turbo, level for level what Pillow reads, without opening them as other media are.
 // Private to this folder; the only user of libjpeg; safe from several threads.
 #pragma once
 
-#include <filesystem>
 #include <optional>
 
 #include "cavmae/core/torch.h"
+#include "cavmae/media/media_source.h"
 
 namespace cavmae {
 
-// The picture as uint8 [H, W, 3]. Nothing when the file is not an ordinary, whole JPEG in YCbCr or grey: such
+// The picture as uint8 [H, W, 3]. Nothing when it is not an ordinary, whole JPEG in YCbCr or grey: such
 // a file is FFmpeg's, which knows more kinds and has something to say of damaged ones. Metadata that asks for
 // a turn is passed over, as Pillow does.
-std::optional<torch::Tensor> read_jpeg(const std::filesystem::path& path);
+std::optional<torch::Tensor> read_jpeg(const MediaBytes& source);
 
 }  // namespace cavmae

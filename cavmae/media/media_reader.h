@@ -1,14 +1,14 @@
-// Reading media files: what a file holds, its sound, its pictures. Everything FFmpeg reads is accepted. Free
-// functions without state; safe from several threads.
+// Reading media: what a file (or another MediaSource; a path is one) holds, its audio, its pictures.
+// Everything that FFmpeg reads is accepted. Free functions without state; safe from several threads.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "cavmae/core/channel_mix.h"
 #include "cavmae/core/torch.h"
+#include "cavmae/media/media_source.h"
 
 namespace cavmae {
 
@@ -25,8 +25,8 @@ struct MediaInfo {
   std::string container, video_codec, audio_codec;
 };
 
-// Throws MediaError naming the file when it is missing, unreadable, empty or no media file.
-MediaInfo probe_media(const std::filesystem::path& path);
+// Throws MediaError naming the source when it is missing, unreadable, empty or no media file.
+MediaInfo probe_media(const MediaSource& source);
 
 struct AudioRequest {
   double start_seconds = 0.0;
@@ -35,18 +35,17 @@ struct AudioRequest {
   ChannelMix channels = ChannelMix::first;
 };
 
-// The sound of a window: float [n] in [-1, 1], n <= duration * rate (fewer where the file ends). Sample-exact
-// at the start also in the middle of a file. Throws MediaError: no sound, start beyond the end, damaged.
-torch::Tensor read_audio(const std::filesystem::path& path, const AudioRequest& request);
+// The audio of a window: float [n] in [-1, 1], n <= duration * rate (fewer where the file ends). Sample-exact
+// at the start also in the middle of a file. Throws MediaError: no audio, start beyond the end, damaged.
+torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request);
 
 // The pictures shown at `times_seconds` (ascending, counted from the file's start): uint8 [H, W, 3] each,
 // rotated as the metadata asks. A picture is decoded once and only what is needed is decoded; a time past the
 // last picture gives the last picture; equal results may share memory. A single picture answers every time.
 // Throws MediaError.
-std::vector<torch::Tensor> read_frames(const std::filesystem::path& path,
-                                       const std::vector<double>& times_seconds);
+std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds);
 
 // A single picture: uint8 [H, W, 3], what is transparent on white. Throws MediaError.
-torch::Tensor read_image(const std::filesystem::path& path);
+torch::Tensor read_image(const MediaSource& source);
 
 }  // namespace cavmae

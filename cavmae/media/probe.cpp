@@ -31,8 +31,8 @@ bool has_media() {
   return true;
 }
 
-MediaInfo probe_media(const std::filesystem::path& path) {
-  const Demuxer demuxer(path);
+MediaInfo probe_media(const MediaSource& source) {
+  const Demuxer demuxer(source);
   AVFormatContext& context = demuxer.context();
   MediaInfo info;
   info.container = context.iformat->name;

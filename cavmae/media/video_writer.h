@@ -31,7 +31,7 @@ class VideoWriter {
   void add_frame(const torch::Tensor& image);  // uint8 [H, W, 3]
   void add_audio(
       const torch::Tensor& waveform);  // float [n] in [-1, 1], mono; may be called once with all of it
-  // Writes the file. A side that got nothing has no stream in it; a video needs one of the two.
+  // Writes the file. A modality that got nothing has no stream in it; a video needs one of the two.
   void finish();
 
  private:

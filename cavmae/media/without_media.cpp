@@ -22,21 +22,21 @@ bool has_media() {
   return false;
 }
 
-MediaInfo probe_media(const std::filesystem::path& path) {
-  fail(path.string());
+MediaInfo probe_media(const MediaSource& source) {
+  fail(source.name());
 }
 
-torch::Tensor read_audio(const std::filesystem::path& path, const AudioRequest& /*request*/) {
-  fail(path.string());
+torch::Tensor read_audio(const MediaSource& source, const AudioRequest& /*request*/) {
+  fail(source.name());
 }
 
-std::vector<torch::Tensor> read_frames(const std::filesystem::path& path,
+std::vector<torch::Tensor> read_frames(const MediaSource& source,
                                        const std::vector<double>& /*times_seconds*/) {
-  fail(path.string());
+  fail(source.name());
 }
 
-torch::Tensor read_image(const std::filesystem::path& path) {
-  fail(path.string());
+torch::Tensor read_image(const MediaSource& source) {
+  fail(source.name());
 }
 
 std::string encode_png(const torch::Tensor& /*image*/) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/data/feature_cache.h"
 #include "cavmae/data/media_files.h"
 
 #include "tests/data/toy_media.h"
@@ -53,7 +54,7 @@ TEST_F(CachedReaderTest, HitMissAndNoCacheAreBitForBitTheSame) {
   const Sample expected = plain.read(clip, training_view(), Need::both, 3);
   const Sample expected_all = plain.read(clip, all, Need::both, 3);
   expect_same(cached.read(clip, training_view(), Need::both, 3), expected);
-  make_unreadable(clip.video);
+  make_unreadable(clip.video.path());
   expect_same(cached.read(clip, training_view(), Need::both, 3), expected);
   expect_same(cached.read(clip, all, Need::both, 3), expected_all);
   const ClipReader another(tiny_features(), cache);
@@ -63,15 +64,15 @@ TEST_F(CachedReaderTest, HitMissAndNoCacheAreBitForBitTheSame) {
 TEST_F(CachedReaderTest, SeparateFilesAndListsOfPicturesAreKeptToo) {
   ClipSource separate;
   separate.audio = folder / "s.wav";
-  write_wav(separate.audio, 1, 300);
+  write_wav(separate.audio.path(), 1, 300);
   for (int i = 0; i < 3; ++i) {
     separate.frames.push_back(folder / (std::to_string(i) + ".png"));
-    write_flat_png(separate.frames.back(), 50 * i);
+    write_flat_png(separate.frames.back().path(), 50 * i);
   }
   const Sample expected = plain.read(separate, training_view(), Need::both, 3);
   expect_same(cached.read(separate, training_view(), Need::both, 3), expected);
-  make_unreadable(separate.audio);
-  for (const auto& frame : separate.frames) make_unreadable(frame);
+  make_unreadable(separate.audio.path());
+  for (const auto& frame : separate.frames) make_unreadable(frame.path());
   expect_same(cached.read(separate, training_view(), Need::both, 3), expected);
 }
 
@@ -79,10 +80,10 @@ TEST_F(CachedReaderTest, ChangedSourceIsReadAgainAndReplacesItsEntries) {
   cached.read(clip, {}, Need::both, 0);
   const auto before = entries();
   EXPECT_EQ(before.size(), 3u) << "facts, filterbank, pictures";
-  write_video(clip.video, 2, "-vf negate", "sine=f=900:r=16000");
+  write_video(clip.video.path(), 2, "-vf negate", "sine=f=900:r=16000");
   expect_same(cached.read(clip, {}, Need::both, 0), plain.read(clip, {}, Need::both, 0));
-  make_unreadable(clip.video);
-  fs::last_write_time(clip.video, fs::last_write_time(clip.video) + std::chrono::seconds(1));
+  make_unreadable(clip.video.path());
+  fs::last_write_time(folder / "v.mp4", fs::last_write_time(folder / "v.mp4") + std::chrono::seconds(1));
   EXPECT_THROW(cached.read(clip, {}, Need::both, 0), MediaError);
 }
 
@@ -96,7 +97,7 @@ TEST_F(CachedReaderTest, DamagedEntryIsMadeAgain) {
   }
   expect_same(cached.read(clip, {.frames = FrameChoice::all}, Need::both, 0),
               plain.read(clip, {.frames = FrameChoice::all}, Need::both, 0));
-  make_unreadable(clip.video);
+  make_unreadable(clip.video.path());
   expect_same(cached.read(clip, {}, Need::both, 0), expected);
 }
 
@@ -112,7 +113,7 @@ TEST_F(CachedReaderTest, OtherFeaturesHaveOtherEntries) {
   same.fbank_mean = 1;
   same.num_fbank_frames = 64;
   const Sample expected = ClipReader(same).read(clip, {}, Need::both, 0);
-  make_unreadable(clip.video);
+  make_unreadable(clip.video.path());
   expect_same(ClipReader(same, cache).read(clip, {}, Need::both, 0), expected);
 }
 
@@ -122,8 +123,35 @@ TEST_F(CachedReaderTest, RandomWindowsOfALongFileAreAFewThatAreAllKept) {
   for (uint64_t seed = 0; seed < 60; ++seed) cached.read(longer, training_view(), Need::both, seed);
   EXPECT_EQ(entries().size(), 1u + 2 * 5) << "a slack of 2.5 s has five windows";
   const Sample middle = plain.read(longer, {}, Need::both, 0);
-  make_unreadable(longer.video);
+  make_unreadable(longer.video.path());
   expect_same(cached.read(longer, {}, Need::both, 0), middle);
+}
+
+// A cache that exists stays of use: these texts are part of its format.
+TEST_F(CachedReaderTest, EntriesOfFilesHaveTheNamesAndStampsThatTheyAlwaysHad) {
+  ClipSource separate;
+  separate.audio = folder / "s.wav";
+  separate.frames = {folder / "0.png", folder / "1.png"};
+  write_wav(folder / "s.wav", 1, 300);
+  for (const char* name : {"0.png", "1.png"}) write_flat_png(folder / name, 50);
+  for (const char* name : {"s.wav", "0.png", "1.png"}) {
+    const std::string times =
+        "touch -d '2001-09-09 01:46:40.123456789 UTC' '" + (folder / name).string() + "'";
+    ASSERT_EQ(testing_support::run_shell(times).exit_code, 0);
+  }
+  cached.read(separate, {}, Need::both, 0);
+  const ViewOptions view;
+  cached.read_raw(separate, view, Need::audio, 0);
+  const std::string at = folder.path().string(), time = ":1000000000.123456789;";
+  const std::string png = std::to_string(fs::file_size(folder / "0.png")) + time;
+  const std::vector<CacheKey> expected = {
+      {.name = "facts\n" + at + "/s.wav", .stamp = "32044" + time},
+      {.name = "fbank\n" + at + "/s.wav\n0 2000000 32 first", .stamp = "32044" + time},
+      {.name = "waveform\n" + at + "/s.wav\n0 2000000 first", .stamp = "32044" + time},
+      {.name = "pictures 0 0 10 32\n" + at + "/0.png\n" + at + "/1.png", .stamp = png + png}};
+  const FeatureCache entries_by_key(cache, nullptr);
+  for (const CacheKey& key : expected) EXPECT_TRUE(entries_by_key.open(key).has_value()) << key.name;
+  EXPECT_EQ(entries().size(), expected.size());
 }
 
 }  // namespace

@@ -50,9 +50,9 @@ class ClipReaderTest : public testing::Test {
 TemporaryFolder* ClipReaderTest::shared_ = nullptr;
 
 // The pictures that read_frames() finds at these times, as the model sees them.
-std::vector<torch::Tensor> pictures_at(const fs::path& path, const std::vector<double>& times) {
+std::vector<torch::Tensor> pictures_at(const MediaSource& source, const std::vector<double>& times) {
   std::vector<torch::Tensor> out;
-  for (const auto& image : read_frames(path, times))
+  for (const auto& image : read_frames(source, times))
     out.push_back(normalize_image(resize_and_crop(image, tiny_features().image_size)));
   return out;
 }
@@ -174,14 +174,14 @@ TEST_F(ClipReaderTest, SoundAndPictureMayBeSeparateFiles) {
 TEST_F(ClipReaderTest, MissingFrameIsReplacedByALowerOneThenByAHigher) {
   ClipSource clip;
   for (int i = 0; i < 10; ++i) clip.frames.push_back(folder / ("f" + std::to_string(i) + ".png"));
-  for (const int i : {2, 3, 7}) write_flat_png(clip.frames[i], 20 * i);
+  for (const int i : {2, 3, 7}) write_flat_png(clip.frames[i].path(), 20 * i);
   const Sample all = reader.read(clip, {.frames = FrameChoice::all}, Need::video, 0);
   const int expected[] = {2, 2, 2, 3, 3, 3, 3, 7, 7, 7};
   for (int i = 0; i < 10; ++i) {
     const auto grey = normalize_image(torch::full({32, 32, 3}, 20 * expected[i], torch::kUInt8));
     EXPECT_TRUE(same_bits(all.video[i], grey)) << i;
   }
-  for (const int i : {2, 3, 7}) fs::remove(clip.frames[i]);
+  for (const int i : {2, 3, 7}) fs::remove(clip.frames[i].path());
   EXPECT_THAT(media_error(clip, Need::video), HasSubstr("nor does any other picture"));
 }
 
@@ -190,7 +190,7 @@ TEST_F(ClipReaderTest, FewOrManyListedFramesAreSpreadEvenly) {
     ClipSource clip;
     for (int i = 0; i < listed; ++i) {
       clip.frames.push_back(folder / (std::to_string(listed) + "_" + std::to_string(i) + ".png"));
-      write_flat_png(clip.frames.back(), i);
+      write_flat_png(clip.frames.back().path(), i);
     }
     const Sample all = reader.read(clip, {.frames = FrameChoice::all}, Need::video, 0);
     for (int i = 0; i < 10; ++i) {
@@ -221,7 +221,7 @@ TEST_F(ClipReaderTest, LackOfASideIsAnErrorUnlessAnyWillDo) {
 TEST_F(ClipReaderTest, HostileFilesAreMediaErrorsThatNameThem) {
   write_text(folder / "text.mp4", "I am a text, not a video.\n");
   write_text(folder / "empty.mp4", "");
-  const std::string whole = testing_support::read_whole(video.video);
+  const std::string whole = testing_support::read_whole(video.video.path());
   write_text(folder / "cut.mp4", whole.substr(0, whole.size() / 3));
   for (const char* name : {"text.mp4", "empty.mp4", "cut.mp4", "gone.mp4"})
     EXPECT_THAT(media_error(clip_at(folder / name), Need::both), HasSubstr(name));

@@ -18,7 +18,7 @@ class DeviceFeedTest : public testing::Test {
       ClipSource& clip = clips.emplace_back();
       clip.id = "clip" + std::to_string(i);
       clip.video = folder / (clip.id + ".png");
-      write_flat_png(clip.video, 10 * i);
+      write_flat_png(clip.video.path(), 10 * i);
     }
   }
 
@@ -68,7 +68,8 @@ TEST_F(DeviceFeedTest, AnEpochCanBeLeftAndBegunAnew) {
 }
 
 TEST_F(DeviceFeedTest, ALoadersErrorComesInItsPlace) {
-  for (int64_t i = 4; i < kClipsToFeed; ++i) write_text(clips[static_cast<size_t>(i)].video, "no picture");
+  for (int64_t i = 4; i < kClipsToFeed; ++i)
+    write_text(clips[static_cast<size_t>(i)].video.path(), "no picture");
   Loader loader = make_loader(/*max_bad_ratio=*/0.5);
   DeviceFeed feed(loader, {.device = torch::kCPU, .num_ahead = 2});
   feed.start_epoch({.shuffle = false});

@@ -53,11 +53,12 @@ class LabelledTest : public testing::Test {
       clip.audio = folder / (clip.id + ".wav");
       clip.video = folder / (clip.id + ".png");
       if (broken.contains(i)) {
-        write_text(clip.audio, "this is no sound");
+        write_text(clip.audio.path(), "this is no sound");
       } else {
-        write_wav(clip.audio, 0.3 + 0.05 * static_cast<double>(i), 200.0 + 50.0 * static_cast<double>(i));
+        write_wav(clip.audio.path(), 0.3 + 0.05 * static_cast<double>(i),
+                  200.0 + 50.0 * static_cast<double>(i));
       }
-      write_flat_png(clip.video, 20 * i);
+      write_flat_png(clip.video.path(), 20 * i);
       clips.push_back(clip);
       supervision.classes.push_back({i});
     }
@@ -181,9 +182,10 @@ TEST_F(LabelledTest, NothingChangesWithTheCache) {
     }
     // Garbage of the same size and time: the second time no sound can be decoded.
     for (const auto& clip : clips) {
-      const auto time = std::filesystem::last_write_time(clip.audio);
-      write_text(clip.audio, std::string(std::filesystem::file_size(clip.audio), 'x'));
-      std::filesystem::last_write_time(clip.audio, time);
+      const auto path = clip.audio.path();
+      const auto time = std::filesystem::last_write_time(path);
+      write_text(path, std::string(std::filesystem::file_size(path), 'x'));
+      std::filesystem::last_write_time(path, time);
     }
   }
 }

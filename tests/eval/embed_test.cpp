@@ -95,7 +95,7 @@ TEST(ClipEmbeddings, OfAnyKindHaveNanWhereASideIsMissing) {
   CavMae model = testing::tiny_model();
   auto clips = testing::tiny_clips();
   clips[0].frames.clear();                                 // sound alone
-  clips[2].audio.clear();                                  // pictures alone
+  clips[2].audio = {};                                     // pictures alone
   clips[3].audio = testing::media_file("square_224.png");  // a sound that is none
   clips[5].audio = "/nowhere/sound.wav";                   // nothing
   clips[5].frames = {"/nowhere/picture.png"};

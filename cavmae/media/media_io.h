@@ -1,0 +1,47 @@
+// An opened source as FFmpeg reads it: by callbacks, for itself alone. Private to this folder; belongs to one
+// thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string_view>
+
+#include "cavmae/media/ffmpeg.h"
+#include "cavmae/media/media_source.h"
+
+namespace cavmae {
+
+class MediaIo {
+ public:
+  // Opens the source. Throws MediaError.
+  explicit MediaIo(const MediaSource& source) : bytes_(source.open()) {}
+  MediaIo(const MediaIo&) = delete;  // FFmpeg keeps its address
+  MediaIo& operator=(const MediaIo&) = delete;
+
+  // A context at the first byte. The one before is freed and must not be in use any more.
+  AVIOContext* begin();
+
+  // Whether the source has `text` at `offset`.
+  bool holds(int64_t offset, std::string_view text) const;
+
+  // FFmpeg knows only that reading failed, and takes that for the end: throws what the source threw, if it
+  // did.
+  void throw_if_failed() const;
+
+ private:
+  struct FreeContext {
+    void operator()(AVIOContext* context) const;
+  };
+
+  static int read(void* self, uint8_t* out, int count);
+  static int64_t seek(void* self, int64_t offset, int whence);
+
+  std::unique_ptr<MediaBytes> bytes_;
+  int64_t position_ = 0;
+  std::exception_ptr failure_;
+  std::unique_ptr<AVIOContext, FreeContext> context_;
+};
+
+}  // namespace cavmae
