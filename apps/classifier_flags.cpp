@@ -50,13 +50,4 @@ InputSpec features_of(const LoadedClassifier& loaded, const EvaluationFlags& eva
   return spec;
 }
 
-ClassifyOptions classify_options(const EvaluationFlags& flags, const GlobalOptions& global) {
-  const EmbedOptions common = flags.embed_options(global);
-  return {.frames = common.frames,
-          .window_start = common.window_start,
-          .loader = common.loader,
-          .cache_dir = common.cache_dir,
-          .show_progress = common.show_progress};
-}
-
 }  // namespace cavmae::apps

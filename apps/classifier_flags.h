@@ -27,6 +27,4 @@ struct ClassifierFlags {
 // paper's, in its sizes.
 InputSpec features_of(const LoadedClassifier& loaded, const EvaluationFlags& evaluation);
 
-ClassifyOptions classify_options(const EvaluationFlags& flags, const GlobalOptions& global);
-
 }  // namespace cavmae::apps

@@ -27,9 +27,9 @@ std::vector<int64_t> ranking(const torch::Tensor& scores) {
 }
 
 // "sound alone", "picture alone", or "" where everything was there that the classifier takes.
-std::string missing_side(const ClipScores& scores, int64_t clip) {
-  if (std::ranges::binary_search(scores.heard_only, clip)) return "sound alone";
-  if (std::ranges::binary_search(scores.seen_only, clip)) return "picture alone";
+std::string missing_modality(const ClipScores& scores, int64_t clip) {
+  if (std::ranges::binary_search(scores.audio_only, clip)) return "sound alone";
+  if (std::ranges::binary_search(scores.video_only, clip)) return "picture alone";
   return "";
 }
 
@@ -45,7 +45,7 @@ Json to_json(const ClipScores& scores, const LabelSet& labels, const std::vector
   Json items = Json::array(), failed = Json::array();
   for (size_t row = 0; row < scores.indices.size(); ++row) {
     const int64_t clip = scores.indices[row];
-    const std::string missing = missing_side(scores, clip);
+    const std::string missing = missing_modality(scores, clip);
     items.push_back({{"id", clips[clip].id},
                      {"by", missing.empty() ? "all" : missing},
                      {"labels", clip_json(labels, scores.scores[static_cast<int64_t>(row)])}});
@@ -70,12 +70,12 @@ int run(const ClassifyFlags& flags, const GlobalOptions& global) {
   LoadedClassifier loaded = flags.classifier.load(flags.evaluation, *log);
   const LabelSet labels = labels_of(loaded, flags.classifier.labels);
   const ClipScores scores = classify_clips(loaded.classifier, features_of(loaded, flags.evaluation), clips,
-                                           classify_options(flags.evaluation, global), log);
+                                           flags.evaluation.pass_options(global), log);
   report_failed(scores.failed, *log);
   CAVMAE_CHECK_AS(DataError, !scores.indices.empty(), "no clip could be read");
   for (size_t row = 0; row < scores.indices.size() && flags.json != "-"; ++row) {
     const int64_t clip = scores.indices[row];
-    const std::string missing = missing_side(scores, clip);
+    const std::string missing = missing_modality(scores, clip);
     fmt::print("{}{}\n", clips[clip].id, missing.empty() ? "" : " (" + missing + ")");
     print_best(scores.scores[static_cast<int64_t>(row)], labels, flags.top);
   }

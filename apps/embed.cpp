@@ -24,9 +24,9 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
   std::vector<std::string> ids;
   for (const ClipSource& clip : clips) ids.push_back(clip.id);
   auto [loaded, spec] = load_for_evaluation(flags.evaluation, *log);
-  EmbedOptions options = flags.evaluation.embed_options(global);
+  PassOptions options = flags.evaluation.pass_options(global);
   options.need = Need::any;
-  const ClipEmbeddings embeddings = embed_clips(loaded.model, spec, std::move(clips), options, log);
+  const ClipEmbeddings embeddings = embed_clips(loaded.model, spec, clips, options, log);
   report_failed(embeddings.failed, *log);
   CAVMAE_CHECK_AS(DataError, !embeddings.indices.empty(), "no clip could be read, nothing was written");
   write_embeddings(flags.out, embeddings, ids, loaded.path);

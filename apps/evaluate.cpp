@@ -35,7 +35,7 @@ int evaluate_classes(const EvaluateFlags& flags, const GlobalOptions& global,
   const LabelSet labels = labels_of(loaded, flags.classifier.labels);
   const ClassifierEvaluation evaluation =
       evaluate_classifier(loaded, features_of(loaded, flags.evaluation), clips, labels,
-                          classify_options(flags.evaluation, global), log);
+                          flags.evaluation.pass_options(global), log);
   report_failed(evaluation.scores.failed, *log);
   if (flags.json != "-") {
     print_classification(evaluation.result);
@@ -54,16 +54,12 @@ int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global
   const auto trained = options_of_checkpoint(loaded.path);
   if (!trained)
     log->warn("the file stands without its run, so masks and losses are those of the paper's recipe");
-  PretrainedEvaluationOptions options;
-  if (trained) options.trained = *trained;
+  PretrainedEvaluationOptions options{.trained = trained.value_or(PretrainOptions()),
+                                      .pass = flags.evaluation.pass_options(global)};
   log->info("measured on each clip's middle picture; 'cavmae retrieve --frames all' averages ten");
-  options.loader = flags.evaluation.loader;
-  options.loader.batch_size = options.trained.loader.batch_size;
-  flags.evaluation.loader_flags.apply(options.loader);
-  const EmbedOptions common = flags.evaluation.embed_options(global);
-  options.window_start = common.window_start;
-  options.cache_dir = common.cache_dir;
-  options.show_progress = common.show_progress;
+  options.pass.view.frames = FrameChoice::middle;
+  options.pass.loader.batch_size = options.trained.loader.batch_size;
+  flags.evaluation.loader_flags.apply(options.pass.loader);
   const auto evaluation = evaluate_pretrained(loaded.model, spec, clips, options, log);
   if (!evaluation) return kExitInterrupted;
   report_failed(evaluation->failed, *log);

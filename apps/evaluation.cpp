@@ -50,14 +50,15 @@ void EvaluationFlags::add(CLI::App& app) {
   loader_flags.add(app, loader, "Reading clips");
 }
 
-EmbedOptions EvaluationFlags::embed_options(const GlobalOptions& global) const {
-  EmbedOptions options;
+PassOptions EvaluationFlags::pass_options(const GlobalOptions& global) const {
+  PassOptions options;
   options.loader = loader;
   loader_flags.apply(options.loader);
-  option_from_json(Json(frames), options.frames, "--frames");
-  CAVMAE_CHECK_AS(ConfigError, options.frames != FrameChoice::random, "--frames: allowed are middle and all");
+  option_from_json(Json(frames), options.view.frames, "--frames");
+  CAVMAE_CHECK_AS(ConfigError, options.view.frames != FrameChoice::random,
+                  "--frames: allowed are middle and all");
   option_from_json(option_text_to_json<std::optional<double>>(window_start, "--window-start"),
-                   options.window_start, "--window-start");
+                   options.view.window_start, "--window-start");
   options.cache_dir = cache;
   options.show_progress = !global.quiet;
   return options;

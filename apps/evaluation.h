@@ -34,7 +34,7 @@ struct EvaluationFlags {
   // Registers --checkpoint, --data, --cache, --frames, --window-start, the shape of the inputs, --device and
   // the loader's flags.
   void add(CLI::App& app);
-  EmbedOptions embed_options(const GlobalOptions& global) const;
+  PassOptions pass_options(const GlobalOptions& global) const;
   DeviceOptions device() const { return device_options(device_flags); }
 };
 

@@ -47,7 +47,7 @@ int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
   const RunHooks hooks{.show_progress = !global.quiet, .after_step = {}};
   auto log = make_log(global.verbosity());
   warn_of_slow_precision(options.precision, options.runtime, *log);
-  const FinetuneResult result = finetune(options, paths, hooks, log);
+  const FinetuneResult result = finetune(options, paths, hooks, log, World::alone());
   print_summary(result.run, paths.out, "finetune");
   if (result.run.interrupted) return kExitInterrupted;
   if (result.evaluation) {

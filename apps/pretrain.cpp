@@ -34,7 +34,7 @@ int run(const TrainingFlags& flags, const GlobalOptions& global) {
   const RunHooks hooks{.show_progress = !global.quiet, .after_step = {}};
   auto log = make_log(global.verbosity());
   warn_of_slow_precision(options.precision, options.runtime, *log);
-  const RunResult result = pretrain(options, paths, hooks, log);
+  const RunResult result = pretrain(options, paths, hooks, log, World::alone());
   print_summary(result, paths.out, "pretrain");
   if (result.interrupted) return kExitInterrupted;
   if (flags.report) {

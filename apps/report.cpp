@@ -26,14 +26,14 @@ ReportExampleOptions report_example_options(const RunReportOptions& options, con
   const std::filesystem::path config = options.run / "config.json";
   option_from_json(read_json(config), trained, config.string());
   ReportExampleOptions examples;
-  examples.frames = options.frames;
+  examples.pass.view.frames = options.frames;
   examples.masks = trained.mask;
   examples.normalized_targets = trained.objective.normalize_targets;
   examples.seed = static_cast<uint64_t>(trained.seed);
-  examples.loader = trained.loader;
-  examples.loader.batch_size = std::min<int64_t>(trained.loader.batch_size, 16);
-  examples.cache_dir = options.cache;
-  examples.show_progress = !global.quiet;
+  examples.pass.loader = trained.loader;
+  examples.pass.loader.batch_size = std::min<int64_t>(trained.loader.batch_size, 16);
+  examples.pass.cache_dir = options.cache;
+  examples.pass.show_progress = !global.quiet;
   return examples;
 }
 

@@ -12,9 +12,9 @@ int run(const EvaluationFlags& flags, const GlobalOptions& global, const std::fi
   auto log = make_log(global.verbosity());
   auto clips = read_clip_sources(flags.data, *log);
   auto [loaded, spec] = load_for_evaluation(flags, *log);
-  EmbedOptions options = flags.embed_options(global);
+  PassOptions options = flags.pass_options(global);
   options.need = Need::both;
-  const ClipEmbeddings embeddings = embed_clips(loaded.model, spec, std::move(clips), options, log);
+  const ClipEmbeddings embeddings = embed_clips(loaded.model, spec, clips, options, log);
   CAVMAE_CHECK_AS(DataError, embeddings.indices.size() >= 2, "--data: ", embeddings.indices.size(),
                   " clips could be read; retrieval needs at least 2 with sound and picture");
   const RetrievalResult result = evaluate_retrieval(embeddings.audio, embeddings.video);

@@ -18,10 +18,7 @@ int run(const StatsFlags& flags, const GlobalOptions& global) {
   InputSpec spec;
   flags.spec.apply(spec);
   spec.validate();
-  StatsOptions options{.loader = {.batch_size = 16},
-                       .cache_dir = flags.cache,
-                       .window_start = {},
-                       .show_progress = !global.quiet};
+  PassOptions options{.loader = {.batch_size = 16}, .cache_dir = flags.cache, .show_progress = !global.quiet};
   flags.loader.apply(options.loader);
   auto log = make_log(global.verbosity());
   const FbankStats stats = compute_fbank_stats(read_clip_sources(flags.data, *log), spec, options, log);

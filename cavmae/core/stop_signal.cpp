@@ -1,6 +1,7 @@
 #include "cavmae/core/stop_signal.h"
 
 #include <csignal>
+#include <mutex>
 
 #include <unistd.h>
 
@@ -8,6 +9,8 @@ namespace cavmae {
 namespace {
 
 volatile std::sig_atomic_t g_requested = 0;
+std::mutex g_mutex;
+int g_count = 0;  // of those that live
 struct sigaction g_old_int, g_old_term;
 
 void on_signal(int signal) {
@@ -18,6 +21,8 @@ void on_signal(int signal) {
 }  // namespace
 
 StopSignal::StopSignal() {
+  const std::lock_guard lock(g_mutex);
+  if (g_count++ > 0) return;
   g_requested = 0;
   struct sigaction action = {};
   action.sa_handler = on_signal;
@@ -27,8 +32,11 @@ StopSignal::StopSignal() {
 }
 
 StopSignal::~StopSignal() {
+  const std::lock_guard lock(g_mutex);
+  if (--g_count > 0) return;
   ::sigaction(SIGINT, &g_old_int, nullptr);
   ::sigaction(SIGTERM, &g_old_term, nullptr);
+  g_requested = 0;
 }
 
 bool StopSignal::requested() {

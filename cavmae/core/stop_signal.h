@@ -4,7 +4,8 @@
 
 namespace cavmae {
 
-// Installs the handlers for its lifetime; one at a time in a process.
+// Installs the handlers for its lifetime. Where several live at once, the first installs them and the last
+// takes them away, and with them what was requested.
 class StopSignal {
  public:
   StopSignal();

@@ -67,10 +67,10 @@ torch::Tensor CachedDecoder::fbank(const MediaSource& source, const ClipWindow& 
 
 torch::Tensor CachedDecoder::waveform(const MediaSource& source, const ClipWindow& window) const {
   if (!cache_) return decoder_.waveform(source, window);
-  const CacheKey key{
-      .name = concat("waveform\n", source.identity(), "\n", microseconds(window.start_seconds), " ",
-                     microseconds(spec_.window_seconds), " ", enum_name(spec_.audio_channels), rate_in_name(spec_)),
-      .stamp = source_stamp({source})};
+  const CacheKey key{.name = concat("waveform\n", source.identity(), "\n", microseconds(window.start_seconds),
+                                    " ", microseconds(spec_.window_seconds), " ",
+                                    enum_name(spec_.audio_channels), rate_in_name(spec_)),
+                     .stamp = source_stamp({source})};
   if (const auto entry = cache_->open(key);
       entry && entry->dtype() == torch::kFloat32 && entry->record_shape().size() == 1)
     if (auto kept = entry->read(0)) return *kept;

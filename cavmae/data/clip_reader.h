@@ -56,7 +56,7 @@ struct RawClip {
       waveform;  // float [n] at the spec's rate, at least one frame long; undefined when the clip has none
   torch::Tensor video;  // as Sample::video
 };
-// mix_waveforms() and mix_pictures() of the sides, which both clips must have alike.
+// mix_waveforms() and mix_pictures() of the modalities, which both clips must have alike.
 RawClip mix_clips(const RawClip& first, const RawClip& second, double first_share);
 
 class ClipReader {

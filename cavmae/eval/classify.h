@@ -1,39 +1,31 @@
 // A classifier's scores of clips. Free functions; the model is read, not changed.
 #pragma once
 
-#include <filesystem>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "cavmae/core/log.h"
 #include "cavmae/data/loader.h"
+#include "cavmae/eval/clip_passes.h"
 #include "cavmae/models/classifier.h"
 
 namespace cavmae {
-
-struct ClassifyOptions {
-  // all: the mean of the scores over a clip's pictures, as the authors evaluate; the sound is encoded once.
-  FrameChoice frames = FrameChoice::all;
-  std::optional<double> window_start = std::nullopt;
-  LoaderOptions loader = {};
-  std::filesystem::path cache_dir = {};
-  bool show_progress = true;
-};
 
 struct ClipScores {
   torch::Tensor scores;          // float [N, C], 0 to 1
   torch::Tensor logits;          // float [N, C], the mean over a clip's pictures
   std::vector<int64_t> indices;  // positions in the list of clips, [N], ascending
   // Clips that were scored by one modality though the classifier takes both: Note [Pooled output].
-  std::vector<int64_t> heard_only, seen_only;
+  std::vector<int64_t> audio_only, video_only;
   std::vector<BadClip> failed;
 };
 
-// A clip that lacks a modality is scored by the other where the mode is both. Throws DataError past
+// A clip that lacks a modality is scored by the other where the mode is both; need, title and device are set
+// here. options.view.frames all: the mean of the scores over a clip's pictures, as the authors evaluate; the
+// sound is encoded once. Every rank of options.world gets the whole result. Throws DataError past
 // loader.max_bad_ratio.
 ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const std::vector<ClipSource>& clips,
-                          const ClassifyOptions& options, std::shared_ptr<Log> log);
+                          const PassOptions& options, std::shared_ptr<Log> log);
 
 // The scores of one batch whose video is [B, 3, S, S], or [B, K, 3, S, S] where it is averaged over pictures.
 struct BatchScores {

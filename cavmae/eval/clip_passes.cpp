@@ -1,92 +1,248 @@
 #include "cavmae/eval/clip_passes.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <numeric>
-#include <string>
 #include <utility>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/progress.h"
+#include "cavmae/core/stop_signal.h"
+#include "cavmae/core/text.h"
 #include "cavmae/data/device_feed.h"
 
 namespace cavmae {
 namespace {
 
+using Positions = std::vector<int64_t>;
+
+struct Interrupted {
+  bool by_signal = false;
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v(o.by_signal, Agreement::any);
+  }
+};
+
+// What a rank has of a pass: whole batches, one after another.
+struct Share {
+  Positions positions;
+  int64_t first_batch = 0;
+};
+
+Share share_of(const Positions& positions, const PassOptions& options) {
+  const auto clips = static_cast<int64_t>(positions.size());
+  const int64_t rank = options.world.rank(), ranks = options.world.size();
+  if (ranks == 1) return {.positions = positions};
+  const int64_t size = std::max<int64_t>(1, options.loader.batch_size);
+  const int64_t batches = (clips + size - 1) / size;
+  const int64_t first = batches * rank / ranks, end = batches * (rank + 1) / ranks;
+  return {.positions = Positions(positions.begin() + std::min(clips, first * size),
+                                 positions.begin() + std::min(clips, end * size)),
+          .first_batch = first};
+}
+
+Positions all_positions(size_t n) {
+  Positions out(n);
+  std::iota(out.begin(), out.end(), 0);
+  return out;
+}
+
+std::vector<ClipSource> clips_at(const Positions& positions, const std::vector<ClipSource>& clips) {
+  std::vector<ClipSource> out;
+  for (const int64_t position : positions) out.push_back(clips[static_cast<size_t>(position)]);
+  return out;
+}
+
 // Positions of the clips named in `bad`, of those at `positions`.
-std::vector<int64_t> positions_of(const std::vector<BadClip>& bad, const std::vector<ClipSource>& clips,
-                                  const std::vector<int64_t>& positions) {
+Positions positions_of(const std::vector<BadClip>& bad, const std::vector<ClipSource>& clips,
+                       const Positions& positions) {
   std::vector<std::string> ids;
   for (const BadClip& clip : bad) ids.push_back(clip.id);
   std::ranges::sort(ids);
-  std::vector<int64_t> out;
+  Positions out;
   for (const int64_t position : positions)
-    if (std::ranges::binary_search(ids, clips[position].id)) out.push_back(position);
+    if (std::ranges::binary_search(ids, clips[static_cast<size_t>(position)].id)) out.push_back(position);
+  return out;
+}
+
+// How far this rank has come.
+class PassProgress {
+ public:
+  PassProgress(const PassOptions& options, int64_t total)
+      : end_(options.progress_end),
+        total_(total),
+        bar_({.title = options.title,
+              .unit = "clips",
+              .total = total,
+              .line_interval_seconds = options.line_interval_seconds,
+              .quiet = !options.show_progress}) {}
+
+  void add(const Batch& batch) { bar_.update(read_ += static_cast<int64_t>(batch.indices.size())); }
+  void finish(PassEnd end) {
+    if (end_ == ProgressEnd::clear) return bar_.clear();
+    if (end == PassEnd::done) bar_.update(total_);  // with those that could not be read
+    bar_.finish();
+  }
+  int64_t read() const { return read_; }
+
+ private:
+  ProgressEnd end_;
+  int64_t total_, read_ = 0;
+  Progress bar_;
+};
+
+// One pass of a loader whose clips are those at `positions` of the whole list.
+PassEnd pass_over(Loader& loader, const Positions& positions, torch::Device device, PassProgress& progress,
+                  const BatchSink& sink) {
+  if (positions.empty()) return PassEnd::done;
+  DeviceFeed feed(loader, {.device = device});
+  feed.start_epoch({.shuffle = false, .drop_last = false});
+  while (auto batch = feed.next()) {
+    if (StopSignal::requested()) return PassEnd::interrupted;
+    for (int64_t& index : batch->indices) index = positions[static_cast<size_t>(index)];
+    sink(*batch);
+    progress.add(*batch);
+  }
+  return PassEnd::done;
+}
+
+// What all ranks come to. Every rank calls it after its share.
+PassEnd end_of_all(PassEnd own, const PassOptions& options, const PassProgress& progress, size_t num_clips) {
+  World& world = options.world;
+  if (world.agree(Interrupted{own == PassEnd::interrupted}).by_signal) return PassEnd::interrupted;
+  if (options.if_none_read == IfNoneRead::go_on) return PassEnd::done;
+  const torch::Tensor read = torch::tensor({progress.read()}, torch::kInt64);
+  world.all_reduce(read);
+  CAVMAE_CHECK_AS(DataError, read.item<int64_t>() > 0, options.title, ": none of the ", num_clips,
+                  " clips could be read");
+  return PassEnd::done;
+}
+
+std::vector<BadClip> gather_bad_clips(World& world, std::vector<BadClip> own) {
+  if (world.size() == 1) return own;
+  std::string text;
+  for (const BadClip& clip : own) text += clip.id + '\0' + clip.reason + '\0';
+  const torch::Tensor bytes = torch::empty({static_cast<int64_t>(text.size())}, torch::kUInt8);
+  std::memcpy(bytes.data_ptr(), text.data(), text.size());
+  const torch::Tensor all = gather_rows(world, bytes).contiguous();
+  const std::string_view joined(static_cast<const char*>(all.data_ptr()), static_cast<size_t>(all.numel()));
+  const std::vector<std::string> texts = split(joined, '\0');
+  std::vector<BadClip> out;
+  for (size_t i = 0; i + 1 < texts.size(); i += 2) out.push_back({.id = texts[i], .reason = texts[i + 1]});
   return out;
 }
 
 }  // namespace
 
-std::vector<BadClip> pass_over(const ClipPass& pass, const std::vector<int64_t>& positions, Need need,
-                               const BatchSink& sink, std::shared_ptr<Log> log) {
-  if (positions.empty()) return {};
-  std::vector<ClipSource> chosen;
-  for (const int64_t position : positions) chosen.push_back(pass.clips[position]);
-  Loader loader(std::move(chosen), pass.reader, pass.view, need, pass.loader, std::move(log));
-  DeviceFeed feed(loader, {.device = pass.device});
-  feed.start_epoch({.shuffle = false, .drop_last = false});
-  while (auto batch = feed.next()) {
-    std::vector<int64_t> of_batch;
-    for (const int64_t i : batch->indices) of_batch.push_back(positions[i]);
-    sink(*batch, of_batch);
-  }
-  return loader.bad_clips();
+struct ClipPass::State {
+  State(const std::vector<ClipSource>& clips, std::shared_ptr<const ClipReader> reader,
+        const PassOptions& pass, std::shared_ptr<Log> log)
+      : options(pass),
+        num_clips(clips.size()),
+        share(share_of(all_positions(clips.size()), pass)),
+        loader(clips_at(share.positions, clips), std::move(reader), pass.view, pass.need, pass.loader,
+               std::move(log)) {}
+
+  PassOptions options;
+  size_t num_clips;
+  Share share;
+  Loader loader;
+};
+
+ClipPass::ClipPass(const std::vector<ClipSource>& clips, std::shared_ptr<const ClipReader> reader,
+                   const PassOptions& options, std::shared_ptr<Log> log)
+    : state_(std::make_unique<State>(clips, std::move(reader), options, std::move(log))) {}
+
+ClipPass::~ClipPass() = default;
+
+PassEnd ClipPass::for_each_batch(const BatchSink& sink) {
+  State& s = *state_;
+  PassProgress progress(s.options, static_cast<int64_t>(s.share.positions.size()));
+  const PassEnd own = pass_over(s.loader, s.share.positions, s.options.device, progress, sink);
+  progress.finish(own);
+  return end_of_all(own, s.options, progress, s.num_clips);
 }
 
-std::vector<BadClip> pass_over_what_there_is(const ClipPass& pass, const BatchSink& sink,
-                                             std::shared_ptr<Log> log) {
-  ClipPass patient = pass;
-  patient.loader.max_bad_ratio = 1.0;
-  const auto go = [&](const std::vector<int64_t>& positions, Need need) {
-    return pass_over(patient, positions, need, sink, null_log());
+int64_t ClipPass::first_batch() const {
+  return state_->share.first_batch;
+}
+
+std::vector<BadClip> ClipPass::bad_clips() const {
+  return state_->loader.bad_clips();
+}
+
+World& ClipPass::world() const {
+  return state_->options.world;
+}
+
+PassResult for_each_batch(const std::vector<ClipSource>& clips, const InputSpec& spec,
+                          const PassOptions& options, const BatchSink& sink, std::shared_ptr<Log> log) {
+  ClipPass pass(clips, std::make_shared<const ClipReader>(spec, options.cache_dir, log), options, log);
+  const PassEnd end = pass.for_each_batch(sink);
+  return {.end = end, .failed = gather_bad_clips(options.world, pass.bad_clips())};
+}
+
+PassResult for_each_batch_any_modality(const std::vector<ClipSource>& clips, const InputSpec& spec,
+                                       const PassOptions& options, const BatchSink& sink,
+                                       std::shared_ptr<Log> log) {
+  const auto reader = std::make_shared<const ClipReader>(spec, options.cache_dir, log);
+  const ClipsByModality groups = sort_by_modality(clips);
+  const Positions with_both = share_of(groups.both, options).positions;
+  const Positions with_audio = share_of(groups.audio_only, options).positions;
+  const Positions with_video = share_of(groups.video_only, options).positions;
+  PassProgress progress(options,
+                        static_cast<int64_t>(with_both.size() + with_audio.size() + with_video.size()));
+  LoaderOptions patient = options.loader;
+  patient.max_bad_ratio = 1.0;
+  PassEnd end = PassEnd::done;
+  const auto go = [&](const Positions& positions, Need need) -> std::vector<BadClip> {
+    if (positions.empty() || end == PassEnd::interrupted) return {};
+    Loader loader(clips_at(positions, clips), reader, options.view, need, patient, null_log());
+    end = pass_over(loader, positions, options.device, progress, sink);
+    return loader.bad_clips();
   };
-  const auto [with_both, with_audio, with_video] = sort_by_sides(pass.clips);
   std::vector<BadClip> failed = go(with_audio, Need::audio);
-  const auto append = [&](std::vector<BadClip> more) {
-    for (BadClip& clip : more) failed.push_back(std::move(clip));
+  const auto append = [&](const std::vector<BadClip>& more) {
+    failed.insert(failed.end(), more.begin(), more.end());
   };
   append(go(with_video, Need::video));
-  auto left = positions_of(go(with_both, Need::both), pass.clips, with_both);
-  left = positions_of(go(left, Need::audio), pass.clips, left);
+  Positions left = positions_of(go(with_both, Need::both), clips, with_both);
+  left = positions_of(go(left, Need::audio), clips, left);
   append(go(left, Need::video));
+  progress.finish(end);
+  end = end_of_all(end, options, progress, clips.size());
+  failed = gather_bad_clips(options.world, std::move(failed));
   for (const BadClip& clip : failed) log->warn("{}: {}", clip.id, clip.reason);
-  check_failed_share(failed, pass);
-  return failed;
+  check_failed_share(failed, clips, options.loader);
+  return {.end = end, .failed = std::move(failed)};
 }
 
-ClipsBySides sort_by_sides(const std::vector<ClipSource>& clips) {
-  ClipsBySides out;
+ClipsByModality sort_by_modality(const std::vector<ClipSource>& clips) {
+  ClipsByModality out;
   for (size_t i = 0; i < clips.size(); ++i) {
     const ClipSource& clip = clips[i];
-    const bool no_picture = clip.video.empty() && clip.frames.empty();
-    (no_picture           ? out.audio_alone
-     : clip.audio.empty() ? out.video_alone
+    const bool no_video = clip.video.empty() && clip.frames.empty();
+    (no_video             ? out.audio_only
+     : clip.audio.empty() ? out.video_only
                           : out.both)
         .push_back(static_cast<int64_t>(i));
   }
   return out;
 }
 
-void check_failed_share(const std::vector<BadClip>& failed, const ClipPass& pass) {
-  const auto allowed = pass.loader.max_bad_ratio * static_cast<double>(pass.clips.size());
+void check_failed_share(const std::vector<BadClip>& failed, const std::vector<ClipSource>& clips,
+                        const LoaderOptions& loader) {
+  const auto allowed = loader.max_bad_ratio * static_cast<double>(clips.size());
   CAVMAE_CHECK_AS(DataError, static_cast<double>(failed.size()) <= allowed, failed.size(), " of ",
-                  pass.clips.size(), " clips could not be read, more than max_bad_ratio ",
-                  pass.loader.max_bad_ratio, " allows; the last one: ", failed.back().id, ": ",
-                  failed.back().reason);
+                  clips.size(), " clips could not be read, more than max_bad_ratio ", loader.max_bad_ratio,
+                  " allows; the last one: ", failed.back().id, ": ", failed.back().reason);
 }
 
-std::vector<int64_t> all_positions(size_t n) {
-  std::vector<int64_t> out(n);
-  std::iota(out.begin(), out.end(), 0);
-  return out;
+void check_complete(const PassResult& result) {
+  CAVMAE_CHECK(result.end == PassEnd::done, "stopped by a signal before every clip was read");
 }
 
 }  // namespace cavmae

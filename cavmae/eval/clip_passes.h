@@ -1,48 +1,96 @@
-// Passes over clips in evaluation view, batch by batch: each clip with what it has. Free functions.
+// One pass over clips in evaluation view, batch by batch: validation, embedding, classification, statistics
+// and the report's examples are all made by it. Several ranks share the clips. One owner a pass; the sink is
+// called by the thread that asked for it.
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "cavmae/core/log.h"
 #include "cavmae/data/loader.h"
+#include "cavmae/dist/world.h"
 
 namespace cavmae {
 
-struct ClipPass {
-  std::shared_ptr<const ClipReader> reader;
-  const std::vector<ClipSource>& clips;
-  ViewOptions view;
-  LoaderOptions loader;
-  torch::Device device = torch::kCPU;  // where batches are handed out
+// What becomes of the progress line after the pass.
+enum class ProgressEnd { keep, clear };
+// Whether a pass of which no clip could be read is an error.
+enum class IfNoneRead { go_on, fail };
+
+struct PassOptions {
+  Need need = Need::both;
+  ViewOptions view = {};
+  LoaderOptions loader = {};
+  std::filesystem::path cache_dir = {};  // may be empty: no cache
+  torch::Device device = torch::kCPU;    // where batches are handed out
+  std::string title = "reading";         // of the progress line
+  bool show_progress = true;
+  double line_interval_seconds = 10.0;  // between lines of progress where stderr is no terminal
+  ProgressEnd progress_end = ProgressEnd::keep;
+  IfNoneRead if_none_read = IfNoneRead::go_on;
+  World& world = World::alone();  // all its ranks make the pass, each over its share of the clips
 };
 
-// Takes a batch and the positions of its clips in the list.
-using BatchSink = std::function<void(const Batch& batch, const std::vector<int64_t>& positions)>;
+// Takes a batch whose `indices` are positions in the list of all clips.
+using BatchSink = std::function<void(const Batch& batch)>;
 
-// One pass over the clips at `positions`; returns those that could not be read. Throws DataError past
-// loader.max_bad_ratio.
-std::vector<BadClip> pass_over(const ClipPass& pass, const std::vector<int64_t>& positions, Need need,
-                               const BatchSink& sink, std::shared_ptr<Log> log);
+enum class PassEnd { done, interrupted };  // interrupted: by a stop signal, on this rank
 
-// Each clip once: with both sides where it has them, then what is left by its sound, then by its picture.
-// What fails on the way is not worth a warning; what fails every time is. Throws DataError past
-// loader.max_bad_ratio.
-std::vector<BadClip> pass_over_what_there_is(const ClipPass& pass, const BatchSink& sink,
-                                             std::shared_ptr<Log> log);
+// A list of clips that may be passed over several times; a clip that cannot be read is reported to the log
+// once.
+class ClipPass {
+ public:
+  // `options.world` outlives this.
+  ClipPass(const std::vector<ClipSource>& clips, std::shared_ptr<const ClipReader> reader,
+           const PassOptions& options, std::shared_ptr<Log> log);
+  ~ClipPass();
 
-// Positions of the clips whose lists name both sides, or one alone.
-struct ClipsBySides {
-  std::vector<int64_t> both, audio_alone, video_alone;
+  // Throws DataError past loader.max_bad_ratio of this rank's share, and when no rank could read a clip where
+  // that is an error.
+  PassEnd for_each_batch(const BatchSink& sink);
+
+  // Where this rank's share begins among the batches of all.
+  int64_t first_batch() const;
+  // Those of this rank's share that could not be read so far, once each.
+  std::vector<BadClip> bad_clips() const;
+  World& world() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
 };
-ClipsBySides sort_by_sides(const std::vector<ClipSource>& clips);
+
+struct PassResult {
+  PassEnd end = PassEnd::done;
+  std::vector<BadClip> failed;  // of all ranks
+};
+
+// One pass of its own. Throws DataError past loader.max_bad_ratio.
+PassResult for_each_batch(const std::vector<ClipSource>& clips, const InputSpec& spec,
+                          const PassOptions& options, const BatchSink& sink, std::shared_ptr<Log> log);
+
+// The same whatever options.need says: each clip once, with both modalities where it has them, then what is
+// left by its audio, then by its video. What fails on the way is not worth a warning; what fails every time
+// is.
+PassResult for_each_batch_any_modality(const std::vector<ClipSource>& clips, const InputSpec& spec,
+                                       const PassOptions& options, const BatchSink& sink,
+                                       std::shared_ptr<Log> log);
+
+// Positions of the clips whose lists name both modalities, or one alone.
+struct ClipsByModality {
+  std::vector<int64_t> both, audio_only, video_only;
+};
+ClipsByModality sort_by_modality(const std::vector<ClipSource>& clips);
 
 // Throws DataError when more clips failed than loader.max_bad_ratio allows.
-void check_failed_share(const std::vector<BadClip>& failed, const ClipPass& pass);
+void check_failed_share(const std::vector<BadClip>& failed, const std::vector<ClipSource>& clips,
+                        const LoaderOptions& loader);
 
-// Positions of clips 0 to n - 1.
-std::vector<int64_t> all_positions(size_t n);
+// Throws Error where a pass was interrupted whose results are worth nothing unless they are whole.
+void check_complete(const PassResult& result);
 
 }  // namespace cavmae

@@ -1,13 +1,10 @@
 #include "cavmae/eval/embed.h"
 
-#include <algorithm>
 #include <limits>
-#include <numeric>
+#include <set>
 #include <utility>
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/progress.h"
-#include "cavmae/eval/clip_passes.h"
 
 namespace cavmae {
 namespace {
@@ -40,29 +37,28 @@ class Collector {
  public:
   explicit Collector(int64_t width) : width_(width) {}
 
-  // A side that is undefined has NaN in these rows.
+  // A modality that is undefined has NaN in these rows.
   void add(const std::vector<int64_t>& indices, const Embeddings& rows) {
     const auto n = static_cast<int64_t>(indices.size());
-    const auto or_nan = [&](const torch::Tensor& side) {
-      return side.defined() ? side : torch::full({n, width_}, std::numeric_limits<float>::quiet_NaN());
+    const auto or_nan = [&](const torch::Tensor& rows_of) {
+      return rows_of.defined() ? rows_of : torch::full({n, width_}, std::numeric_limits<float>::quiet_NaN());
     };
     indices_.insert(indices_.end(), indices.begin(), indices.end());
     audio_.push_back(or_nan(rows.audio));
     video_.push_back(or_nan(rows.video));
   }
 
-  int64_t size() const { return static_cast<int64_t>(indices_.size()); }
-
-  ClipEmbeddings finish(Need need) {
-    std::vector<int64_t> order(indices_.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::ranges::sort(order, {}, [&](int64_t row) { return indices_[row]; });
-    ClipEmbeddings out;
-    for (const int64_t row : order) out.indices.push_back(indices_[row]);
-    const torch::Tensor rows = torch::tensor(order, torch::kInt64);
+  // Of all ranks, in the order of the clips.
+  ClipEmbeddings finish(Need need, World& world) {
+    const torch::Tensor indices = gather_rows(world, torch::tensor(indices_, torch::kInt64));
+    const torch::Tensor order = indices.argsort();
     const auto in_order = [&](const std::vector<torch::Tensor>& parts) {
-      return parts.empty() ? torch::empty({0, width_}) : torch::cat(parts).index_select(0, rows);
+      const torch::Tensor rows = parts.empty() ? torch::empty({0, width_}) : torch::cat(parts);
+      return gather_rows(world, rows).index_select(0, order);
     };
+    ClipEmbeddings out;
+    for (int64_t i = 0; i < order.numel(); ++i)
+      out.indices.push_back(indices[order[i].item<int64_t>()].item<int64_t>());
     if (need != Need::video) out.audio = in_order(audio_);
     if (need != Need::audio) out.video = in_order(video_);
     return out;
@@ -74,22 +70,25 @@ class Collector {
   std::vector<torch::Tensor> audio_, video_;
 };
 
-// What is there of each clip; a network that needs both sides gets only clips that have them.
-std::vector<BadClip> embed_what_there_is(CavMae& model, const ClipPass& pass, const BatchSink& sink,
-                                         std::shared_ptr<Log> log) {
-  if (!needs_both_inputs(model)) return pass_over_what_there_is(pass, sink, std::move(log));
-  const ClipsBySides sides = sort_by_sides(pass.clips);
-  std::vector<BadClip> failed;
-  for (const auto* group : {&sides.audio_alone, &sides.video_alone})
-    for (const int64_t i : *group)
-      failed.push_back({pass.clips[i].id, "this network needs both sound and picture"});
-  ClipPass patient = pass;
-  patient.loader.max_bad_ratio = 1.0;
-  for (BadClip& clip : pass_over(patient, sides.both, Need::both, sink, null_log()))
-    failed.push_back(std::move(clip));
-  for (const BadClip& clip : failed) log->warn("{}: {}", clip.id, clip.reason);
-  check_failed_share(failed, pass);
-  return failed;
+// What is there of each clip; a network that needs both inputs gets only clips that have them.
+PassResult embed_any_modality(CavMae& model, const InputSpec& spec, const std::vector<ClipSource>& clips,
+                              const PassOptions& options, const BatchSink& sink, std::shared_ptr<Log> log) {
+  if (!needs_both_inputs(model))
+    return for_each_batch_any_modality(clips, spec, options, sink, std::move(log));
+  PassOptions both = options;
+  both.need = Need::both;
+  both.loader.max_bad_ratio = 1.0;
+  PassResult result = for_each_batch(clips, spec, both, sink, null_log());
+  const ClipsByModality groups = sort_by_modality(clips);
+  std::set<std::string> lack_one;
+  for (const auto* group : {&groups.audio_only, &groups.video_only})
+    for (const int64_t i : *group) lack_one.insert(clips[static_cast<size_t>(i)].id);
+  for (BadClip& clip : result.failed) {
+    if (lack_one.contains(clip.id)) clip.reason = "this network needs both sound and picture";
+    log->warn("{}: {}", clip.id, clip.reason);
+  }
+  check_failed_share(result.failed, clips, options.loader);
+  return result;
 }
 
 // What can be asked of this network: "any" of one with a single encoder is what that encoder takes.
@@ -116,28 +115,22 @@ Embeddings embed_batch(CavMae& model, const Inputs& inputs) {
   return {.audio = to_result(out.audio), .video = to_result(out.video)};
 }
 
-ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, std::vector<ClipSource> clips,
-                           const EmbedOptions& options, std::shared_ptr<Log> log) {
-  const Need need = resolve_need(model, options.need);
-  const auto total = static_cast<int64_t>(clips.size());
-  Progress progress({.title = "embedding", .unit = "clips", .total = total, .quiet = !options.show_progress});
+ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, const std::vector<ClipSource>& clips,
+                           const PassOptions& options, std::shared_ptr<Log> log) {
+  PassOptions pass = options;
+  pass.need = resolve_need(model, options.need);
+  pass.device = model->device();
+  pass.title = "embedding";
   Collector collector(model->config().embed_dim);
-  const ClipPass pass{.reader = std::make_shared<const ClipReader>(spec, options.cache_dir, log),
-                      .clips = clips,
-                      .view = {.window_start = options.window_start, .frames = options.frames},
-                      .loader = options.loader,
-                      .device = model->device()};
-  const BatchSink sink = [&](const Batch& batch, const std::vector<int64_t>& positions) {
-    collector.add(positions, embed_batch(model, {.audio = batch.audio, .video = batch.video}));
-    progress.update(collector.size());
+  const BatchSink sink = [&](const Batch& batch) {
+    collector.add(batch.indices, embed_batch(model, {.audio = batch.audio, .video = batch.video}));
   };
-  std::vector<BadClip> failed =
-      need == Need::any ? embed_what_there_is(model, pass, sink, std::move(log))
-                        : pass_over(pass, all_positions(clips.size()), need, sink, std::move(log));
-  progress.update(total);  // with those that could not be read
-  progress.finish();
-  ClipEmbeddings out = collector.finish(need);
-  out.failed = std::move(failed);
+  PassResult result = pass.need == Need::any
+                          ? embed_any_modality(model, spec, clips, pass, sink, std::move(log))
+                          : for_each_batch(clips, spec, pass, sink, std::move(log));
+  check_complete(result);
+  ClipEmbeddings out = collector.finish(pass.need, pass.world);
+  out.failed = std::move(result.failed);
   return out;
 }
 

@@ -2,14 +2,13 @@
 // read, not changed.
 #pragma once
 
-#include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "cavmae/core/log.h"
 #include "cavmae/data/loader.h"
+#include "cavmae/eval/clip_passes.h"
 #include "cavmae/models/cav_mae.h"
 
 namespace cavmae {
@@ -21,21 +20,12 @@ struct ClipEmbeddings {
   std::vector<BadClip> failed;
 };
 
-struct EmbedOptions {
-  // any: a clip that lacks one side, or whose side cannot be read, has NaN in that row; a clip with neither
-  // has failed.
-  Need need = Need::both;
-  // all: the mean over the pictures' outputs; the audio is computed once.
-  FrameChoice frames = FrameChoice::middle;
-  std::optional<double> window_start;
-  LoaderOptions loader;
-  std::filesystem::path cache_dir;
-  bool show_progress = true;
-};
-
-// Throws ConfigError when the network cannot give what is needed, DataError past loader.max_bad_ratio.
-ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, std::vector<ClipSource> clips,
-                           const EmbedOptions& options, std::shared_ptr<Log> log);
+// options.need any: a clip that lacks one modality, or whose modality cannot be read, has NaN in that row; a
+// clip with neither has failed. options.view.frames all: the mean over the pictures' outputs; the audio is
+// computed once. Title and device are set here. Every rank of options.world gets the whole result. Throws
+// ConfigError when the network cannot give what is needed, DataError past loader.max_bad_ratio.
+ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, const std::vector<ClipSource>& clips,
+                           const PassOptions& options, std::shared_ptr<Log> log);
 
 // The embeddings of one batch, float [B, D] each on the CPU; a video of [B, K, 3, S, S] is averaged over its
 // K pictures. An input that is undefined stays undefined.

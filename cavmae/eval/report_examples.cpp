@@ -30,20 +30,21 @@ Samples read_samples(const InputSpec& spec, const std::vector<ClipSource>& clips
   const std::vector<int64_t> order(positions.begin(), positions.end());
   std::vector<ClipSource> chosen;
   for (const int64_t position : order) chosen.push_back(clips[position]);
-  LoaderOptions patient = options.loader;
-  patient.max_bad_ratio = 1.0;
-  const ViewOptions view{.window_start = options.window_start};
-  Loader loader(std::move(chosen), std::make_shared<const ClipReader>(spec, options.cache_dir), view, need,
-                patient, null_log());
-  loader.start_epoch({.shuffle = false, .drop_last = false});
-  while (auto batch = loader.next()) {
-    for (size_t row = 0; row < batch->indices.size(); ++row) {
-      Sample& sample = out[order[batch->indices[row]]];
+  PassOptions pass{.need = need,
+                   .view = {.window_start = options.pass.view.window_start},
+                   .loader = options.pass.loader,
+                   .cache_dir = options.pass.cache_dir,
+                   .show_progress = false};
+  pass.loader.max_bad_ratio = 1.0;
+  const BatchSink sink = [&](const Batch& batch) {
+    for (size_t row = 0; row < batch.indices.size(); ++row) {
+      Sample& sample = out[order[batch.indices[row]]];
       const auto r = static_cast<int64_t>(row);
-      if (batch->audio.defined()) sample.audio = batch->audio[r].clone();
-      if (batch->video.defined()) sample.video = middle_picture(batch->video[r]).clone();
+      if (batch.audio.defined()) sample.audio = batch.audio[r].clone();
+      if (batch.video.defined()) sample.video = middle_picture(batch.video[r]).clone();
     }
-  }
+  };
+  check_complete(for_each_batch(chosen, spec, pass, sink, null_log()));
   return out;
 }
 
@@ -169,15 +170,9 @@ ReportExamples make_report_examples(CavMae& model, const InputSpec& spec,
                                     std::shared_ptr<Log> log) {
   const CavMaeConfig& config = model->config();
   const bool both = config.has_audio() && config.has_video();
-  EmbedOptions embed_options{.need = both                 ? Need::both
-                                     : config.has_audio() ? Need::audio
-                                                          : Need::video,
-                             .frames = options.frames,
-                             .window_start = options.window_start,
-                             .loader = options.loader,
-                             .cache_dir = options.cache_dir,
-                             .show_progress = options.show_progress};
-  ClipEmbeddings embeddings = embed_clips(model, spec, clips, embed_options, std::move(log));
+  PassOptions pass = options.pass;
+  pass.need = both ? Need::both : config.has_audio() ? Need::audio : Need::video;
+  ClipEmbeddings embeddings = embed_clips(model, spec, clips, pass, std::move(log));
   ReportExamples out;
   out.failed = std::move(embeddings.failed);
   out.clips = static_cast<int64_t>(embeddings.indices.size());

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 #include "cavmae/data/clip_reader.h"
 #include "cavmae/data/clip_source.h"
 #include "cavmae/data/loader.h"
+#include "cavmae/eval/clip_passes.h"
 #include "cavmae/eval/shown_reconstruction.h"
 #include "cavmae/metrics/retrieval.h"
 #include "cavmae/models/cav_mae.h"
@@ -23,14 +23,10 @@ struct ReportExampleOptions {
   int64_t num_queries = 6;          // of each direction; a third each from the best, the middle, the worst
   int64_t num_answers = 5;          // shown for a query
   int64_t num_reconstructions = 4;  // 0: none
-  FrameChoice frames = FrameChoice::middle;
-  std::optional<double> window_start;
-  MaskOptions masks;               // as in training
-  bool normalized_targets = true;  // as in training
-  uint64_t seed = 0;               // of the masks and the choice among equal examples
-  LoaderOptions loader;
-  std::filesystem::path cache_dir;
-  bool show_progress = true;
+  MaskOptions masks;                // as in training
+  bool normalized_targets = true;   // as in training
+  uint64_t seed = 0;                // of the masks and the choice among equal examples
+  PassOptions pass;                 // need, title and device are set by what is made
 };
 
 // A clip as the model gets it, made visible.

@@ -2,42 +2,73 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/progress.h"
 
 namespace cavmae {
+namespace {
 
-FbankStats compute_fbank_stats(std::vector<ClipSource> clips, const InputSpec& spec,
-                               const StatsOptions& options, std::shared_ptr<Log> log) {
+// Of cells: how many, their mean, and the sum of the squares of their deviations from it.
+struct Moments {
+  double count = 0.0, mean = 0.0, sum_of_squares = 0.0;
+
+  // Chan et al. 1979: two parts joined, without cancellation.
+  void add(const Moments& part) {
+    if (part.count == 0) return;
+    const double shift = part.mean - mean, total = count + part.count;
+    sum_of_squares += part.sum_of_squares + shift * shift * count * part.count / total;
+    mean += shift * part.count / total;
+    count = total;
+  }
+};
+
+Moments moments_of(const torch::Tensor& cells) {
+  const torch::Tensor values = cells.to(torch::kFloat64);
+  const double mean = values.mean().item<double>();
+  return {.count = static_cast<double>(values.numel()),
+          .mean = mean,
+          .sum_of_squares = (values - mean).square_().sum().item<double>()};
+}
+
+// Those of all ranks joined.
+Moments gather_moments(World& world, const Moments& own) {
+  if (world.size() == 1) return own;
+  Moments all;
+  for (const torch::Tensor& part :
+       world.all_gather(torch::tensor({own.count, own.mean, own.sum_of_squares}, torch::kFloat64)))
+    all.add({part[0].item<double>(), part[1].item<double>(), part[2].item<double>()});
+  return all;
+}
+
+}  // namespace
+
+FbankStats compute_fbank_stats(const std::vector<ClipSource>& clips, const InputSpec& spec,
+                               const PassOptions& options, std::shared_ptr<Log> log) {
   InputSpec plain = spec;
   plain.fbank_mean = 0.0;
   plain.fbank_std = 1.0;
-  const auto total_clips = static_cast<int64_t>(clips.size());
-  Progress progress({.title = "measuring", .total = total_clips, .quiet = !options.show_progress});
-  Loader loader(std::move(clips), std::make_shared<const ClipReader>(plain, options.cache_dir, log),
-                ViewOptions{.window_start = options.window_start}, Need::audio, options.loader, log);
-  loader.start_epoch({.shuffle = false, .drop_last = false});
-  FbankStats stats;
-  double num_cells = 0.0, sum_of_squares = 0.0;  // of deviations from the mean so far
-  while (const auto batch = loader.next()) {
-    // Chan et al. 1979: two parts' means and sums of squares joined, without cancellation.
-    const torch::Tensor cells = batch->audio.to(torch::kFloat64);
-    const double n = static_cast<double>(cells.numel()), mean = cells.mean().item<double>();
-    const double shift = mean - stats.mean, total = num_cells + n;
-    sum_of_squares += (cells - mean).square_().sum().item<double>() + shift * shift * num_cells * n / total;
-    stats.mean += shift * n / total;
-    num_cells = total;
-    stats.num_clips += static_cast<int64_t>(batch->indices.size());
-    progress.update(stats.num_clips);
-  }
-  progress.update(total_clips);  // with those that could not be read
-  progress.finish();
-  CAVMAE_CHECK_AS(DataError, stats.num_clips > 0,
-                  "no clip's sound can be read, so there is nothing to measure");
-  stats.std = std::sqrt(sum_of_squares / std::max(1.0, num_cells - 1.0));
-  stats.bad_clips = loader.bad_clips();
-  return stats;
+  PassOptions pass = options;
+  pass.need = Need::audio;
+  pass.title = "measuring";
+  pass.if_none_read = IfNoneRead::fail;
+  Moments moments;
+  int64_t num_clips = 0;
+  PassResult result = for_each_batch(
+      clips, plain, pass,
+      [&](const Batch& batch) {
+        moments.add(moments_of(batch.audio));
+        num_clips += batch.audio.size(0);
+      },
+      std::move(log));
+  check_complete(result);
+  moments = gather_moments(pass.world, moments);
+  const torch::Tensor all_clips = torch::tensor({num_clips}, torch::kInt64);
+  pass.world.all_reduce(all_clips);
+  return {.mean = moments.mean,
+          .std = std::sqrt(moments.sum_of_squares / std::max(1.0, moments.count - 1.0)),
+          .num_clips = all_clips.item<int64_t>(),
+          .bad_clips = std::move(result.failed)};
 }
 
 }  // namespace cavmae

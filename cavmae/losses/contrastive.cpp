@@ -41,12 +41,9 @@ int64_t num_groups(int64_t clips, int64_t contrastive_batch) {
   return std::max<int64_t>(1, (clips + contrastive_batch - 1) / contrastive_batch);
 }
 
-}  // namespace
-
-ContrastiveResult contrastive_loss(const torch::Tensor& audio, const torch::Tensor& video,
-                                   const ContrastiveOptions& options) {
-  CAVMAE_CHECK(audio.dim() == 2 && audio.sizes() == video.sizes(), "audio ", audio.sizes(), " and video ",
-               video.sizes(), " are not pairs of vectors");
+// Means over the clips of one batch. audio, video: float [B, D]
+ContrastiveResult batch_loss(const torch::Tensor& audio, const torch::Tensor& video,
+                             const ContrastiveOptions& options) {
   const int64_t clips = audio.size(0), groups = num_groups(clips, options.contrastive_batch);
   const auto a = unit_rows(audio), v = unit_rows(video);
   if (groups == 1) return group_loss(a, v, options);
@@ -59,6 +56,20 @@ ContrastiveResult contrastive_loss(const torch::Tensor& audio, const torch::Tens
     mean.accuracy = g == 0 ? group.accuracy * share : mean.accuracy + group.accuracy * share;
   }
   return mean;
+}
+
+}  // namespace
+
+ContrastiveResult contrastive_loss(const torch::Tensor& audio, const torch::Tensor& video,
+                                   const ContrastiveOptions& options, World& world) {
+  CAVMAE_CHECK(audio.dim() == 2 && audio.sizes() == video.sizes(), "audio ", audio.sizes(), " and video ",
+               video.sizes(), " are not pairs of vectors");
+  if (world.size() == 1) return batch_loss(audio, video, options);
+  ContrastiveResult joined = batch_loss(gather_rows(world, audio), gather_rows(world, video), options);
+  // The value stays; the gradient is multiplied.
+  const auto ranks = static_cast<double>(world.size());
+  joined.loss = joined.loss * ranks - joined.loss.detach() * (ranks - 1);
+  return joined;
 }
 
 }  // namespace cavmae

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cavmae/core/torch.h"
+#include "cavmae/dist/world.h"
 
 namespace cavmae {
 
@@ -31,7 +32,11 @@ struct ContrastiveResult {
 };
 
 // Means over the clips, whatever their groups. audio, video: float [B, D], not yet normalised.
+//
+// Of several ranks it is the loss of their clips joined by rank, the same on each of them: every clip has the
+// clips of all ranks as negatives. A rank's gradient is that of its own clips times the number of ranks, so
+// that the mean over the ranks of the parameters' gradients is the gradient of the joined batch.
 ContrastiveResult contrastive_loss(const torch::Tensor& audio, const torch::Tensor& video,
-                                   const ContrastiveOptions& options);
+                                   const ContrastiveOptions& options, World& world);
 
 }  // namespace cavmae

@@ -196,13 +196,13 @@ RunPaths Ablation::paths(const AblationCell& cell, const char* run) const {
 
 // False when a signal stopped it.
 bool Ablation::train(const AblationCell& cell) {
-  return !pretrain(cell.options, paths(cell, "run"), hooks_, log_).interrupted;
+  return !pretrain(cell.options, paths(cell, "run"), hooks_, log_, World::alone()).interrupted;
 }
 
 // Likewise.
 bool Ablation::probe(const AblationCell& cell, Json& results) {
   const FinetuneOptions options = probe_options(cell, plan_, folder(cell) / "run" / "checkpoints" / "last");
-  const FinetuneResult result = finetune(options, paths(cell, "probe"), hooks_, log_);
+  const FinetuneResult result = finetune(options, paths(cell, "probe"), hooks_, log_, World::alone());
   if (result.run.interrupted) return false;
   results["probe_map"] = result.evaluation.value().mean_average_precision;
   results["probe_top1"] = result.evaluation.value().top1;

@@ -6,6 +6,7 @@
 #include "cavmae/core/stop_signal.h"
 #include "cavmae/train/pretraining_task.h"
 #include "cavmae/train/setup.h"
+#include "cavmae/train/validation.h"
 
 namespace cavmae {
 
@@ -27,7 +28,7 @@ LabelSet labels_of(const LoadedClassifier& loaded, const fs::path& label_file) {
 
 ClassifierEvaluation evaluate_classifier(LoadedClassifier& loaded, const InputSpec& spec,
                                          const std::vector<ClipSource>& clips, const LabelSet& labels,
-                                         const ClassifyOptions& options, std::shared_ptr<Log> log) {
+                                         const PassOptions& options, std::shared_ptr<Log> log) {
   const ClipClasses classes = classes_of_clips(clips, labels, {.empty_classes = EmptyClasses::allowed});
   ClassifierEvaluation out;
   out.labels = labels;
@@ -55,15 +56,15 @@ std::optional<PretrainedEvaluation> evaluate_pretrained(CavMae model, const Inpu
                                                         const PretrainedEvaluationOptions& options,
                                                         std::shared_ptr<Log> log) {
   const StopSignal stop_signal;
-  const Need need = needed_of_clips(model->config().modalities);
-  PretrainingTask task(std::move(model), options.trained.objective, options.trained.mask);
-  const auto reader = std::make_shared<const ClipReader>(spec, options.cache_dir, log);
-  Loader loader(clips, reader, {.window_start = options.window_start}, need, options.loader, std::move(log));
+  PassOptions pass = validation_pass(options.pass);
+  pass.need = needed_of_clips(model->config().modalities);
+  pass.device = model->device();
+  PretrainingTask task(std::move(model), options.trained.objective, options.trained.mask, World::alone());
+  ClipPass clip_pass(clips, std::make_shared<const ClipReader>(spec, pass.cache_dir, log), pass, log);
   const auto result =
-      task.validate(loader, {.mask_seed = run_seed(options.trained, SeedUse::validation_masks),
-                             .show_progress = options.show_progress});
+      task.validate(clip_pass, {.mask_seed = run_seed(options.trained, SeedUse::validation_masks)});
   if (!result) return std::nullopt;
-  return PretrainedEvaluation{.result = *result, .parts = task.loss_parts(), .failed = loader.bad_clips()};
+  return PretrainedEvaluation{.result = *result, .parts = task.loss_parts(), .failed = clip_pass.bad_clips()};
 }
 
 }  // namespace cavmae

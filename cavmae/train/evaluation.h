@@ -31,18 +31,15 @@ LabelSet labels_of(const LoadedClassifier& loaded, const std::filesystem::path& 
 // left out of the means.
 ClassifierEvaluation evaluate_classifier(LoadedClassifier& loaded, const InputSpec& spec,
                                          const std::vector<ClipSource>& clips, const LabelSet& labels,
-                                         const ClassifyOptions& options, std::shared_ptr<Log> log);
+                                         const PassOptions& options, std::shared_ptr<Log> log);
 
 // What the run that made a checkpoint was told, or nothing where the file stands alone.
 std::optional<PretrainOptions> options_of_checkpoint(const std::filesystem::path& model_file);
 
 struct PretrainedEvaluationOptions {
   PretrainOptions
-      trained;  // objective, masks and seed: with the run's own, its validation's numbers come out again
-  LoaderOptions loader;  // the contrastive loss is that of its batches
-  std::optional<double> window_start;
-  std::filesystem::path cache_dir;
-  bool show_progress = true;
+      trained;       // objective, masks and seed: with the run's own, its validation's numbers come out again
+  PassOptions pass;  // the contrastive loss is that of its batches; need, title and device are set here
 };
 
 struct PretrainedEvaluation {

@@ -7,6 +7,7 @@
 #include "cavmae/models/model_file.h"
 #include "cavmae/models/model_input.h"
 #include "cavmae/train/finetuning_task.h"
+#include "cavmae/train/run_writer.h"
 #include "cavmae/train/setup.h"
 
 namespace cavmae {
@@ -23,7 +24,7 @@ struct LabelledData {
 
 // Throws DataError when what a clip's list names has not what the mode needs. What only its file can tell,
 // the loader finds.
-void check_sides(const std::vector<ClipSource>& clips, Modalities mode) {
+void check_modalities(const std::vector<ClipSource>& clips, Modalities mode) {
   for (const ClipSource& clip : clips) {
     const bool has_video = !clip.video.empty() || !clip.frames.empty();
     CAVMAE_CHECK_AS(DataError, mode == Modalities::video || !clip.audio.empty(), "clip ", clip.id,
@@ -50,8 +51,8 @@ LabelledData read_data(const FinetuneOptions& options, const RunPaths& paths, Lo
   data.val_classes = classes_of_clips(
       data.val_clips, data.labels,
       {.labels_per_clip = per_clip, .empty_classes = EmptyClasses::allowed, .where = "--val"});
-  check_sides(data.clips, options.mode);
-  check_sides(data.val_clips, options.mode);
+  check_modalities(data.clips, options.mode);
+  check_modalities(data.val_clips, options.mode);
   return data;
 }
 
@@ -106,8 +107,7 @@ void evaluate_at_end(FinetuneResult& result, const FinetuneOptions& options, con
   loaded.classifier->to(resolve_device(options.runtime.device));
   const ClipScores scores =
       classify_clips(loaded.classifier, input_spec(options.model, options.data), data.val_clips,
-                     {.frames = options.final_frames,
-                      .window_start = options.view.window_start,
+                     {.view = {.window_start = options.view.window_start, .frames = options.final_frames},
                       .loader = options.loader,
                       .cache_dir = paths.cache,
                       .show_progress = hooks.show_progress},
@@ -124,9 +124,10 @@ void evaluate_at_end(FinetuneResult& result, const FinetuneOptions& options, con
 }  // namespace
 
 FinetuneResult finetune(const FinetuneOptions& options, const RunPaths& paths, const RunHooks& hooks,
-                        std::shared_ptr<Log> log) {
+                        std::shared_ptr<Log> log, World& world) {
   options.validate();
-  check_run_folder(paths);
+  const auto writer = open_run_writer(paths, options.checkpoint.keep_checkpoints, *log, world);
+  if (writer) log = writer->log();
   const LabelledData data = read_data(options, paths, *log);
   check_same_classes(data.labels, paths);
   Classifier classifier = make_classifier(options, data.labels.size());
@@ -145,10 +146,12 @@ FinetuneResult finetune(const FinetuneOptions& options, const RunPaths& paths, c
       .need = needed_of_clips(options.mode),
       .val_view = {.window_start = options.view.window_start, .frames = options.validation_frames},
       .supervision = supervision(options, data),
+      .writer = writer.get(),
+      .world = world,
   };
   FinetuneResult result;
   result.run = train(std::move(setup), paths, hooks, log);
-  if (!result.run.interrupted && !data.val_clips.empty())
+  if (writer && !result.run.interrupted && !data.val_clips.empty())
     evaluate_at_end(result, options, paths, hooks, data, log);
   return result;
 }

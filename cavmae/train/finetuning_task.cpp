@@ -4,13 +4,10 @@
 #include <chrono>
 #include <utility>
 
-#include "cavmae/core/error.h"
-#include "cavmae/core/progress.h"
-#include "cavmae/core/stop_signal.h"
-#include "cavmae/data/device_feed.h"
 #include "cavmae/eval/classify.h"
 #include "cavmae/models/classifier_checkpoint.h"
 #include "cavmae/train/pretraining_task.h"
+#include "cavmae/train/validation.h"
 
 namespace cavmae {
 namespace {
@@ -70,24 +67,17 @@ StepResult FineTuningTask::training_forward(const Batch& batch, torch::Generator
   return result;
 }
 
-std::optional<ValidationResult> FineTuningTask::validate(Loader& loader, const ValidationOptions& options) {
+std::optional<ValidationResult> FineTuningTask::validate(ClipPass& clips,
+                                                         const ValidationOptions& /*options*/) {
   const torch::NoGradGuard no_grad;
   const auto start = std::chrono::steady_clock::now();
   Classifier& classifier = setup_.classifier;
-  const auto total = static_cast<int64_t>(loader.clips().size());
-  Progress progress({.title = "validating",
-                     .total = total,
-                     .line_interval_seconds = 30.0,
-                     .quiet = !options.show_progress});
   const torch::Tensor all_targets = multi_hot(setup_.val_classes, setup_.labels.size());  // float [N, C]
-  std::vector<torch::Tensor> scores, targets;                                             // float [B, C] each
+  std::vector<torch::Tensor> scores{torch::empty({0, setup_.labels.size()})}, targets = scores;  // [B, C]
   StepMeans sums;
-  DeviceFeed feed(loader, {.device = network_->device()});
-  feed.start_epoch({.epoch = 0, .seed = 0, .shuffle = false, .drop_last = false, .start_position = 0});
-  while (const auto batch = feed.next()) {
-    if (StopSignal::requested()) return std::nullopt;
-    const BatchScores out = classify_batch(classifier, inputs_of(*batch, classifier->head_options().mode));
-    const torch::Tensor wanted = all_targets.index_select(0, torch::tensor(batch->indices, torch::kInt64));
+  const PassEnd end = clips.for_each_batch([&](const Batch& batch) {
+    const BatchScores out = classify_batch(classifier, inputs_of(batch, classifier->head_options().mode));
+    const torch::Tensor wanted = all_targets.index_select(0, torch::tensor(batch.indices, torch::kInt64));
     const int64_t pictures = out.frame_logits.size(1);
     StepResult result;
     result.loss = classification_loss(setup_.loss, out.frame_logits.flatten(0, 1),
@@ -96,12 +86,13 @@ std::optional<ValidationResult> FineTuningTask::validate(Loader& loader, const V
     sums.add(result, wanted.size(0));
     scores.push_back(out.scores);
     targets.push_back(wanted);
-    progress.update(sums.clips);
-  }
-  progress.clear();
-  CAVMAE_CHECK_AS(DataError, sums.clips > 0, "none of the ", total, " validation clips could be read");
-  ValidationResult result{.losses = sums.mean(), .retrieval = {}, .classification = {}, .seconds = 0.0};
-  result.classification = evaluate_classification(torch::cat(scores), torch::cat(targets));
+  });
+  if (end == PassEnd::interrupted) return std::nullopt;
+  World& world = clips.world();
+  ValidationResult result;
+  result.losses = sum_of_ranks(world, sums).mean();
+  result.classification = evaluate_classification(gather_rows(world, torch::cat(scores)),
+                                                  gather_rows(world, torch::cat(targets)));
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

@@ -38,7 +38,7 @@ class FineTuningTask : public Task {
   LossParts loss_parts() const override { return {.accuracy = true}; }
   // Classifies batch.targets; the generator is not used.
   StepResult training_forward(const Batch& batch, torch::Generator generator) override;
-  std::optional<ValidationResult> validate(Loader& loader, const ValidationOptions& options) override;
+  std::optional<ValidationResult> validate(ClipPass& clips, const ValidationOptions& options) override;
   void save(const std::filesystem::path& path, const InputSpec& spec) override;
 
   Classifier& classifier() { return setup_.classifier; }

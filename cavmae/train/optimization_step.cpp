@@ -1,6 +1,7 @@
 #include "cavmae/train/optimization_step.h"
 
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -10,17 +11,19 @@
 namespace cavmae {
 
 OptimizationStep::OptimizationStep(std::shared_ptr<Task> task, const OptimizerOptions& optimizer,
-                                   torch::Generator generator)
+                                   torch::Generator generator, World& world)
     : task_(std::move(task)),
       clip_gradient_norm_(optimizer.clip_gradient_norm),
       adam_(task_->parameter_groups(), optimizer),
-      generator_(std::move(generator)) {}
+      generator_(std::move(generator)),
+      world_(world) {}
 
 StepOutcome OptimizationStep::take(const std::vector<Batch>& group, double lr) {
   const torch::Tensor generator_before = generator_.get_state();
   StepOutcome outcome = accumulate(group);
+  if (world_.size() > 1) sum_gradients_of_ranks(outcome);
   const ProfileRange range(ranges::kOptimizer);
-  double scale = 1.0 / static_cast<double>(group.size());
+  double scale = 1.0 / (static_cast<double>(group.size()) * static_cast<double>(world_.size()));
   if (outcome.not_finite.empty()) {
     outcome.gradient_norm = adam_.gradient_norm() * scale;
     if (!std::isfinite(outcome.gradient_norm)) outcome.not_finite = "the gradient";
@@ -47,13 +50,20 @@ StepOutcome OptimizationStep::accumulate(const std::vector<Batch>& group) {
     }
     // After the backward pass, so that a GPU has work while this thread waits for the number.
     const auto loss = result.loss.item<double>();
-    if (!std::isfinite(loss)) {
+    // Goes on: the other ranks wait for what this one has to give in the rest of the step.
+    if (!std::isfinite(loss) && outcome.not_finite.empty())
       outcome.not_finite = fmt::format("the loss ({})", loss);
-      break;
-    }
     outcome.sums.add(result, static_cast<int64_t>(batch.indices.size()));
   }
   return outcome;
+}
+
+// A loss that is not finite spoils the sum, so that every rank sees a norm that is not finite.
+void OptimizationStep::sum_gradients_of_ranks(const StepOutcome& outcome) {
+  const torch::NoGradGuard no_grad;
+  const std::vector<torch::Tensor> gradients = adam_.gradients();
+  if (!outcome.not_finite.empty()) gradients.front().fill_(std::numeric_limits<float>::quiet_NaN());
+  for (const torch::Tensor& gradient : gradients) world_.all_reduce(gradient);
 }
 
 }  // namespace cavmae

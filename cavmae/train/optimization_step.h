@@ -1,4 +1,5 @@
-// One optimizer step from a group of batches: forward, backward, clipping, Adam. One owner.
+// One optimizer step from a group of batches: forward, backward, the mean over the ranks, clipping, Adam. One
+// owner.
 #pragma once
 
 #include <memory>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "cavmae/data/loader.h"
+#include "cavmae/dist/world.h"
 #include "cavmae/train/optimizer/adam.h"
 #include "cavmae/train/task.h"
 
@@ -15,16 +17,19 @@ namespace cavmae {
 struct StepOutcome {
   StepMeans sums;              // over the clips of the group
   double gradient_norm = 0.0;  // of the mean gradient, before clipping
-  // What was not finite ("the loss (nan)"), or empty. Then nothing was changed: parameters, optimizer and
-  // generator are as they were before the step.
+  // What was not finite ("the loss (nan)"), or empty; on all ranks or on none. Then nothing was changed:
+  // parameters, optimizer and generator are as they were before the step.
   std::string not_finite;
 };
 
 class OptimizationStep {
  public:
-  OptimizationStep(std::shared_ptr<Task> task, const OptimizerOptions& optimizer, torch::Generator generator);
+  // `world` outlives this. Ranks that begin with the same parameters keep the same.
+  OptimizationStep(std::shared_ptr<Task> task, const OptimizerOptions& optimizer, torch::Generator generator,
+                   World& world);
 
-  // The gradients of the batches are averaged; the contrastive loss stays within a batch.
+  // The gradients of the batches and of the ranks are averaged; the contrastive loss is that of one batch of
+  // each rank. Every rank has as many batches.
   StepOutcome take(const std::vector<Batch>& group, double lr);
 
   Task& task() { return *task_; }
@@ -34,11 +39,13 @@ class OptimizationStep {
 
  private:
   StepOutcome accumulate(const std::vector<Batch>& group);
+  void sum_gradients_of_ranks(const StepOutcome& outcome);
 
   std::shared_ptr<Task> task_;
   std::optional<double> clip_gradient_norm_;
   Adam adam_;
   torch::Generator generator_;
+  World& world_;
 };
 
 }  // namespace cavmae

@@ -2,26 +2,30 @@
 
 #include "cavmae/models/model_input.h"
 #include "cavmae/train/pretraining_task.h"
+#include "cavmae/train/run_writer.h"
 #include "cavmae/train/setup.h"
 
 namespace cavmae {
 
 RunResult pretrain(const PretrainOptions& options, const RunPaths& paths, const RunHooks& hooks,
-                   std::shared_ptr<Log> log) {
+                   std::shared_ptr<Log> log, World& world) {
   options.validate();
-  check_run_folder(paths);
+  const auto writer = open_run_writer(paths, options.checkpoint.keep_checkpoints, *log, world);
+  if (writer) log = writer->log();
   auto clips = read_clip_sources(paths.data, *log);
   auto val_clips = paths.val.empty() ? std::vector<ClipSource>() : read_clip_sources(paths.val, *log);
   TrainingSetup setup{
       .options = options,
       .config = option_to_json(options),
       .spec = input_spec(options.model, options.data),
-      .task = std::make_shared<PretrainingTask>(make_model(options), options.objective, options.mask),
+      .task = std::make_shared<PretrainingTask>(make_model(options), options.objective, options.mask, world),
       .clips = std::move(clips),
       .val_clips = std::move(val_clips),
       .need = needed_of_clips(options.model.modalities),
       .val_view = {.window_start = options.view.window_start},
       .supervision = std::nullopt,
+      .writer = writer.get(),
+      .world = world,
   };
   return train(std::move(setup), paths, hooks, std::move(log));
 }

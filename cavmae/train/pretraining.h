@@ -9,8 +9,8 @@
 
 namespace cavmae {
 
-// As train().
+// As train(). All ranks of `world` call it.
 RunResult pretrain(const PretrainOptions& options, const RunPaths& paths, const RunHooks& hooks,
-                   std::shared_ptr<Log> log);
+                   std::shared_ptr<Log> log, World& world);
 
 }  // namespace cavmae

@@ -27,8 +27,9 @@ NamedTensors named_parameters(CavMae& model) {
   return out;
 }
 
-PretrainingTask::PretrainingTask(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks)
-    : model_(std::move(model)), objective_(objective), masks_(masks) {
+PretrainingTask::PretrainingTask(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks,
+                                 World& world)
+    : model_(std::move(model)), objective_(objective), masks_(masks), world_(world) {
   CAVMAE_CHECK_AS(ConfigError, reconstructs() || contrasts(),
                   "nothing to learn: the network has no decoder with a reconstruction_weight above 0 (",
                   objective.reconstruction_weight,
@@ -59,11 +60,11 @@ LossParts PretrainingTask::loss_parts() const {
 }
 
 StepResult PretrainingTask::training_forward(const Batch& batch, torch::Generator generator) {
-  return forward(inputs_of(batch, model_->config()), std::move(generator));
+  return forward(inputs_of(batch, model_->config()), std::move(generator), world_);
 }
 
-std::optional<ValidationResult> PretrainingTask::validate(Loader& loader, const ValidationOptions& options) {
-  return cavmae::validate(*this, loader, options);
+std::optional<ValidationResult> PretrainingTask::validate(ClipPass& clips, const ValidationOptions& options) {
+  return cavmae::validate(*this, clips, options);
 }
 
 void PretrainingTask::save(const std::filesystem::path& path, const InputSpec& spec) {
@@ -71,20 +72,20 @@ void PretrainingTask::save(const std::filesystem::path& path, const InputSpec& s
 }
 
 StepResult PretrainingTask::training_forward(const Inputs& inputs, torch::Generator generator) {
-  return forward(inputs, std::move(generator));
+  return forward(inputs, std::move(generator), world_);
 }
 
 StepResult PretrainingTask::evaluation_forward(const Inputs& inputs, uint64_t mask_seed) {
   const torch::NoGradGuard no_grad;
-  return forward(inputs, at::detail::createCPUGenerator(mask_seed));
+  return forward(inputs, at::detail::createCPUGenerator(mask_seed), World::alone());
 }
 
-StepResult PretrainingTask::forward(const Inputs& inputs, torch::Generator generator) {
+StepResult PretrainingTask::forward(const Inputs& inputs, torch::Generator generator, World& world) {
   const Masks masks = model_->draw_masks(batch_of(inputs), masks_, std::move(generator));
   const Latents latents = model_->encode(inputs, masks);
   StepResult result;
   if (reconstructs()) add_reconstruction(result, inputs, latents, masks);
-  if (contrasts()) add_contrastive(result, latents);
+  if (contrasts()) add_contrastive(result, latents, world);
   return result;
 }
 
@@ -111,10 +112,10 @@ void PretrainingTask::add_reconstruction(StepResult& result, const Inputs& input
 }
 
 // Gong et al., ICLR 2023: L = L_r + lambda_c * L_c, L_c being Eq. (7).
-void PretrainingTask::add_contrastive(StepResult& result, const Latents& latents) {
+void PretrainingTask::add_contrastive(StepResult& result, const Latents& latents, World& world) {
   const ProfileRange range(ranges::kLoss);
   const ContrastiveResult contrastive =
-      contrastive_loss(latents.audio.mean(1), latents.video.mean(1), objective_.contrastive);
+      contrastive_loss(latents.audio.mean(1), latents.video.mean(1), objective_.contrastive, world);
   result.loss_contrastive = contrastive.loss;
   result.accuracy = contrastive.accuracy;
   const torch::Tensor weighted = contrastive.loss * objective_.contrastive_weight;

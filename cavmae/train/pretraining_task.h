@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cavmae/core/torch.h"
+#include "cavmae/dist/world.h"
 #include "cavmae/losses/pretraining.h"
 #include "cavmae/models/cav_mae.h"
 #include "cavmae/train/task.h"
@@ -13,11 +14,13 @@ namespace cavmae {
 
 class PretrainingTask : public Task {
  public:
-  PretrainingTask(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks);
+  // `world` outlives this.
+  PretrainingTask(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks, World& world);
 
-  // Draws masks from `generator` and computes the loss; call backward() on it.
+  // Draws masks from `generator` and computes the loss; call backward() on it. The other ranks' clips are
+  // negatives of the contrastive loss.
   StepResult training_forward(const Inputs& inputs, torch::Generator generator);
-  // The same without gradients, with masks that depend on `mask_seed` alone.
+  // The same without gradients and without other ranks, with masks that depend on `mask_seed` alone.
   StepResult evaluation_forward(const Inputs& inputs, uint64_t mask_seed);
 
   // Which parts of the loss the system has.
@@ -28,18 +31,19 @@ class PretrainingTask : public Task {
   std::vector<ParameterGroup> parameter_groups() override;
   LossParts loss_parts() const override;
   StepResult training_forward(const Batch& batch, torch::Generator generator) override;
-  std::optional<ValidationResult> validate(Loader& loader, const ValidationOptions& options) override;
+  std::optional<ValidationResult> validate(ClipPass& clips, const ValidationOptions& options) override;
   void save(const std::filesystem::path& path, const InputSpec& spec) override;
 
  private:
-  StepResult forward(const Inputs& inputs, torch::Generator generator);
+  StepResult forward(const Inputs& inputs, torch::Generator generator, World& world);
   void add_reconstruction(StepResult& result, const Inputs& inputs, const Latents& latents,
                           const Masks& masks);
-  void add_contrastive(StepResult& result, const Latents& latents);
+  void add_contrastive(StepResult& result, const Latents& latents, World& world);
 
   CavMae model_;
   ObjectiveOptions objective_;
   MaskOptions masks_;
+  World& world_;
 };
 
 // The inputs of a batch; a modality that the network lacks is left out.

@@ -64,6 +64,9 @@ struct RunState {
   MetricsPosition metrics;
   DataFingerprint data;
 
+  // Whether the parameters of this very step are the best so far.
+  bool is_best() const { return best_value && best_step == step; }
+
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
     v("step", o.step, "optimizer steps done");

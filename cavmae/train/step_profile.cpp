@@ -98,8 +98,8 @@ struct Pretraining : StepProfiler::State {
   Pretraining(const PretrainOptions& recipe, const ProfileOptions& profile)
       : State(recipe, profile),
         training(std::make_shared<PretrainingTask>(make_model(in_precision(recipe, profile.precision)),
-                                                   recipe.objective, recipe.mask),
-                 recipe.optimizer, generator),
+                                                   recipe.objective, recipe.mask, World::alone()),
+                 recipe.optimizer, generator, World::alone()),
         lr(recipe.schedule.lr),
         group{batch} {}
 

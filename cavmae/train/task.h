@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cavmae/data/loader.h"
+#include "cavmae/eval/clip_passes.h"
 #include "cavmae/features/input_spec.h"
 #include "cavmae/metrics/classification.h"
 #include "cavmae/metrics/retrieval.h"
@@ -26,7 +27,6 @@ struct ValidationResult {
 
 struct ValidationOptions {
   uint64_t mask_seed = 0;  // the same masks at every validation
-  bool show_progress = true;
 };
 
 // Which parts of a loss a task has; the others are left out of what is told.
@@ -47,9 +47,9 @@ class Task {
   // The loss of a batch; call backward() on it. What is random comes from `generator`.
   virtual StepResult training_forward(const Batch& batch, torch::Generator generator) = 0;
 
-  // One pass over clips that the run does not learn from, in evaluation view. Nothing when a stop signal
-  // arrived meanwhile.
-  virtual std::optional<ValidationResult> validate(Loader& loader, const ValidationOptions& options) = 0;
+  // One pass over clips that the run does not learn from, shared by the ranks of clips.world(); every rank
+  // gets the whole result. Nothing when a stop signal arrived meanwhile.
+  virtual std::optional<ValidationResult> validate(ClipPass& clips, const ValidationOptions& options) = 0;
 
   // Writes the network as others read it.
   virtual void save(const std::filesystem::path& path, const InputSpec& spec) = 0;

@@ -4,16 +4,15 @@
 
 #include <fmt/format.h>
 
-#include "cavmae/core/files.h"
 #include "cavmae/core/options.h"
 #include "cavmae/core/stop_signal.h"
 #include "cavmae/data/device_feed.h"
 #include "cavmae/train/best_metric.h"
 #include "cavmae/train/optimization_step.h"
 #include "cavmae/train/optimizer/weight_average.h"
-#include "cavmae/train/run_recorder.h"
 #include "cavmae/train/setup.h"
-#include "cavmae/train/training_checkpoint.h"
+#include "cavmae/train/step_decision.h"
+#include "cavmae/train/validation.h"
 
 namespace cavmae {
 namespace {
@@ -37,13 +36,14 @@ class Trainer {
   bool finish_epoch();
   bool finish_average();
   std::vector<Batch> next_group();
-  void train_step(const std::vector<Batch>& group);
+  StepDecision train_step(std::vector<Batch>& group);
+  void step_done(const StepOutcome& outcome, const std::vector<Batch>& group, double seconds);
   [[noreturn]] void stop_not_finite(const std::string& what);
   std::optional<ValidationResult> validate();
-  Standing judge(const ValidationResult& result);
+  void update_best(const ValidationResult& result);
   void record_interval();
   bool save_is_due() const;
-  void save(Standing standing);
+  void save();
   std::vector<BadClip> bad_clips() const;
 
   Task& task() { return *setup_.task; }
@@ -52,16 +52,16 @@ class Trainer {
   double elapsed_seconds() const { return elapsed_before_ + seconds_since(start_); }
 
   const TrainingSetup setup_;
+  World& world_ = setup_.world;
+  RunWriter* const writer_ = setup_.writer;  // null on every rank but 0
   const RunOptions& options_ = setup_.options;
   const RunPaths paths_;
   const RunHooks hooks_;
   std::shared_ptr<Log> log_;
   OptimizationStep step_;
-  CheckpointFolder checkpoints_;
-  std::unique_ptr<RunLock> lock_;
-  std::unique_ptr<Loader> loader_, val_loader_;
-  std::unique_ptr<DeviceFeed> feed_;  // of loader_
-  std::unique_ptr<RunRecorder> recorder_;
+  std::unique_ptr<Loader> loader_;
+  std::unique_ptr<DeviceFeed> feed_;    // of loader_
+  std::unique_ptr<ClipPass> val_pass_;  // null: no validation
   RunState state_;
   WeightAverage average_;
   RunResult result_;
@@ -77,8 +77,7 @@ Trainer::Trainer(TrainingSetup setup, const RunPaths& paths, const RunHooks& hoo
       hooks_(hooks),
       log_(std::move(log)),
       step_(setup_.task, options_.optimizer,
-            at::detail::createCPUGenerator(run_seed(options_, SeedUse::masks))),
-      checkpoints_(paths.out, options_.checkpoint.keep_checkpoints, log_) {
+            at::detail::createCPUGenerator(run_seed(options_, SeedUse::masks)), world_) {
   CAVMAE_CHECK_AS(DataError, epoch_steps() > 0, "the data holds ", setup_.clips.size(),
                   " clips, which do not fill a batch of ", options_.loader.batch_size,
                   "; set a smaller --batch-size or add clips");
@@ -89,7 +88,7 @@ Trainer::Trainer(TrainingSetup setup, const RunPaths& paths, const RunHooks& hoo
 void Trainer::open_run() {
   std::optional<FoundCheckpoint> found;
   if (paths_.start == RunStart::resume) {
-    found = checkpoints_.find_latest();
+    found = find_latest_checkpoint(paths_.out, *log_);
     const Json saved = found ? found->config : read_json(paths_.out / "config.json");
     for (const std::string& change : check_resumable(saved, setup_.config, options_))
       log_->warn("resuming with {}", change);
@@ -97,25 +96,21 @@ void Trainer::open_run() {
   }
   std::optional<InitialReport> initial;
   if (!found) initial = load_initial_parameters(task().model(), options_);
-  checkpoints_.require_space(task().model(), step_.adam());
-  make_directories(paths_.out);
-  lock_ = std::make_unique<RunLock>(paths_.out);
-  write_json(paths_.out / "config.json", setup_.config);
-  write_run_paths(paths_);
-  log_ = also_to_file(*log_, paths_.out / "run.log");
-  if (found) {
-    checkpoints_.settle(*found);
+  if (writer_) writer_->checkpoints().require_space(task().model(), step_.adam());
+  world_.barrier();  // every rank has read what it needs
+  if (writer_)
+    writer_->begin({.config = setup_.config,
+                    .state = state_,
+                    .found = found,
+                    .recorder = {.epochs = options_.epochs,
+                                 .total_steps = total_steps(),
+                                 .parts = task().loss_parts(),
+                                 .show_progress = hooks_.show_progress}});
+  if (found)
     log_->info("resuming at step {} (epoch {}) from {}", state_.step, state_.epoch + 1, found->path.string());
-  } else if (paths_.start == RunStart::resume) {
+  else if (paths_.start == RunStart::resume)
     log_->warn("{}: no checkpoint was written yet; the run begins at step 0", paths_.out.string());
-  }
   if (initial) log_initial_report(*initial, *log_);
-  recorder_ = std::make_unique<RunRecorder>(paths_.out, state_,
-                                            RecorderOptions{.epochs = options_.epochs,
-                                                            .total_steps = total_steps(),
-                                                            .parts = task().loss_parts(),
-                                                            .show_progress = hooks_.show_progress},
-                                            log_);
 }
 
 void Trainer::restore(const FoundCheckpoint& found) {
@@ -135,8 +130,14 @@ void Trainer::open_data() {
   if (setup_.supervision) loader_->supervise(*setup_.supervision);
   feed_ = std::make_unique<DeviceFeed>(*loader_, DeviceFeedOptions{.device = task().model()->device()});
   if (!setup_.val_clips.empty())
-    val_loader_ = std::make_unique<Loader>(setup_.val_clips, reader, setup_.val_view, setup_.need,
-                                           options_.loader, log_);
+    val_pass_ = std::make_unique<ClipPass>(setup_.val_clips, reader,
+                                           validation_pass({.need = setup_.need,
+                                                            .view = setup_.val_view,
+                                                            .loader = options_.loader,
+                                                            .device = task().model()->device(),
+                                                            .show_progress = hooks_.show_progress,
+                                                            .world = world_}),
+                                           log_);
 }
 
 RunResult Trainer::run() {
@@ -151,7 +152,7 @@ RunResult Trainer::run() {
   start_ = last_save_ = Clock::now();
   bool go_on = true;
   while (go_on && state_.epoch < options_.epochs) go_on = train_epoch() && finish_epoch();
-  if (unsaved_) save(Standing::last);
+  if (unsaved_) save();
   if (go_on) go_on = finish_average();
   result_.interrupted = !go_on;
   result_.steps = state_.step;
@@ -159,7 +160,7 @@ RunResult Trainer::run() {
   result_.elapsed_seconds = elapsed_seconds();
   result_.best_value = state_.best_value;
   result_.bad_clips = bad_clips();
-  recorder_->finish(result_.bad_clips);
+  if (writer_) writer_->recorder().finish(result_.bad_clips);
   if (result_.interrupted) log_->warn("stopped by a signal after step {}; go on with --resume", state_.step);
   return result_;
 }
@@ -175,12 +176,12 @@ bool Trainer::train_epoch() {
   std::vector<Batch> group = next_group();
   CAVMAE_CHECK_AS(DataError, !from_start || !group.empty(), "epoch ", state_.epoch + 1,
                   ": too few clips can be read to fill a batch of ", options_.loader.batch_size);
-  while (!group.empty()) {
-    train_step(group);
-    if (StopSignal::requested()) return false;
-    // Known before saving: the last step of an epoch is saved with its validation.
-    group = next_group();
-    if (!group.empty() && save_is_due()) save(Standing::last);
+  StepDecision decision = world_.agree(StepDecision{.has_batch = !group.empty()});
+  while (decision.has_batch) {
+    decision = train_step(group);
+    if (decision.stop) return false;
+    // It is known whether the epoch goes on: its last step is saved with its validation.
+    if (decision.has_batch && decision.save) save();
   }
   return true;
 }
@@ -199,25 +200,39 @@ std::vector<Batch> Trainer::next_group() {
   return group;
 }
 
-void Trainer::train_step(const std::vector<Batch>& group) {
+// Learns from `group` and puts the next one in its place.
+StepDecision Trainer::train_step(std::vector<Batch>& group) {
   const auto start = Clock::now();
   lr_ = learning_rate(options_.schedule,
                       {.epoch = state_.epoch, .step = state_.step, .total_steps = total_steps()});
   const StepOutcome outcome = step_.take(group, lr_);
-  if (!outcome.not_finite.empty()) stop_not_finite(outcome.not_finite);
+  StepDecision decision{.not_finite = !outcome.not_finite.empty()};
+  if (!decision.not_finite) {
+    step_done(outcome, group, seconds_since(start));
+    decision.stop = StopSignal::requested();
+    if (!decision.stop) group = next_group();
+    decision.has_batch = !decision.stop && !group.empty();
+    decision.save = save_is_due();
+  }
+  decision = world_.agree(decision);
+  if (decision.not_finite) stop_not_finite(outcome.not_finite);
+  return decision;
+}
+
+void Trainer::step_done(const StepOutcome& outcome, const std::vector<Batch>& group, double seconds) {
   unsaved_ = true;
   ++state_.step;
   state_.next_position = group.back().next_position;
   state_.samples += outcome.sums.clips;
-  state_.interval.add(outcome.sums, outcome.gradient_norm, seconds_since(start));
-  recorder_->step_done(state_, lr_);
+  state_.interval.add(outcome.sums, outcome.gradient_norm, seconds);
+  if (writer_) writer_->recorder().step_done(state_, lr_);
   if (state_.step % options_.log_interval_steps == 0) record_interval();
   if (hooks_.after_step) hooks_.after_step(state_.step);
 }
 
 // The step changed nothing, so what is saved is the state before it.
 void Trainer::stop_not_finite(const std::string& what) {
-  if (unsaved_ || result_.last_checkpoint.empty()) save(Standing::last);
+  if (unsaved_ || result_.last_checkpoint.empty()) save();
   throw Error(fmt::format(
       "step {}: {} is not finite; the run was stopped and the state before the step is in {}. Go on with "
       "--resume and a lower --lr (now {:.3g}), with --clip-gradient-norm {:.3g}{}",
@@ -234,7 +249,7 @@ bool Trainer::finish_epoch() {
   const int64_t every = options_.validate_every_epochs;
   if (last && state_.interval.steps > 0) record_interval();
   std::optional<ValidationResult> validation;
-  if (val_loader_ && every > 0 && (epoch % every == 0 || last)) {
+  if (val_pass_ && every > 0 && (epoch % every == 0 || last)) {
     validation = validate();
     if (!validation) return false;
   }
@@ -242,15 +257,16 @@ bool Trainer::finish_epoch() {
   state_.next_position = 0;
   if (options_.averages(epoch)) average_.add(task().model());
   unsaved_ = true;
-  const Standing standing = validation ? judge(*validation) : Standing::last;
-  if (standing == Standing::best || last || save_is_due()) save(standing);
-  return last || !StopSignal::requested();
+  if (validation) update_best(*validation);
+  const StepDecision decision =
+      world_.agree(StepDecision{.stop = StopSignal::requested(), .save = last || save_is_due()});
+  if (decision.save || (validation && state_.is_best())) save();
+  return last || !decision.stop;
 }
 
 std::optional<ValidationResult> Trainer::validate() {
-  recorder_->clear();
-  return task().validate(*val_loader_, {.mask_seed = run_seed(options_, SeedUse::validation_masks),
-                                        .show_progress = hooks_.show_progress});
+  if (writer_) writer_->recorder().clear();
+  return task().validate(*val_pass_, {.mask_seed = run_seed(options_, SeedUse::validation_masks)});
 }
 
 // The averaged model is made after the last checkpoint: a run that is resumed in between makes it again.
@@ -263,31 +279,33 @@ bool Trainer::finish_average() {
     return true;
   }
   const TemporaryParameters averaged(task().model(), average_.mean());
-  result_.averaged_checkpoint = checkpoints_.save_averaged(task(), setup_.spec);
-  log_->info("the mean of {} epochs' parameters is in {}", average_.count(),
-             result_.averaged_checkpoint.string());
-  if (!val_loader_) return true;
+  if (writer_) {
+    result_.averaged_checkpoint = writer_->checkpoints().save_averaged(task(), setup_.spec);
+    log_->info("the mean of {} epochs' parameters is in {}", average_.count(),
+               result_.averaged_checkpoint.string());
+  }
+  if (!val_pass_) return true;
   result_.averaged_validation = validate();
-  if (result_.averaged_validation) recorder_->averaged_done(state_, *result_.averaged_validation);
+  if (writer_ && result_.averaged_validation)
+    writer_->recorder().averaged_done(state_, *result_.averaged_validation);
   return result_.averaged_validation.has_value();
 }
 
-Standing Trainer::judge(const ValidationResult& result) {
+void Trainer::update_best(const ValidationResult& result) {
   result_.validation = result;
   const Judgement judgement = judge_validation(result, options_.checkpoint.best_metric);
   const bool better =
       !state_.best_value || (judgement.higher_is_better ? judgement.value > *state_.best_value
                                                         : judgement.value < *state_.best_value);
-  recorder_->validation_done(state_, result, better);
-  if (!better) return Standing::last;
+  if (writer_) writer_->recorder().validation_done(state_, result, better);
+  if (!better) return;
   state_.best_value = judgement.value;
   state_.best_step = state_.step;
-  return Standing::best;
 }
 
 void Trainer::record_interval() {
   state_.elapsed_seconds = elapsed_seconds();
-  recorder_->interval_done(state_, lr_);
+  if (writer_) writer_->recorder().interval_done(state_, lr_);
   state_.interval = {};
 }
 
@@ -295,26 +313,27 @@ bool Trainer::save_is_due() const {
   return is_due(options_.checkpoint, {.step = state_.step, .seconds_since_last = seconds_since(last_save_)});
 }
 
-void Trainer::save(Standing standing) {
-  state_.elapsed_seconds = elapsed_seconds();
-  state_.metrics = recorder_->metrics_position();
-  result_.last_checkpoint = checkpoints_.save({.task = task(),
-                                               .optimizer = step_.adam(),
-                                               .generator = step_.generator().get_state(),
-                                               .spec = setup_.spec,
-                                               .config = setup_.config,
-                                               .state = state_,
-                                               .average = average_},
-                                              standing);
+void Trainer::save() {
+  if (writer_) {
+    state_.elapsed_seconds = elapsed_seconds();
+    state_.metrics = writer_->recorder().metrics_position();
+    result_.last_checkpoint = writer_->checkpoints().save({.task = task(),
+                                                           .optimizer = step_.adam(),
+                                                           .generator = step_.generator().get_state(),
+                                                           .spec = setup_.spec,
+                                                           .config = setup_.config,
+                                                           .state = state_,
+                                                           .average = average_});
+    log_->debug("saved {}", result_.last_checkpoint.string());
+  }
   unsaved_ = false;
   last_save_ = Clock::now();
-  log_->debug("saved {}", result_.last_checkpoint.string());
 }
 
 std::vector<BadClip> Trainer::bad_clips() const {
   std::vector<BadClip> bad = loader_->bad_clips();
-  if (val_loader_)
-    for (BadClip& clip : val_loader_->bad_clips()) bad.push_back(std::move(clip));
+  if (val_pass_)
+    for (BadClip& clip : val_pass_->bad_clips()) bad.push_back(std::move(clip));
   return bad;
 }
 

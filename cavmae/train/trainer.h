@@ -1,5 +1,5 @@
-// The loop of every training run: it joins loader, task, optimizer, log and checkpoints, from a folder of
-// clips to a folder of results. One run a process at a time, since it answers SIGINT and SIGTERM.
+// The loop of every training run: it joins loader, task, optimizer, log and checkpoints. One run a process at
+// a time, since it answers SIGINT and SIGTERM.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,10 @@
 
 #include "cavmae/core/log.h"
 #include "cavmae/data/loader.h"
+#include "cavmae/dist/world.h"
 #include "cavmae/train/run_folder.h"
 #include "cavmae/train/run_options.h"
+#include "cavmae/train/run_writer.h"
 #include "cavmae/train/task.h"
 
 namespace cavmae {
@@ -27,9 +29,9 @@ struct RunResult {
   int64_t steps = 0;         // of the run, those before a resumption included
   int64_t samples = 0;
   double elapsed_seconds = 0.0;
-  std::optional<ValidationResult> validation;  // the last one of this call
-  std::optional<double> best_value;            // of options.checkpoint.best_metric
-  std::filesystem::path last_checkpoint;
+  std::optional<ValidationResult> validation;           // the last one of this call
+  std::optional<double> best_value;                     // of options.checkpoint.best_metric
+  std::filesystem::path last_checkpoint;                // on rank 0, as all that follows of checkpoints
   std::optional<ValidationResult> averaged_validation;  // of the averaged model
   std::filesystem::path averaged_checkpoint;            // empty: none was made
   std::vector<BadClip> bad_clips;                       // of training and validation data
@@ -45,13 +47,18 @@ struct TrainingSetup {
   Need need = Need::both;
   ViewOptions val_view;
   std::optional<Supervision> supervision;  // of `clips`; nothing: batches have no targets
+  RunWriter* writer;                       // of this run, opened; null on every rank but 0
+  World& world;
 };
 
 // Runs, or goes on with, paths.out. Note [Resuming]: what a checkpoint holds decides all that follows, so a
 // run that is stopped at any step and resumed makes the same parameters, bit for bit, as one that is not
 // (fp32, CPU, the same number of threads). Throws ConfigError, DataError, CheckpointError, and Error when the
 // loss or the gradient is not finite or the disk is full; the run can then be resumed from the last
-// checkpoint. check_run_folder(paths) comes first.
+// checkpoint. Everything that can be wrong is looked at before anything is written.
+//
+// All ranks of setup.world call it and act on the same decisions. Every rank reads the clips that it is given
+// in their order; who gives each rank its share gives the ranks as many batches each.
 RunResult train(TrainingSetup setup, const RunPaths& paths, const RunHooks& hooks, std::shared_ptr<Log> log);
 
 }  // namespace cavmae

@@ -24,6 +24,10 @@ constexpr const char* kTensorFiles[] = {"model.safetensors", "optimizer.safetens
                                         "generator.safetensors"};
 constexpr const char* kAverageFile = "average.safetensors";  // only of runs that average
 
+fs::path folder_of(const fs::path& run) {
+  return run / "checkpoints";
+}
+
 std::string folder_name(int64_t step) {
   return fmt::format("step-{:08}", step);
 }
@@ -90,8 +94,7 @@ int64_t checkpoint_bytes(CavMae& model, const Adam& optimizer) {
   return bytes;
 }
 
-CheckpointFolder::CheckpointFolder(const fs::path& run, int64_t keep, std::shared_ptr<Log> log)
-    : path_(run / "checkpoints"), keep_(keep), log_(std::move(log)) {}
+CheckpointFolder::CheckpointFolder(const fs::path& run, int64_t keep) : path_(folder_of(run)), keep_(keep) {}
 
 void CheckpointFolder::require_space(CavMae& model, const Adam& optimizer) const {
   const auto existing = static_cast<int64_t>(list_checkpoints(path_).size());
@@ -123,7 +126,7 @@ void CheckpointFolder::write_files(const fs::path& folder, const CheckpointConte
   write_json(folder / "state.json", state);
 }
 
-fs::path CheckpointFolder::save(const CheckpointContent& content, Standing standing) {
+fs::path CheckpointFolder::save(const CheckpointContent& content) {
   const std::string name = folder_name(content.state.step);
   const fs::path target = path_ / name;
   const fs::path temporary = path_ / fmt::format("{}{}-{}", kTemporaryPrefix, name, ::getpid());
@@ -138,7 +141,7 @@ fs::path CheckpointFolder::save(const CheckpointContent& content, Standing stand
     move_into_place(temporary, target);
     sync_to_disk(path_);
     link_atomically(path_ / "last", target);
-    if (standing == Standing::best) link_atomically(path_ / "best", target);
+    if (content.state.is_best()) link_atomically(path_ / "best", target);
   } catch (const std::exception& e) {
     std::error_code ignored;
     fs::remove_all(temporary, ignored);
@@ -166,18 +169,18 @@ void CheckpointFolder::remove_old() const {
   }
 }
 
-std::optional<FoundCheckpoint> CheckpointFolder::find_latest() const {
-  for (const fs::path& folder : list_checkpoints(path_)) {
+std::optional<FoundCheckpoint> find_latest_checkpoint(const fs::path& run, Log& log) {
+  for (const fs::path& folder : list_checkpoints(folder_of(run))) {
     try {
       return verify_checkpoint(folder);
     } catch (const Error& e) {
-      log_->warn("{}; an earlier checkpoint is taken", e.what());
+      log.warn("{}; an earlier checkpoint is taken", e.what());
     }
   }
   return std::nullopt;
 }
 
-void CheckpointFolder::settle(const FoundCheckpoint& found) const {
+void CheckpointFolder::discard_after(const FoundCheckpoint& found) const {
   for (const fs::path& folder : list_checkpoints(path_))
     if (folder.filename() > found.path.filename()) remove_checkpoint(folder);
   std::vector<fs::path> leftovers;

@@ -37,30 +37,28 @@ struct FoundCheckpoint {
   Json config;
 };
 
-enum class Standing { last, best };
+// The whole checkpoint of the highest step in a run's folder; a damaged one is reported to the log and passed
+// over. Nothing when there is none. It writes nothing; who goes on from it holds the run's lock (RunWriter).
+std::optional<FoundCheckpoint> find_latest_checkpoint(const std::filesystem::path& run, Log& log);
 
 class CheckpointFolder {
  public:
   // Keeps the last `keep` checkpoints and the best one.
-  CheckpointFolder(const std::filesystem::path& run, int64_t keep, std::shared_ptr<Log> log);
+  CheckpointFolder(const std::filesystem::path& run, int64_t keep);
 
   // Throws Error unless the disk takes the checkpoints of a whole run; for its beginning.
   void require_space(CavMae& model, const Adam& optimizer) const;
 
-  // Writes a checkpoint, links it as `last` (and `best`), then removes what is no longer kept. On a full disk
-  // or another failure the earlier ones stay as they are and Error says so.
-  std::filesystem::path save(const CheckpointContent& content, Standing standing);
+  // Writes a checkpoint, links it as `last` (and `best`, where its state says so), then removes what is no
+  // longer kept. On a full disk or another failure the earlier ones stay as they are and Error says so.
+  std::filesystem::path save(const CheckpointContent& content);
 
   // Writes the task's network alone to checkpoints/averaged/model.safetensors and returns that folder.
   std::filesystem::path save_averaged(Task& task, const InputSpec& spec) const;
 
-  // The whole checkpoint of the highest step; a damaged one is told to the log and passed over. Nothing when
-  // there is none.
-  std::optional<FoundCheckpoint> find_latest() const;
-
   // Makes the folder what it was when `found` was saved: later (damaged) checkpoints and what an interrupted
   // save left are removed, and the links say what its state says.
-  void settle(const FoundCheckpoint& found) const;
+  void discard_after(const FoundCheckpoint& found) const;
 
   const std::filesystem::path& path() const { return path_; }
 
@@ -70,7 +68,6 @@ class CheckpointFolder {
 
   std::filesystem::path path_;
   int64_t keep_;
-  std::shared_ptr<Log> log_;
 };
 
 // Bytes that one checkpoint takes.

@@ -14,14 +14,14 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-EmbedOptions quiet_options() {
-  EmbedOptions options;
+PassOptions quiet_options() {
+  PassOptions options;
   options.loader = {.batch_size = 4, .num_workers = 2, .max_bad_ratio = 0.9};
   options.show_progress = false;
   return options;
 }
 
-ClipEmbeddings embed(CavMae& model, const std::vector<ClipSource>& clips, const EmbedOptions& options) {
+ClipEmbeddings embed(CavMae& model, const std::vector<ClipSource>& clips, const PassOptions& options) {
   return embed_clips(model, testing::tiny_features(), clips, options, null_log());
 }
 
@@ -46,8 +46,8 @@ Embeddings embed_by_hand(CavMae& model, const ClipSource& clip, FrameChoice fram
 
 void expect_by_hand(CavMae& model, FrameChoice frames) {
   const auto clips = testing::tiny_clips();
-  EmbedOptions options = quiet_options();
-  options.frames = frames;
+  PassOptions options = quiet_options();
+  options.view.frames = frames;
   const ClipEmbeddings all = embed(model, clips, options);
   ASSERT_THAT(all.indices, ElementsAre(0, 1, 2, 3, 4, 5));
   EXPECT_TRUE(all.failed.empty());
@@ -99,7 +99,7 @@ TEST(ClipEmbeddings, OfAnyKindHaveNanWhereASideIsMissing) {
   clips[3].audio = testing::media_file("square_224.png");  // a sound that is none
   clips[5].audio = "/nowhere/sound.wav";                   // nothing
   clips[5].frames = {"/nowhere/picture.png"};
-  EmbedOptions options = quiet_options();
+  PassOptions options = quiet_options();
   options.need = Need::any;
   const ClipEmbeddings all = embed(model, clips, options);
   EXPECT_THAT(all.indices, ElementsAre(0, 1, 2, 3, 4));
@@ -120,7 +120,7 @@ TEST(ClipEmbeddings, OfAnyKindHaveNanWhereASideIsMissing) {
 
 TEST(ClipEmbeddings, OfOneSideLeaveTheOtherUndefined) {
   CavMae model = testing::tiny_model();
-  EmbedOptions options = quiet_options();
+  PassOptions options = quiet_options();
   options.need = Need::audio;
   const ClipEmbeddings all = embed(model, testing::tiny_clips(), options);
   EXPECT_EQ(all.audio.sizes(), (std::vector<int64_t>{6, 24}));
@@ -129,7 +129,7 @@ TEST(ClipEmbeddings, OfOneSideLeaveTheOtherUndefined) {
 
 TEST(ClipEmbeddings, OfNoClipsAreEmpty) {
   CavMae model = testing::tiny_model();
-  EmbedOptions options = quiet_options();
+  PassOptions options = quiet_options();
   options.need = Need::any;
   EXPECT_EQ(embed(model, {}, options).audio.sizes(), (std::vector<int64_t>{0, 24}));
 }
@@ -141,7 +141,7 @@ TEST(ClipEmbeddings, StopPastTheShareOfBadClips) {
     clip.audio = "/nowhere/sound.wav";
     clip.frames = {"/nowhere/picture.png"};
   }
-  EmbedOptions options = quiet_options();
+  PassOptions options = quiet_options();
   for (const Need need : {Need::both, Need::any}) {
     options.need = need;
     EXPECT_THROW(embed(model, clips, options), DataError);
@@ -152,7 +152,7 @@ TEST(ClipEmbeddings, AskOnlyWhatTheNetworkHas) {
   CavMaeConfig config = testing::tiny_config();
   config.joint_streams = JointStreams::concat;
   CavMae mixed = testing::tiny_model(config);
-  EmbedOptions options = quiet_options();
+  PassOptions options = quiet_options();
   options.need = Need::audio;
   EXPECT_THAT([&] { embed(mixed, testing::tiny_clips(), options); },
               ThrowsMessage<ConfigError>(HasSubstr("cannot embed one alone")));

@@ -18,8 +18,8 @@ ReportExampleOptions small_options() {
   options.num_queries = 3;
   options.num_answers = 4;
   options.num_reconstructions = 2;
-  options.loader = {.batch_size = 4, .num_workers = 2, .max_bad_ratio = 0.9};
-  options.show_progress = false;
+  options.pass.loader = {.batch_size = 4, .num_workers = 2, .max_bad_ratio = 0.9};
+  options.pass.show_progress = false;
   return options;
 }
 
@@ -105,7 +105,7 @@ TEST(ReportExamples, IsTheSameForOneSeed) {
 TEST(ReportExamples, AveragesAllPicturesAndShowsTheMiddleOne) {
   CavMae model = testing::tiny_model();
   ReportExampleOptions options = small_options();
-  options.frames = FrameChoice::all;
+  options.pass.view.frames = FrameChoice::all;
   const ReportExamples examples =
       make_report_examples(model, testing::tiny_features(), testing::tiny_clips(), options, null_log());
   EXPECT_EQ(examples.queries.front().query.picture.sizes(), (std::vector<int64_t>{32, 32, 3}));

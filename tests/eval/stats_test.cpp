@@ -26,7 +26,7 @@ TEST(FbankStats, AreThoseOfAllInputsBeforeNormalisation) {
   write_text(folder / "bad.wav", "no sound");
   clips.push_back(clip_of_file(folder / "bad.wav"));
   clips.back().id = "bad";
-  const StatsOptions options{.loader = {.batch_size = 3, .max_bad_ratio = 0.2}, .show_progress = false};
+  const PassOptions options{.loader = {.batch_size = 3, .max_bad_ratio = 0.2}, .show_progress = false};
   const auto stats = compute_fbank_stats(clips, tiny_features(), options, null_log());
   const auto all = torch::cat(inputs).to(torch::kFloat64);
   EXPECT_NEAR(stats.mean, all.mean().item<double>(), 1e-9);

@@ -1,6 +1,7 @@
 // The losses against sums written out element by element, and their gradients against finite differences.
 #include <cmath>
 #include <functional>
+#include <numeric>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,6 +12,7 @@
 #include "cavmae/losses/reconstruction.h"
 
 #include "tests/support/golden.h"
+#include "tests/support/thread_world.h"
 
 namespace cavmae {
 namespace {
@@ -94,7 +96,7 @@ TEST(ContrastiveLoss, EqualsBruteForceWithGradients) {
       const ContrastiveOptions options{.temperature = 0.3, .bidirectional = bidirectional};
       const auto audio = normal({clips, 4}, 1).requires_grad_(),
                  video = normal({clips, 4}, 2).requires_grad_();
-      const ContrastiveResult result = contrastive_loss(audio, video, options);
+      const ContrastiveResult result = contrastive_loss(audio, video, options, World::alone());
       const Expected expected = brute_force(audio.detach(), video.detach(), options);
       EXPECT_NEAR(result.loss.item<double>(), expected.loss, 1e-5);
       EXPECT_NEAR(result.accuracy.item<double>(), expected.accuracy, 1e-6);
@@ -136,7 +138,7 @@ TEST(ContrastiveLoss, GroupsEqualTheMeanOfTheirOwnLossesWithGradients) {
         return grouped_brute_force(a, v, c.groups, {.temperature = 0.3, .bidirectional = bidirectional});
       };
       options.contrastive_batch = c.contrastive_batch;
-      const ContrastiveResult result = contrastive_loss(audio, video, options);
+      const ContrastiveResult result = contrastive_loss(audio, video, options, World::alone());
       const Expected whole = expected(audio.detach(), video.detach());
       EXPECT_NEAR(result.loss.item<double>(), whole.loss, 1e-5) << c.clips << " " << c.contrastive_batch;
       EXPECT_NEAR(result.accuracy.item<double>(), whole.accuracy, 1e-6);
@@ -147,31 +149,67 @@ TEST(ContrastiveLoss, GroupsEqualTheMeanOfTheirOwnLossesWithGradients) {
   }
 }
 
+TEST(ContrastiveLoss, OfSeveralRanksIsThatOfTheirJoinedBatchWithGradients) {
+  struct Case {
+    std::vector<int64_t> clips;  // of each rank
+    int64_t contrastive_batch;
+  };
+  for (const Case& c :
+       {Case{{3, 3}, 0}, Case{{2, 2, 2}, 0}, Case{{4, 4}, 4}, Case{{3, 3}, 2}, Case{{3, 2}, 0}}) {
+    for (const bool bidirectional : {false, true}) {
+      const ContrastiveOptions options{
+          .temperature = 0.3, .bidirectional = bidirectional, .contrastive_batch = c.contrastive_batch};
+      const auto ranks = static_cast<int64_t>(c.clips.size());
+      const int64_t clips = std::accumulate(c.clips.begin(), c.clips.end(), int64_t{0});
+      const auto audio = normal({clips, 4}, 21).requires_grad_(),
+                 video = normal({clips, 4}, 22).requires_grad_();
+      const ContrastiveResult wanted = contrastive_loss(audio, video, options, World::alone());
+      wanted.loss.backward();
+      testing_support::run_ranks(ranks, [&](World& world) {
+        const int64_t own = c.clips[static_cast<size_t>(world.rank())];
+        const int64_t first = std::accumulate(c.clips.begin(), c.clips.begin() + world.rank(), int64_t{0});
+        const auto rows = [&](const torch::Tensor& all) { return all.detach().narrow(0, first, own); };
+        const auto own_audio = rows(audio).clone().requires_grad_(),
+                   own_video = rows(video).clone().requires_grad_();
+        const ContrastiveResult result = contrastive_loss(own_audio, own_video, options, world);
+        EXPECT_THAT(result.loss.detach(), IsNear(wanted.loss.detach(), 1e-6));
+        EXPECT_TRUE(result.accuracy.equal(wanted.accuracy));
+        result.loss.backward();
+        const auto n = static_cast<double>(ranks);
+        EXPECT_THAT(own_audio.grad() / n, IsNear(rows(audio.grad()), 1e-6));
+        EXPECT_THAT(own_video.grad() / n, IsNear(rows(video.grad()), 1e-6));
+      });
+    }
+  }
+}
+
 TEST(ContrastiveLoss, OneWayIsEachVideoAgainstAllAudios) {
   // Video 1 lies on audio 0: seen from the videos one of two is wrong, seen from the audios another sum.
   const auto audio = torch::tensor({{1.0F, 0.0F}, {0.6F, 0.8F}});
   const auto video = torch::tensor({{0.8F, 0.6F}, {1.0F, 0.0F}});
-  const auto forward = contrastive_loss(audio, video, {}), reverse = contrastive_loss(video, audio, {});
+  World& alone = World::alone();
+  const auto forward = contrastive_loss(audio, video, {}, alone),
+             reverse = contrastive_loss(video, audio, {}, alone);
   EXPECT_NEAR(forward.loss.item<double>(), brute_force(audio, video, {}).loss, 1e-5);
   EXPECT_GT(std::abs(forward.loss.item<double>() - reverse.loss.item<double>()), 1e-3);
 }
 
 TEST(ContrastiveLoss, ScaleOfTheVectorsDoesNotCount) {
   const auto audio = normal({4, 6}, 3), video = normal({4, 6}, 4);
-  EXPECT_THAT(contrastive_loss(audio * 1e3, video * 1e-3, {}).loss,
-              IsNear(contrastive_loss(audio, video, {}).loss, 1e-5));
+  EXPECT_THAT(contrastive_loss(audio * 1e3, video * 1e-3, {}, World::alone()).loss,
+              IsNear(contrastive_loss(audio, video, {}, World::alone()).loss, 1e-5));
 }
 
 TEST(ContrastiveLoss, VectorsOfZerosGiveFiniteNumbers) {
   const auto audio = torch::zeros({3, 4}).requires_grad_(), video = normal({3, 4}, 5);
-  const auto result = contrastive_loss(audio, video, {});
+  const auto result = contrastive_loss(audio, video, {}, World::alone());
   result.loss.backward();
   EXPECT_NEAR(result.loss.item<double>(), std::log(3.0), 1e-6);
   EXPECT_TRUE(audio.grad().isfinite().all().item<bool>());
 }
 
 TEST(ContrastiveLoss, BatchesThatDoNotPairAreAnError) {
-  EXPECT_THROW(contrastive_loss(torch::zeros({3, 4}), torch::zeros({2, 4}), {}), Error);
+  EXPECT_THROW(contrastive_loss(torch::zeros({3, 4}), torch::zeros({2, 4}), {}, World::alone()), Error);
 }
 
 TEST(NormalizePatches, HasMeanZeroAndUnbiasedVarianceOne) {

@@ -79,7 +79,8 @@ inline Objective objective(CavMae& model, const Inputs& inputs, const Masks& mas
     return reconstruction_loss(prediction, masked_targets(patches, mask.masked, options));
   };
   const int64_t patch = model->config().patch_size;
-  const auto contrast = contrastive_loss(latents.audio.mean(1), latents.video.mean(1), options.contrastive);
+  const auto contrast =
+      contrastive_loss(latents.audio.mean(1), latents.video.mean(1), options.contrastive, World::alone());
   Objective out;
   out.audio = reconstruction(predictions.audio, patchify_audio(inputs.audio, patch), masks.audio);
   out.video = reconstruction(predictions.video, patchify_video(inputs.video, patch), masks.video);

@@ -57,8 +57,8 @@ TEST_F(CollectReport, ShowsTheModel) {
   auto clips = testing::tiny_clips();
   clips[0].audio = "/nowhere/sound.wav";
   ReportExampleOptions options;
-  options.loader.max_bad_ratio = 0.9;
-  options.show_progress = false;
+  options.pass.loader.max_bad_ratio = 0.9;
+  options.pass.show_progress = false;
   const ReportContent content =
       collect_report(run_, model, testing::tiny_features(), clips, options, null_log());
   EXPECT_EQ(content.retrieval["clips"], 5);

@@ -7,10 +7,12 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
 #include "cavmae/data/device_feed.h"
+#include "cavmae/losses/contrastive.h"
 #include "cavmae/tensorfile/safetensors.h"
 #include "cavmae/train/optimization_step.h"
 
 #include "tests/support/test_device.h"
+#include "tests/support/thread_world.h"
 #include "tests/support/trained.h"
 #include "tests/train/toy_run.h"
 
@@ -37,11 +39,11 @@ CavMae toy_model(const CavMaeConfig& config = toy_config()) {
 }
 
 std::shared_ptr<PretrainingTask> toy_task(const CavMae& model) {
-  return std::make_shared<PretrainingTask>(model, ObjectiveOptions{}, MaskOptions{});
+  return std::make_shared<PretrainingTask>(model, ObjectiveOptions{}, MaskOptions{}, World::alone());
 }
 
 OptimizationStep toy_step(const OptimizerOptions& optimizer = {}) {
-  return {toy_task(toy_model()), optimizer, at::detail::createCPUGenerator(5)};
+  return {toy_task(toy_model()), optimizer, at::detail::createCPUGenerator(5), World::alone()};
 }
 
 std::vector<torch::Tensor> copies(const std::vector<torch::Tensor>& tensors) {
@@ -79,7 +81,7 @@ TEST_P(Trajectory, TwelveAdamStepsAreThoseOfTheReference) {
   model->set_runtime(runtime);
   const torch::Device device = testing_support::test_device();
   model->to(device);
-  OptimizationStep step(toy_task(model), {}, at::detail::createCPUGenerator(0));
+  OptimizationStep step(toy_task(model), {}, at::detail::createCPUGenerator(0), World::alone());
   const Batch on_cpu{.audio = golden.at("input.audio"),
                      .video = golden.at("input.video"),
                      .targets = {},
@@ -115,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(Kernels, Trajectory, ::testing::Values(Kernels::fused, 
                          [](const auto& kernels) { return enum_name(kernels.param); });
 
 TEST(PretrainingTask, EvaluationDependsOnTheMaskSeedAlone) {
-  PretrainingTask task(toy_model(), {}, {});
+  PretrainingTask task(toy_model(), {}, {}, World::alone());
   const Batch batch = toy_batch(1);
   const Inputs inputs{.audio = batch.audio, .video = batch.video};
   const auto loss = [&](uint64_t seed) { return task.evaluation_forward(inputs, seed).loss.item<double>(); };
@@ -132,13 +134,13 @@ TEST(PretrainingTask, EverySystemHasItsPartsOfTheLoss) {
   cav.decoder_depth = 0;
   av_mae.joint_streams = JointStreams::concat;
 
-  PretrainingTask contrastive(toy_model(cav), {}, {});
+  PretrainingTask contrastive(toy_model(cav), {}, {}, World::alone());
   StepResult result = contrastive.training_forward(inputs, at::detail::createCPUGenerator(1));
   EXPECT_FALSE(result.loss_audio.defined());
   EXPECT_NEAR(result.loss.item<double>(), 0.01 * result.loss_contrastive.item<double>(), 1e-7);
   result.loss.backward();
 
-  PretrainingTask reconstruction(toy_model(av_mae), {}, {});
+  PretrainingTask reconstruction(toy_model(av_mae), {}, {}, World::alone());
   result = reconstruction.training_forward(inputs, at::detail::createCPUGenerator(1));
   EXPECT_FALSE(result.loss_contrastive.defined());
   EXPECT_NEAR(result.loss.item<double>(), (result.loss_audio + result.loss_video).item<double>(), 1e-6);
@@ -147,7 +149,7 @@ TEST(PretrainingTask, EverySystemHasItsPartsOfTheLoss) {
   EXPECT_THAT(message_from<ConfigError>([&] {
                 ObjectiveOptions nothing;
                 nothing.contrastive_weight = 0;
-                PretrainingTask(toy_model(cav), nothing, {});
+                PretrainingTask(toy_model(cav), nothing, {}, World::alone());
               }),
               ::testing::HasSubstr("nothing to learn"));
 }
@@ -158,7 +160,7 @@ TEST(OptimizationStep, AccumulationIsTheMeanOfTheBatchesGradients) {
   const StepOutcome outcome = accumulated.take({first, second}, 1e-2);
 
   CavMae model = toy_model();
-  PretrainingTask task(model, {}, {});
+  PretrainingTask task(model, {}, {}, World::alone());
   auto generator = at::detail::createCPUGenerator(5);
   NamedTensors parameters;
   for (const auto& item : model->named_parameters()) parameters.emplace_back(item.key(), item.value());
@@ -210,6 +212,90 @@ TEST(OptimizationStep, ALossThatIsNotFiniteChangesNothing) {
   const auto after = step.task().model()->parameters();
   for (size_t i = 0; i < after.size(); ++i) EXPECT_TRUE(torch::equal(after[i], before[i]));
   EXPECT_TRUE(torch::equal(step.generator().get_state(), generator_before));
+}
+
+// A mean over clips and a contrastive loss, of what needs no masks.
+class EmbeddingTask : public PretrainingTask {
+ public:
+  EmbeddingTask(const CavMae& model, World& world) : PretrainingTask(model, {}, {}, world), world_(world) {}
+
+  StepResult training_forward(const Batch& batch, torch::Generator /*generator*/) override {
+    const Embeddings out = model()->embed(inputs_of(batch, model()->config()));
+    const auto contrastive = contrastive_loss(out.audio, out.video, {.temperature = 0.2}, world_);
+    StepResult result;
+    result.loss_contrastive = contrastive.loss;
+    result.loss = (out.audio - out.video).square().mean() + contrastive.loss;
+    return result;
+  }
+
+ private:
+  World& world_;
+};
+
+TEST(OptimizationStep, RanksWithPartsOfABatchLearnWhatOneLearnsFromTheWhole) {
+  constexpr int64_t kSteps = 3, kClips = 12;
+  const auto part_of = [](const Batch& batch, const World& world) {
+    const int64_t clips = kClips / world.size();
+    return Batch{.audio = batch.audio.narrow(0, world.rank() * clips, clips),
+                 .video = batch.video.narrow(0, world.rank() * clips, clips),
+                 .targets = {},
+                 .indices = std::vector<int64_t>(static_cast<size_t>(clips))};
+  };
+  struct End {
+    NamedTensors optimizer;
+    std::vector<torch::Tensor> parameters;
+    double loss = 0, gradient_norm = 0;
+  };
+  const auto learn = [&](World& world) {
+    OptimizerOptions optimizer;
+    optimizer.clip_gradient_norm = 0.1;
+    OptimizationStep step(std::make_shared<EmbeddingTask>(toy_model(), world), optimizer,
+                          at::detail::createCPUGenerator(5), world);
+    End end;
+    for (int64_t i = 0; i < kSteps; ++i) {
+      const StepOutcome outcome = step.take({part_of(toy_batch(i, kClips), world)}, 1e-4);
+      end.loss = outcome.sums.mean().loss_contrastive;
+      end.gradient_norm = outcome.gradient_norm;
+    }
+    end.optimizer = step.adam().state();
+    end.parameters = copies(step.task().model()->parameters());
+    return end;
+  };
+  const End wanted = learn(World::alone());
+  for (const int64_t ranks : {2, 3}) {
+    std::vector<End> ends(static_cast<size_t>(ranks));
+    testing_support::run_ranks(ranks,
+                               [&](World& world) { ends[static_cast<size_t>(world.rank())] = learn(world); });
+    for (const End& end : ends) {
+      EXPECT_NEAR(end.loss, wanted.loss, 1e-4 * wanted.loss);
+      EXPECT_NEAR(end.gradient_norm, wanted.gradient_norm, 1e-4 * wanted.gradient_norm);
+      ASSERT_EQ(end.optimizer.size(), wanted.optimizer.size());
+      for (size_t i = 0; i < end.optimizer.size(); ++i) {
+        if (!end.optimizer[i].first.ends_with(".exp_avg")) continue;
+        EXPECT_LT(relative_difference(without_key_bias(end.optimizer[i].first, end.optimizer[i].second),
+                                      without_key_bias(end.optimizer[i].first, wanted.optimizer[i].second)),
+                  1e-3)
+            << end.optimizer[i].first;
+      }
+      for (size_t i = 0; i < end.parameters.size(); ++i)
+        EXPECT_TRUE(torch::equal(end.parameters[i], ends[0].parameters[i])) << "ranks part";
+    }
+  }
+}
+
+TEST(OptimizationStep, ALossThatIsNotFiniteOnOneRankChangesNothingOnAny) {
+  testing_support::run_ranks(2, [](World& world) {
+    OptimizationStep step(
+        std::make_shared<PretrainingTask>(toy_model(), ObjectiveOptions{}, MaskOptions{}, world),
+        OptimizerOptions{}, at::detail::createCPUGenerator(5), world);
+    const auto before = copies(step.task().model()->parameters());
+    Batch broken = toy_batch(5);
+    if (world.rank() == 1) broken.audio[1][2][3] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_FALSE(step.take({broken, toy_batch(6)}, 1e-3).not_finite.empty());
+    const auto after = step.task().model()->parameters();
+    for (size_t i = 0; i < after.size(); ++i) EXPECT_TRUE(torch::equal(after[i], before[i]));
+    EXPECT_TRUE(step.take({toy_batch(6)}, 1e-3).not_finite.empty()) << "ranks are together still";
+  });
 }
 
 // The losses of steps on a few batches of patterns that can be learnt.

@@ -81,7 +81,7 @@ class ToyFinetune {
 
 inline FinetuneResult run_finetune(const FinetuneOptions& options, const RunPaths& paths,
                                    std::function<void(int64_t)> after_step = {}) {
-  return finetune(options, paths, silent(std::move(after_step)), null_log());
+  return finetune(options, paths, silent(std::move(after_step)), null_log(), World::alone());
 }
 
 }  // namespace cavmae

@@ -115,7 +115,7 @@ inline RunHooks silent(std::function<void(int64_t)> after_step = {}) {
 
 inline RunResult run_toy(const PretrainOptions& options, const RunPaths& paths,
                          std::function<void(int64_t)> after_step = {}) {
-  return pretrain(options, paths, silent(std::move(after_step)), null_log());
+  return pretrain(options, paths, silent(std::move(after_step)), null_log(), World::alone());
 }
 
 inline std::vector<Json> read_metrics(const std::filesystem::path& run) {

@@ -11,6 +11,8 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
 
+#include "tests/support/folder_state.h"
+#include "tests/support/thread_world.h"
 #include "tests/train/same_end.h"
 #include "tests/train/toy_run.h"
 
@@ -210,6 +212,41 @@ TEST_F(TrainerTest, Bf16TrainsToo) {
   }
 }
 
+// ---- several ranks
+
+TEST_F(TrainerTest, RanksWithTheSameClipsMakeTheRunOfOne) {
+  PretrainOptions options = toy_options();
+  options.objective.contrastive_weight = 0;  // each rank would be the other's negatives
+  run_toy(options, toy().paths("one_rank"));
+  const auto run = [&](RunStart start, int64_t stop) {
+    testing_support::run_ranks(2, [&](World& world) {
+      const auto after_step = [&](int64_t step) {
+        if (world.rank() == 1 && step == stop) std::raise(SIGTERM);
+      };
+      const RunResult result =
+          pretrain(options, toy().paths("run", start), silent(after_step), null_log(), world);
+      EXPECT_EQ(result.interrupted, stop > 0);
+      EXPECT_EQ(result.steps, stop > 0 ? stop : 10) << "rank " << world.rank();
+      EXPECT_EQ(result.last_checkpoint.empty(), world.rank() == 1 && start == RunStart::fresh);
+    });
+  };
+  run(RunStart::fresh, 0);
+  expect_same_end(run_, toy() / "one_rank");
+  fs::remove_all(run_);
+  run(RunStart::fresh, 3);
+  run(RunStart::resume, 0);
+  expect_same_end(run_, toy() / "one_rank");
+}
+
+TEST_F(TrainerTest, ALossThatIsNotFiniteStopsEveryRank) {
+  PretrainOptions options = toy_options();
+  options.schedule.lr = 1e25;
+  testing_support::run_ranks(2, [&](World& world) {
+    EXPECT_THAT(message_from<Error>([&] { pretrain(options, fresh_, silent(), null_log(), world); }),
+                HasSubstr("not finite"));
+  });
+}
+
 // ---- what stops a run
 
 TEST_F(TrainerTest, TwoProcessesDoNotShareARun) {
@@ -219,6 +256,62 @@ TEST_F(TrainerTest, TwoProcessesDoNotShareARun) {
                 HasSubstr("another process trains in this folder"));
   });
   EXPECT_NO_THROW(RunLock{run_});
+}
+
+// A log and what was written to it.
+class Overheard {
+ public:
+  Overheard() { log_.open(folder_ / "log"); }
+  std::shared_ptr<Log> log() const { return log_.log(); }
+  std::string text() const { return read_text(folder_ / "log"); }
+
+ private:
+  TemporaryFolder folder_;
+  FileLog log_{*null_log()};
+};
+
+// Another process may save while this one reads; what it saved would then be taken for damaged and removed.
+TEST_F(TrainerTest, ARunAtWorkIsNotEvenReadByAnotherProcess) {
+  run_toy(often_saving_options(), fresh_, [](int64_t step) {
+    if (step == 8) std::raise(SIGTERM);
+  });
+  fs::resize_file(run_ / "checkpoints/step-00000008/optimizer.safetensors", 500);  // is told when it is read
+  const Overheard overheard;
+  {
+    const RunWriter at_work(resume_, 2, *null_log());
+    const auto before = testing_support::state_of(run_);
+    EXPECT_THAT(message_from<ConfigError>([&] {
+                  pretrain(often_saving_options(), resume_, silent(), overheard.log(), World::alone());
+                }),
+                HasSubstr("another process trains in this folder"));
+    EXPECT_EQ(overheard.text(), "");
+    EXPECT_EQ(testing_support::state_of(run_), before);
+  }
+  pretrain(often_saving_options(), resume_, silent(), overheard.log(), World::alone());
+  EXPECT_THAT(overheard.text(), HasSubstr("damaged"));
+}
+
+TEST_F(TrainerTest, WhatIsWrongWithACheckpointStandsInTheRunsLog) {
+  run_toy(often_saving_options(), fresh_, [](int64_t step) {
+    if (step == 8) std::raise(SIGTERM);
+  });
+  fs::resize_file(run_ / "checkpoints/step-00000008/optimizer.safetensors", 500);
+  PretrainOptions options = often_saving_options();
+  options.schedule.lr = 2e-3;
+  run_toy(options, resume_);
+  EXPECT_THAT(read_text(run_ / "run.log"),
+              AllOf(HasSubstr("step-00000008: a damaged checkpoint"), HasSubstr("resuming with")));
+}
+
+TEST_F(TrainerTest, AResumptionThatIsRefusedLeavesTheRunAsItIs) {
+  run_toy(toy_options(), fresh_, [](int64_t step) {
+    if (step == 3) std::raise(SIGTERM);
+  });
+  const auto before = testing_support::state_of(run_);
+  PretrainOptions options = toy_options();
+  options.seed = 5;
+  EXPECT_THROW(run_toy(options, resume_), ConfigError);
+  EXPECT_EQ(testing_support::state_of(run_), before);
 }
 
 TEST_F(TrainerTest, ALossThatIsNotFiniteStopsTheRunWithTheStateBeforeIt) {

@@ -21,26 +21,27 @@ using ::testing::HasSubstr;
 // A run's folder with a model that takes no steps; only the step's number counts up.
 class CheckpointTest : public ::testing::Test {
  protected:
-  fs::path save(int64_t step, Standing standing = Standing::last, int64_t keep = 2) {
+  enum class Validated { no, as_best };
+
+  fs::path save(int64_t step, Validated validated = Validated::no) {
     RunState state;
     state.step = step;
     state.epoch = 3;
     state.next_position = 17;
     state.best_value = 0.1 + 0.2;  // a number that short decimals miss
     state.interval.means.loss = 1.0 / 3.0;
-    if (standing == Standing::best) best_step_ = step;
+    if (validated == Validated::as_best) best_step_ = step;
     state.best_step = best_step_;
-    CheckpointFolder folder(run_.path(), keep, null_log());
-    return folder.save({.task = step_.task(),
-                        .optimizer = step_.adam(),
-                        .generator = step_.generator().get_state(),
-                        .spec = InputSpec{},
-                        .config = {{"epochs", 2}},
-                        .state = state,
-                        .average = average_},
-                       standing);
+    return CheckpointFolder(run_.path(), 2)
+        .save({.task = step_.task(),
+               .optimizer = step_.adam(),
+               .generator = step_.generator().get_state(),
+               .spec = InputSpec{},
+               .config = {{"epochs", 2}},
+               .state = state,
+               .average = average_});
   }
-  std::optional<FoundCheckpoint> find() { return CheckpointFolder(run_.path(), 2, null_log()).find_latest(); }
+  std::optional<FoundCheckpoint> find() { return find_latest_checkpoint(run_.path(), *null_log()); }
   std::vector<std::string> names() const {
     std::vector<std::string> out;
     for (const auto& entry : fs::directory_iterator(run_ / "checkpoints"))
@@ -57,14 +58,14 @@ class CheckpointTest : public ::testing::Test {
   static OptimizationStep make_step() {
     CavMae model(toy_config());
     initialize(model, 3);
-    return {std::make_shared<PretrainingTask>(model, ObjectiveOptions{}, MaskOptions{}), OptimizerOptions{},
-            at::detail::createCPUGenerator(5)};
+    return {std::make_shared<PretrainingTask>(model, ObjectiveOptions{}, MaskOptions{}, World::alone()),
+            OptimizerOptions{}, at::detail::createCPUGenerator(5), World::alone()};
   }
   int64_t best_step_ = 0;
 };
 
 TEST_F(CheckpointTest, StateIsReadBackExactly) {
-  save(5, Standing::best);
+  save(5, Validated::as_best);
   const auto found = find();
   ASSERT_TRUE(found);
   EXPECT_EQ(found->state.step, 5);
@@ -79,20 +80,20 @@ TEST_F(CheckpointTest, StateIsReadBackExactly) {
 
 TEST_F(CheckpointTest, KeepsTheLastOnesAndTheBest) {
   save(1);
-  save(2, Standing::best);
+  save(2, Validated::as_best);
   for (int64_t step = 3; step <= 6; ++step) save(step);
   EXPECT_THAT(names(),
               ::testing::ElementsAre("best", "last", "step-00000002", "step-00000005", "step-00000006"));
   EXPECT_EQ(fs::read_symlink(run_ / "checkpoints/last"), "step-00000006");
   EXPECT_EQ(fs::read_symlink(run_ / "checkpoints/best"), "step-00000002");
-  save(7, Standing::best);
+  save(7, Validated::as_best);
   EXPECT_THAT(names(),
               ::testing::ElementsAre("best", "last", "step-00000005", "step-00000006", "step-00000007"));
 }
 
 TEST_F(CheckpointTest, ASecondSaveOfAStepReplacesTheFirst) {
   save(1);
-  save(1, Standing::best);
+  save(1, Validated::as_best);
   EXPECT_THAT(names(), ::testing::ElementsAre("best", "last", "step-00000001"));
   EXPECT_EQ(find()->state.best_step, 1);
 }
@@ -121,14 +122,14 @@ TEST_F(CheckpointTest, ADamagedOneIsNeverTaken) {
   EXPECT_FALSE(find());
 }
 
-TEST_F(CheckpointTest, SettlingRemovesLeftoversAndSetsTheLinks) {
-  save(1, Standing::best);
+TEST_F(CheckpointTest, DiscardingWhatCameAfterRemovesLeftoversAndSetsTheLinks) {
+  save(1, Validated::as_best);
   save(2);
   fs::remove(run_ / "checkpoints/step-00000002/state.json");
   fs::create_directories(run_ / "checkpoints/.tmp-step-00000003-77");
   write_file(run_ / "checkpoints/.tmp-step-00000003-77/model.safetensors", "half");
   fs::remove(run_ / "checkpoints/best");
-  CheckpointFolder(run_.path(), 2, null_log()).settle(*find());
+  CheckpointFolder(run_.path(), 2).discard_after(*find());
   EXPECT_THAT(names(), ::testing::ElementsAre("best", "last", "step-00000001"));
   EXPECT_EQ(fs::read_symlink(run_ / "checkpoints/last"), "step-00000001");
 }

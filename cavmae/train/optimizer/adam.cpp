@@ -163,6 +163,13 @@ void Adam::release_gradients() {
   for (Slot& slot : slots_) slot.parameter.mutable_grad() = torch::Tensor();
 }
 
+std::vector<torch::Tensor> Adam::gradients() const {
+  std::vector<torch::Tensor> out;
+  for (const Slot& slot : slots_)
+    if (slot.parameter.grad().defined()) out.push_back(slot.parameter.grad());
+  return out;
+}
+
 double Adam::gradient_norm() const {
   std::vector<torch::Tensor> gradients;  // dense
   Pieces pieces;

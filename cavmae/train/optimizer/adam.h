@@ -52,6 +52,9 @@ class Adam {
   // Lets go of every gradient's memory.
   void release_gradients();
 
+  // Every parameter's gradient, in the order of the groups; those in use, not copies.
+  std::vector<torch::Tensor> gradients() const;
+
   // The 2-norm over every gradient; on the CPU in double and in one order whatever the number of threads.
   double gradient_norm() const;
 

@@ -1,0 +1,57 @@
+#include "cavmae/dist/world.h"
+
+#include <algorithm>
+
+namespace cavmae {
+namespace {
+
+class Alone final : public World {
+ public:
+  int64_t rank() const override { return 0; }
+  int64_t size() const override { return 1; }
+  void all_reduce(const torch::Tensor& /*tensor*/) override {}
+  std::vector<torch::Tensor> all_gather(const torch::Tensor& tensor) override { return {tensor}; }
+  void broadcast(const torch::Tensor& /*tensor*/, int64_t /*root*/) override {}
+};
+
+}  // namespace
+
+World& World::alone() {
+  static Alone alone;
+  return alone;
+}
+
+void World::barrier() {
+  all_reduce(torch::zeros({1}, torch::kInt64));
+}
+
+std::vector<int64_t> World::agree_on(const std::vector<int64_t>& flags, const std::vector<Agreement>& rules) {
+  const torch::Tensor counts = torch::tensor(flags, torch::kInt64);
+  all_reduce(counts);
+  std::vector<int64_t> agreed;
+  for (size_t i = 0; i < flags.size(); ++i) {
+    const int64_t count = counts[static_cast<int64_t>(i)].item<int64_t>();
+    agreed.push_back(count >= (rules[i] == Agreement::any ? 1 : size()) ? 1 : 0);
+  }
+  return agreed;
+}
+
+torch::Tensor gather_rows(World& world, const torch::Tensor& rows) {
+  if (world.size() == 1) return rows;
+  std::vector<int64_t> counts;
+  for (const auto& count : world.all_gather(torch::tensor({rows.size(0)}, torch::kInt64)))
+    counts.push_back(count.item<int64_t>());
+  const int64_t most = *std::ranges::max_element(counts);
+  torch::Tensor padded = rows.detach();
+  if (rows.size(0) < most) {
+    std::vector<int64_t> sizes = rows.sizes().vec();
+    sizes[0] = most - rows.size(0);
+    padded = torch::cat({padded, torch::zeros(sizes, rows.options())});
+  }
+  std::vector<torch::Tensor> parts = world.all_gather(padded.contiguous());
+  for (size_t rank = 0; rank < parts.size(); ++rank)
+    parts[rank] = static_cast<int64_t>(rank) == world.rank() ? rows : parts[rank].narrow(0, 0, counts[rank]);
+  return torch::cat(parts);
+}
+
+}  // namespace cavmae

@@ -1,0 +1,69 @@
+// The processes that compute one run together, and what they exchange. Nothing here starts a process or knows
+// a network: that is a backend's. All ranks call the same collectives in the same order, each from one
+// thread; each call returns when every rank has made it. A rank that throws ends the others: their calls
+// throw Error.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cavmae/core/torch.h"
+
+namespace cavmae {
+
+// By which rule the flag of a rank becomes that of all.
+enum class Agreement { any, all };
+
+class World {
+ public:
+  // Rank 0 of 1, whose collectives copy nothing. Safe from any thread.
+  static World& alone();
+
+  virtual ~World() = default;
+  virtual int64_t rank() const = 0;  // 0 to size() - 1
+  virtual int64_t size() const = 0;
+
+  // Tensors may have any shape; on every rank the same, and the same type. No gradient passes through a
+  // collective.
+
+  // Puts the sum over the ranks in the place of each rank's tensor, the same bits on every rank.
+  virtual void all_reduce(const torch::Tensor& tensor) = 0;
+  // The tensors of all ranks, by rank. One's own is `tensor` itself and keeps its gradient, so that what is
+  // computed of all of them has the gradient of this rank's part.
+  virtual std::vector<torch::Tensor> all_gather(const torch::Tensor& tensor) = 0;
+  // Puts rank `root`'s values into each rank's tensor.
+  virtual void broadcast(const torch::Tensor& tensor, int64_t root) = 0;
+
+  // Returns when every rank is here.
+  void barrier();
+
+  // One decision of all ranks from each rank's own; a barrier too. `Flags` is a struct of bools whose
+  // visit(flags, v) calls v(flag, Agreement) for each.
+  template <class Flags>
+  Flags agree(Flags flags);
+
+ private:
+  // 1 where the flags of enough ranks are set.
+  std::vector<int64_t> agree_on(const std::vector<int64_t>& flags, const std::vector<Agreement>& rules);
+};
+
+// The rows of all ranks one after another, by rank; ranks may have different numbers of them. One's own rows
+// keep their gradient. rows: [B, ..] -> [sum of B, ..]; alone: `rows` itself.
+torch::Tensor gather_rows(World& world, const torch::Tensor& rows);
+
+template <class Flags>
+Flags World::agree(Flags flags) {
+  if (size() == 1) return flags;
+  std::vector<int64_t> values;
+  std::vector<Agreement> rules;
+  Flags::visit(flags, [&](bool& flag, Agreement rule) {
+    values.push_back(flag ? 1 : 0);
+    rules.push_back(rule);
+  });
+  values = agree_on(values, rules);
+  size_t next = 0;
+  Flags::visit(flags, [&](bool& flag, Agreement) { flag = values[next++] != 0; });
+  return flags;
+}
+
+}  // namespace cavmae
