@@ -1,12 +1,10 @@
 // cavmae classify: what is heard and seen in files.
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
 
-#include "cavmae/train/evaluation.h"
+#include "cavmae/eval/class_ranking.h"
 
-#include "apps/classifier_flags.h"
 #include "apps/evaluation.h"
 
 namespace cavmae::apps {
@@ -14,50 +12,16 @@ namespace {
 
 struct ClassifyFlags {
   EvaluationFlags evaluation;
-  ClassifierFlags classifier;
+  std::filesystem::path labels;
   std::vector<std::filesystem::path> files;
   int64_t top = 5;
   std::filesystem::path json;
 };
 
-// Classes by their score, best first.
-std::vector<int64_t> ranking(const torch::Tensor& scores) {
-  const torch::Tensor order = scores.argsort(/*dim=*/0, /*descending=*/true).contiguous();
-  return {order.data_ptr<int64_t>(), order.data_ptr<int64_t>() + order.numel()};
-}
-
-// "sound alone", "picture alone", or "" where everything was there that the classifier takes.
-std::string missing_modality(const ClipScores& scores, int64_t clip) {
-  if (std::ranges::binary_search(scores.audio_only, clip)) return "sound alone";
-  if (std::ranges::binary_search(scores.video_only, clip)) return "picture alone";
-  return "";
-}
-
-Json clip_json(const LabelSet& labels, const torch::Tensor& scores) {
-  Json out = Json::array();
-  for (const int64_t c : ranking(scores))
-    out.push_back(
-        {{"label", labels[c].display_name}, {"mid", labels[c].mid}, {"score", scores[c].item<double>()}});
-  return out;
-}
-
-Json to_json(const ClipScores& scores, const LabelSet& labels, const std::vector<ClipSource>& clips) {
-  Json items = Json::array(), failed = Json::array();
-  for (size_t row = 0; row < scores.indices.size(); ++row) {
-    const int64_t clip = scores.indices[row];
-    const std::string missing = missing_modality(scores, clip);
-    items.push_back({{"id", clips[clip].id},
-                     {"by", missing.empty() ? "all" : missing},
-                     {"labels", clip_json(labels, scores.scores[static_cast<int64_t>(row)])}});
-  }
-  for (const BadClip& clip : scores.failed) failed.push_back({{"id", clip.id}, {"reason", clip.reason}});
-  return {{"clips", items}, {"failed", failed}};
-}
-
 void print_best(const torch::Tensor& scores, const LabelSet& labels, int64_t top) {
-  const std::vector<int64_t> order = ranking(scores);
+  const std::vector<ScoredClass> ranked = rank_classes(scores, labels);
   for (int64_t i = 0; i < std::min(top, labels.size()); ++i)
-    fmt::print("  {:.3f}  {}\n", scores[order[i]].item<double>(), labels[order[i]].display_name);
+    fmt::print("  {:.3f}  {}\n", ranked[i].score, ranked[i].label.display_name);
 }
 
 int run(const ClassifyFlags& flags, const GlobalOptions& global) {
@@ -67,10 +31,11 @@ int run(const ClassifyFlags& flags, const GlobalOptions& global) {
   data.insert(data.end(), flags.files.begin(), flags.files.end());
   CAVMAE_CHECK_AS(ConfigError, !data.empty(), "nothing to classify: name files, or give --data");
   const auto clips = read_clip_sources(data, *log);
-  LoadedClassifier loaded = flags.classifier.load(flags.evaluation, *log);
-  const LabelSet labels = labels_of(loaded, flags.classifier.labels);
-  const ClipScores scores = classify_clips(loaded.classifier, features_of(loaded, flags.evaluation), clips,
-                                           flags.evaluation.pass_options(global), log);
+  const Pretrained model = flags.evaluation.model.load(*log);
+  Classifier classifier = model.classifier();
+  const LabelSet labels = labels_of(model, flags.labels);
+  const ClipScores scores =
+      classify_clips(classifier, model.spec, clips, flags.evaluation.pass_options(global), log);
   report_failed(scores.failed, *log);
   CAVMAE_CHECK_AS(DataError, !scores.indices.empty(), "no clip could be read");
   for (size_t row = 0; row < scores.indices.size() && flags.json != "-"; ++row) {
@@ -93,8 +58,8 @@ void add_classify(CLI::App& app, Program& program) {
   auto flags = std::make_shared<ClassifyFlags>();
   flags->evaluation.frames = "all";
   flags->evaluation.loader.max_bad_ratio = 1.0;
-  flags->evaluation.add(app);
-  flags->classifier.add(app);
+  flags->evaluation.add(app, HeadUse::if_any);
+  add_labels_flag(app, flags->labels);
   app.add_option("files", flags->files, "media files")->type_name("FILE");
   app.add_option("--top", flags->top, "classes printed of each file [5]")->type_name("N");
   add_json_flag(app, flags->json);

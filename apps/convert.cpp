@@ -3,7 +3,7 @@
 
 #include "cavmae/models/convert_model.h"
 
-#include "apps/command.h"
+#include "apps/model_flags.h"
 
 namespace cavmae::apps {
 namespace {
@@ -39,12 +39,7 @@ void add_convert(CLI::App& app, Program& program) {
       ->required()
       ->type_name("FROM");
   app.add_option("to", flags->to, "the file to write: .pth or .safetensors")->required()->type_name("TO");
-  app.add_option("--num-heads", flags->hints.num_heads, "heads of a .pth's encoders [width / 64]")
-      ->type_name("N");
-  app.add_option("--decoder-num-heads", flags->hints.decoder_num_heads, "heads of a .pth's decoder [16]")
-      ->type_name("N");
-  app.add_option("--num-mel-bins", flags->hints.num_mel_bins, "mel bins that a .pth was trained with [128]")
-      ->type_name("N");
+  add_hint_flags(app, flags->hints);
   app.callback([=, &program] { program.action = [=] { return run(*flags); }; });
 }
 

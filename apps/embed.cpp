@@ -23,16 +23,17 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
   auto clips = read_clip_sources(data, *log);
   std::vector<std::string> ids;
   for (const ClipSource& clip : clips) ids.push_back(clip.id);
-  auto [loaded, spec] = load_for_evaluation(flags.evaluation, *log);
+  const Pretrained model = flags.evaluation.model.load(*log);
+  CavMae network = model.network();
   PassOptions options = flags.evaluation.pass_options(global);
   options.need = Need::any;
-  const ClipEmbeddings embeddings = embed_clips(loaded.model, spec, clips, options, log);
+  const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log);
   report_failed(embeddings.failed, *log);
   CAVMAE_CHECK_AS(DataError, !embeddings.indices.empty(), "no clip could be read, nothing was written");
-  write_embeddings(flags.out, embeddings, ids, loaded.path);
+  write_embeddings(flags.out, embeddings, ids, model.path);
   const Json out = {{"out", flags.out.string()},
                     {"clips", embeddings.indices.size()},
-                    {"dimension", loaded.model->config().embed_dim},
+                    {"dimension", network->config().embed_dim},
                     {"failed", embeddings.failed.size()}};
   if (flags.json != "-") fmt::print("{} clips -> {}\n", embeddings.indices.size(), flags.out.string());
   write_json_result(flags.json, out);

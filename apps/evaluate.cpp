@@ -1,11 +1,12 @@
 // cavmae evaluate: a checkpoint's numbers on a data set.
 #include <fmt/format.h>
 
+#include "cavmae/eval/class_ranking.h"
 #include "cavmae/train/evaluation.h"
 #include "cavmae/train/step_record.h"
+#include "cavmae/train/trained_with.h"
 
 #include "apps/classification_table.h"
-#include "apps/classifier_flags.h"
 #include "apps/evaluation.h"
 #include "apps/retrieval_table.h"
 #include "apps/training.h"
@@ -15,7 +16,7 @@ namespace {
 
 struct EvaluateFlags {
   EvaluationFlags evaluation;
-  ClassifierFlags classifier;
+  std::filesystem::path labels;
   bool classes = false;
   std::filesystem::path json;
 };
@@ -29,29 +30,26 @@ void print_classes(const ClassificationResult& result, const LabelSet& labels) {
   }
 }
 
-int evaluate_classes(const EvaluateFlags& flags, const GlobalOptions& global,
+int evaluate_classes(const EvaluateFlags& flags, const GlobalOptions& global, const Pretrained& model,
                      const std::vector<ClipSource>& clips, std::shared_ptr<Log> log) {
-  LoadedClassifier loaded = flags.classifier.load(flags.evaluation, *log);
-  const LabelSet labels = labels_of(loaded, flags.classifier.labels);
-  const ClassifierEvaluation evaluation =
-      evaluate_classifier(loaded, features_of(loaded, flags.evaluation), clips, labels,
-                          flags.evaluation.pass_options(global), log);
+  const LabelSet labels = labels_of(model, flags.labels);
+  const ClassifierEvaluation evaluation = evaluate_classifier(model.classifier(), model.spec, clips, labels,
+                                                              flags.evaluation.pass_options(global), log);
   report_failed(evaluation.scores.failed, *log);
   if (flags.json != "-") {
     print_classification(evaluation.result);
     if (flags.classes) print_classes(evaluation.result, labels);
   }
-  Json json = {{"checkpoint", loaded.path.string()},
+  Json json = {{"checkpoint", model.path.string()},
                {"classification", to_json(evaluation.result, labels.display_names())},
                {"failed", evaluation.scores.failed.size()}};
   write_json_result(flags.json, json);
   return 0;
 }
 
-int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global,
+int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global, const Pretrained& model,
                          const std::vector<ClipSource>& clips, std::shared_ptr<Log> log) {
-  auto [loaded, spec] = load_for_evaluation(flags.evaluation, *log);
-  const auto trained = options_of_checkpoint(loaded.path);
+  const auto trained = training_of(model.path).pretraining;
   if (!trained)
     log->warn("the file stands without its run, so masks and losses are those of the paper's recipe");
   PretrainedEvaluationOptions options{.trained = trained.value_or(PretrainOptions()),
@@ -60,7 +58,7 @@ int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global
   options.pass.view.frames = FrameChoice::middle;
   options.pass.loader.batch_size = options.trained.loader.batch_size;
   flags.evaluation.loader_flags.apply(options.pass.loader);
-  const auto evaluation = evaluate_pretrained(loaded.model, spec, clips, options, log);
+  const auto evaluation = evaluate_pretrained(model.network(), model.spec, clips, options, log);
   if (!evaluation) return kExitInterrupted;
   report_failed(evaluation->failed, *log);
   Json record = validation_record({}, evaluation->result, evaluation->parts);
@@ -69,7 +67,7 @@ int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global
     fmt::print("{}\n", validation_line(record));
     if (evaluation->result.retrieval) print_retrieval(*evaluation->result.retrieval);
   }
-  record["checkpoint"] = loaded.path.string();
+  record["checkpoint"] = model.path.string();
   record["failed"] = evaluation->failed.size();
   write_json_result(flags.json, record);
   return 0;
@@ -79,8 +77,9 @@ int run(const EvaluateFlags& flags, const GlobalOptions& global) {
   CAVMAE_CHECK_AS(ConfigError, !flags.evaluation.data.empty(), "--data is needed: the clips to measure on");
   auto log = make_log(global.verbosity());
   const auto clips = read_clip_sources(flags.evaluation.data, *log);
-  return holds_classifier(flags.evaluation.checkpoint) ? evaluate_classes(flags, global, clips, log)
-                                                       : evaluate_pretraining(flags, global, clips, log);
+  const Pretrained model = flags.evaluation.model.load(*log);
+  return model.is_classifier() ? evaluate_classes(flags, global, model, clips, log)
+                               : evaluate_pretraining(flags, global, model, clips, log);
 }
 
 }  // namespace
@@ -95,8 +94,8 @@ void add_evaluate(CLI::App& app, Program& program) {
        "cavmae evaluate --checkpoint run --data held_out --json numbers.json"});
   auto flags = std::make_shared<EvaluateFlags>();
   flags->evaluation.frames = "all";
-  flags->evaluation.add(app);
-  flags->classifier.add(app);
+  flags->evaluation.add(app, HeadUse::if_any);
+  add_labels_flag(app, flags->labels);
   app.add_flag("--classes", flags->classes, "print every class");
   add_json_flag(app, flags->json);
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });

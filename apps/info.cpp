@@ -12,8 +12,7 @@
 #include "cavmae/kernels/matmul.h"
 #include "cavmae/machine/machine.h"
 #include "cavmae/media/media_reader.h"
-#include "cavmae/models/checkpoint.h"
-#include "cavmae/models/classifier_checkpoint.h"
+#include "cavmae/models/pretrained.h"
 #include "cavmae/tensorfile/safetensors.h"
 #include "cavmae/train/crc32c.h"
 #include "cavmae/train/optimizer/adam_kernel.h"
@@ -70,52 +69,49 @@ void add_options(Description& out, const Json& options) {
   for (const auto& [key, value] : options.items()) out.text += fmt::format("{:<22} {}\n", key, value.dump());
 }
 
+void add_classifier(Description& out, const Pretrained& model) {
+  const Json head = option_to_json(model.classifier()->head_options());
+  add_options(out, head);
+  if (!model.labels.empty()) {
+    std::vector<std::string> names;
+    for (const ClassLabel& label : model.labels) names.push_back(label.display_name);
+    out.text += fmt::format("classes        {}\n", fmt::join(names, ", "));
+  }
+  out.json["classifier"] = head;
+  out.json["labels"] = model.labels.empty() ? Json() : class_labels_to_json(model.labels);
+}
+
 // A network's file, whatever it is for.
-Description network_info(const fs::path& path, const CavMaeImpl& network,
-                         const std::optional<InputSpec>& spec) {
+Description model_info(const fs::path& path) {
+  const Pretrained model = load_pretrained(path);
+  const CavMae network = model.is_classifier() ? as_network(model.classifier()) : model.network();
   Description out;
   int64_t parameters = 0, trainable = 0;
-  for (const auto& parameter : network.parameters()) {
+  for (const auto& parameter : network->parameters()) {
     parameters += parameter.numel();
     if (parameter.requires_grad()) trainable += parameter.numel();
   }
-  out.text += fmt::format("checkpoint     {} ({})\n", path.string(),
-                          human_bytes(static_cast<double>(fs::file_size(path))));
+  out.text += fmt::format("checkpoint     {} ({})\n", model.path.string(),
+                          human_bytes(static_cast<double>(fs::file_size(model.path))));
   out.text +=
       fmt::format("parameters     {:.3f} M, {:.3f} M of them training\n", parameters / 1e6, trainable / 1e6);
-  const Json config = option_to_json(network.config());
+  const Json config = option_to_json(network->config());
   add_options(out, config);
-  const Json input = option_to_json(spec);
+  const Json input = model.states_spec ? option_to_json(model.spec) : Json();
   Json rest = input.is_null() ? Json::object() : input;
   for (const auto& item : config.items()) rest.erase(item.key());
   add_options(out, rest);
-  out.json = {{"kind", "checkpoint"},   {"path", path.string()}, {"parameters", parameters},
-              {"trainable", trainable}, {"model", config},       {"features", input}};
-  return out;
-}
-
-Description pretrained_info(const fs::path& path) {
-  const LoadedModel loaded = load_model(path);
-  Description out = network_info(loaded.path, *loaded.model, loaded.spec);
-  out.json["missing"] = loaded.missing;
-  out.json["unexpected"] = loaded.unexpected;
-  return out;
-}
-
-Description classifier_info(const fs::path& path) {
-  const LoadedClassifier loaded = load_classifier(path);
-  Description out = network_info(loaded.path, *loaded.classifier, loaded.metadata.spec);
-  const Json head = option_to_json(loaded.classifier->head_options());
-  add_options(out, head);
-  if (!loaded.metadata.labels.is_null()) {
-    std::vector<std::string> names;
-    for (const Json& label : loaded.metadata.labels) names.push_back(label.at("display_name"));
-    out.text += fmt::format("classes        {}\n", fmt::join(names, ", "));
-  }
-  out.json["kind"] = "classifier";
-  out.json["classifier"] = head;
-  out.json["labels"] = loaded.metadata.labels;
-  out.json["unexpected"] = loaded.unexpected;
+  out.json = {{"kind", model.is_classifier() ? "classifier" : "checkpoint"},
+              {"path", model.path.string()},
+              {"parameters", parameters},
+              {"trainable", trainable},
+              {"model", config},
+              {"features", input}};
+  if (model.is_classifier())
+    add_classifier(out, model);
+  else
+    out.json["missing"] = model.report.missing;
+  out.json["unexpected"] = model.report.unexpected;
   return out;
 }
 
@@ -221,10 +217,9 @@ int run(const InfoFlags& flags, const GlobalOptions& global) {
   if (flags.machine) out = machine_info();
   if (!flags.path.empty()) {
     CAVMAE_CHECK(fs::exists(flags.path), flags.path.string(), ": no such file or folder");
-    out = holds_embeddings(flags.path)   ? embeddings_info(flags.path)
-          : !is_checkpoint(flags.path)   ? other_info(flags.path, *log)
-          : holds_classifier(flags.path) ? classifier_info(flags.path)
-                                         : pretrained_info(flags.path);
+    out = holds_embeddings(flags.path) ? embeddings_info(flags.path)
+          : is_checkpoint(flags.path)  ? model_info(flags.path)
+                                       : other_info(flags.path, *log);
   }
   if (flags.json != "-") fmt::print("{}", out.text);
   write_json_result(flags.json, out.json);

@@ -1,6 +1,7 @@
 // cavmae localize: where in the picture the sound is, and where in the sound the picture.
 #include <fmt/format.h>
 
+#include "cavmae/eval/localization.h"
 #include "cavmae/eval/shown_reconstruction.h"
 #include "cavmae/features/image_transform.h"
 #include "cavmae/media/image_writer.h"
@@ -23,29 +24,12 @@ FrameChoice frame_choice(const std::string& text) {
   return frames;
 }
 
-Json rows_of(const torch::Tensor& map) {  // float [rows, columns]
-  Json rows = Json::array();
-  for (const torch::Tensor& row : map.contiguous().unbind(0)) {
-    const float* values = row.data_ptr<float>();
-    rows.push_back(std::vector<float>(values, values + row.numel()));
-  }
-  return rows;
-}
-
-Json result_json(const std::string& id, const Localization& found) {
-  Json pictures = Json::array();
-  for (int64_t k = 0; k < found.in_pictures.size(0); ++k)
-    pictures.push_back(
-        {{"cosine", found.of_pictures[k].item<float>()}, {"patches", rows_of(found.in_pictures[k])}});
-  return {{"clip", id}, {"pictures", pictures}, {"sound", {{"patches", rows_of(found.in_sound)}}}};
-}
-
 int run_localize(const LocalizeFlags& flags, const GlobalOptions& global) {
   const FrameChoice frames = frame_choice(flags.frames);
   auto log = make_log(global.verbosity());
   const ClipSource clip = flags.clip.source(*log);
-  ModelToEvaluate model =
-      load_for_evaluation(flags.clip.checkpoint, device_options(flags.clip.device_flags), *log);
+  const Pretrained model = flags.clip.model.load(*log);
+  CavMae network = model.network();
   const Sample sample = flags.clip.read(clip, model, frames);
   CAVMAE_CHECK_AS(MediaError, sample.audio.defined() && sample.video.defined(), clip.id, ": has no ",
                   sample.audio.defined() ? "picture" : "sound", "; localization compares the two");
@@ -54,13 +38,15 @@ int run_localize(const LocalizeFlags& flags, const GlobalOptions& global) {
                             .pictures = {},
                             .fbank = sample.audio.narrow(0, 0, frames_with_sound(sample.audio)),
                             .num_fbank_frames = sample.audio.size(0),
-                            .found = localize(model.loaded.model, sample.audio, video)};
+                            .found = localize(network, sample.audio, video)};
   for (const torch::Tensor& picture : video.unbind(0)) figure.pictures.push_back(denormalize_image(picture));
   write_png(flags.clip.out, draw_localization(figure));
   if (flags.clip.json != "-")
     fmt::print("cosine similarity of sound and picture: {:.3f}\npicture: {}\n",
                figure.found.of_pictures.mean().item<float>(), flags.clip.out.string());
-  write_json_result(flags.clip.json, result_json(clip.id, figure.found));
+  Json out = {{"clip", clip.id}};
+  out.update(to_json(figure.found));
+  write_json_result(flags.clip.json, out);
   return 0;
 }
 

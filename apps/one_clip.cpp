@@ -1,21 +1,19 @@
 #include "apps/one_clip.h"
 
+#include "cavmae/eval/model.h"
+
 namespace cavmae::apps {
 
 void OneClipFlags::add(CLI::App& app) {
   app.add_option("file", file, "a media file, or a list or manifest of clips with --clip")
       ->required()
       ->type_name("FILE");
-  app.add_option("--checkpoint", checkpoint,
-                 "a run's folder, one of its checkpoints, a .safetensors or a .pth file")
-      ->required()
-      ->type_name("PATH");
+  model.add(app);
   app.add_option("--out", out, "the PNG file to write")->required()->type_name("FILE");
   app.add_option("--clip", clip, "which clip of a list, by its id")->type_name("ID");
   app.add_option("--window-start", window_start,
                  "pin the window's start in longer files, in seconds [the middle]")
       ->type_name("");
-  add_device_flag(app, device_flags);
   add_json_flag(app, json);
 }
 
@@ -36,13 +34,12 @@ ClipSource OneClipFlags::source(Log& log) const {
                          near.empty() ? "" : " (did you mean '" + near + "'?)"));
 }
 
-Sample OneClipFlags::read(const ClipSource& source, const ModelToEvaluate& model, FrameChoice frames) const {
-  const CavMaeConfig& config = model.loaded.model->config();
-  const Need need = !config.has_video() ? Need::audio : !config.has_audio() ? Need::video : Need::any;
+Sample OneClipFlags::read(const ClipSource& source, const Pretrained& from, FrameChoice frames) const {
+  const Need need = needed_of(from.network()->config());
   ViewOptions view{.frames = frames};
   option_from_json(option_text_to_json<std::optional<double>>(window_start, "--window-start"),
                    view.window_start, "--window-start");
-  return ClipReader(model.spec).read(source, view, need, /*seed=*/0);
+  return ClipReader(from.spec).read(source, view, need, /*seed=*/0);
 }
 
 }  // namespace cavmae::apps

@@ -4,22 +4,24 @@
 #include <filesystem>
 #include <string>
 
-#include "apps/evaluation.h"
+#include "cavmae/data/clip_reader.h"
+
+#include "apps/model_flags.h"
 
 namespace cavmae::apps {
 
 struct OneClipFlags {
-  std::filesystem::path file, checkpoint, out, json;
+  ModelFlags model;
+  std::filesystem::path file, out, json;
   std::string clip;  // its id, where `file` is a list of several
   std::string window_start = "none";
-  OptionFlags device_flags;
 
-  // Registers the file and --checkpoint, --out, --json, --clip, --window-start, --device.
+  // Registers the file, the model's flags, --out, --json, --clip and --window-start.
   void add(CLI::App& app);
   // The clip that is meant. Throws DataError naming how many there are.
   ClipSource source(Log& log) const;
   // What the network takes of what the clip has.
-  Sample read(const ClipSource& clip, const ModelToEvaluate& model, FrameChoice frames) const;
+  Sample read(const ClipSource& clip, const Pretrained& from, FrameChoice frames) const;
 };
 
 }  // namespace cavmae::apps

@@ -5,26 +5,18 @@
 
 #include "cavmae/media/has_media.h"
 #include "cavmae/report/collect.h"
-#include "cavmae/train/pretrain_options.h"
 #include "cavmae/train/run_folder.h"
+#include "cavmae/train/trained_with.h"
 
-#include "apps/evaluation.h"
+#include "apps/model_flags.h"
 #include "apps/run_report.h"
 
 namespace cavmae::apps {
 namespace {
 
-// Whether a run made a classifier.
-bool is_finetuning(const std::filesystem::path& run) {
-  const std::filesystem::path config = run / "config.json";
-  return std::filesystem::exists(config) && read_json(config).contains("head_lr_scale");
-}
-
 // The masks and targets that the run trained with.
-ReportExampleOptions report_example_options(const RunReportOptions& options, const GlobalOptions& global) {
-  PretrainOptions trained;
-  const std::filesystem::path config = options.run / "config.json";
-  option_from_json(read_json(config), trained, config.string());
+ReportExampleOptions report_example_options(const RunReportOptions& options, const PretrainOptions& trained,
+                                            const GlobalOptions& global) {
   ReportExampleOptions examples;
   examples.pass.view.frames = options.frames;
   examples.masks = trained.mask;
@@ -37,17 +29,20 @@ ReportExampleOptions report_example_options(const RunReportOptions& options, con
   return examples;
 }
 
-ReportContent pretraining_report(const RunReportOptions& options, const GlobalOptions& global,
-                                 std::shared_ptr<Log> log) {
+ReportContent pretraining_report(const RunReportOptions& options, const PretrainOptions& trained,
+                                 const GlobalOptions& global, std::shared_ptr<Log> log) {
   const RunPaths saved = read_run_paths(options.run);
   std::vector<std::filesystem::path> data = options.data;
   if (data.empty()) data = saved.val.empty() ? saved.data : saved.val;
   RunReportOptions resolved = options;
   if (resolved.cache.empty()) resolved.cache = saved.cache;
-  auto [loaded, spec] = load_for_evaluation(options.run, options.device, *log);
+  LoadOptions load;
+  load.runtime.device = options.device.device;
+  const Pretrained model = load_model(options.run, load, *log);
+  CavMae network = model.network();
   const auto clips = read_clip_sources(data, *log);
-  return collect_report(options.run, loaded.model, spec, clips, report_example_options(resolved, global),
-                        log);
+  return collect_report(options.run, network, model.spec, clips,
+                        report_example_options(resolved, trained, global), log);
 }
 
 }  // namespace
@@ -55,8 +50,11 @@ ReportContent pretraining_report(const RunReportOptions& options, const GlobalOp
 void write_run_report(const RunReportOptions& options, const GlobalOptions& global,
                       std::shared_ptr<Log> log) {
   const std::filesystem::path page = options.out.empty() ? options.run / "report.html" : options.out;
+  const TrainedWith trained = training_of(options.run);
   const ReportContent content =
-      is_finetuning(options.run) ? read_run(options.run) : pretraining_report(options, global, log);
+      trained.finetuning
+          ? read_run(options.run)
+          : pretraining_report(options, trained.pretraining.value_or(PretrainOptions{}), global, log);
   write_report(page, content);
   fmt::print("report: {}\n", page.string());
 }

@@ -11,10 +11,11 @@ int run(const EvaluationFlags& flags, const GlobalOptions& global, const std::fi
   CAVMAE_CHECK_AS(ConfigError, !flags.data.empty(), "--data is needed: the clips to search among");
   auto log = make_log(global.verbosity());
   auto clips = read_clip_sources(flags.data, *log);
-  auto [loaded, spec] = load_for_evaluation(flags, *log);
+  const Pretrained model = flags.model.load(*log);
+  CavMae network = model.network();
   PassOptions options = flags.pass_options(global);
   options.need = Need::both;
-  const ClipEmbeddings embeddings = embed_clips(loaded.model, spec, clips, options, log);
+  const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log);
   CAVMAE_CHECK_AS(DataError, embeddings.indices.size() >= 2, "--data: ", embeddings.indices.size(),
                   " clips could be read; retrieval needs at least 2 with sound and picture");
   const RetrievalResult result = evaluate_retrieval(embeddings.audio, embeddings.video);

@@ -2,7 +2,14 @@
 include(CMakePackageConfigHelpers)
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cavmae)
 get_property(libraries GLOBAL PROPERTY CAVMAE_LIBRARIES)
-install(TARGETS ${libraries} cavmae_torch EXPORT cavmaeTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+
+# All of it under one name: cavmae::cavmae.
+add_library(cavmae_all INTERFACE)
+add_library(cavmae::cavmae ALIAS cavmae_all)
+target_link_libraries(cavmae_all INTERFACE ${libraries})
+set_target_properties(cavmae_all PROPERTIES EXPORT_NAME cavmae)
+
+install(TARGETS ${libraries} cavmae_torch cavmae_all EXPORT cavmaeTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS cavmae RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/cavmae DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/configs DESTINATION ${CMAKE_INSTALL_DATADIR}/cavmae)

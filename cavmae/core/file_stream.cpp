@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,6 +41,13 @@ FileReader::FileReader(const std::filesystem::path& path)
 
 FileReader::~FileReader() {
   ::close(fd_);
+}
+
+std::shared_ptr<char> FileReader::map() const {
+  void* bytes = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd_, 0);
+  CAVMAE_CHECK_AS(CheckpointError, bytes != MAP_FAILED, name(),
+                  ": cannot be mapped into memory: ", std::strerror(errno));
+  return {static_cast<char*>(bytes), [size = size_](char* mapped) { ::munmap(mapped, size); }};
 }
 
 void FileReader::read(uint64_t position, void* out, uint64_t bytes) const {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 
 namespace cavmae {
@@ -21,6 +22,10 @@ class FileReader {
 
   // Fills `out` with the `bytes` that begin at `position`; a file that ends before is an error.
   void read(uint64_t position, void* out, uint64_t bytes) const;
+
+  // The whole file as memory of this process, brought in where it is touched; what is written to it never
+  // reaches the file. It outlives the reader. The file must not be empty.
+  std::shared_ptr<char> map() const;
 
  private:
   std::filesystem::path path_;

@@ -83,12 +83,6 @@ std::string csv_cell(const std::string& text) {
   return quoted + "\"";
 }
 
-std::string text_of(const Json& entry, const char* key, const std::string& origin) {
-  const bool is_text = entry.is_object() && entry.contains(key) && entry[key].is_string();
-  CAVMAE_CHECK_AS(DataError, is_text, origin, ": a class must be {\"mid\": text, \"display_name\": text}");
-  return entry[key].get<std::string>();
-}
-
 // Labels that are no class, each with the clip that has it first.
 [[noreturn]] void throw_unknown(const std::map<std::string, std::string>& clip_of_label, const LabelSet& set,
                                 const std::string& where) {
@@ -194,22 +188,6 @@ LabelSet labels_of_clips(const std::vector<ClipSource>& clips) {
   std::vector<ClassLabel> labels;
   for (const std::string& word : words) labels.push_back({.mid = word, .display_name = word});
   return {std::move(labels), "the clips' own labels"};
-}
-
-Json label_set_to_json(const LabelSet& set) {
-  Json out = Json::array();
-  for (int64_t i = 0; i < set.size(); ++i)
-    out.push_back({{"mid", set[i].mid}, {"display_name", set[i].display_name}});
-  return out;
-}
-
-LabelSet label_set_from_json(const Json& json, const std::string& origin) {
-  CAVMAE_CHECK_AS(DataError, json.is_array(), origin, ": expected a list of classes");
-  std::vector<ClassLabel> labels;
-  for (const Json& entry : json)
-    labels.push_back(
-        {.mid = text_of(entry, "mid", origin), .display_name = text_of(entry, "display_name", origin)});
-  return {std::move(labels), origin};
 }
 
 ClipClasses classes_of_clips(const std::vector<ClipSource>& clips, const LabelSet& set,

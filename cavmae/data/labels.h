@@ -9,16 +9,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cavmae/core/json.h"
+#include "cavmae/core/class_label.h"
 #include "cavmae/core/torch.h"
 #include "cavmae/data/clip_source.h"
 
 namespace cavmae {
-
-struct ClassLabel {
-  std::string mid;           // what data sets call it ("/m/09x0r")
-  std::string display_name;  // what people call it ("Speech")
-};
 
 class LabelSet {
  public:
@@ -28,6 +23,7 @@ class LabelSet {
 
   int64_t size() const { return static_cast<int64_t>(labels_.size()); }  // C
   const ClassLabel& operator[](int64_t index) const { return labels_.at(index); }
+  const std::vector<ClassLabel>& labels() const { return labels_; }
   const std::string& origin() const { return origin_; }
   std::vector<std::string> display_names() const;  // [C]
 
@@ -49,10 +45,6 @@ void write_label_csv(const std::filesystem::path& path, const LabelSet& set);
 
 // Where there is no label file: every label of the clips, sorted; mid and display name are the label.
 LabelSet labels_of_clips(const std::vector<ClipSource>& clips);
-
-// As a checkpoint keeps it: a list of {"mid", "display_name"}. Throws DataError.
-Json label_set_to_json(const LabelSet& set);
-LabelSet label_set_from_json(const Json& json, const std::string& origin);
 
 enum class LabelsPerClip { several, one };       // one: what cross-entropy needs
 enum class EmptyClasses { forbidden, allowed };  // allowed: evaluation, or a subset that lacks some

@@ -6,10 +6,6 @@
 namespace cavmae {
 namespace {
 
-Need need_of(Modalities mode) {
-  return mode == Modalities::audio ? Need::audio : mode == Modalities::video ? Need::video : Need::any;
-}
-
 // Positions of all ranks, ascending.
 std::vector<int64_t> gather_positions(World& world, const std::vector<int64_t>& own) {
   const torch::Tensor all = gather_rows(world, torch::tensor(own, torch::kInt64));
@@ -30,6 +26,10 @@ void gather_scores(ClipScores& out, const std::vector<torch::Tensor>& scores,
 
 }  // namespace
 
+Need needed_of_mode(Modalities mode) {
+  return mode == Modalities::audio ? Need::audio : mode == Modalities::video ? Need::video : Need::any;
+}
+
 torch::Tensor class_scores(const torch::Tensor& logits, ScoreKind kind) {
   return kind == ScoreKind::sigmoid ? logits.sigmoid() : logits.softmax(-1);
 }
@@ -48,7 +48,7 @@ ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const s
                           const PassOptions& options, std::shared_ptr<Log> log) {
   const Modalities mode = classifier->head_options().mode;
   PassOptions pass = options;
-  pass.need = need_of(mode);
+  pass.need = needed_of_mode(mode);
   pass.device = classifier->device();
   pass.title = "classifying";
   const int64_t classes = classifier->head_options().num_classes;

@@ -27,6 +27,9 @@ struct ClipScores {
 ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const std::vector<ClipSource>& clips,
                           const PassOptions& options, std::shared_ptr<Log> log);
 
+// What of a clip such a classifier is given.
+Need needed_of_mode(Modalities mode);
+
 // The scores of one batch whose video is [B, 3, S, S], or [B, K, 3, S, S] where it is averaged over pictures.
 struct BatchScores {
   torch::Tensor scores;        // float [B, C] on the CPU

@@ -2,6 +2,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/json.h"
+#include "cavmae/core/own_errors.h"
 #include "cavmae/tensorfile/safetensors.h"
 
 namespace cavmae {
@@ -73,6 +74,17 @@ StoredEmbeddings read_embeddings(const std::filesystem::path& path) {
   CAVMAE_CHECK_AS(CheckpointError, out.audio.defined() || out.video.defined(), path.string(),
                   ": neither 'audio' nor 'video' is in it");
   return out;
+}
+
+torch::Tensor map_embeddings(const std::filesystem::path& path, const std::string& name) {
+  return with_own_errors([&] {
+    const torch::Tensor matrix = map_safetensors(path, name);
+    const bool usable = matrix.dim() == 2 &&
+                        (matrix.scalar_type() == torch::kFloat32 || matrix.scalar_type() == torch::kFloat16);
+    CAVMAE_CHECK_AS(CheckpointError, usable, path.string(), ": '", name, "' is ", matrix.scalar_type(), " ",
+                    matrix.sizes(), ", expected float32 or float16 [N, D]");
+    return matrix;
+  });
 }
 
 }  // namespace cavmae

@@ -28,4 +28,9 @@ bool holds_embeddings(const std::filesystem::path& path);
 // Throws CheckpointError when the file is damaged or holds something else.
 StoredEmbeddings read_embeddings(const std::filesystem::path& path);
 
+// One of its matrices, or that of any .safetensors file, without reading it: float or half [N, D], its memory
+// the file's for as long as the tensor lives (map_safetensors()). `name`: "audio", "video", ... For
+// nearest().
+torch::Tensor map_embeddings(const std::filesystem::path& path, const std::string& name);
+
 }  // namespace cavmae

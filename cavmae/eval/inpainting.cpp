@@ -62,8 +62,9 @@ Inpainting inpaint(CavMae& model, const Inputs& given, const Masks& masks, bool 
   torch::NoGradGuard no_grad;
   const Inputs inputs = inputs_on(given, model->device());
   const Inputs whole = complete(inputs, masks, config);
+  const Latents latents = model->encode(whole, masks);
   const Predictions predictions =
-      model->decode(model->encode(whole, masks).joint, masks, PredictionScope::masked);
+      model->decode(latents.patch_tokens(Stream::joint), masks, PredictionScope::masked);
   const int64_t patch = config.patch_size;
   Inpainting out;
   if (whole.audio.defined() && predictions.audio.defined()) {

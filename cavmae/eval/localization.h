@@ -2,6 +2,7 @@
 // to the whole picture. Free functions; the model is read, not changed.
 #pragma once
 
+#include "cavmae/core/json.h"
 #include "cavmae/core/torch.h"
 #include "cavmae/models/cav_mae.h"
 
@@ -9,14 +10,17 @@ namespace cavmae {
 
 // Cosine similarities.
 struct Localization {
-  torch::Tensor in_pictures;  // float [K, S/P, S/P]: mean-pooled sound against each token of a picture
-  torch::Tensor in_sound;     // float [F/P, T/P], low frequencies first: pooled pictures against each token
-  torch::Tensor of_pictures;  // float [K]: pooled sound against each pooled picture
+  torch::Tensor in_pictures;  // float [K, S/P, S/P]: the whole sound against each token of a picture
+  torch::Tensor in_sound;  // float [F/P, T/P], low frequencies first: the whole pictures against each token
+  torch::Tensor of_pictures;  // float [K]: the whole sound against each whole picture
 };
 
 // Of one clip, on the CPU: its sound, float [T, F], and K pictures, float [K, 3, S, S]. Tokens are those of
-// the outputs that the contrastive loss compares, each modality alone through the joint layers; the pictures
-// are pooled over their tokens and over K. Throws ConfigError when the network has no such outputs.
+// the outputs that the contrastive loss compares, each modality alone through the joint layers; the whole is
+// Latents::global(), of pictures its mean over K. Throws ConfigError when the network has no such outputs.
 Localization localize(CavMae& model, const torch::Tensor& audio, const torch::Tensor& video);
+
+// "pictures": of each its cosine and rows of patches; "sound": rows of patches, low frequencies first.
+Json to_json(const Localization& found);
 
 }  // namespace cavmae

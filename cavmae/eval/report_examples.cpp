@@ -11,6 +11,7 @@
 #include "cavmae/core/text.h"
 #include "cavmae/eval/embed.h"
 #include "cavmae/eval/inpainting.h"
+#include "cavmae/eval/nearest.h"
 #include "cavmae/features/image_transform.h"
 
 namespace cavmae {
@@ -78,9 +79,8 @@ std::vector<PlannedQuery> plan_queries(const ClipEmbeddings& embeddings, const R
     std::vector<int64_t> rows;
     for (const Example& example : examples) rows.push_back(example.row);
     const torch::Tensor& queries = from_audio ? embeddings.audio : embeddings.video;
-    const RetrievalAnswers best =
-        retrieve_best(queries.index_select(0, torch::tensor(rows, torch::kInt64)),
-                      from_audio ? embeddings.video : embeddings.audio, options.num_answers);
+    const Neighbors best = nearest(queries.index_select(0, torch::tensor(rows, torch::kInt64)),
+                                   from_audio ? embeddings.video : embeddings.audio, options.num_answers);
     for (size_t q = 0; q < examples.size(); ++q) {
       PlannedQuery& query =
           out.emplace_back(PlannedQuery{direction, examples[q], own_ranks[examples[q].row], {}, {}});

@@ -147,17 +147,6 @@ RetrievalRanks retrieval_ranks_both_ways(const torch::Tensor& audio, const torch
   return {.audio_to_video = to_video.ranks(), .video_to_audio = to_audio.ranks()};
 }
 
-RetrievalAnswers retrieve_best(const torch::Tensor& queries, const torch::Tensor& gallery,
-                               int64_t num_answers) {
-  CAVMAE_CHECK(queries.dim() == 2 && gallery.dim() == 2 && queries.size(1) == gallery.size(1),
-               "queries and gallery must be [Q, D] and [N, D] of one width");
-  const torch::Tensor scores = normalize_embeddings(queries, "query embedding")
-                                   .matmul(normalize_embeddings(gallery, "gallery embedding").t());
-  const int64_t k = std::clamp<int64_t>(num_answers, 0, gallery.size(0));
-  auto [sorted, order] = scores.sort(/*stable=*/true, /*dim=*/1, /*descending=*/true);
-  return {.indices = order.narrow(1, 0, k).contiguous(), .scores = sorted.narrow(1, 0, k).contiguous()};
-}
-
 RetrievalScores summarize_ranks(const std::vector<double>& ranks) {
   return share_of_hits(ranks);
 }

@@ -37,14 +37,6 @@ struct RetrievalRanks {
 };
 RetrievalRanks retrieval_ranks_both_ways(const torch::Tensor& audio, const torch::Tensor& video);
 
-// The best answers to a few queries, best first; equal scores in the order of the gallery.
-struct RetrievalAnswers {
-  torch::Tensor indices;  // int64 [Q, k], k = min(num_answers, N)
-  torch::Tensor scores;   // float [Q, k], cosine similarity
-};
-RetrievalAnswers retrieve_best(const torch::Tensor& queries, const torch::Tensor& gallery,
-                               int64_t num_answers);
-
 // Rows divided by their length, float [N, D] on the CPU. `what` names them in the error ("audio embedding").
 torch::Tensor normalize_embeddings(const torch::Tensor& embeddings, const char* what);
 

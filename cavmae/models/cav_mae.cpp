@@ -74,6 +74,22 @@ torch::Tensor in_sequence(const torch::Tensor& audio, const torch::Tensor& video
 
 }  // namespace
 
+torch::Tensor Latents::patch_tokens(Stream stream) const {
+  return stream == Stream::joint ? joint : stream == Stream::audio ? audio : video;
+}
+
+torch::Tensor Latents::pooled(Stream stream) const {
+  const torch::Tensor tokens = patch_tokens(stream);
+  return tokens.defined() ? tokens.mean(1) : tokens;
+}
+
+Latents Latents::split_joint() const {
+  return {.joint = joint,
+          .audio = joint.narrow(1, 0, joint_audio_tokens),
+          .video = joint.narrow(1, joint_audio_tokens, joint.size(1) - joint_audio_tokens),
+          .joint_audio_tokens = joint_audio_tokens};
+}
+
 Inputs inputs_on(const Inputs& inputs, torch::Device device) {
   return {.audio = to_device(inputs.audio, device), .video = to_device(inputs.video, device)};
 }
@@ -143,6 +159,7 @@ Latents CavMaeImpl::encode(const Inputs& inputs, const Masks& masks, const Strea
                     "a batch of ", clips, " audio and ", pictures, " video inputs");
   }
   Latents out;
+  if (audio.defined()) out.joint_audio_tokens = audio.size(1);
   if (config_.joint_streams == JointStreams::none) {
     out.joint = parts_->norm(audio.defined() ? audio : video);
     (audio.defined() ? out.audio : out.video) = out.joint;
@@ -182,16 +199,8 @@ Embeddings CavMaeImpl::embed(const Inputs& inputs) {
   const bool both = inputs.audio.defined() && inputs.video.defined();
   const Latents latents =
       encode(inputs, Masks{}, {.joint = !single, .single = single}, both ? JointOf::any : JointOf::both);
-  Embeddings out;
-  if (single) {
-    if (latents.audio.defined()) out.audio = latents.audio.mean(1);
-    if (latents.video.defined()) out.video = latents.video.mean(1);
-  } else {
-    const int64_t num_audio = config_.num_audio_patches();
-    out.audio = latents.joint.narrow(1, 0, num_audio).mean(1);
-    out.video = latents.joint.narrow(1, num_audio, config_.num_video_patches()).mean(1);
-  }
-  return out;
+  const Latents of_modalities = single ? latents : latents.split_joint();
+  return {.audio = of_modalities.global(Stream::audio), .video = of_modalities.global(Stream::video)};
 }
 
 // The full sequence of both streams: embedded latents where patches are visible, the mask token elsewhere.

@@ -20,14 +20,29 @@ struct Inputs {
 
 Inputs inputs_on(const Inputs& inputs, torch::Device device);
 
-// What the encoders make of a batch; a stream that does not exist in the configuration is undefined. A
-// network of one modality has its output in `joint`, as the decoder takes it, and again under the modality's
-// name.
+// What the encoders make of a batch, by stream: `joint` is both modalities through the joint layers, after
+// `norm`; `audio` and `video` are each alone through them, after `norm_a` and `norm_v`.
+enum class Stream { joint, audio, video };
+
+// The output tokens. A stream that does not exist in the configuration is undefined. A network of one
+// modality has its output in `joint`, as the decoder takes it, and again under the modality's name. Which
+// tokens stand for what is known here and in CavMaeImpl alone.
 struct Latents {
-  // float [B, Na + Nv, D], audio tokens first: the two through the joint layers, after `norm`
-  torch::Tensor joint;
-  torch::Tensor audio;  // float [B, Na, D]: audio alone through the joint layers, after `norm_a`
-  torch::Tensor video;  // float [B, Nv, D]
+  torch::Tensor joint;             // float [B, Na + Nv, D], audio tokens first
+  torch::Tensor audio;             // float [B, Na, D]
+  torch::Tensor video;             // float [B, Nv, D]
+  int64_t joint_audio_tokens = 0;  // Na of `joint`
+
+  // Each result is undefined where the stream is.
+  // Of the patches that were kept, in their order: float [B, N, D]
+  torch::Tensor patch_tokens(Stream stream) const;
+  // The mean of the patch tokens: float [B, D]
+  torch::Tensor pooled(Stream stream) const;
+  // What speaks for the whole stream, and is compared with that of another: today pooled(). float [B, D]
+  torch::Tensor global(Stream stream) const { return pooled(stream); }
+
+  // The joint stream's tokens under their modality's name, for a network that has no other stream.
+  Latents split_joint() const;
 };
 
 // Which outputs of the encoders are computed.
@@ -36,7 +51,7 @@ struct Streams {
   bool single = true;  // Latents::audio and Latents::video
 };
 
-// Mean-pooled single-stream outputs, before L2 normalisation.
+// Latents::global() of each modality, before L2 normalisation.
 struct Embeddings {
   torch::Tensor audio;  // float [B, D]
   torch::Tensor video;  // float [B, D]
@@ -71,9 +86,9 @@ class CavMaeImpl : public torch::nn::Module {
   // may be given one after another, video float [B * K, 3, S, S]: the sound's own encoder then runs once a
   // clip, and Latents::joint has B * K rows.
   Latents encode(const Inputs& inputs, const Streams& streams);
-  // Mean-pooled single-stream outputs of unmasked inputs; for systems without single streams (av-mae) the
-  // means over each modality's part of the joint output. Of several pictures a clip, as above, both features
-  // of such a system have B * K rows; else audio has B, video B * K.
+  // What speaks for each modality of unmasked inputs; for systems without single streams (av-mae), for its
+  // part of the joint output. Of several pictures a clip, as above, both embeddings of such a system have
+  // B * K rows; else audio has B, video B * K.
   Embeddings embed(const Inputs& inputs);
 
   // Rebuilds masked patches (or all) from Latents::joint.

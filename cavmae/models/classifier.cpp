@@ -18,8 +18,8 @@ const CavMaeConfig& validated(const CavMaeConfig& encoder, const HeadOptions& he
   return encoder;
 }
 
-void add(std::vector<torch::Tensor>& outputs, const torch::Tensor& tokens) {
-  if (tokens.defined()) outputs.push_back(tokens.mean(1));
+void add(std::vector<torch::Tensor>& outputs, const torch::Tensor& pooled) {
+  if (pooled.defined()) outputs.push_back(pooled);
 }
 
 }  // namespace
@@ -62,10 +62,10 @@ torch::Tensor ClassifierImpl::pooled(const Inputs& inputs) {
   };
   const Latents latents = encode(used, streams);
   std::vector<torch::Tensor> outputs;  // float [B, D] each
-  if (streams.joint) add(outputs, latents.joint);
+  if (streams.joint) add(outputs, latents.pooled(Stream::joint));
   if (streams.single && config().has_single_streams()) {
-    add(outputs, latents.audio);
-    add(outputs, latents.video);
+    add(outputs, latents.pooled(Stream::audio));
+    add(outputs, latents.pooled(Stream::video));
   }
   const int64_t rows = used.video.defined() ? used.video.size(0) : used.audio.size(0);
   torch::Tensor total;

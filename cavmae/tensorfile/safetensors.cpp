@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <memory>
 #include <unordered_set>
 
 #include "cavmae/core/error.h"
@@ -123,6 +124,15 @@ FoundHeader read_header(const FileReader& file) {
   return found;
 }
 
+[[noreturn]] void throw_unknown(const std::string& name, const SafetensorsHeader& header,
+                                const std::string& where) {
+  std::vector<std::string> names;
+  for (const SafetensorsEntry& entry : header.entries) names.push_back(entry.name);
+  const std::string nearest = nearest_word(name, names);
+  throw CheckpointError(concat(where, ": there is no tensor '", name, "' among ", names.size(),
+                               nearest.empty() ? "" : " (did you mean '" + nearest + "'?)"));
+}
+
 // The entries in the given order. The data is laid out widest type first, so that each tensor lies at a
 // multiple of its element size, as some readers want it; `order` receives that order.
 SafetensorsHeader plan(const NamedTensors& tensors, std::vector<size_t>& order) {
@@ -199,6 +209,24 @@ TensorFileInfo inspect_safetensors(const std::filesystem::path& path) {
 
 std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path) {
   return read_header(FileReader(path)).header.metadata;
+}
+
+torch::Tensor map_safetensors(const std::filesystem::path& path, const std::string& name) {
+  const FileReader file(path);
+  const FoundHeader found = read_header(file);
+  const SafetensorsHeader& header = found.header;
+  const auto entry = std::ranges::find(header.entries, name, &SafetensorsEntry::name);
+  if (entry == header.entries.end()) throw_unknown(name, header, path.string());
+  const auto type = checked_type(file, *entry);
+  const uint64_t start = found.data_start + entry->begin;
+  // Other programs' files need not be aligned.
+  const bool mappable =
+      entry->end > entry->begin && type != torch::kBool && start % c10::elementSize(type) == 0;
+  if (!mappable) return read_tensor(file, *entry, found.data_start);
+  auto mapped = file.map();
+  return at::from_blob(
+      mapped.get() + start, entry->shape, [mapped](void*) mutable { mapped.reset(); },
+      torch::TensorOptions(type));
 }
 
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,

@@ -51,6 +51,12 @@ TensorFileInfo inspect_safetensors(const std::filesystem::path& path);
 // The text metadata alone, likewise.
 std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
 
+// One tensor without reading it: its memory is the file's, brought in as it is touched, for as long as a
+// tensor of it lives. What is written to it stays in this process. The file may be renamed or removed
+// meanwhile, but not cut short. Throws as read_safetensors() does, and as TensorFile::at() for a name that is
+// not there.
+torch::Tensor map_safetensors(const std::filesystem::path& path, const std::string& name);
+
 // Writes beside and renames. Tensors may be on any device and of any strides. Throws Error on a full disk,
 // with the old file intact.
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,

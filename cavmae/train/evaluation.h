@@ -10,7 +10,6 @@
 
 #include "cavmae/data/labels.h"
 #include "cavmae/eval/classify.h"
-#include "cavmae/models/classifier_checkpoint.h"
 #include "cavmae/train/pretrain_options.h"
 #include "cavmae/train/task.h"
 
@@ -23,18 +22,11 @@ struct ClassifierEvaluation {
   LabelSet labels;
 };
 
-// The classes of a checkpoint: those of `label_file`, or where it is empty those that the checkpoint holds.
-// Throws CheckpointError when it holds none, DataError when their number is not the head's.
-LabelSet labels_of(const LoadedClassifier& loaded, const std::filesystem::path& label_file);
-
 // Every clip must have a label, and every label be a class: DataError otherwise. Classes without a clip are
 // left out of the means.
-ClassifierEvaluation evaluate_classifier(LoadedClassifier& loaded, const InputSpec& spec,
+ClassifierEvaluation evaluate_classifier(Classifier classifier, const InputSpec& spec,
                                          const std::vector<ClipSource>& clips, const LabelSet& labels,
                                          const PassOptions& options, std::shared_ptr<Log> log);
-
-// What the run that made a checkpoint was told, or nothing where the file stands alone.
-std::optional<PretrainOptions> options_of_checkpoint(const std::filesystem::path& model_file);
 
 struct PretrainedEvaluationOptions {
   PretrainOptions

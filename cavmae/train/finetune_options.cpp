@@ -1,8 +1,7 @@
 #include "cavmae/train/finetune_options.h"
 
 #include "cavmae/models/image_mae.h"
-#include "cavmae/models/infer_config.h"
-#include "cavmae/models/model_file.h"
+#include "cavmae/models/model_description.h"
 #include "cavmae/models/model_input.h"
 
 namespace cavmae {
@@ -46,12 +45,11 @@ FinetuneOptions finetune_defaults(const std::filesystem::path& init) {
   const std::filesystem::path file = find_model_file(init);
   const TensorFile contents = read_model_file(file);
   if (is_image_mae(contents.tensors)) return options;
-  const auto stated = stated_config(contents, file);
-  const CavMaeConfig model = stated ? *stated : infer_config(contents.tensors, {}, file.string());
-  options.model = model;
+  const ModelDescription trained = describe_model(contents, file, {});
+  options.model = trained.config;
   options.model.decoder_depth = 0;
-  options.mode = model.modalities;
-  if (const auto trained = stated_input(contents, file)) options.data = RunInput{*trained};
+  options.mode = trained.config.modalities;
+  if (trained.spec) options.data = RunInput{*trained.spec};
   return options;
 }
 

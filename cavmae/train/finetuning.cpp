@@ -3,9 +3,9 @@
 #include "cavmae/core/error.h"
 #include "cavmae/data/sample_weights.h"
 #include "cavmae/eval/classify.h"
-#include "cavmae/models/classifier_checkpoint.h"
 #include "cavmae/models/model_file.h"
 #include "cavmae/models/model_input.h"
+#include "cavmae/models/pretrained.h"
 #include "cavmae/train/finetuning_task.h"
 #include "cavmae/train/run_writer.h"
 #include "cavmae/train/setup.h"
@@ -62,7 +62,7 @@ void check_same_classes(const LabelSet& labels, const RunPaths& paths) {
   if (paths.start == RunStart::fresh || !fs::exists(checkpoint)) return;
   const Json saved = metadata_json(read_model_file(checkpoint), "labels", checkpoint);
   CAVMAE_CHECK_AS(
-      DataError, saved == label_set_to_json(labels), "the run tells ", saved.size(),
+      DataError, saved == class_labels_to_json(labels.labels()), "the run tells ", saved.size(),
       " classes apart, the labels name ",
       saved.size() == static_cast<size_t>(labels.size()) ? "as many others" : concat(labels.size()),
       "; give the same --labels and --data, or start anew in another --out");
@@ -103,10 +103,11 @@ void evaluate_at_end(FinetuneResult& result, const FinetuneOptions& options, con
   result.evaluated = !result.run.averaged_checkpoint.empty() ? result.run.averaged_checkpoint
                      : fs::exists(best)                      ? best
                                                              : result.run.last_checkpoint;
-  LoadedClassifier loaded = load_classifier(result.evaluated);
-  loaded.classifier->to(resolve_device(options.runtime.device));
+  LoadOptions load;
+  load.runtime.device = options.runtime.device;
+  Classifier classifier = load_pretrained(result.evaluated, load).classifier();
   const ClipScores scores =
-      classify_clips(loaded.classifier, input_spec(options.model, options.data), data.val_clips,
+      classify_clips(classifier, input_spec(options.model, options.data), data.val_clips,
                      {.view = {.window_start = options.view.window_start, .frames = options.final_frames},
                       .loader = options.loader,
                       .cache_dir = paths.cache,

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "cavmae/eval/classify.h"
-#include "cavmae/models/classifier_checkpoint.h"
+#include "cavmae/models/checkpoint.h"
 #include "cavmae/train/pretraining_task.h"
 #include "cavmae/train/validation.h"
 
@@ -98,7 +98,7 @@ std::optional<ValidationResult> FineTuningTask::validate(ClipPass& clips,
 }
 
 void FineTuningTask::save(const std::filesystem::path& path, const InputSpec& spec) {
-  save_classifier(path, setup_.classifier, {.spec = spec, .labels = label_set_to_json(setup_.labels)});
+  save_classifier(path, setup_.classifier, spec, setup_.labels.labels());
 }
 
 }  // namespace cavmae

@@ -92,7 +92,8 @@ StepResult PretrainingTask::forward(const Inputs& inputs, torch::Generator gener
 // Gong et al., ICLR 2023: L_r = L_audio + L_video.
 void PretrainingTask::add_reconstruction(StepResult& result, const Inputs& inputs, const Latents& latents,
                                          const Masks& masks) {
-  const Predictions predictions = model_->decode(latents.joint, masks, PredictionScope::masked);
+  const Predictions predictions =
+      model_->decode(latents.patch_tokens(Stream::joint), masks, PredictionScope::masked);
   const ProfileRange range(ranges::kLoss);
   const int64_t patch = model_->config().patch_size;
   const auto loss = [&](const torch::Tensor& prediction, const torch::Tensor& patches,
@@ -114,8 +115,8 @@ void PretrainingTask::add_reconstruction(StepResult& result, const Inputs& input
 // Gong et al., ICLR 2023: L = L_r + lambda_c * L_c, L_c being Eq. (7).
 void PretrainingTask::add_contrastive(StepResult& result, const Latents& latents, World& world) {
   const ProfileRange range(ranges::kLoss);
-  const ContrastiveResult contrastive =
-      contrastive_loss(latents.audio.mean(1), latents.video.mean(1), objective_.contrastive, world);
+  const ContrastiveResult contrastive = contrastive_loss(
+      latents.global(Stream::audio), latents.global(Stream::video), objective_.contrastive, world);
   result.loss_contrastive = contrastive.loss;
   result.accuracy = contrastive.accuracy;
   const torch::Tensor weighted = contrastive.loss * objective_.contrastive_weight;

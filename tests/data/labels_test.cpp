@@ -65,16 +65,17 @@ TEST_F(LabelsTest, WhatIsWrittenIsReadAgain) {
   const LabelSet set({{"a", "plain"}, {"b,c", "with \"quotes\", and a comma"}, {"d", " blank "}}, "here");
   write_label_csv(folder / "out.csv", set);
   const LabelSet again = read_label_csv(folder / "out.csv");
-  const LabelSet from_json = label_set_from_json(label_set_to_json(set), "a checkpoint");
+  const LabelSet from_json{class_labels_from_json(class_labels_to_json(set.labels()), "a checkpoint"),
+                           "a checkpoint"};
   for (int64_t i = 0; i < set.size(); ++i) {
     EXPECT_EQ(again[i].mid, set[i].mid);
     EXPECT_EQ(again[i].display_name, set[i].display_name);
     EXPECT_EQ(from_json[i].mid, set[i].mid);
     EXPECT_EQ(from_json[i].display_name, set[i].display_name);
   }
-  EXPECT_THAT(
-      message_from<DataError>([] { label_set_from_json(Json::parse(R"([{"mid": 3}])"), "c.safetensors"); }),
-      HasSubstr("c.safetensors"));
+  EXPECT_THAT(message_from<DataError>(
+                  [] { class_labels_from_json(Json::parse(R"([{"mid": 3}])"), "c.safetensors"); }),
+              HasSubstr("c.safetensors"));
 }
 
 TEST_F(LabelsTest, ClashesAndGapsNameTheLines) {

@@ -52,7 +52,7 @@ TEST(MediaSources, EmbedAsTheirFiles) {
   CavMae model = testing::tiny_model();
   const auto clips = testing::tiny_clips();
   const auto embed = [&](const std::vector<ClipSource>& sources) {
-    EmbedOptions options;
+    PassOptions options;
     options.loader = {.batch_size = 4, .num_workers = 2};
     options.show_progress = false;
     return embed_clips(model, testing::tiny_features(), sources, options, null_log());
@@ -77,7 +77,7 @@ TEST(MediaSources, AreClassifiedAsTheirFiles) {
   }
   const auto clips = testing::tiny_clips();
   const auto classify = [&](const std::vector<ClipSource>& sources) {
-    ClassifyOptions options;
+    PassOptions options;
     options.loader = {.batch_size = 4, .num_workers = 2};
     options.show_progress = false;
     return classify_clips(classifier, testing::tiny_features(), sources, options, null_log());

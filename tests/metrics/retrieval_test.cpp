@@ -148,17 +148,6 @@ TEST(RetrievalScores, BecomeJson) {
   EXPECT_EQ(json["clips"], 4);
 }
 
-TEST(RetrievalAnswers, AreTheBestFirst) {
-  const torch::Tensor gallery = torch::tensor({{1.f, 0.f}, {0.f, 1.f}, {1.f, 1.f}, {-1.f, 0.f}});
-  const RetrievalAnswers best = retrieve_best(torch::tensor({{2.f, 0.f}, {0.f, -3.f}}), gallery, 3);
-  EXPECT_EQ(best.indices.sizes(), (std::vector<int64_t>{2, 3}));
-  EXPECT_TRUE(best.indices[0].equal(torch::tensor({0, 2, 1}, torch::kInt64)));
-  EXPECT_THAT(best.scores[0][1].item<double>(), DoubleNear(std::sqrt(0.5), 1e-6));
-  EXPECT_TRUE(best.indices[1].narrow(0, 0, 2).equal(torch::tensor({0, 3}, torch::kInt64)))
-      << "equal scores in the order of the gallery";
-  EXPECT_EQ(retrieve_best(gallery, gallery, 99).indices.size(1), 4);
-}
-
 TEST(RetrievalRanks, TwentyThousandClipsTakeSeconds) {
   torch::manual_seed(5);
   const torch::Tensor a = torch::randn({20000, 64}), v = a + 5 * torch::randn({20000, 64});

@@ -8,6 +8,9 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
 #include "cavmae/models/convert_model.h"
+#include "cavmae/models/model_file.h"
+#include "cavmae/models/model_input.h"
+#include "cavmae/models/pretrained.h"
 
 #include "tests/models/toy_model.h"
 #include "tests/support/program.h"
@@ -48,12 +51,15 @@ TEST(Checkpoint, SavedModelsComeBackWithConfigurationAndFeatures) {
   auto model = random_model(config, 1);
   const InputSpec spec{.num_mel_bins = 32, .fbank_mean = -3.5};
   save_model(folder / "model.safetensors", model, spec);
-  LoadedModel loaded = load_model(folder / "model.safetensors");
-  EXPECT_EQ(option_to_json(loaded.model->config()), option_to_json(config));
-  EXPECT_EQ(loaded.spec, spec);
-  EXPECT_THAT(loaded.missing, IsEmpty());
-  EXPECT_THAT(loaded.unexpected, IsEmpty());
-  expect_same_parameters(loaded.model, model);
+  const Pretrained loaded = load_pretrained(folder / "model.safetensors");
+  CavMae network = loaded.network();
+  EXPECT_EQ(option_to_json(network->config()), option_to_json(config));
+  EXPECT_EQ(loaded.spec, input_spec(config, spec));
+  EXPECT_TRUE(loaded.states_spec);
+  EXPECT_FALSE(loaded.is_classifier());
+  EXPECT_THAT(loaded.report.missing, IsEmpty());
+  EXPECT_THAT(loaded.report.unexpected, IsEmpty());
+  expect_same_parameters(network, model);
 }
 
 TEST(Checkpoint, PthComesBackWithItsConfigurationInferred) {
@@ -62,10 +68,13 @@ TEST(Checkpoint, PthComesBackWithItsConfigurationInferred) {
   auto model = random_model(config, 2);
   save_model(folder / "model.safetensors", model, {});
   convert_model(folder / "model.safetensors", folder / "model.pth", {});
-  LoadedModel loaded = load_model(folder / "model.pth", {.num_heads = 4, .decoder_num_heads = 4});
-  EXPECT_EQ(option_to_json(loaded.model->config()), option_to_json(config));
-  EXPECT_FALSE(loaded.spec.has_value());
-  expect_same_parameters(loaded.model, model);
+  const Pretrained loaded =
+      load_pretrained(folder / "model.pth", {.hints = {.num_heads = 4, .decoder_num_heads = 4}});
+  CavMae network = loaded.network();
+  EXPECT_EQ(option_to_json(network->config()), option_to_json(config));
+  EXPECT_FALSE(loaded.states_spec);
+  EXPECT_EQ(loaded.spec, input_spec(config)) << "the paper's, in the network's sizes";
+  expect_same_parameters(network, model);
   EXPECT_EQ(read_pth(folder / "model.pth").front().first, "module.modality_a");
 }
 
@@ -85,7 +94,9 @@ TEST(Checkpoint, ConfigurationsOfOtherSystemsAreInferred) {
     save_model(folder / "model.safetensors", model, {});
     convert_model(folder / "model.safetensors", folder / "model.pth", {});
     const auto inferred =
-        load_model(folder / "model.pth", {.num_heads = 4, .decoder_num_heads = 4}).model->config();
+        load_pretrained(folder / "model.pth", {.hints = {.num_heads = 4, .decoder_num_heads = 4}})
+            .network()
+            ->config();
     EXPECT_EQ(inferred.joint_streams, config.joint_streams);
     EXPECT_EQ(inferred.modalities, config.modalities);
     EXPECT_EQ(inferred.modality_depth, config.modality_depth);
@@ -97,16 +108,18 @@ TEST(Checkpoint, ConfigurationsOfOtherSystemsAreInferred) {
 }
 
 TEST(Checkpoint, TheAuthorsFilesLoad) {
-  const LoadedModel pretrained = load_model(golden_path("authors_pretrain.pth"));
-  EXPECT_THAT(pretrained.missing, IsEmpty());
-  EXPECT_THAT(pretrained.unexpected, IsEmpty());
-  EXPECT_EQ(pretrained.model->config().decoder_depth, 2);
-  EXPECT_EQ(pretrained.model->config().num_heads, 1) << "width 32 / 64, at least 1";
-  const LoadedModel classifier = load_model(golden_path("authors_finetune_legacy.pth"));
-  EXPECT_THAT(classifier.missing, IsEmpty());
-  EXPECT_THAT(classifier.unexpected,
+  const Pretrained pretrained = load_pretrained(golden_path("authors_pretrain.pth"));
+  EXPECT_THAT(pretrained.report.missing, IsEmpty());
+  EXPECT_THAT(pretrained.report.unexpected, IsEmpty());
+  EXPECT_EQ(pretrained.network()->config().decoder_depth, 2);
+  EXPECT_EQ(pretrained.network()->config().num_heads, 1) << "width 32 / 64, at least 1";
+  const Pretrained headless =
+      load_pretrained(golden_path("authors_finetune_legacy.pth"), {.head = HeadUse::leave_out});
+  EXPECT_FALSE(headless.is_classifier());
+  EXPECT_THAT(headless.report.missing, IsEmpty());
+  EXPECT_THAT(headless.report.unexpected,
               ElementsAre("mlp_head.0.weight", "mlp_head.0.bias", "mlp_head.1.weight", "mlp_head.1.bias"));
-  EXPECT_EQ(classifier.model->config().decoder_depth, 0);
+  EXPECT_EQ(headless.network()->config().decoder_depth, 0);
 }
 
 TEST(Checkpoint, MissingParametersAreNamedAndInitialised) {
@@ -117,12 +130,13 @@ TEST(Checkpoint, MissingParametersAreNamedAndInitialised) {
   std::erase_if(file.tensors, [](const auto& item) { return item.first == "blocks_a.1.mlp.fc1.weight"; });
   file.tensors.emplace_back("extra", torch::zeros({1}));
   write_safetensors(folder / "model.safetensors", file.tensors, file.metadata);
-  LoadedModel loaded = load_model(folder / "model.safetensors");
-  EXPECT_THAT(loaded.missing, ElementsAre("blocks_a.1.mlp.fc1.weight"));
-  EXPECT_THAT(loaded.unexpected, ElementsAre("extra"));
-  EXPECT_GT(loaded.model->named_parameters()["blocks_a.1.mlp.fc1.weight"].abs().max().item<float>(), 0.0F);
-  EXPECT_TRUE(loaded.model->named_parameters()["blocks_a.0.mlp.fc1.weight"].equal(
-      model->named_parameters()["blocks_a.0.mlp.fc1.weight"]));
+  const Pretrained loaded = load_pretrained(folder / "model.safetensors");
+  EXPECT_THAT(loaded.report.missing, ElementsAre("blocks_a.1.mlp.fc1.weight"));
+  EXPECT_THAT(loaded.report.unexpected, ElementsAre("extra"));
+  const auto parameters = loaded.network()->named_parameters();
+  EXPECT_GT(parameters["blocks_a.1.mlp.fc1.weight"].abs().max().item<float>(), 0.0F);
+  EXPECT_TRUE(
+      parameters["blocks_a.0.mlp.fc1.weight"].equal(model->named_parameters()["blocks_a.0.mlp.fc1.weight"]));
 }
 
 TEST(Checkpoint, TheFirstTensorOfAnotherSizeIsNamedAndNothingIsCopied) {
@@ -142,7 +156,7 @@ TEST(Checkpoint, TheFirstTensorOfAnotherSizeIsNamedAndNothingIsCopied) {
 TEST(Checkpoint, FilesThatAreNoModelAreRefused) {
   TemporaryFolder folder;
   write_safetensors(folder / "x.safetensors", {{"weights", torch::zeros({2})}});
-  EXPECT_THAT(checkpoint_error([&] { load_model(folder / "x.safetensors"); }),
+  EXPECT_THAT(checkpoint_error([&] { load_pretrained(folder / "x.safetensors"); }),
               AllOf(HasSubstr("x.safetensors"), HasSubstr("no CAV-MAE checkpoint")));
   auto model = random_model(small_config(), 6);
   EXPECT_THAT(checkpoint_error([&] { load_parameters(model, folder / "x.safetensors"); }),
@@ -152,7 +166,7 @@ TEST(Checkpoint, FilesThatAreNoModelAreRefused) {
   broken.tensors.front().second = torch::zeros({1, 1, 24}, torch::kInt64);
   write_safetensors(folder / "x.safetensors", broken.tensors,
                     {{"model", option_to_json(small_config()).dump()}});
-  EXPECT_THAT(checkpoint_error([&] { load_model(folder / "x.safetensors"); }),
+  EXPECT_THAT(checkpoint_error([&] { load_pretrained(folder / "x.safetensors"); }),
               HasSubstr("not floating-point"));
 }
 

@@ -5,6 +5,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/models/checkpoint.h"
+#include "cavmae/models/pretrained.h"
 
 #include "tests/models/toy_model.h"
 #include "tests/support/program.h"
@@ -46,7 +47,7 @@ TEST_P(AuthorsFile, GoesToOursAndBackBitForBit) {
   const NamedTensors expected = read_pth(original());
   expect_same(read_pth(folder_ / "theirs.pth"), expected);
   expect_same(read_safetensors(folder_ / "ours.safetensors").tensors, strip_prefix(expected, "module."));
-  EXPECT_EQ(load_model(folder_ / "ours.safetensors").model->config().num_heads, 4);
+  EXPECT_EQ(load_pretrained(folder_ / "ours.safetensors").network()->config().num_heads, 4);
 }
 
 // What the authors' code does: torch.load, then load_state_dict, which wants these names, sizes and bits.
@@ -80,13 +81,13 @@ INSTANTIATE_TEST_SUITE_P(Files, AuthorsFile,
 TEST(ConvertModel, WhatIsNoPartOfAModelIsLeftOutAndNamed) {
   TemporaryFolder folder;
   auto model = random_model(small_config(), 1);
-  save_model(folder / "model.safetensors", model, InputSpec{.num_mel_bins = 32});
+  save_model(folder / "model.safetensors", model, InputSpec{.fbank_mean = -3.5});
   TensorFile file = read_safetensors(folder / "model.safetensors");
   file.tensors.emplace_back("extra", torch::zeros({1}));
   write_safetensors(folder / "model.safetensors", file.tensors, file.metadata);
   EXPECT_THAT(convert_model(folder / "model.safetensors", folder / "again.safetensors", {}).left_out,
               ElementsAre("extra"));
-  EXPECT_EQ(load_model(folder / "again.safetensors").spec.value().num_mel_bins, 32);
+  EXPECT_EQ(load_pretrained(folder / "again.safetensors").spec.fbank_mean, -3.5);
 }
 
 TEST(ConvertModel, AnIncompleteModelIsRefusedAndNothingIsWritten) {

@@ -6,6 +6,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/models/checkpoint.h"
 #include "cavmae/models/convert_model.h"
+#include "cavmae/models/pretrained.h"
 #include "cavmae/nn/position_embedding.h"
 
 #include "tests/models/toy_model.h"
@@ -196,7 +197,7 @@ TEST_F(FromImageMae, PicturesOfAnotherSizeNeedTheirPositionsResized) {
 TEST_F(FromImageMae, IsNoCavMaeByItself) {
   TemporaryFolder folder;
   write_safetensors(folder / "mae.safetensors", image_mae(Decoder::with));
-  EXPECT_THAT(message_from<CheckpointError>([&] { load_model(folder / "mae.safetensors"); }),
+  EXPECT_THAT(message_from<CheckpointError>([&] { load_pretrained(folder / "mae.safetensors"); }),
               AllOf(HasSubstr("mae.safetensors"), HasSubstr("image MAE"), HasSubstr("--init")));
 }
 

@@ -9,6 +9,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
 #include "cavmae/models/checkpoint.h"
+#include "cavmae/models/pretrained.h"
 #include "cavmae/nn/position_embedding.h"
 
 #include "tests/models/toy_model.h"
@@ -109,18 +110,22 @@ TEST_P(OtherInputs, LoadWithTheirPositionsFitted) {
   auto model = random_model(config, 1);
   save_model(folder / "model.safetensors", model,
              InputSpec{.num_fbank_frames = 96, .num_mel_bins = 32, .image_size = 48});
-  const InputShape shape{.num_fbank_frames = 128, .image_size = 64};
+  const InputShape shape{.num_fbank_frames = 128, .image_size = 64, .window_seconds = 1.5};
   try {
-    load_model(folder / "model.safetensors", shape, PositionFit::refuse);
+    load_pretrained(folder / "model.safetensors", {.shape = shape});
     FAIL() << "no error";
   } catch (const CheckpointError& error) {
     EXPECT_THAT(error.what(), AllOf(HasSubstr("'pos_embed_a'"), HasSubstr("'decoder_pos_embed_v'"),
                                     HasSubstr("--resize-positions")));
   }
-  LoadedModel loaded = load_model(folder / "model.safetensors", shape, PositionFit::resize);
-  EXPECT_EQ(loaded.spec.value().num_fbank_frames, 128);
-  EXPECT_EQ(loaded.spec.value().image_size, 64);
-  const auto ours = loaded.model->named_parameters(), before = model->named_parameters();
+  const Pretrained loaded =
+      load_pretrained(folder / "model.safetensors", {.shape = shape, .positions = PositionFit::resize});
+  EXPECT_EQ(loaded.spec.num_fbank_frames, 128);
+  EXPECT_EQ(loaded.spec.image_size, 64);
+  EXPECT_EQ(loaded.spec.window_seconds, 1.5);
+  EXPECT_EQ(loaded.report.resized.size(), 4u);
+  CavMae network = loaded.network();
+  const auto ours = network->named_parameters(), before = model->named_parameters();
   const PatchGrid sound{.rows = 2, .columns = 8}, picture{.rows = 4, .columns = 4};
   if (GetParam()) {
     EXPECT_THAT(ours["pos_embed_a"],
@@ -132,9 +137,9 @@ TEST_P(OtherInputs, LoadWithTheirPositionsFitted) {
     EXPECT_TRUE(ours["decoder_pos_embed_v"].equal(sincos_positions(16, picture)));
   }
   EXPECT_TRUE(ours["blocks_u.0.attn.qkv.weight"].equal(before["blocks_u.0.attn.qkv.weight"]));
-  const Inputs inputs = testing_support::random_inputs(loaded.model->config(), 2, 3);
+  const Inputs inputs = testing_support::random_inputs(network->config(), 2, 3);
   const torch::NoGradGuard no_grad;
-  EXPECT_EQ(loaded.model->embed(inputs).audio.sizes(), (std::vector<int64_t>{2, 24}));
+  EXPECT_EQ(network->embed(inputs).audio.sizes(), (std::vector<int64_t>{2, 24}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Positions, OtherInputs, ::testing::Values(false, true),
@@ -144,8 +149,8 @@ TEST(InputShape, ShapesThatAreNotWholePatchesAreRefused) {
   TemporaryFolder folder;
   auto model = random_model(small_config(), 1);
   save_model(folder / "model.safetensors", model, {});
-  EXPECT_THROW(load_model(folder / "model.safetensors", {.num_fbank_frames = 100, .image_size = {}},
-                          PositionFit::resize),
+  EXPECT_THROW(load_pretrained(folder / "model.safetensors",
+                               {.shape = {.num_fbank_frames = 100}, .positions = PositionFit::resize}),
                ConfigError);
 }
 

@@ -6,7 +6,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
 #include "cavmae/core/text.h"
-#include "cavmae/models/checkpoint.h"
+#include "cavmae/models/pretrained.h"
 #include "cavmae/train/ablation_table.h"
 
 #include "tests/train/toy_run.h"
@@ -172,8 +172,9 @@ TEST_F(Ablation, LabelledClipsGetALinearProbe) {
     const auto cell = grid.out / "cells" / row.cell.name();
     const TensorFile probe = read_safetensors(cell / "probe/checkpoints/last/model.safetensors");
     EXPECT_TRUE(probe.at("blocks_u.0.mlp.fc1.weight")
-                    .equal(load_model(cell / "run/checkpoints/last")
-                               .model->named_parameters()["blocks_u.0.mlp.fc1.weight"]));
+                    .equal(load_pretrained(cell / "run/checkpoints/last")
+                               .network()
+                               ->named_parameters()["blocks_u.0.mlp.fc1.weight"]));
   }
   EXPECT_THAT(read_text(grid.out / "table.md"), HasSubstr("| linear probe mAP |"));
   EXPECT_EQ(run_ablation(grid, silent(), null_log()).rows[1].results, result.rows[1].results);

@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "cavmae/core/error.h"
-#include "cavmae/models/classifier_checkpoint.h"
+#include "cavmae/eval/class_ranking.h"
 #include "cavmae/train/evaluation.h"
 #include "cavmae/train/finetuning_task.h"
 
@@ -55,9 +55,9 @@ TEST_F(FinetuningTest, LeavesAWholeRun) {
   for (const Json& record : read_metrics(run_))
     if (record.at("kind") != "train") kinds.push_back(record.at("kind"));
   EXPECT_THAT(kinds, ::testing::ElementsAre("validation", "validation", "validation", "averaged"));
-  const LoadedClassifier best = load_classifier(run_);
-  EXPECT_EQ(best.classifier->head_options().num_classes, 3);
-  EXPECT_EQ(best.metadata.labels.at(0).at("display_name"), "a");
+  const Pretrained best = load_pretrained(run_);
+  EXPECT_EQ(best.classifier()->head_options().num_classes, 3);
+  EXPECT_EQ(best.labels.at(0).display_name, "a");
 }
 
 TEST_F(FinetuningTest, LearnsTheClassesInEveryMode) {
@@ -181,12 +181,11 @@ TEST_F(FinetuningTest, EvaluationReproducesTheRunsNumbers) {
   FinetuneOptions options = toy().options();
   options.average_from_epoch = 0;
   const FinetuneResult result = run_finetune(options, fresh_);
-  LoadedClassifier loaded = load_classifier(run_);
+  const Pretrained loaded = load_pretrained(run_);
   const auto clips = read_clip_sources(fresh_.val, *null_log());
   const LabelSet labels = labels_of(loaded, {});
-  const InputSpec spec = loaded.metadata.spec.value();
-  const ClassifierEvaluation again =
-      evaluate_classifier(loaded, spec, clips, labels, {.show_progress = false}, null_log());
+  const ClassifierEvaluation again = evaluate_classifier(loaded.classifier(), loaded.spec, clips, labels,
+                                                         {.show_progress = false}, null_log());
   EXPECT_EQ(to_json(again.result, labels.display_names()),
             to_json(*result.evaluation, labels.display_names()));
 }

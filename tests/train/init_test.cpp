@@ -4,7 +4,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
-#include "cavmae/models/checkpoint.h"
+#include "cavmae/models/pretrained.h"
 #include "cavmae/train/setup.h"
 
 #include "tests/train/toy_run.h"
@@ -28,7 +28,8 @@ TEST(Init, ARunBeginsFromTheModelAndTellsWhatItTook) {
   const ToyRun toy;
   const auto first = run_toy(toy_options(), toy.paths("first"));
   const auto second = run_toy(frozen(first.last_checkpoint), toy.paths("second"));
-  CavMae before = load_model(first.last_checkpoint).model, after = load_model(second.last_checkpoint).model;
+  CavMae before = load_pretrained(first.last_checkpoint).network(),
+         after = load_pretrained(second.last_checkpoint).network();
   for (const auto& item : after->named_parameters())
     EXPECT_TRUE(item.value().equal(before->named_parameters()[item.key()])) << item.key();
   EXPECT_THAT(read_text(toy / "second" / "run.log"), HasSubstr("parameters taken"));
@@ -41,7 +42,7 @@ TEST(Init, AnotherSystemTakesWhatItSharesAndKeepsItsOwnBeginningElsewhere) {
   PretrainOptions options = frozen(first.last_checkpoint);
   options.model.decoder_depth = 2;
   const auto second = run_toy(options, toy.paths("second"));
-  CavMae fresh = make_model(options), after = load_model(second.last_checkpoint).model;
+  CavMae fresh = make_model(options), after = load_pretrained(second.last_checkpoint).network();
   const auto initial = fresh->named_parameters();
   EXPECT_TRUE(after->named_parameters()["decoder_blocks.1.mlp.fc1.weight"].equal(
       initial["decoder_blocks.1.mlp.fc1.weight"]));

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/options.h"
-#include "cavmae/models/checkpoint.h"
+#include "cavmae/models/pretrained.h"
 #include "cavmae/train/setup.h"
 
 #include "tests/train/toy_run.h"
@@ -127,7 +127,7 @@ TEST_P(EveryRecipe, LearnsAtToySize) {
   EXPECT_EQ(first.contains("loss_video"), recipe.reconstructs && options.model.has_video());
   EXPECT_EQ(first.contains("loss_contrastive"), recipe.contrasts);
   CavMae before = make_model(options);
-  CavMae after = load_model(result.last_checkpoint).model;
+  CavMae after = load_pretrained(result.last_checkpoint).network();
   const auto start = before->named_parameters();
   int64_t moved = 0;
   for (const auto& item : after->named_parameters()) {

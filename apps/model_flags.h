@@ -1,0 +1,42 @@
+// The flags of every command that takes a trained model: which file, what it does not tell, what it is fed,
+// and what computes it.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "cavmae/models/pretrained.h"
+
+#include "apps/command.h"
+
+namespace cavmae::apps {
+
+// Registers --device, and what it was given.
+void add_device_flag(CLI::App& app, OptionFlags& flags);
+DeviceOptions device_options(const OptionFlags& flags);
+
+// Of a file without metadata: --num-heads, --decoder-num-heads, --num-mel-bins.
+void add_hint_flags(CLI::App& app, InferenceHints& hints);
+
+// --labels of the commands that use a classifier.
+void add_labels_flag(CLI::App& app, std::filesystem::path& labels);
+
+struct ModelFlags {
+  std::filesystem::path checkpoint;
+  LoadOptions options;
+  std::string mode, representation, scores;  // empty: what the checkpoint says
+  bool resize_positions = false;
+  OptionFlags device_flags;
+
+  // Registers --checkpoint, the shape of the inputs, --device and the hints; with HeadUse::if_any also
+  // --mode,
+  // --representation and --scores. A command that leaves out the head has no use for those.
+  void add(CLI::App& app, HeadUse head = HeadUse::leave_out);
+  // The model on its device. Tells the log which file it is and what it lacks.
+  Pretrained load(Log& log) const;
+};
+
+Pretrained load_model(const std::filesystem::path& checkpoint, const LoadOptions& options, Log& log);
+
+}  // namespace cavmae::apps

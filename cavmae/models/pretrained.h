@@ -1,0 +1,71 @@
+// A trained model out of a file, ours or the authors': the network, its head where it is a classifier, what
+// it is fed and what its classes are called. The one way from a file to a network that computes. Reading from
+// a Pretrained is safe from several threads; copies of it share the network.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "cavmae/core/class_label.h"
+#include "cavmae/features/input_spec.h"
+#include "cavmae/models/classifier.h"
+#include "cavmae/models/infer_config.h"
+#include "cavmae/models/parameter_copy.h"
+
+namespace cavmae {
+
+// What a network is to be fed instead of what its file says.
+struct InputShape {
+  std::optional<int64_t> num_fbank_frames = std::nullopt, image_size = std::nullopt;
+  std::optional<double> window_seconds = std::nullopt;
+};
+
+// What a .pth does not tell of a classifier; goes before what the metadata say.
+struct HeadHints {
+  std::optional<Modalities> mode;  // e.g. a classifier of both as one that hears alone: one uni-modal stream
+  std::optional<Representation> representation;
+  std::optional<ScoreKind> scores;
+};
+
+// leave_out: a classifier's network alone, whatever its head is.
+enum class HeadUse { if_any, leave_out };
+
+struct LoadOptions {
+  InferenceHints hints = {};  // what sizes do not tell, for a file without metadata
+  HeadUse head = HeadUse::if_any;
+  HeadHints head_hints = {};
+  InputShape shape = {};
+  PositionFit positions = PositionFit::refuse;  // of position embeddings that are those of another shape
+  Precision precision = Precision::fp32;
+  RuntimeOptions runtime = {};  // the device among it
+};
+
+class Pretrained {
+ public:
+  std::filesystem::path path;      // the file that was read
+  InputSpec spec;                  // what the file states, else the paper's, in the network's sizes
+  bool states_spec = false;        // whether the file states it (a .pth does not)
+  std::vector<ClassLabel> labels;  // [C] of a classifier; empty when the file states none
+  LoadReport report;               // parameters that kept their initial value, tensors of no use, ...
+
+  bool is_classifier() const { return !classifier_.is_empty(); }
+  // A classifier's too: the same parameters, the head's among them.
+  CavMae network() const { return network_; }
+  // Throws CheckpointError when the file holds none, or lacks a parameter of it.
+  Classifier classifier() const;
+
+ private:
+  friend Pretrained load_pretrained(const std::filesystem::path& path, const LoadOptions& options);
+
+  CavMae network_{nullptr};
+  Classifier classifier_{nullptr};  // empty of a file without a head
+};
+
+// `path`: what find_model_file() takes. Throws CheckpointError: no such file, damaged, no CAV-MAE network, or
+// position embeddings of another shape that are not to be fitted; ConfigError: options that the network does
+// not allow, a device that is not there.
+Pretrained load_pretrained(const std::filesystem::path& path, const LoadOptions& options = {});
+
+}  // namespace cavmae

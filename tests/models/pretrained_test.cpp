@@ -1,0 +1,128 @@
+#include "cavmae/models/pretrained.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/options.h"
+#include "cavmae/models/checkpoint.h"
+#include "cavmae/models/convert_model.h"
+
+#include "tests/models/toy_model.h"
+#include "tests/support/program.h"
+
+namespace cavmae {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing_support::golden;
+using testing_support::golden_path;
+using testing_support::IsNear;
+using testing_support::small_config;
+
+Classifier audio_classifier() {
+  Classifier classifier(small_config(), HeadOptions{.num_classes = 3,
+                                                    .mode = Modalities::audio,
+                                                    .representation = Representation::sum,
+                                                    .scores = ScoreKind::softmax});
+  CavMae network = as_network(classifier);
+  initialize(network, 5);
+  return classifier;
+}
+
+std::string refusal(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const CheckpointError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Pretrained, AClassifierComesBackWithHeadFeaturesAndLabels) {
+  TemporaryFolder folder;
+  Classifier saved = audio_classifier();
+  const std::vector<ClassLabel> labels = {{.mid = "/m/1", .display_name = "One"}};
+  save_classifier(folder / "model.safetensors", saved, InputSpec{.fbank_mean = -3.5}, labels);
+  const Pretrained loaded = load_pretrained(folder.path());
+  ASSERT_TRUE(loaded.is_classifier());
+  Classifier classifier = loaded.classifier();
+  EXPECT_EQ(option_to_json(classifier->head_options()), option_to_json(saved->head_options()));
+  EXPECT_EQ(classifier->head_options().scores, ScoreKind::softmax);
+  EXPECT_EQ(option_to_json(classifier->config()), option_to_json(saved->config()));
+  EXPECT_EQ(loaded.labels, labels);
+  EXPECT_EQ(loaded.spec.fbank_mean, -3.5);
+  EXPECT_THAT(loaded.report.unexpected, IsEmpty());
+  const auto wanted = saved->named_parameters();
+  for (const auto& item : classifier->named_parameters())
+    EXPECT_TRUE(item.value().equal(wanted[item.key()])) << item.key();
+  EXPECT_EQ(loaded.network().ptr().get(), classifier.ptr().get()) << "the same parameters";
+}
+
+TEST(Pretrained, TheAuthorsClassifiersGiveTheirLogits) {
+  LoadOptions options{.hints = {.num_heads = 4}};
+  const TensorFile file = golden("classifier");
+  const Inputs inputs{.audio = file.at("input.audio"), .video = file.at("input.video")};
+  const Pretrained both = load_pretrained(golden_path("authors_finetune_legacy.pth"), options);
+  EXPECT_EQ(both.classifier()->head_options().num_classes, 7);
+  EXPECT_THAT(both.labels, IsEmpty());
+  EXPECT_THAT(both.classifier()(inputs), IsNear(file.at("multimodal.logits"), 1e-5));
+  options.head_hints.mode = Modalities::video;
+  const Pretrained seeing = load_pretrained(golden_path("authors_finetune_legacy.pth"), options);
+  EXPECT_THAT(seeing.classifier()(inputs), IsNear(file.at("videoonly.logits"), 1e-5));
+}
+
+TEST(Pretrained, HintsShapesAndPrecisionGoTogether) {
+  const Pretrained loaded = load_pretrained(golden_path("authors_pretrain.pth"),
+                                            {.hints = {.num_heads = 4, .decoder_num_heads = 4},
+                                             .shape = {.image_size = 96, .window_seconds = 2.0},
+                                             .positions = PositionFit::resize,
+                                             .precision = Precision::bf16});
+  EXPECT_EQ(loaded.network()->config().num_heads, 4);
+  EXPECT_EQ(loaded.network()->config().image_size, 96);
+  EXPECT_EQ(loaded.network()->precision(), Precision::bf16);
+  EXPECT_EQ(loaded.spec.image_size, 96);
+  EXPECT_EQ(loaded.spec.window_seconds, 2.0);
+}
+
+TEST(Pretrained, WhatIsNoClassifierIsTold) {
+  const Pretrained network = load_pretrained(golden_path("authors_pretrain.pth"));
+  EXPECT_FALSE(network.is_classifier());
+  EXPECT_THAT(refusal([&] { network.classifier(); }),
+              AllOf(HasSubstr("authors_pretrain.pth"), HasSubstr("holds no classifier"),
+                    HasSubstr("cavmae finetune")));
+}
+
+TEST(Pretrained, AClassifierThatLacksAParameterIsANetworkStill) {
+  TemporaryFolder folder;
+  Classifier saved = audio_classifier();
+  save_classifier(folder / "model.safetensors", saved, {}, {});
+  TensorFile file = read_safetensors(folder / "model.safetensors");
+  std::erase_if(file.tensors, [](const auto& item) { return item.first == "norm_a.weight"; });
+  write_safetensors(folder / "model.safetensors", file.tensors, file.metadata);
+  const Pretrained loaded = load_pretrained(folder.path());
+  EXPECT_THAT(loaded.report.missing, ::testing::ElementsAre("norm_a.weight"));
+  EXPECT_THAT(refusal([&] { loaded.classifier(); }), HasSubstr("norm_a.weight"));
+  EXPECT_FALSE(loaded.network().is_empty());
+}
+
+// Of a .pth nothing says that it hears alone; who leaves the head out need not know.
+TEST(Pretrained, AHeadThatDoesNotFitTheNetworkCanBeLeftOut) {
+  TemporaryFolder folder;
+  CavMaeConfig config = small_config();
+  config.modalities = Modalities::audio;
+  config.joint_streams = JointStreams::none;
+  config.joint_depth = 0;
+  Classifier saved(config, HeadOptions{.num_classes = 3, .mode = Modalities::audio});
+  save_classifier(folder / "model.safetensors", saved, {}, {});
+  convert_model(folder / "model.safetensors", folder / "model.pth", {});
+  LoadOptions options{.hints = {.num_heads = 2, .num_mel_bins = 32}};
+  EXPECT_THROW(load_pretrained(folder / "model.pth", options), ConfigError);
+  options.head = HeadUse::leave_out;
+  EXPECT_FALSE(load_pretrained(folder / "model.pth", options).is_classifier());
+}
+
+}  // namespace
+}  // namespace cavmae
