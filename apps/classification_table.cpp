@@ -2,13 +2,18 @@
 
 #include <fmt/format.h>
 
+#include "cavmae/metrics/metric.h"
+
 namespace cavmae::apps {
 
 void print_classification(const ClassificationResult& result) {
-  fmt::print("mAP {:.2f} %, mAUC {:.4f}, d' {:.3f}, top-1 {:.2f} %, top-5 {:.2f} %\n",
-             100 * result.mean_average_precision, result.mean_auc, result.d_prime, 100 * result.top1,
-             100 * result.top5);
-  fmt::print("{} clips, {} classes", result.clips, result.classes.size());
+  std::string line;
+  for (const auto& [key, value] : result.values) {
+    const Metric metric = find_metric(key);
+    line += fmt::format("{}{} {}", line.empty() ? "" : ", ", metric.title,
+                        metric_text(metric, value, Digits::many));
+  }
+  fmt::print("{}\n{} clips, {} classes", line, result.clips, result.classes.size());
   if (!result.without_positive.empty())
     fmt::print(", {} of them without a clip and in no mean", result.without_positive.size());
   fmt::print("\n");

@@ -5,7 +5,7 @@
 
 namespace cavmae::apps {
 
-// mAP, mAUC, d', accuracy, and how many classes enter the means.
+// Its metrics, and how many classes enter the means.
 void print_classification(const ClassificationResult& result);
 
 }  // namespace cavmae::apps

@@ -61,7 +61,7 @@ int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global
   const auto evaluation = evaluate_pretrained(model.network(), model.spec, clips, options, log);
   if (!evaluation) return kExitInterrupted;
   report_failed(evaluation->failed, *log);
-  Json record = validation_record({}, evaluation->result, evaluation->parts);
+  Json record = validation_record({}, evaluation->result);
   for (const char* key : {"kind", "step", "epoch", "seconds"}) record.erase(key);
   if (flags.json != "-") {
     fmt::print("{}\n", validation_line(record));

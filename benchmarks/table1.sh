@@ -86,7 +86,7 @@ modes_of() {
 map_of() {
   local evaluation="$OUT/finetuned/$1-$2/evaluation.json" value
   [[ -e $evaluation ]] || { echo "-"; return; }
-  value=$(sed -nE 's/.*"mean_average_precision": *([0-9.eE+-]+).*/\1/p' "$evaluation" | head -1)
+  value=$(sed -nE 's/.*"(map|mean_average_precision)": *([0-9.eE+-]+).*/\2/p' "$evaluation" | head -1)
   LC_ALL=C awk -v x="$value" 'BEGIN { printf "%.1f", 100 * x }'
 }
 

@@ -8,8 +8,9 @@
 //   };
 //
 // JSON, flags, printing and the copy kept in a checkpoint derive from it. A field is bool, int64_t, double,
-// std::string, std::filesystem::path, an enum with option_names(), std::optional or std::vector of those, or
-// another such struct, which becomes a nested JSON object while its flags are those of its leaves.
+// std::string, std::filesystem::path, an enum with option_names(), std::optional or std::vector of those, a
+// type that brings its own JSON (no flag sets it), or another such struct, which becomes a nested JSON object
+// while its flags are those of its leaves.
 #pragma once
 
 #include <algorithm>
@@ -58,6 +59,13 @@ concept OptionStruct = requires(T& t) {
   T::visit(t, options_detail::NullVisitor{});
 };
 
+// A type that is JSON in a way of its own; from_json() throws ConfigError naming `where`.
+template <class T>
+concept JsonField = requires(T& t, const T& constant, const Json& json, const std::string& where) {
+  { constant.to_json() } -> std::same_as<Json>;
+  t.from_json(json, where);
+};
+
 // ---- enums
 
 template <NamedEnum E>
@@ -83,6 +91,8 @@ Json option_to_json(const T& value) {
     T::visit(value,
              [&](const char* name, const auto& field, const char*) { out[name] = option_to_json(field); });
     return out;
+  } else if constexpr (JsonField<T>) {
+    return value.to_json();
   } else if constexpr (NamedEnum<T>) {
     return enum_name(value);
   } else if constexpr (options_detail::IsOptional<T>::value) {
@@ -123,6 +133,8 @@ void option_from_json(const Json& json, T& value, const std::string& where) {
     T::visit(value, [&](const char* name, auto& field, const char*) {
       if (json.contains(name)) option_from_json(json[name], field, where + ": " + name);
     });
+  } else if constexpr (JsonField<T>) {
+    value.from_json(json, where);
   } else if constexpr (NamedEnum<T>) {
     CAVMAE_CHECK_AS(ConfigError, json.is_string(), where, ": expected a word, found ", json.dump());
     const auto word = json.get<std::string>();

@@ -37,6 +37,11 @@ torch::Tensor finish_audio(torch::Tensor fbank, const InputSpec& spec, const Vie
 
 }  // namespace
 
+bool ViewOptions::is_deterministic() const {
+  return !random_window && frames != FrameChoice::random && !noise && !roll && frequency_mask == 0 &&
+         time_mask == 0;
+}
+
 ViewOptions training_view() {
   return {.random_window = true,
           .window_start = std::nullopt,

@@ -45,6 +45,9 @@ struct ViewOptions {
     v("frequency_mask", o.frequency_mask, "widest band of mel bins that is hidden at random (0: none)");
     v("time_mask", o.time_mask, "longest stretch of frames that is hidden at random (0: none)");
   }
+
+  // Whether a clip looks the same every time that it is read.
+  bool is_deterministic() const;
 };
 
 // The training view of the paper: random window, random frame, noise and roll.

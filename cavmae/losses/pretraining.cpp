@@ -1,6 +1,8 @@
 #include "cavmae/losses/pretraining.h"
 
 #include <cmath>
+#include <string_view>
+#include <type_traits>
 
 #include "cavmae/core/options.h"
 #include "cavmae/losses/reconstruction.h"
@@ -9,11 +11,11 @@ namespace cavmae {
 
 void ObjectiveOptions::validate() const {
   Problems problems;
-  const auto is_weight = [](double w) { return std::isfinite(w) && w >= 0; };
-  problems.require(is_weight(contrastive_weight), "contrastive_weight is ", contrastive_weight,
-                   ", it must be 0 or more");
-  problems.require(is_weight(reconstruction_weight), "reconstruction_weight is ", reconstruction_weight,
-                   ", it must be 0 or more");
+  visit(*this, [&](std::string_view name, const auto& value, const char* /*help*/) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, double>)
+      problems.require(!name.ends_with("_weight") || (std::isfinite(value) && value >= 0), name, " is ",
+                       value, ", it must be 0 or more");
+  });
   problems.require(std::isfinite(contrastive.temperature) && contrastive.temperature > 0, "temperature is ",
                    contrastive.temperature, ", it must be above 0");
   problems.require(contrastive.contrastive_batch == 0 || contrastive.contrastive_batch >= 2,

@@ -87,8 +87,11 @@ void measure_clips(const torch::Tensor& scores, const torch::Tensor& positive, C
     among_best += above < kTop;
     if (above > 0) ++confused[{label, std::max_element(row, row + num_classes) - row}];
   }
-  out.top1 = labelled > 0 ? static_cast<double>(first) / static_cast<double>(labelled) : kUndefined;
-  out.top5 = labelled > 0 ? static_cast<double>(among_best) / static_cast<double>(labelled) : kUndefined;
+  const auto share = [labelled](int64_t clips) {
+    return labelled > 0 ? static_cast<double>(clips) / static_cast<double>(labelled) : kUndefined;
+  };
+  out.values.set("top1", share(first));
+  out.values.set("top5", share(among_best));
   for (const auto& [pair, clips] : confused)
     out.confusions.push_back(
         {.label = pair.first,
@@ -144,9 +147,10 @@ ClassificationResult evaluate_classification(const torch::Tensor& scores, const 
     if (out.classes[c].positives == 0) out.without_positive.push_back(c);
     if (out.classes[c].positives == n) out.without_negative.push_back(c);
   }
-  out.mean_average_precision = mean_of(out.classes, &ClassMetrics::average_precision);
-  out.mean_auc = mean_of(out.classes, &ClassMetrics::auc);
-  out.d_prime = d_prime(out.mean_auc);
+  const double mauc = mean_of(out.classes, &ClassMetrics::auc);
+  out.values = {{"map", mean_of(out.classes, &ClassMetrics::average_precision)},
+                {"mauc", mauc},
+                {"d_prime", d_prime(mauc)}};
   measure_clips(s, positive, out);
   return out;
 }
@@ -168,16 +172,13 @@ Json to_json(const ClassificationResult& result, const std::vector<std::string>&
                           {"clips", pair.clips},
                           {"share", pair.share}});
   }
-  return {{"mean_average_precision", result.mean_average_precision},
-          {"mean_auc", result.mean_auc},
-          {"d_prime", result.d_prime},
-          {"top1", result.top1},
-          {"top5", result.top5},
-          {"clips", result.clips},
-          {"without_positive", names_of(result.without_positive, names)},
-          {"without_negative", names_of(result.without_negative, names)},
-          {"classes", classes},
-          {"confusions", confusions}};
+  Json out = to_json(result.values);
+  out.update({{"clips", result.clips},
+              {"without_positive", names_of(result.without_positive, names)},
+              {"without_negative", names_of(result.without_negative, names)},
+              {"classes", classes},
+              {"confusions", confusions}});
+  return out;
 }
 
 }  // namespace cavmae

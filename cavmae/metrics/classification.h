@@ -8,6 +8,7 @@
 
 #include "cavmae/core/json.h"
 #include "cavmae/core/torch.h"
+#include "cavmae/metrics/metric_values.h"
 
 namespace cavmae {
 
@@ -26,12 +27,11 @@ struct ConfusionPair {
 };
 
 struct ClassificationResult {
-  std::vector<ClassMetrics> classes;      // [C]
-  double mean_average_precision = 0;      // over the classes with a positive; NaN when there is none
-  double mean_auc = 0;                    // over the classes with a positive and a negative
-  double d_prime = 0;                     // of mean_auc
-  double top1 = 0, top5 = 0;              // shares of the clips that have a label
-  std::vector<ConfusionPair> confusions;  // most clips first
+  // "map" over the classes with a positive, "mauc" over those with a positive and a negative, "d_prime" of
+  // it, "top1" and "top5", shares of the clips that have a label; NaN where it is of nothing.
+  MetricValues values;
+  std::vector<ClassMetrics> classes;                        // [C]
+  std::vector<ConfusionPair> confusions;                    // most clips first
   std::vector<int64_t> without_positive, without_negative;  // classes, ascending
   int64_t clips = 0;
 };

@@ -99,10 +99,10 @@ RetrievalScores share_of_hits(std::vector<double> ranks) {
   const auto recall = [&](double k) {
     return static_cast<double>(std::ranges::count_if(ranks, [k](double rank) { return rank <= k; })) / n;
   };
-  RetrievalScores out{.r1 = recall(1), .r5 = recall(5), .r10 = recall(10)};
+  RetrievalScores out{{"r1", recall(1)}, {"r5", recall(5)}, {"r10", recall(10)}};
   std::ranges::sort(ranks);
   const size_t middle = ranks.size() / 2;
-  out.median_rank = ranks.size() % 2 == 1 ? ranks[middle] : 0.5 * (ranks[middle - 1] + ranks[middle]);
+  out.set("median_rank", ranks.size() % 2 == 1 ? ranks[middle] : 0.5 * (ranks[middle - 1] + ranks[middle]));
   return out;
 }
 
@@ -152,25 +152,33 @@ RetrievalScores summarize_ranks(const std::vector<double>& ranks) {
 }
 
 RetrievalResult summarize_ranks(const RetrievalRanks& ranks) {
-  const auto n = static_cast<int64_t>(ranks.audio_to_video.size());
   return {.audio_to_video = share_of_hits(ranks.audio_to_video),
           .video_to_audio = share_of_hits(ranks.video_to_audio),
-          .chance_r1 = 1.0 / static_cast<double>(n),
-          .clips = n};
+          .clips = static_cast<int64_t>(ranks.audio_to_video.size())};
 }
 
 RetrievalResult evaluate_retrieval(const torch::Tensor& audio, const torch::Tensor& video) {
   return summarize_ranks(retrieval_ranks_both_ways(audio, video));
 }
 
-Json to_json(const RetrievalScores& scores) {
-  return {{"r1", scores.r1}, {"r5", scores.r5}, {"r10", scores.r10}, {"median_rank", scores.median_rank}};
+RetrievalScores chance_scores(int64_t clips) {
+  const auto n = static_cast<double>(clips);
+  const auto recall = [n](double k) { return std::min(1.0, k / n); };
+  return {{"r1", recall(1)}, {"r5", recall(5)}, {"r10", recall(10)}, {"median_rank", (n + 1) / 2}};
+}
+
+MetricValues values_of(const RetrievalResult& result) {
+  MetricValues values;
+  values.append(result.audio_to_video, "audio_to_video_");
+  values.append(result.video_to_audio, "video_to_audio_");
+  values.set("chance_r1", chance_scores(result.clips).at("r1"));
+  return values;
 }
 
 Json to_json(const RetrievalResult& result) {
   return {{"audio_to_video", to_json(result.audio_to_video)},
           {"video_to_audio", to_json(result.video_to_audio)},
-          {"chance_r1", result.chance_r1},
+          {"chance_r1", chance_scores(result.clips).at("r1")},
           {"clips", result.clips}};
 }
 

@@ -7,6 +7,7 @@
 
 #include "cavmae/core/json.h"
 #include "cavmae/core/torch.h"
+#include "cavmae/metrics/metric_values.h"
 
 namespace cavmae {
 
@@ -15,15 +16,14 @@ namespace cavmae {
 // share, so a model that gives every clip one embedding has rank (N + 1) / 2 and no hit, not N lucky ones.
 inline constexpr float kRetrievalTie = 1e-6f;
 
-struct RetrievalScores {
-  double r1 = 0, r5 = 0, r10 = 0;  // shares of the queries whose partner's rank is at most 1, 5, 10
-  double median_rank = 0;          // 1 is best; the mean of the two middle ranks when N is even
-};
+// The values of retrieval_metrics() in one direction: "r1", "r5" and "r10", the shares of the queries whose
+// partner's rank is at most 1, 5, 10, and "median_rank": 1 is best; the mean of the two middle ranks when N
+// is even.
+using RetrievalScores = MetricValues;
 
 struct RetrievalResult {
   RetrievalScores audio_to_video, video_to_audio;
-  double chance_r1 = 0;  // 1 / N
-  int64_t clips = 0;     // N
+  int64_t clips = 0;  // N
 };
 
 // 1-based ranks [N], see Note [Ties]. Query i's partner is gallery i. queries, gallery: float [N, D], cosine
@@ -43,7 +43,12 @@ torch::Tensor normalize_embeddings(const torch::Tensor& embeddings, const char* 
 RetrievalScores summarize_ranks(const std::vector<double>& ranks);
 RetrievalResult summarize_ranks(const RetrievalRanks& ranks);
 RetrievalResult evaluate_retrieval(const torch::Tensor& audio, const torch::Tensor& video);
-Json to_json(const RetrievalScores& scores);
+// What answers in any order score among `clips` clips.
+RetrievalScores chance_scores(int64_t clips);
+
+// Both directions and chance in one list: "audio_to_video_r1", ..., "chance_r1".
+MetricValues values_of(const RetrievalResult& result);
+// {"audio_to_video": {"r1": ..}, "video_to_audio": {..}, "chance_r1", "clips"}
 Json to_json(const RetrievalResult& result);
 
 }  // namespace cavmae

@@ -2,18 +2,18 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cmath>
 #include <limits>
-#include <map>
-#include <optional>
+#include <utility>
+
+#include "cavmae/metrics/metric.h"
 
 namespace cavmae {
 namespace {
 
 // What belongs to a record and is no curve.
-constexpr std::array kNoCurves = {"kind",    "step",      "epoch", "elapsed_seconds", "seconds", "clips",
-                                  "samples", "chance_r1", "time"};
+constexpr std::array kNoCurves = {"kind",    "step",  "epoch",   "elapsed_seconds",
+                                  "seconds", "clips", "samples", "time"};
 
 // All the values of one name in records of one kind.
 struct RawSeries {
@@ -75,88 +75,59 @@ void thin_out(std::vector<std::pair<double, double>>& values, int64_t max_points
   values = std::move(out);
 }
 
-bool ends_with_word(const std::string& name, const std::string& word) {
-  return name == word || name.ends_with("." + word) || name.ends_with("_" + word);
+// "retrieval.audio_to_video.r1", "val_audio_to_video_r5" -> "audio_to_video_r1", ...
+std::string key_of(const std::string& name) {
+  for (const RetrievalDirection& direction : retrieval_directions())
+    if (const size_t at = name.find(direction.key); at != std::string::npos) {
+      std::string key = name.substr(at);
+      std::ranges::replace(key, '.', '_');
+      return key;
+    }
+  return name == "learning_rate" ? "lr" : name;
 }
 
-struct Placed {
-  std::string chart = {};
-  ChartUnit unit = ChartUnit::number;
-  std::string label = {};
-  SeriesStyle style = SeriesStyle::plain;
-  SeriesLine line = SeriesLine::solid;
+SeriesStyle style_of(const Metric& metric, const std::string& kind) {
+  switch (metric.modality) {
+    case MetricModality::audio:
+      return SeriesStyle::audio;
+    case MetricModality::video:
+      return SeriesStyle::video;
+    case MetricModality::any:
+      break;
+  }
+  return kind == "train" ? SeriesStyle::train : SeriesStyle::validation;
+}
+
+// "train"; "audio, train"; "R@1"; "mAP, averaged model"
+std::string label_of(const Metric& metric, const std::string& kind) {
+  if (metric.series.empty()) return kind;
+  if (metric.kind == MetricKind::loss) return metric.series + ", " + kind;
+  return metric.series + (kind == "averaged" ? ", averaged model" : "");
+}
+
+// A chart and where it stands: those with a headline first, then in the order of the metrics.
+struct PlacedChart {
+  Chart chart;
+  bool headline = false;
+  size_t place = 0;
 };
 
-// "retrieval.audio_to_video.r1", "val_audio_to_video_r5", ...
-std::optional<Placed> place_retrieval(const RawSeries& s) {
-  const bool from_audio = s.name.find("audio_to_video") != std::string::npos;
-  if (!from_audio && s.name.find("video_to_audio") == std::string::npos) return std::nullopt;
-  Placed out{.label = from_audio ? "sound to picture" : "picture to sound",
-             .style = from_audio ? SeriesStyle::audio : SeriesStyle::video};
-  if (ends_with_word(s.name, "median_rank")) {
-    out.chart = "Median rank";
-    return out;
-  }
-  for (const auto& [word, label, line] :
-       {std::tuple{"r1", "R@1", SeriesLine::solid}, std::tuple{"r5", "R@5", SeriesLine::dashed},
-        std::tuple{"r10", "R@10", SeriesLine::dotted}}) {
-    if (!ends_with_word(s.name, word)) continue;
-    out.chart = "Retrieval on validation clips";
-    out.unit = ChartUnit::percent;
-    out.label += std::string(", ") + label;
-    out.line = line;
-    return out;
-  }
-  return std::nullopt;
+PlacedChart& chart_of(const Metric& metric, std::vector<PlacedChart>& charts) {
+  const auto unit = metric.unit == MetricUnit::percent ? ChartUnit::percent : ChartUnit::number;
+  const size_t place = metric_place(metric.key);
+  auto found =
+      std::ranges::find_if(charts, [&](const PlacedChart& c) { return c.chart.title == metric.chart; });
+  if (found == charts.end())
+    found = charts.insert(charts.end(), {.chart = {metric.chart, unit, {}}, .place = place});
+  found->headline = found->headline || metric.headline;
+  found->place = std::min(found->place, place);
+  return *found;
 }
 
-Placed place(const RawSeries& s) {
-  if (auto retrieval = place_retrieval(s)) return *retrieval;
-  const bool train = s.kind == "train";
-  const SeriesStyle by_kind = train ? SeriesStyle::train : SeriesStyle::validation;
-  if (s.name == "loss") return {"Loss", ChartUnit::number, s.kind, by_kind, SeriesLine::solid};
-  static const std::map<std::string, std::pair<std::string, SeriesStyle>> kParts = {
-      {"loss_audio", {"audio", SeriesStyle::audio}}, {"loss_video", {"video", SeriesStyle::video}}};
-  static const std::map<std::string, std::string> kShares = {
-      {"map", "mAP"}, {"mauc", "mAUC"}, {"top1", "top-1"}, {"top5", "top-5"}};
-  if (const auto share = kShares.find(s.name); share != kShares.end())
-    return {"Classification of validation clips", ChartUnit::percent,
-            share->second + (s.kind == "averaged" ? ", averaged model" : ""),
-            s.name == "map" ? SeriesStyle::validation : SeriesStyle::plain,
-            s.name == "map" || s.name == "top1" ? SeriesLine::solid : SeriesLine::dashed};
-  const SeriesLine line = train ? SeriesLine::solid : SeriesLine::dashed;
-  if (const auto part = kParts.find(s.name); part != kParts.end())
-    return {"Reconstruction loss", ChartUnit::number, part->second.first + ", " + s.kind, part->second.second,
-            line};
-  if (s.name == "loss_contrastive")
-    return {"Contrastive loss", ChartUnit::number, s.kind, by_kind, SeriesLine::solid};
-  if (s.name == "accuracy")
-    return {"Accuracy in a batch", ChartUnit::percent, s.kind, by_kind, SeriesLine::solid};
-  if (s.name == "lr" || s.name == "learning_rate")
-    return {"Learning rate", ChartUnit::number, s.kind, SeriesStyle::plain, SeriesLine::solid};
-  if (s.name == "samples_per_second")
-    return {"Clips per second", ChartUnit::number, s.kind, by_kind, SeriesLine::solid};
-  if (s.name == "data_wait_share")
-    return {"Time waiting for data", ChartUnit::percent, s.kind, by_kind, SeriesLine::solid};
-  std::string title = s.name;
-  std::ranges::replace(title, '_', ' ');
-  if (!title.empty()) title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
-  return {title, ChartUnit::number, s.kind, by_kind, SeriesLine::solid};
-}
-
-// The order in which the charts tell the story; what is not named comes after.
-size_t chart_order(const Chart& chart) {
-  static constexpr std::array kOrder = {"Loss",
-                                        "Retrieval on validation clips",
-                                        "Classification of validation clips",
-                                        "Contrastive loss",
-                                        "Accuracy in a batch",
-                                        "Reconstruction loss",
-                                        "Median rank",
-                                        "Learning rate",
-                                        "Clips per second",
-                                        "Time waiting for data"};
-  return static_cast<size_t>(std::ranges::find(kOrder, chart.title) - kOrder.begin());
+// Curves of one colour in a chart are told apart by their dashes.
+SeriesLine line_in(const Chart& chart, SeriesStyle style) {
+  const auto before = std::ranges::count(chart.series, style, &ChartSeries::style);
+  return before == 0 ? SeriesLine::solid : before == 1 ? SeriesLine::dashed : SeriesLine::dotted;
 }
 
 std::string style_name(SeriesStyle style) {
@@ -185,19 +156,22 @@ Json dash_pattern(SeriesLine line) {
 
 std::vector<Chart> make_charts(const std::vector<Json>& metrics, int64_t max_points) {
   constexpr size_t kFewPoints = 40;
-  std::vector<Chart> charts;
+  std::vector<PlacedChart> placed;
   for (RawSeries& raw : collect_series(metrics)) {
-    const Placed placed = place(raw);
-    auto chart = std::ranges::find(charts, placed.chart, &Chart::title);
-    if (chart == charts.end()) chart = charts.insert(charts.end(), Chart{placed.chart, placed.unit, {}});
+    const Metric metric = find_metric(key_of(raw.name));
+    if (metric.chart.empty()) continue;
+    Chart& chart = chart_of(metric, placed).chart;
     thin_out(raw.values, max_points);
-    chart->series.push_back({.name = placed.label,
-                             .style = placed.style,
-                             .line = placed.line,
-                             .points = raw.values.size() <= kFewPoints,
-                             .values = std::move(raw.values)});
+    const SeriesStyle style = style_of(metric, raw.kind);
+    chart.series.push_back({.name = label_of(metric, raw.kind),
+                            .style = style,
+                            .line = line_in(chart, style),
+                            .points = raw.values.size() <= kFewPoints,
+                            .values = std::move(raw.values)});
   }
-  std::ranges::stable_sort(charts, {}, chart_order);
+  std::ranges::stable_sort(placed, {}, [](const PlacedChart& c) { return std::pair(!c.headline, c.place); });
+  std::vector<Chart> charts;
+  for (PlacedChart& one : placed) charts.push_back(std::move(one.chart));
   return charts;
 }
 

@@ -27,9 +27,9 @@ struct Chart {
   std::vector<ChartSeries> series;
 };
 
-// Every numeric series of the records: the known ones (losses, accuracy, learning rate, retrieval, speed) in
-// their charts, any other in a chart of its own. Nested objects count with their path. Records without a
-// "step" are passed over; a series of only NaN is left out; long ones are averaged down to `max_points`.
+// Every numeric series of the records in the chart that its metric names (metrics/metric.h), any other in a
+// chart of its own; charts with a headline come first. Nested objects count with their path. Records without
+// a "step" are passed over; a series of only NaN is left out; long ones are averaged down to `max_points`.
 std::vector<Chart> make_charts(const std::vector<Json>& metrics, int64_t max_points = 800);
 
 // As assets/report.js takes them.

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "cavmae/metrics/metric.h"
 #include "cavmae/report/html.h"
 #include "cavmae/report/sections.h"
 
@@ -19,6 +20,16 @@ std::string text_of(const Json& object, const char* key) {
 std::string bar_cell(double share) {
   return fmt::format("<td class=\"recall\">{}<i class=\"bar\"><i style=\"width:{:.1f}%\"></i></i></td>",
                      percent_text(share), 100 * std::clamp(share, 0.0, 1.0));
+}
+
+// "mAP 41.20 %, mAUC 0.91234, ..."
+std::string metrics_text(const Json& evaluation) {
+  std::string out;
+  for (const Metric& metric : metrics_of(MetricKind::classification))
+    if (const double value = metric_number(evaluation, metric); std::isfinite(value))
+      out += fmt::format("{}{} {}", out.empty() ? "" : ", ", metric.title,
+                         metric_text(metric, value, Digits::many));
+  return out.empty() ? "" : "<p>" + escape_html(out) + "</p>\n";
 }
 
 // The classes, best first; those without a clip last.
@@ -64,6 +75,7 @@ std::string classification_html(const Json& evaluation) {
       "<p>{} validation clips, {} classes, the model in {}, {} picture(s) of each clip.</p>\n",
       number_text(json_number(evaluation, {"clips"})), evaluation["classes"].size(),
       escape_html(text_of(evaluation, "checkpoint")), escape_html(text_of(evaluation, "frames")));
+  out += metrics_text(evaluation);
   out +=
       "<div class=\"card scroll\"><table>\n"
       "<thead><tr><th>class</th><th>average precision</th><th>AUC</th><th>clips</th></tr></thead>\n" +

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 
 #include "cavmae/core/text.h"
+#include "cavmae/metrics/metric.h"
+#include "cavmae/metrics/retrieval.h"
 #include "cavmae/report/html.h"
 
 namespace cavmae {
@@ -34,6 +36,30 @@ std::string against_chance(double share, double chance) {
   return fmt::format("{} times chance", number_text(times >= 10 ? std::round(times) : times));
 }
 
+// The headline metrics of both directions.
+std::string retrieval_numbers(const Json& retrieval) {
+  const double clips = json_number(retrieval, {"clips"});
+  if (!(clips > 0)) return "";
+  const RetrievalScores chance = chance_scores(static_cast<int64_t>(clips));
+  std::string out;
+  for (const RetrievalDirection& direction : retrieval_directions())
+    for (const Metric& metric : retrieval_metrics()) {
+      if (!metric.headline) continue;
+      const double value = metric_number(retrieval.value(direction.key, Json()), metric);
+      out += key_number(percent_text(value), metric.title + ", " + direction.title,
+                        against_chance(value, chance.at(metric.key)));
+    }
+  return out + key_number(number_text(clips), "clips searched", "chance " + percent_text(1 / clips));
+}
+
+std::string classification_numbers(const Json& classification) {
+  std::string out;
+  for (const Metric& metric : metrics_of(MetricKind::classification))
+    if (const double value = metric_number(classification, metric); metric.headline && std::isfinite(value))
+      out += key_number(metric_text(metric, value), metric.title, "");
+  return out;
+}
+
 std::string recall_cell(double share, double chance) {
   return fmt::format(
       "<td class=\"recall\"><b>{}</b><i class=\"bar\"><i style=\"width:{:.1f}%\"></i></i><small>{}</small></td>",
@@ -41,11 +67,15 @@ std::string recall_cell(double share, double chance) {
       against_chance(share, chance));
 }
 
-std::string retrieval_row(const std::string& name, const Json& scores, double clips) {
+// A row of retrieval_metrics(); shares beside those of chance.
+std::string retrieval_row(const std::string& name, const Json& scores, const RetrievalScores& chance) {
   std::string row = fmt::format("<tr><th scope=\"row\">{}</th>", name);
-  for (const auto& [key, k] : {std::pair{"r1", 1.0}, std::pair{"r5", 5.0}, std::pair{"r10", 10.0}})
-    row += recall_cell(json_number(scores, {key}), std::min(1.0, k / clips));
-  return row + fmt::format("<td>{}</td></tr>\n", number_text(json_number(scores, {"median_rank"})));
+  for (const Metric& metric : retrieval_metrics()) {
+    const double value = metric_number(scores, metric);
+    row += metric.unit == MetricUnit::percent ? recall_cell(value, chance.at(metric.key))
+                                              : fmt::format("<td>{}</td>", number_text(value));
+  }
+  return row + "</tr>\n";
 }
 
 // The ends of a curve, for those who cannot see it drawn.
@@ -95,26 +125,11 @@ double json_number(const Json& object, const std::vector<std::string>& path) {
 }
 
 std::string key_numbers_html(const ReportContent& content) {
-  std::string out;
-  const double clips = json_number(content.retrieval, {"clips"});
-  if (clips > 0) {
-    for (const auto& [key, name] : {std::pair{"audio_to_video", "R@1, sound to picture"},
-                                    std::pair{"video_to_audio", "R@1, picture to sound"}}) {
-      const double r1 = json_number(content.retrieval, {key, "r1"});
-      out += key_number(percent_text(r1), name, against_chance(r1, 1 / clips));
-    }
-    out += key_number(number_text(clips), "clips searched", "chance " + percent_text(1 / clips));
-  }
+  std::string out = retrieval_numbers(content.retrieval) + classification_numbers(content.classification);
   const auto add = [&](double value, const std::string& text, const std::string& name,
                        const std::string& more) {
     if (std::isfinite(value)) out += key_number(text, name, more);
   };
-  const double map = json_number(content.classification, {"mean_average_precision"});
-  add(map, percent_text(map), "mAP",
-      fmt::format("d' {:.3f}", json_number(content.classification, {"d_prime"})));
-  const double top1 = json_number(content.classification, {"top1"});
-  add(top1, percent_text(top1), "top-1 accuracy",
-      "top-5 " + percent_text(json_number(content.classification, {"top5"})));
   const double epoch = last_number(content.metrics, "epoch");
   const double step = last_number(content.metrics, "step");
   add(step, number_text(step), "steps", std::isfinite(epoch) ? "epoch " + number_text(epoch) : "");
@@ -154,18 +169,23 @@ std::string charts_html(const std::vector<Chart>& charts) {
 std::string retrieval_html(const Json& retrieval) {
   const double clips = json_number(retrieval, {"clips"});
   if (!(clips > 0)) return "";
+  const RetrievalScores chance = chance_scores(static_cast<int64_t>(clips));
   std::string out = fmt::format(
       "<section id=\"retrieval\"><h2>Retrieval</h2>\n"
       "<p>Each of {} clips asks with one modality for its partner among all {} of the other. R@k: the "
       "share whose partner is among the first k answers. Equal scores share the mean of their places.</p>\n"
-      "<div class=\"card scroll\"><table class=\"retrieval\">\n"
-      "<thead><tr><th></th><th>R@1</th><th>R@5</th><th>R@10</th><th>median rank</th></tr></thead>\n",
+      "<div class=\"card scroll\"><table class=\"retrieval\">\n<thead><tr><th></th>",
       number_text(clips), number_text(clips));
-  out += retrieval_row("sound to picture", retrieval.value("audio_to_video", Json()), clips);
-  out += retrieval_row("picture to sound", retrieval.value("video_to_audio", Json()), clips);
+  for (const Metric& metric : retrieval_metrics()) out += "<th>" + escape_html(metric.title) + "</th>";
+  out += "</tr></thead>\n";
+  for (const RetrievalDirection& direction : retrieval_directions())
+    out += retrieval_row(direction.title, retrieval.value(direction.key, Json()), chance);
   out += "<tr class=\"chance\"><th scope=\"row\">chance</th>";
-  for (const double k : {1.0, 5.0, 10.0}) out += "<td>" + percent_text(std::min(1.0, k / clips)) + "</td>";
-  return out + fmt::format("<td>{}</td></tr>\n</table></div>\n</section>\n", number_text((clips + 1) / 2));
+  for (const Metric& metric : retrieval_metrics()) {
+    const double value = chance.at(metric.key);
+    out += "<td>" + (metric.unit == MetricUnit::percent ? percent_text(value) : number_text(value)) + "</td>";
+  }
+  return out + "</tr>\n</table></div>\n</section>\n";
 }
 
 std::string settings_html(const Json& config) {

@@ -204,8 +204,7 @@ bool Ablation::probe(const AblationCell& cell, Json& results) {
   const FinetuneOptions options = probe_options(cell, plan_, folder(cell) / "run" / "checkpoints" / "last");
   const FinetuneResult result = finetune(options, paths(cell, "probe"), hooks_, log_, World::alone());
   if (result.run.interrupted) return false;
-  results["probe_map"] = result.evaluation.value().mean_average_precision;
-  results["probe_top1"] = result.evaluation.value().top1;
+  for (const auto& [key, value] : result.evaluation.value().values) results[kProbePrefix + key] = value;
   return true;
 }
 

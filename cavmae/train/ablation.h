@@ -46,9 +46,12 @@ struct AblationCell {
 // option, a bad value, or the cell whose options do not fit together.
 std::vector<AblationCell> expand(const AblationPlan& plan);
 
+// What stands before the key of a metric of the linear probe ("probe_map").
+inline constexpr const char* kProbePrefix = "probe_";
+
 struct AblationRow {
   AblationCell cell;
-  Json results;  // the last validation's record and, where clips are labelled, probe_map and probe_top1
+  Json results;  // the last validation's record and, where clips are labelled, the linear probe's metrics
 };
 struct AblationResult {
   bool interrupted = false;       // by a signal; the same call goes on

@@ -1,50 +1,51 @@
 #include "cavmae/train/ablation_table.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-
-#include <fmt/format.h>
+#include <optional>
+#include <string_view>
 
 #include "cavmae/core/files.h"
+#include "cavmae/metrics/metric.h"
 
 namespace cavmae {
 namespace {
 
-enum class Shown { number, percent };
-
-struct Figure {
-  const char* key;  // in AblationRow::results
-  const char* title;
-  Shown shown;
+// What is compared: the last validation's metrics, and those of the linear probe under "probe_KEY".
+struct Column {
+  std::string key;  // in AblationRow::results
+  Metric metric;
+  size_t place = 0;
 };
 
-constexpr std::array kFigures = {
-    Figure{"loss_audio", "audio loss", Shown::number},
-    Figure{"loss_video", "video loss", Shown::number},
-    Figure{"loss_contrastive", "contrastive loss", Shown::number},
-    Figure{"accuracy", "contrastive accuracy", Shown::percent},
-    Figure{"audio_to_video_r1", "A→V R@1", Shown::percent},
-    Figure{"audio_to_video_r5", "A→V R@5", Shown::percent},
-    Figure{"audio_to_video_r10", "A→V R@10", Shown::percent},
-    Figure{"video_to_audio_r1", "V→A R@1", Shown::percent},
-    Figure{"video_to_audio_r5", "V→A R@5", Shown::percent},
-    Figure{"video_to_audio_r10", "V→A R@10", Shown::percent},
-    Figure{"probe_map", "linear probe mAP", Shown::percent},
-};
+std::optional<Column> column_of(const std::string& key) {
+  if (!key.starts_with(kProbePrefix))
+    return find_metric(key).compared ? std::optional<Column>({key, find_metric(key), metric_place(key)})
+                                     : std::nullopt;
+  std::optional<Column> column = column_of(key.substr(std::string_view(kProbePrefix).size()));
+  if (!column) return std::nullopt;
+  column->key = key;
+  column->metric.title = "linear probe " + column->metric.title;
+  column->place += metric_table().size();
+  return column;
+}
 
-std::string show(const Figure& figure, const Json& results) {
-  // A mean over no class at all is not a number, and null once it was written.
-  if (!results.contains(figure.key) || !results.at(figure.key).is_number()) return "-";
-  const double value = results.at(figure.key).get<double>();
-  if (!std::isfinite(value)) return "-";
-  switch (figure.shown) {
-    case Shown::percent:
-      return fmt::format("{:.1f} %", 100 * value);
-    case Shown::number:
-      break;
-  }
-  return fmt::format("{:.4f}", value);
+// Those that any cell has, in the order of the metrics.
+std::vector<Column> columns_of(const std::vector<AblationRow>& rows) {
+  std::vector<Column> columns;
+  for (const AblationRow& row : rows)
+    for (const auto& [key, value] : row.results.items()) {
+      const std::optional<Column> column = column_of(key);
+      if (column && std::ranges::find(columns, key, &Column::key) == columns.end())
+        columns.push_back(*column);
+    }
+  std::ranges::stable_sort(columns, {}, &Column::place);
+  return columns;
+}
+
+// A mean over no class at all is not a number, and null once it was written.
+std::string show(const Column& column, const Json& results) {
+  if (!results.contains(column.key) || !results.at(column.key).is_number()) return "-";
+  return metric_text(column.metric, results.at(column.key).get<double>());
 }
 
 std::string line(const std::vector<std::string>& cells) {
@@ -57,23 +58,19 @@ std::string line(const std::vector<std::string>& cells) {
 
 std::string ablation_table(const std::vector<AblationRow>& rows) {
   if (rows.empty()) return "";
-  std::vector<const Figure*> figures;
-  for (const Figure& figure : kFigures)
-    if (std::any_of(rows.begin(), rows.end(),
-                    [&](const AblationRow& row) { return row.results.contains(figure.key); }))
-      figures.push_back(&figure);
+  const std::vector<Column> columns = columns_of(rows);
   std::vector<std::string> titles, rule;
   for (const auto& [option, value] : rows.front().cell.settings) titles.push_back(option);
   rule.assign(titles.size(), "---");
-  for (const Figure* figure : figures) {
-    titles.emplace_back(figure->title);
+  for (const Column& column : columns) {
+    titles.push_back(column.metric.title);
     rule.emplace_back("---:");
   }
   std::string out = line(titles) + line(rule);
   for (const AblationRow& row : rows) {
     std::vector<std::string> cells;
     for (const auto& [option, value] : row.cell.settings) cells.push_back(value);
-    for (const Figure* figure : figures) cells.push_back(show(*figure, row.results));
+    for (const Column& column : columns) cells.push_back(show(column, row.results));
     out += line(cells);
   }
   return out;

@@ -9,7 +9,7 @@
 
 namespace cavmae {
 
-// Markdown: a column an axis, then what was measured; a figure that no cell has gets no column.
+// Markdown: a column an axis, then the metrics that are compared; one that no cell has gets no column.
 std::string ablation_table(const std::vector<AblationRow>& rows);
 
 // OUT/table.md and OUT/table.json.

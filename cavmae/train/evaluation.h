@@ -36,7 +36,6 @@ struct PretrainedEvaluationOptions {
 
 struct PretrainedEvaluation {
   ValidationResult result;
-  LossParts parts;
   std::vector<BadClip> failed;
 };
 

@@ -55,6 +55,9 @@ struct FinetuneOptions : RunOptions {
   void validate() const;
 
   HeadOptions head(int64_t num_classes) const;
+
+  // Whether nothing random reaches the network's inputs. Smoothing changes targets alone.
+  bool inputs_are_deterministic() const { return view.is_deterministic() && targets.mixup == 0; }
 };
 
 // The defaults of a run that begins with a checkpoint: its network's shape and the features it was trained

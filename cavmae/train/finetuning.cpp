@@ -68,25 +68,6 @@ void check_same_classes(const LabelSet& labels, const RunPaths& paths) {
       "; give the same --labels and --data, or start anew in another --out");
 }
 
-Classifier make_classifier(const FinetuneOptions& options, int64_t num_classes) {
-  Classifier classifier(options.model, options.head(num_classes));
-  CavMae network = as_network(classifier);
-  initialize(network, run_seed(options, SeedUse::parameters));
-  classifier->set_precision(options.precision);
-  classifier->set_runtime(options.runtime);
-  classifier->to(resolve_device(options.runtime.device));
-  return classifier;
-}
-
-// A frozen encoder's output is worth keeping where a clip always looks the same.
-EncoderUse encoder_use(const FinetuneOptions& options) {
-  if (!options.freeze_encoder) return EncoderUse::train;
-  const ViewOptions& view = options.view;
-  const bool always_the_same =
-      !view.random_window && view.frames == FrameChoice::middle && !view.noise && !view.roll;
-  return always_the_same ? EncoderUse::freeze_and_keep : EncoderUse::freeze;
-}
-
 Supervision supervision(const FinetuneOptions& options, const LabelledData& data) {
   Supervision out{
       .classes = data.classes, .num_classes = data.labels.size(), .weights = {}, .options = options.targets};
@@ -131,17 +112,11 @@ FinetuneResult finetune(const FinetuneOptions& options, const RunPaths& paths, c
   if (writer) log = writer->log();
   const LabelledData data = read_data(options, paths, *log);
   check_same_classes(data.labels, paths);
-  Classifier classifier = make_classifier(options, data.labels.size());
   TrainingSetup setup{
       .options = options,
       .config = option_to_json(options),
       .spec = input_spec(options.model, options.data),
-      .task = std::make_shared<FineTuningTask>(FineTuningSetup{.classifier = classifier,
-                                                               .labels = data.labels,
-                                                               .loss = options.loss,
-                                                               .head_lr_scale = options.head_lr_scale,
-                                                               .encoder = encoder_use(options),
-                                                               .val_classes = data.val_classes}),
+      .task = make_fine_tuning_task(options, data.labels, data.val_classes),
       .clips = data.clips,
       .val_clips = data.val_clips,
       .need = needed_of_clips(options.mode),

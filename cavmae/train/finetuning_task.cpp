@@ -4,9 +4,12 @@
 #include <chrono>
 #include <utility>
 
+#include "cavmae/core/profile_range.h"
 #include "cavmae/eval/classify.h"
 #include "cavmae/models/checkpoint.h"
 #include "cavmae/train/pretraining_task.h"
+#include "cavmae/train/profile_ranges.h"
+#include "cavmae/train/setup.h"
 #include "cavmae/train/validation.h"
 
 namespace cavmae {
@@ -22,6 +25,28 @@ torch::Tensor accuracy(const torch::Tensor& logits, const torch::Tensor& targets
 }
 
 }  // namespace
+
+// A frozen encoder's output is worth keeping where a clip always looks the same.
+EncoderUse encoder_use(const FinetuneOptions& options) {
+  if (!options.freeze_encoder) return EncoderUse::train;
+  return options.inputs_are_deterministic() ? EncoderUse::freeze_and_keep : EncoderUse::freeze;
+}
+
+std::shared_ptr<FineTuningTask> make_fine_tuning_task(const FinetuneOptions& options, const LabelSet& labels,
+                                                      const ClipClasses& val_classes) {
+  Classifier classifier(options.model, options.head(labels.size()));
+  CavMae network = as_network(classifier);
+  initialize(network, run_seed(options, SeedUse::parameters));
+  classifier->set_precision(options.precision);
+  classifier->set_runtime(options.runtime);
+  classifier->to(resolve_device(options.runtime.device));
+  return std::make_shared<FineTuningTask>(FineTuningSetup{.classifier = classifier,
+                                                          .labels = labels,
+                                                          .loss = options.loss,
+                                                          .head_lr_scale = options.head_lr_scale,
+                                                          .encoder = encoder_use(options),
+                                                          .val_classes = val_classes});
+}
 
 Inputs inputs_of(const Batch& batch, Modalities mode) {
   return {.audio = mode == Modalities::video ? torch::Tensor() : batch.audio,
@@ -61,10 +86,9 @@ torch::Tensor FineTuningTask::pooled(const Batch& batch) {
 
 StepResult FineTuningTask::training_forward(const Batch& batch, torch::Generator /*generator*/) {
   const torch::Tensor logits = setup_.classifier->classify(pooled(batch));
-  StepResult result;
-  result.loss = classification_loss(setup_.loss, logits, batch.targets);
-  result.accuracy = accuracy(logits.detach(), batch.targets);
-  return result;
+  const ProfileRange range(ranges::kLoss);
+  return {.loss = classification_loss(setup_.loss, logits, batch.targets),
+          .values = {{"accuracy", accuracy(logits.detach(), batch.targets)}}};
 }
 
 std::optional<ValidationResult> FineTuningTask::validate(ClipPass& clips,
@@ -82,7 +106,7 @@ std::optional<ValidationResult> FineTuningTask::validate(ClipPass& clips,
     StepResult result;
     result.loss = classification_loss(setup_.loss, out.frame_logits.flatten(0, 1),
                                       wanted.repeat_interleave(pictures, /*dim=*/0));
-    result.accuracy = accuracy(out.scores, wanted);
+    result.values = {{"accuracy", accuracy(out.scores, wanted)}};
     sums.add(result, wanted.size(0));
     scores.push_back(out.scores);
     targets.push_back(wanted);

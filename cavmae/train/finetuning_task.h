@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "cavmae/data/labels.h"
 #include "cavmae/losses/classification.h"
 #include "cavmae/models/classifier.h"
+#include "cavmae/train/finetune_options.h"
 #include "cavmae/train/task.h"
 
 namespace cavmae {
@@ -17,8 +19,9 @@ namespace cavmae {
 enum class EncoderUse {
   train,
   freeze,
-  freeze_and_keep,  // freeze, and keep each clip's pooled output: for data that no augmentation changes
+  freeze_and_keep,  // freeze, and keep each clip's pooled output: for inputs that nothing random changes
 };
+EncoderUse encoder_use(const FinetuneOptions& options);
 
 struct FineTuningSetup {
   Classifier classifier{nullptr};
@@ -35,7 +38,6 @@ class FineTuningTask : public Task {
 
   CavMae& model() override { return network_; }
   std::vector<ParameterGroup> parameter_groups() override;
-  LossParts loss_parts() const override { return {.accuracy = true}; }
   // Classifies batch.targets; the generator is not used.
   StepResult training_forward(const Batch& batch, torch::Generator generator) override;
   std::optional<ValidationResult> validate(ClipPass& clips, const ValidationOptions& options) override;
@@ -50,6 +52,11 @@ class FineTuningTask : public Task {
   CavMae network_;
   std::unordered_map<int64_t, torch::Tensor> kept_;  // by the clip's place in the list: float [D]
 };
+
+// The task of a run: an initialised classifier of the labels in the precision and on the device that were
+// asked for. `val_classes`: of the clips that are validated with.
+std::shared_ptr<FineTuningTask> make_fine_tuning_task(const FinetuneOptions& options, const LabelSet& labels,
+                                                      const ClipClasses& val_classes);
 
 // What a classifier is given of a batch.
 Inputs inputs_of(const Batch& batch, Modalities mode);

@@ -48,12 +48,13 @@ StepOutcome OptimizationStep::accumulate(const std::vector<Batch>& group) {
       const ProfileRange range(ranges::kBackward);
       result.loss.backward();
     }
-    // After the backward pass, so that a GPU has work while this thread waits for the number.
-    const auto loss = result.loss.item<double>();
+    // After the backward pass, so that a GPU has work while this thread waits for the numbers.
+    const MetricValues values = values_of(result);
+    const double loss = values.at("loss");
     // Goes on: the other ranks wait for what this one has to give in the rest of the step.
     if (!std::isfinite(loss) && outcome.not_finite.empty())
       outcome.not_finite = fmt::format("the loss ({})", loss);
-    outcome.sums.add(result, static_cast<int64_t>(batch.indices.size()));
+    outcome.sums.add(values, static_cast<int64_t>(batch.indices.size()));
   }
   return outcome;
 }

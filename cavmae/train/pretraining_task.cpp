@@ -14,6 +14,40 @@ int64_t batch_of(const Inputs& inputs) {
   return inputs.audio.defined() ? inputs.audio.size(0) : inputs.video.size(0);
 }
 
+struct Reconstruction {
+  const Inputs& inputs;
+  const Masks& masks;
+  const Predictions& predictions;
+  int64_t patch_size;
+  const ObjectiveOptions& objective;
+};
+
+// L_r = L_audio + L_video
+void add_reconstruction(StepResult& result, const Reconstruction& of) {
+  const ProfileRange range(ranges::kLoss);
+  const auto add = [&](const char* name, const torch::Tensor& prediction, const torch::Tensor& patches,
+                       const StreamMask& mask) {
+    result.terms.push_back(
+        {.name = name,
+         .value = reconstruction_loss(prediction, masked_targets(patches, mask.masked, of.objective)),
+         .weight = of.objective.reconstruction_weight});
+  };
+  if (of.predictions.audio.defined())
+    add("audio", of.predictions.audio, patchify_audio(of.inputs.audio, of.patch_size), of.masks.audio);
+  if (of.predictions.video.defined())
+    add("video", of.predictions.video, patchify_video(of.inputs.video, of.patch_size), of.masks.video);
+}
+
+// L_c of Eq. (7)
+void add_contrastive(StepResult& result, const Latents& latents, const ObjectiveOptions& objective,
+                     World& world) {
+  const ContrastiveResult contrastive = contrastive_loss(
+      latents.global(Stream::audio), latents.global(Stream::video), objective.contrastive, world);
+  result.terms.push_back(
+      {.name = "contrastive", .value = contrastive.loss, .weight = objective.contrastive_weight});
+  result.values.emplace_back("accuracy", contrastive.accuracy);
+}
+
 }  // namespace
 
 Inputs inputs_of(const Batch& batch, const CavMaeConfig& config) {
@@ -51,14 +85,6 @@ std::vector<ParameterGroup> PretrainingTask::parameter_groups() {
   return {{.parameters = named_parameters(model_), .lr_scale = 1.0}};
 }
 
-LossParts PretrainingTask::loss_parts() const {
-  const CavMaeConfig& config = model_->config();
-  return {.audio = reconstructs() && config.has_audio(),
-          .video = reconstructs() && config.has_video(),
-          .contrastive = contrasts(),
-          .accuracy = contrasts()};
-}
-
 StepResult PretrainingTask::training_forward(const Batch& batch, torch::Generator generator) {
   return forward(inputs_of(batch, model_->config()), std::move(generator), world_);
 }
@@ -80,47 +106,24 @@ StepResult PretrainingTask::evaluation_forward(const Inputs& inputs, uint64_t ma
   return forward(inputs, at::detail::createCPUGenerator(mask_seed), World::alone());
 }
 
+// Gong et al., ICLR 2023: L = L_r + lambda_c * L_c. A further loss is a further term.
 StepResult PretrainingTask::forward(const Inputs& inputs, torch::Generator generator, World& world) {
   const Masks masks = model_->draw_masks(batch_of(inputs), masks_, std::move(generator));
   const Latents latents = model_->encode(inputs, masks);
   StepResult result;
-  if (reconstructs()) add_reconstruction(result, inputs, latents, masks);
-  if (contrasts()) add_contrastive(result, latents, world);
+  if (reconstructs()) {
+    const Predictions predictions =
+        model_->decode(latents.patch_tokens(Stream::joint), masks, PredictionScope::masked);
+    add_reconstruction(result, {.inputs = inputs,
+                                .masks = masks,
+                                .predictions = predictions,
+                                .patch_size = model_->config().patch_size,
+                                .objective = objective_});
+  }
+  const ProfileRange range(ranges::kLoss);
+  if (contrasts()) add_contrastive(result, latents, objective_, world);
+  result.loss = weighted_sum(result.terms);
   return result;
-}
-
-// Gong et al., ICLR 2023: L_r = L_audio + L_video.
-void PretrainingTask::add_reconstruction(StepResult& result, const Inputs& inputs, const Latents& latents,
-                                         const Masks& masks) {
-  const Predictions predictions =
-      model_->decode(latents.patch_tokens(Stream::joint), masks, PredictionScope::masked);
-  const ProfileRange range(ranges::kLoss);
-  const int64_t patch = model_->config().patch_size;
-  const auto loss = [&](const torch::Tensor& prediction, const torch::Tensor& patches,
-                        const StreamMask& mask) {
-    return reconstruction_loss(prediction, masked_targets(patches, mask.masked, objective_));
-  };
-  torch::Tensor sum;
-  if (predictions.audio.defined()) {
-    result.loss_audio = loss(predictions.audio, patchify_audio(inputs.audio, patch), masks.audio);
-    sum = result.loss_audio;
-  }
-  if (predictions.video.defined()) {
-    result.loss_video = loss(predictions.video, patchify_video(inputs.video, patch), masks.video);
-    sum = sum.defined() ? sum + result.loss_video : result.loss_video;
-  }
-  result.loss = sum * objective_.reconstruction_weight;
-}
-
-// Gong et al., ICLR 2023: L = L_r + lambda_c * L_c, L_c being Eq. (7).
-void PretrainingTask::add_contrastive(StepResult& result, const Latents& latents, World& world) {
-  const ProfileRange range(ranges::kLoss);
-  const ContrastiveResult contrastive = contrastive_loss(
-      latents.global(Stream::audio), latents.global(Stream::video), objective_.contrastive, world);
-  result.loss_contrastive = contrastive.loss;
-  result.accuracy = contrastive.accuracy;
-  const torch::Tensor weighted = contrastive.loss * objective_.contrastive_weight;
-  result.loss = result.loss.defined() ? result.loss + weighted : weighted;
 }
 
 }  // namespace cavmae

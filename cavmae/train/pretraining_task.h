@@ -29,16 +29,12 @@ class PretrainingTask : public Task {
 
   CavMae& model() override { return model_; }
   std::vector<ParameterGroup> parameter_groups() override;
-  LossParts loss_parts() const override;
   StepResult training_forward(const Batch& batch, torch::Generator generator) override;
   std::optional<ValidationResult> validate(ClipPass& clips, const ValidationOptions& options) override;
   void save(const std::filesystem::path& path, const InputSpec& spec) override;
 
  private:
   StepResult forward(const Inputs& inputs, torch::Generator generator, World& world);
-  void add_reconstruction(StepResult& result, const Inputs& inputs, const Latents& latents,
-                          const Masks& masks);
-  void add_contrastive(StepResult& result, const Latents& latents, World& world);
 
   CavMae model_;
   ObjectiveOptions objective_;

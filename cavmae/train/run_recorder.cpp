@@ -23,11 +23,11 @@ RunRecorder::RunRecorder(const std::filesystem::path& run, const RunState& state
 
 void RunRecorder::step_done(const RunState& state, double lr) {
   progress_.update(state.step, fmt::format("epoch {}/{}, {}", state.epoch + 1, options_.epochs,
-                                           train_line(train_record(state, lr, options_.parts))));
+                                           train_line(train_record(state, lr))));
 }
 
 void RunRecorder::interval_done(const RunState& state, double lr) {
-  const Json record = train_record(state, lr, options_.parts);
+  const Json record = train_record(state, lr);
   metrics_.write(record);
   progress_.clear();
   log_->info("step {}/{}, epoch {}: {}, ETA {}", state.step, options_.total_steps, state.epoch + 1,
@@ -35,7 +35,7 @@ void RunRecorder::interval_done(const RunState& state, double lr) {
 }
 
 void RunRecorder::validation_done(const RunState& state, const ValidationResult& result, bool better) {
-  const Json record = validation_record(state, result, options_.parts);
+  const Json record = validation_record(state, result);
   metrics_.write(record);
   progress_.clear();
   log_->info("validation after epoch {}/{}: {}{}", state.epoch, options_.epochs, validation_line(record),
@@ -43,7 +43,7 @@ void RunRecorder::validation_done(const RunState& state, const ValidationResult&
 }
 
 void RunRecorder::averaged_done(const RunState& state, const ValidationResult& result) {
-  const Json record = validation_record(state, result, options_.parts, ValidationOf::averaged);
+  const Json record = validation_record(state, result, ValidationOf::averaged);
   metrics_.write(record);
   log_->info("validation of the averaged model: {}", validation_line(record));
 }

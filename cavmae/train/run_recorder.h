@@ -16,7 +16,6 @@ namespace cavmae {
 struct RecorderOptions {
   int64_t epochs = 0;
   int64_t total_steps = 0;
-  LossParts parts;
   bool show_progress = true;
 };
 

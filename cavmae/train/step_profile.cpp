@@ -4,18 +4,14 @@
 #include <chrono>
 #include <memory>
 #include <numeric>
-#include <optional>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
-#include "cavmae/core/profile_range.h"
 #include "cavmae/core/range_timer.h"
 #include "cavmae/data/device_feed.h"
 #include "cavmae/eval/embed.h"
-#include "cavmae/models/classifier.h"
 #include "cavmae/models/flops.h"
-#include "cavmae/train/optimization_step.h"
-#include "cavmae/train/optimizer/adam.h"
+#include "cavmae/train/finetuning_task.h"
 #include "cavmae/train/pretraining_task.h"
 #include "cavmae/train/profile_ranges.h"
 #include "cavmae/train/setup.h"
@@ -37,6 +33,13 @@ std::vector<PartFlops> flops_of(const PretrainOptions& recipe, const ProfileOpti
   throw ConfigError("no such mode");
 }
 
+// AudioSet's classes without their names.
+LabelSet profiled_labels() {
+  std::vector<ClassLabel> classes(kProfiledClasses);
+  for (size_t c = 0; c < classes.size(); ++c) classes[c].mid = classes[c].display_name = concat(c);
+  return LabelSet(std::move(classes), "random labels");
+}
+
 Batch random_batch(const CavMaeConfig& config, const ProfileOptions& options, torch::Generator generator) {
   const int64_t size = options.batch_size;
   const auto normal = [&](torch::IntArrayRef sizes) { return torch::empty(sizes).normal_(0, 1, generator); };
@@ -48,7 +51,18 @@ Batch random_batch(const CavMaeConfig& config, const ProfileOptions& options, to
                       : normal({size, options.num_frames, 3, config.image_size, config.image_size});
   batch.indices.resize(static_cast<size_t>(size));
   std::iota(batch.indices.begin(), batch.indices.end(), 0);
+  if (options.mode == StepKind::finetune)
+    batch.targets = torch::zeros({size, kProfiledClasses}).bernoulli_(/*p=*/0.01, generator);
   return batch;
+}
+
+PretrainOptions in_precision(PretrainOptions recipe, Precision precision) {
+  recipe.precision = precision;
+  return recipe;
+}
+
+torch::Generator mask_generator(const PretrainOptions& recipe) {
+  return at::detail::createCPUGenerator(run_seed(recipe, SeedUse::masks));
 }
 
 // The part that a path of scopes counts as.
@@ -69,98 +83,70 @@ void ProfileOptions::validate() const {
   problems.throw_if_any("this cannot be measured");
 }
 
+FinetuneOptions profiled_fine_tuning(const PretrainOptions& recipe, const ProfileOptions& profile) {
+  FinetuneOptions options;
+  options.model = recipe.model;
+  options.seed = recipe.seed;
+  options.optimizer = recipe.optimizer;
+  options.runtime = recipe.runtime;
+  options.precision = profile.precision;
+  return options;
+}
+
+ProfiledTraining make_profiled_training(const PretrainOptions& recipe, const ProfileOptions& profile) {
+  const torch::Generator generator = mask_generator(recipe);
+  Batch batch =
+      batch_on(random_batch(recipe.model, profile, generator), resolve_device(recipe.runtime.device));
+  std::shared_ptr<Task> task;
+  if (profile.mode == StepKind::finetune)
+    task = make_fine_tuning_task(profiled_fine_tuning(recipe, profile), profiled_labels(), {});
+  else
+    task = std::make_shared<PretrainingTask>(make_model(in_precision(recipe, profile.precision)),
+                                             recipe.objective, recipe.mask, World::alone());
+  return {.step = OptimizationStep(std::move(task), recipe.optimizer, generator, World::alone()),
+          .group = {std::move(batch)},
+          .lr = recipe.schedule.lr};
+}
+
 // What a step does.
 struct StepProfiler::State {
   State(const PretrainOptions& recipe, const ProfileOptions& profile)
-      : options(profile),
-        flops(flops_of(recipe, profile)),
-        generator(at::detail::createCPUGenerator(run_seed(recipe, SeedUse::masks))),
-        device(resolve_device(recipe.runtime.device)),
-        batch(batch_on(random_batch(recipe.model, profile, generator), device)) {}
+      : options(profile), flops(flops_of(recipe, profile)), device(resolve_device(recipe.runtime.device)) {}
   virtual ~State() = default;
   virtual void run() = 0;
+  virtual CavMae& model() = 0;
 
   ProfileOptions options;
   std::vector<PartFlops> flops;  // of one clip
-  torch::Generator generator;
   torch::Device device;
-  Batch batch;
 };
 
 namespace {
 
-PretrainOptions in_precision(PretrainOptions recipe, Precision precision) {
-  recipe.precision = precision;
-  return recipe;
-}
-
-struct Pretraining : StepProfiler::State {
-  Pretraining(const PretrainOptions& recipe, const ProfileOptions& profile)
-      : State(recipe, profile),
-        training(std::make_shared<PretrainingTask>(make_model(in_precision(recipe, profile.precision)),
-                                                   recipe.objective, recipe.mask, World::alone()),
-                 recipe.optimizer, generator, World::alone()),
-        lr(recipe.schedule.lr),
-        group{batch} {}
+struct Training : StepProfiler::State {
+  Training(const PretrainOptions& recipe, const ProfileOptions& profile)
+      : State(recipe, profile), training(make_profiled_training(recipe, profile)) {}
 
   void run() override {
-    const StepOutcome outcome = training.take(group, lr);
+    const StepOutcome outcome = training.step.take(training.group, training.lr);
     CAVMAE_CHECK(outcome.not_finite.empty(), outcome.not_finite, " is not finite on random inputs");
   }
+  CavMae& model() override { return training.step.task().model(); }
 
-  OptimizationStep training;
-  double lr;
-  std::vector<Batch> group;
-};
-
-// As the paper fine-tunes on AudioSet: every weight, binary cross-entropy.
-struct FineTuning : StepProfiler::State {
-  FineTuning(const PretrainOptions& recipe, const ProfileOptions& profile)
-      : State(recipe, profile),
-        classifier(recipe.model, HeadOptions{.num_classes = kProfiledClasses}),
-        labels(torch::zeros({profile.batch_size, kProfiledClasses})),
-        lr(recipe.schedule.lr) {
-    CavMae network = as_network(classifier);
-    initialize(network, run_seed(recipe, SeedUse::parameters));
-    network->set_precision(profile.precision);
-    network->set_runtime(recipe.runtime);
-    network->to(device);
-    NamedTensors parameters;
-    for (const auto& item : network->named_parameters()) parameters.emplace_back(item.key(), item.value());
-    adam.emplace(std::vector<ParameterGroup>{{.parameters = parameters}}, recipe.optimizer);
-    labels.bernoulli_(/*p=*/0.01, generator);
-    labels = to_device(labels, device);
-  }
-
-  void run() override {
-    const torch::Tensor logits = classifier->forward({.audio = batch.audio, .video = batch.video});
-    torch::Tensor loss;
-    {
-      const ProfileRange range(ranges::kLoss);
-      loss = at::binary_cross_entropy_with_logits(logits, labels);
-    }
-    {
-      const ProfileRange range(ranges::kBackward);
-      loss.backward();
-    }
-    const ProfileRange range(ranges::kOptimizer);
-    adam->step({.lr = lr});
-    adam->release_gradients();
-  }
-
-  Classifier classifier;
-  torch::Tensor labels;  // float [B, C]
-  double lr;
-  std::optional<Adam> adam;
+  ProfiledTraining training;
 };
 
 struct Embedding : StepProfiler::State {
   Embedding(const PretrainOptions& recipe, const ProfileOptions& profile)
-      : State(recipe, profile), model(make_model(in_precision(recipe, profile.precision))) {}
+      : State(recipe, profile),
+        network(make_model(in_precision(recipe, profile.precision))),
+        batch(batch_on(random_batch(recipe.model, profile, mask_generator(recipe)), device)) {}
 
-  void run() override { embed_batch(model, inputs_of(batch, model->config())); }
+  void run() override { embed_batch(network, inputs_of(batch, network->config())); }
+  CavMae& model() override { return network; }
 
-  CavMae model;
+  CavMae network;
+  Batch batch;
 };
 
 std::unique_ptr<StepProfiler::State> make_state(const PretrainOptions& recipe,
@@ -168,9 +154,8 @@ std::unique_ptr<StepProfiler::State> make_state(const PretrainOptions& recipe,
   options.validate();
   switch (options.mode) {
     case StepKind::pretrain:
-      return std::make_unique<Pretraining>(recipe, options);
     case StepKind::finetune:
-      return std::make_unique<FineTuning>(recipe, options);
+      return std::make_unique<Training>(recipe, options);
     case StepKind::embed:
       return std::make_unique<Embedding>(recipe, options);
   }
@@ -183,6 +168,10 @@ StepProfiler::StepProfiler(const PretrainOptions& recipe, const ProfileOptions& 
     : state_(make_state(recipe, options)) {}
 
 StepProfiler::~StepProfiler() = default;
+
+CavMae& StepProfiler::model() {
+  return state_->model();
+}
 
 // What a GPU does comes after the calls that ask for it, so that its parts cannot be timed from here.
 StepProfile StepProfiler::step_on_device() {

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "cavmae/train/finetune_options.h"
+#include "cavmae/train/optimization_step.h"
 #include "cavmae/train/pretrain_options.h"
 
 namespace cavmae {
@@ -44,6 +46,17 @@ struct StepProfile {
   std::vector<PartProfile> parts;
 };
 
+// The step of a mode that trains: the one that a run takes, on random clips.
+struct ProfiledTraining {
+  OptimizationStep step;
+  std::vector<Batch> group;
+  double lr = 0.0;
+};
+ProfiledTraining make_profiled_training(const PretrainOptions& recipe, const ProfileOptions& options);
+// Mode finetune: fine-tuning's defaults (bce, the head's learning rate) on the recipe's network and
+// optimizer.
+FinetuneOptions profiled_fine_tuning(const PretrainOptions& recipe, const ProfileOptions& options);
+
 class StepProfiler {
  public:
   // The recipe's network, losses, masks and optimizer.
@@ -53,6 +66,7 @@ class StepProfiler {
   StepProfile step();  // on a GPU of one part, the whole
   // What a step needs, in 1e9 operations a clip.
   double gflop_per_clip() const;
+  CavMae& model();
 
   struct State;  // private to the implementation
 

@@ -24,14 +24,11 @@ struct ValidationResult {
   std::optional<ClassificationResult> classification;  // of classifiers
   double seconds = 0.0;
 };
+// All of it in one list: losses, retrieval, classification.
+MetricValues values_of(const ValidationResult& result);
 
 struct ValidationOptions {
   uint64_t mask_seed = 0;  // the same masks at every validation
-};
-
-// Which parts of a loss a task has; the others are left out of what is told.
-struct LossParts {
-  bool audio = false, video = false, contrastive = false, accuracy = false;
 };
 
 class Task {
@@ -41,10 +38,9 @@ class Task {
   // The network with everything that trains.
   virtual CavMae& model() = 0;
   virtual std::vector<ParameterGroup> parameter_groups() = 0;
-  // What is told of a step.
-  virtual LossParts loss_parts() const = 0;
 
-  // The loss of a batch; call backward() on it. What is random comes from `generator`.
+  // The loss of a batch, its terms and what else is measured; call backward() on the loss. What is random
+  // comes from `generator`.
   virtual StepResult training_forward(const Batch& batch, torch::Generator generator) = 0;
 
   // One pass over clips that the run does not learn from, shared by the ranks of clips.world(); every rank

@@ -104,7 +104,6 @@ void Trainer::open_run() {
                     .found = found,
                     .recorder = {.epochs = options_.epochs,
                                  .total_steps = total_steps(),
-                                 .parts = task().loss_parts(),
                                  .show_progress = hooks_.show_progress}});
   if (found)
     log_->info("resuming at step {} (epoch {}) from {}", state_.step, state_.epoch + 1, found->path.string());
@@ -293,13 +292,11 @@ bool Trainer::finish_average() {
 
 void Trainer::update_best(const ValidationResult& result) {
   result_.validation = result;
-  const Judgement judgement = judge_validation(result, options_.checkpoint.best_metric);
-  const bool better =
-      !state_.best_value || (judgement.higher_is_better ? judgement.value > *state_.best_value
-                                                        : judgement.value < *state_.best_value);
+  const BestMetricValue now = best_metric(result, options_.checkpoint.best_metric);
+  const bool better = is_best(now, state_.best_value);
   if (writer_) writer_->recorder().validation_done(state_, result, better);
   if (!better) return;
-  state_.best_value = judgement.value;
+  state_.best_value = now.value;
   state_.best_step = state_.step;
 }
 

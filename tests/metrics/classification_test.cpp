@@ -55,12 +55,13 @@ TEST(Classification, EqualsScikitLearnOnTheGoldenFile) {
     EXPECT_NEAR(result.classes[c].auc, auc[c].item<double>(), 1e-9) << c;
   }
   const auto summary = file.at("summary");
-  EXPECT_NEAR(result.mean_average_precision, summary[0].item<double>(), 1e-9);
-  EXPECT_NEAR(result.mean_auc, summary[1].item<double>(), 1e-9);
-  EXPECT_NEAR(result.d_prime, summary[2].item<double>(), 1e-9);
+  EXPECT_NEAR(result.values.at("map"), summary[0].item<double>(), 1e-9);
+  EXPECT_NEAR(result.values.at("mauc"), summary[1].item<double>(), 1e-9);
+  EXPECT_NEAR(result.values.at("d_prime"), summary[2].item<double>(), 1e-9);
   const auto labels = file.at("singlelabel");
   const auto one_hot = at::one_hot(labels, file.at("scores").size(1));
-  EXPECT_NEAR(evaluate_classification(file.at("scores"), one_hot).top1, summary[3].item<double>(), 1e-9);
+  EXPECT_NEAR(evaluate_classification(file.at("scores"), one_hot).values.at("top1"),
+              summary[3].item<double>(), 1e-9);
 }
 
 TEST(Classification, EqualsBruteForceWithAndWithoutTies) {
@@ -91,8 +92,8 @@ TEST(Classification, ClassWithoutAPositiveIsLeftOutAndNamed) {
   EXPECT_THAT(result.without_negative, ElementsAre(2));
   EXPECT_TRUE(std::isnan(result.classes[1].average_precision));
   EXPECT_TRUE(std::isnan(result.classes[2].auc));
-  EXPECT_DOUBLE_EQ(result.mean_average_precision, 1.0) << "over classes 0 and 2";
-  EXPECT_DOUBLE_EQ(result.mean_auc, 1.0) << "over class 0 alone";
+  EXPECT_DOUBLE_EQ(result.values.at("map"), 1.0) << "over classes 0 and 2";
+  EXPECT_DOUBLE_EQ(result.values.at("mauc"), 1.0) << "over class 0 alone";
   const Json json = to_json(result, {"rain", "wind", "sea"});
   EXPECT_EQ(json["without_positive"], Json::array({"wind"}));
   EXPECT_TRUE(Json::parse(json.dump())["classes"][1]["auc"].is_null());
@@ -100,8 +101,8 @@ TEST(Classification, ClassWithoutAPositiveIsLeftOutAndNamed) {
 
 TEST(Classification, NoPositiveAtAllHasNoMean) {
   const auto result = evaluate_classification(torch::rand({4, 2}), torch::zeros({4, 2}));
-  EXPECT_TRUE(std::isnan(result.mean_average_precision) && std::isnan(result.d_prime) &&
-              std::isnan(result.top1));
+  EXPECT_TRUE(std::isnan(result.values.at("map")) && std::isnan(result.values.at("d_prime")) &&
+              std::isnan(result.values.at("top1")));
   EXPECT_THAT(result.without_positive, ElementsAre(0, 1));
   EXPECT_THAT(result.confusions, IsEmpty());
 }
@@ -115,8 +116,8 @@ TEST(Classification, AccuracyAndConfusionsCountTheFirstLabelAndTheLowerOfEqualSc
   const auto targets = torch::tensor(
       {{1, 0, 0, 0, 0, 0}, {0, 1, 0, 0, 0, 0}, {1, 0, 0, 0, 0, 0}, {0, 1, 0, 0, 0, 1}, {0, 0, 0, 0, 0, 0}});
   const auto result = evaluate_classification(scores, targets);
-  EXPECT_DOUBLE_EQ(result.top1, 0.5);
-  EXPECT_DOUBLE_EQ(result.top5, 0.75);
+  EXPECT_DOUBLE_EQ(result.values.at("top1"), 0.5);
+  EXPECT_DOUBLE_EQ(result.values.at("top5"), 0.75);
   EXPECT_EQ(result.clips, 5);
   ASSERT_EQ(result.confusions.size(), 2u);
   EXPECT_EQ(result.confusions[0].label, 0);

@@ -1,6 +1,7 @@
 #include "cavmae/report/charts.h"
 
 #include <cmath>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -31,7 +32,7 @@ TEST(Charts, SortKnownSeriesIntoTheirPlaces) {
   EXPECT_THAT(charts[0].series[0].values, ElementsAre(Pair(10, 2.5), Pair(20, 2)));
   EXPECT_EQ(charts[0].series[1].name, "validation");
   EXPECT_EQ(charts[1].unit, ChartUnit::percent);
-  EXPECT_EQ(charts[1].series[0].name, "sound to picture, R@1");
+  EXPECT_EQ(charts[1].series[0].name, "audio to video, R@1");
   EXPECT_EQ(charts[2].series[1].line, SeriesLine::dashed) << "validation beside training";
 }
 
@@ -39,7 +40,25 @@ TEST(Charts, KnowFlatNamesOfRetrievalToo) {
   const auto charts =
       make_charts({Json::parse(R"({"kind":"validation","step":1,"audio_to_video_r10":0.5})")});
   ASSERT_THAT(titles(charts), ElementsAre("Retrieval on validation clips"));
-  EXPECT_EQ(charts[0].series[0].name, "sound to picture, R@10");
+  EXPECT_EQ(charts[0].series[0].name, "audio to video, R@10");
+}
+
+TEST(Charts, GiveATermOfALossAChartOfItsOwn) {
+  const auto charts =
+      make_charts({Json::parse(R"({"kind":"train","step":1,"loss_uniformity":0.5,"accuracy":1})"),
+                   Json::parse(R"({"kind":"validation","step":1,"loss_uniformity":0.6})")});
+  ASSERT_THAT(titles(charts), ElementsAre("Accuracy in a batch", "Uniformity loss")) << "headlines first";
+  EXPECT_EQ(charts[1].series[1].name, "validation");
+}
+
+TEST(Charts, TellClassificationsCurvesApart) {
+  const auto charts = make_charts({Json::parse(
+      R"({"kind":"validation","step":1,"map":0.4,"mauc":0.9,"d_prime":1.5,"top1":0.5,"top5":0.8,"chance_r1":0.1})")});
+  ASSERT_THAT(titles(charts), ElementsAre("Classification of validation clips", "d'"));
+  EXPECT_EQ(charts[0].unit, ChartUnit::percent);
+  std::set<std::pair<SeriesStyle, SeriesLine>> looks;
+  for (const ChartSeries& series : charts[0].series) looks.emplace(series.style, series.line);
+  EXPECT_EQ(looks.size(), charts[0].series.size());
 }
 
 TEST(Charts, ShowWhatIsNotFiniteAsAGap) {

@@ -33,6 +33,17 @@ TEST(ClassificationSection, ListsTheClassesBestFirst) {
   EXPECT_THAT(html, HasSubstr("checkpoints/averaged"));
 }
 
+TEST(ClassificationSection, ReadsEvaluationsOfEveryVersion) {
+  Json now = evaluation(), before = evaluation();
+  now.update({{"map", 0.4}, {"mauc", 0.875}});
+  before.update({{"mean_average_precision", 0.4}, {"mean_auc", 0.875}});
+  EXPECT_EQ(classification_html(before), classification_html(now));
+  EXPECT_THAT(classification_html(before), HasSubstr("mAP 40.00 %, mAUC 0.875"));
+  ReportContent content;
+  content.classification = before;
+  EXPECT_THAT(key_numbers_html(content), HasSubstr("mAP"));
+}
+
 TEST(ClassificationSection, IsEmptyWithoutAnEvaluation) {
   EXPECT_THAT(classification_html(Json()), IsEmpty());
   EXPECT_THAT(classification_html({{"classes", 3}}), IsEmpty());

@@ -109,6 +109,21 @@ TEST_F(Ablation, MeasuresEveryCellAndWritesItsTable) {
   EXPECT_EQ(json[1]["results"], result.rows[1].results);
 }
 
+TEST(AblationTable, HasAColumnForWhatAnyCellMeasured) {
+  const auto row = [](const std::string& value, const Json& results) {
+    return AblationRow{.cell = {.settings = {{"config", value}}, .options = {}}, .results = results};
+  };
+  const std::string table = ablation_table(
+      {row("av", {{"loss", 3}, {"loss_audio", 0.5}, {"accuracy", 0.25}, {"probe_map", nullptr}}),
+       row("uni",
+           {{"loss", 2}, {"loss_audio", 0.4}, {"loss_uniformity", 1.5}, {"step", 7}, {"probe_top1", 1}})});
+  EXPECT_EQ(table,
+            "| config | audio loss | uniformity loss | accuracy | linear probe mAP |\n"
+            "| --- | ---: | ---: | ---: | ---: |\n"
+            "| av | 0.5 | - | 25.0 % | - |\n"
+            "| uni | 0.4 | 1.5 | - | - |\n");
+}
+
 TEST_F(Ablation, FinishedCellsArePassedOverAndNewOnesAdded) {
   run_ablation(plan("grid", {"temperature=0.1"}), silent(), null_log());
   int64_t steps = 0;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -33,6 +34,12 @@ std::vector<std::string> names(const StepProfile& step) {
   std::vector<std::string> names;
   for (const PartProfile& part : step.parts) names.push_back(part.part);
   return names;
+}
+
+std::map<std::string, torch::Tensor> copies_of(CavMae& model) {
+  std::map<std::string, torch::Tensor> copies;
+  for (const auto& item : model->named_parameters()) copies[item.key()] = item.value().detach().clone();
+  return copies;
 }
 
 double gflop(const StepProfile& step) {
@@ -102,6 +109,28 @@ TEST(StepProfile, FineTuningHasAHeadAndNoDecoder) {
   EXPECT_THAT(parts, IsSupersetOf({"audio encoder/mlp", "joint layers/mlp", "heads", "loss", "optimizer"}));
   EXPECT_EQ(std::ranges::count(parts, "decoder"), 0);
   EXPECT_NEAR(gflop(step), 2 * total_flops(fine_tuning_flops(recipe.model, 527)) / 1e9, 1e-12);
+}
+
+// What is measured is the step of a run: losses, learning rates and clipping included.
+TEST(StepProfile, FineTuningTakesTheStepOfARun) {
+  PretrainOptions recipe = toy_recipe();
+  recipe.optimizer.clip_gradient_norm = 0.01;
+  const ProfileOptions options{.mode = StepKind::finetune, .batch = 2};
+  StepProfiler profiler(recipe, options);
+  profiler.step();
+  ProfiledTraining training = make_profiled_training(recipe, options);
+  ASSERT_EQ(training.step.task().parameter_groups().size(), 2u);
+  EXPECT_EQ(training.step.task().parameter_groups()[1].lr_scale, FinetuneOptions().head_lr_scale);
+  const auto parameters = profiler.model()->named_parameters();
+  const auto before = copies_of(training.step.task().model());
+  const StepOutcome outcome = training.step.take(training.group, training.lr);
+  EXPECT_TRUE(outcome.sums.values.contains("accuracy"));
+  int64_t moved = 0;
+  for (const auto& item : training.step.task().model()->named_parameters()) {
+    EXPECT_TRUE(item.value().equal(parameters[item.key()])) << item.key();
+    moved += item.value().equal(before.at(item.key())) ? 0 : 1;
+  }
+  EXPECT_GT(moved, 10);
 }
 
 TEST(StepProfile, MedianStepIsTheOneInTheMiddle) {

@@ -29,7 +29,7 @@ class CheckpointTest : public ::testing::Test {
     state.epoch = 3;
     state.next_position = 17;
     state.best_value = 0.1 + 0.2;  // a number that short decimals miss
-    state.interval.means.loss = 1.0 / 3.0;
+    state.interval.means = {.clips = 1, .values = {{"loss", 1.0 / 3.0}}};
     if (validated == Validated::as_best) best_step_ = step;
     state.best_step = best_step_;
     return CheckpointFolder(run_.path(), 2)
@@ -72,7 +72,7 @@ TEST_F(CheckpointTest, StateIsReadBackExactly) {
   EXPECT_EQ(found->state.epoch, 3);
   EXPECT_EQ(found->state.next_position, 17);
   EXPECT_EQ(found->state.best_value, 0.1 + 0.2);
-  EXPECT_EQ(found->state.interval.means.loss, 1.0 / 3.0);
+  EXPECT_EQ(found->state.interval.means.values.at("loss"), 1.0 / 3.0);
   EXPECT_EQ(found->config.at("epochs"), 2);
   EXPECT_TRUE(torch::equal(read_safetensors(found->path / "generator.safetensors").at("masks"),
                            step_.generator().get_state()));
