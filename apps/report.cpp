@@ -41,8 +41,11 @@ ReportContent pretraining_report(const RunReportOptions& options, const Pretrain
   const Pretrained model = load_model(options.run, load, *log);
   CavMae network = model.network();
   const auto clips = read_clip_sources(data, *log);
-  return collect_report(options.run, network, model.spec, clips,
-                        report_example_options(resolved, trained, global), log);
+  const ReportExampleOptions example_options = report_example_options(resolved, trained, global);
+  ReportContent content = read_run(options.run);
+  add_examples(content, make_report_examples(network, model.spec, clips, example_options, log),
+               example_options);
+  return content;
 }
 
 }  // namespace

@@ -117,7 +117,7 @@ ReportContent read_run(const std::filesystem::path& run) {
   return content;
 }
 
-void add_showcase(ReportContent& content, const ReportExamples& examples,
+void add_examples(ReportContent& content, const ReportExamples& examples,
                   const ReportExampleOptions& options) {
   if (examples.retrieval) content.retrieval = to_json(*examples.retrieval);
   for (const ShownQuery& query : examples.queries) content.queries.push_back(report_query(query));
@@ -134,18 +134,6 @@ void add_showcase(ReportContent& content, const ReportExamples& examples,
   for (size_t i = 0; i < std::min(failed, kMaxFailedShown); ++i)
     content.notes.push_back(examples.failed[i].id + ": " + examples.failed[i].reason);
   if (failed > kMaxFailedShown) content.notes.push_back(fmt::format("and {} more", failed - kMaxFailedShown));
-}
-
-ReportContent collect_report(const std::filesystem::path& run, CavMae& model, const InputSpec& spec,
-                             const std::vector<ClipSource>& clips, const ReportExampleOptions& options,
-                             std::shared_ptr<Log> log) {
-  ReportContent content = read_run(run);
-  if (clips.empty()) {
-    content.notes.push_back("No clips were given, so nothing was searched or rebuilt.");
-  } else {
-    add_showcase(content, make_report_examples(model, spec, clips, options, std::move(log)), options);
-  }
-  return content;
 }
 
 }  // namespace cavmae

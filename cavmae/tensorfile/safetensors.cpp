@@ -217,7 +217,7 @@ torch::Tensor map_safetensors(const std::filesystem::path& path, const std::stri
   const SafetensorsHeader& header = found.header;
   const auto entry = std::ranges::find(header.entries, name, &SafetensorsEntry::name);
   if (entry == header.entries.end()) throw_unknown(name, header, path.string());
-  const auto type = checked_type(file, *entry);
+  const auto type = checked_type(*entry, file.name());
   const uint64_t start = found.data_start + entry->begin;
   // Other programs' files need not be aligned.
   const bool mappable =
