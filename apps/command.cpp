@@ -14,15 +14,17 @@ void OptionFlags::add_leaf(CLI::App& app, const OptionLeaf& leaf, const std::str
   auto text = std::make_shared<std::optional<std::string>>();
   CAVMAE_CHECK(texts_.emplace(leaf.name, text).second, "two options are called ", leaf.name);
   const std::string flag = flag_name(leaf.name);
+  const std::string fallback = leaf.fallback == "null" ? "none" : leaf.fallback;
+  const std::string help = leaf.help + (fallback.empty() ? "" : " [" + fallback + "]");
   CLI::Option* option = nullptr;
   if (leaf.is_flag) {
     const std::string both = flag + "{true},--no-" + flag.substr(2) + "{false}";
     option = app.add_flag_function(
-        both, [text](int64_t) {}, leaf.help + " [" + leaf.fallback + "]");
+        both, [text](int64_t) {}, help);
     option->each([text](const std::string& value) { *text = value; });
   } else {
     option = app.add_option_function<std::string>(
-        flag, [text](const std::string& value) { *text = value; }, leaf.help + " [" + leaf.fallback + "]");
+        flag, [text](const std::string& value) { *text = value; }, help);
     option->type_name("");
   }
   option->group(group);
@@ -30,9 +32,11 @@ void OptionFlags::add_leaf(CLI::App& app, const OptionLeaf& leaf, const std::str
 
 void OptionFlags::add_alias(CLI::App& app, const std::string& option, const std::string& old_flag) {
   const auto text = texts_.at(option);
-  app.add_option_function<std::string>(old_flag, [text](const std::string& value) { *text = value; })
-      ->excludes(app.get_option(flag_name(option)))
-      ->group("");
+  const auto set = [text, old_flag, flag = flag_name(option)](const std::string& value) {
+    CAVMAE_CHECK_AS(ConfigError, !*text, old_flag, " is an older name of ", flag, "; give one of them");
+    *text = value;
+  };
+  app.add_option_function<std::string>(old_flag, set)->group("");
 }
 
 void OptionFlags::add_value_alias(const std::string& option, const std::string& old_value,

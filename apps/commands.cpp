@@ -18,8 +18,7 @@ struct Command {
 constexpr std::array kCommands = {
     Command{"synth", "makes video clips whose looks and sounds correspond",
             "cavmae synth --out clips --clips 1000 --seed 1", add_synth},
-    Command{"pretrain",
-            "trains a model on clips without labels; checkpoints, metrics and a report go to --out",
+    Command{"pretrain", "trains a model on clips without labels",
             "cavmae pretrain --config cav-mae --data clips --val held_out --out run", add_pretrain},
     Command{
         "finetune", "trains a classifier on labelled clips, or a linear probe",
@@ -62,10 +61,13 @@ constexpr std::array kCommands = {
             "cavmae info run", add_info},
 };
 
-// 'cavmae --help' lists the lines of the table; a command's own description is longer.
+// 'cavmae --help' lists the lines of the table; a command's own description is longer. Flags are shown as
+// they are typed:
+// "--noise,--no-noise", not "--noise{true},--no-noise{false}".
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_subcommand(const CLI::App* sub) const override;
+  std::string make_option_name(const CLI::Option* option, bool is_positional) const override;
 
  private:
   static constexpr size_t kNameColumns = 20;
@@ -84,12 +86,21 @@ std::string HelpFormatter::make_subcommand(const CLI::App* sub) const {
   return out.str();
 }
 
+std::string HelpFormatter::make_option_name(const CLI::Option* option, bool is_positional) const {
+  std::string name = CLI::Formatter::make_option_name(option, is_positional);
+  for (const std::string value : {"{true}", "{false}"})
+    for (size_t at = name.find(value); at != std::string::npos; at = name.find(value))
+      name.erase(at, value.size());
+  return name;
+}
+
 }  // namespace
 
 void register_commands(Program& program) {
   program.root.formatter(std::make_shared<HelpFormatter>());
   for (const Command& command : kCommands) {
     CLI::App* app = program.root.add_subcommand(command.name);
+    app->footer("--quiet, --verbose and --threads N go with every command ('cavmae --help').");
     command.add(*app, program);
   }
 }
@@ -101,7 +112,7 @@ void describe(CLI::App& app, const std::string& details, const std::vector<std::
   text += details.empty() ? "." : ".\n" + details;
   text += concat("\n\n", more_examples.empty() ? "Example:  " : "Examples: ", command.example);
   for (const std::string& example : more_examples) text += "\n          " + example;
-  app.description(text);
+  app.description(text + "\n");
 }
 
 }  // namespace cavmae::apps

@@ -145,14 +145,14 @@ Description media_info(const fs::path& path) {
   if (!info.is_picture) out.text += fmt::format("duration       {:.3f} s\n", info.duration_seconds);
   if (info.has_video)
     out.text += fmt::format(
-        "picture        {} x {} px, {}{}{}\n", info.width_px, info.height_px, info.video_codec,
+        "video          {} x {} px, {}{}{}\n", info.width_px, info.height_px, info.video_codec,
         info.is_picture ? "" : fmt::format(", {:.3g} frames/s", info.frame_rate_hz),
         info.rotation_degrees ? fmt::format(", rotated by {} degrees", info.rotation_degrees) : "");
   if (info.has_audio)
-    out.text += fmt::format("sound          {} Hz, {} channel{}, {}\n", info.sample_rate_hz,
+    out.text += fmt::format("audio          {} Hz, {} channel{}, {}\n", info.sample_rate_hz,
                             info.num_channels, info.num_channels == 1 ? "" : "s", info.audio_codec);
-  if (!info.has_audio) out.text += fmt::format("sound          none\n");
-  if (!info.has_video) out.text += fmt::format("picture        none\n");
+  if (!info.has_audio) out.text += fmt::format("audio          none\n");
+  if (!info.has_video) out.text += fmt::format("video          none\n");
   out.json = {{"kind", "media"},
               {"path", path.string()},
               {"container", info.container},
@@ -183,7 +183,7 @@ Description data_set_info(const fs::path& path, Log& log) {
   }
   out.text += fmt::format("data set       {}\nclips          {}\n", path.string(), clips.size());
   out.text +=
-      fmt::format("sound          {} clips name a file for it\npicture        {} clips name a file for it\n",
+      fmt::format("audio          {} clips name a file for it\nvideo          {} clips name a file for it\n",
                   with_audio, with_video);
   out.text += fmt::format("labels         {}\n", labels.size());
   for (const auto& [label, count] : labels) out.text += fmt::format("  {:<20} {}\n", label, count);

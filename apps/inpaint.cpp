@@ -86,7 +86,7 @@ void add_inpaint(CLI::App& app, Program& program) {
   describe(
       app,
       "Writes a PNG with the original, what the network sees and what it rebuilds, for picture and spectrogram. With\n"
-      "'--hide video' it rebuilds the picture from the sound alone, with '--hide audio' the sound from the picture.\n"
+      "'--hide video' it rebuilds the video from the audio alone, with '--hide audio' the audio from the video.\n"
       "Masks are those of the checkpoint's training unless flags say otherwise.",
       {"cavmae inpaint clip.mp4 --checkpoint run --out p.png",
        "cavmae inpaint clip.mp4 --checkpoint run --out p.png --mask-ratio-audio 0.5 --audio-mask-mode time"});

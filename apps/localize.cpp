@@ -32,7 +32,7 @@ int run_localize(const LocalizeFlags& flags, const GlobalOptions& global) {
   CavMae network = model.network();
   const Sample sample = flags.clip.read(clip, model, frames);
   CAVMAE_CHECK_AS(MediaError, sample.audio.defined() && sample.video.defined(), clip.id, ": has no ",
-                  sample.audio.defined() ? "picture" : "sound", "; localization compares the two");
+                  sample.audio.defined() ? "video" : "audio", "; localization compares the two");
   const torch::Tensor video = sample.video.dim() == 3 ? sample.video.unsqueeze(0) : sample.video;
   LocalizationFigure figure{.title = "Where the sound is: " + clip.id,
                             .pictures = {},
@@ -42,7 +42,7 @@ int run_localize(const LocalizeFlags& flags, const GlobalOptions& global) {
   for (const torch::Tensor& picture : video.unbind(0)) figure.pictures.push_back(denormalize_image(picture));
   write_png(flags.clip.out, draw_localization(figure));
   if (flags.clip.json != "-")
-    fmt::print("cosine similarity of sound and picture: {:.3f}\npicture: {}\n",
+    fmt::print("cosine similarity of audio and video: {:.3f}\npicture: {}\n",
                figure.found.of_pictures.mean().item<float>(), flags.clip.out.string());
   Json out = {{"clip", clip.id}};
   out.update(to_json(figure.found));

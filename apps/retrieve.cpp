@@ -17,7 +17,7 @@ int run(const EvaluationFlags& flags, const GlobalOptions& global, const std::fi
   options.need = Need::both;
   const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log);
   CAVMAE_CHECK_AS(DataError, embeddings.indices.size() >= 2, "--data: ", embeddings.indices.size(),
-                  " clips could be read; retrieval needs at least 2 with sound and picture");
+                  " clips could be read; retrieval needs at least 2 with audio and video");
   const RetrievalResult result = evaluate_retrieval(embeddings.audio, embeddings.video);
   report_failed(embeddings.failed, *log);
   if (json != "-") print_retrieval(result);

@@ -72,7 +72,7 @@ Json measure_extract(const Settings& settings, const std::vector<ClipSource>& cl
   std::vector<double> times;
   for (int i = 0; i < 10; ++i) times.push_back(i);
   const double each = seconds_each(settings, clips.size(), [&](size_t i) {
-    CAVMAE_CHECK(read_audio(clips[i].audio, {}).numel() > 0, "a clip has no sound");
+    CAVMAE_CHECK(read_audio(clips[i].audio, {}).numel() > 0, "a clip has no audio");
     for (const torch::Tensor& picture : read_frames(clips[i].video, times)) resize_and_crop(picture, 224);
   });
   return {{"ms_per_clip", 1000.0 * each}};

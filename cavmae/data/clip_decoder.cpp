@@ -41,9 +41,9 @@ torch::Tensor ClipDecoder::waveform(const MediaSource& source, const ClipWindow&
                                                .sample_rate_hz = spec_.sample_rate_hz,
                                                .channels = spec_.audio_channels});
   const int64_t one_frame = spec_.sample_rate_hz / 40;  // 25 ms
-  CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= one_frame, source, ": the sound is too short: ",
+  CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= one_frame, source, ": the audio is too short: ",
                   1000.0 * static_cast<double>(waveform.size(0)) / static_cast<double>(spec_.sample_rate_hz),
-                  " ms, at least 25 ms are needed; leave this clip out or give it a longer sound");
+                  " ms, at least 25 ms are needed; leave this clip out or give it longer audio");
   return waveform;
 }
 

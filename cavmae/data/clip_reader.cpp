@@ -84,11 +84,11 @@ ClipReader::State::Side ClipReader::State::audio_side(const ClipSource& clip, Ne
   const bool required = need != Need::any;
   if (clip.audio.empty()) {
     CAVMAE_CHECK_AS(MediaError, !required, clip.frames.empty() ? clip.video : clip.frames[0],
-                    ": has no sound and its list names none; give 'audio' in a manifest or leave it out");
+                    ": has no audio and its list names none; give 'audio' in a manifest or leave it out");
     return side;
   }
   side.facts = decoder.facts(clip.audio);
-  CAVMAE_CHECK_AS(MediaError, side.facts.has_audio || !required, clip.audio, ": has no sound");
+  CAVMAE_CHECK_AS(MediaError, side.facts.has_audio || !required, clip.audio, ": has no audio");
   side.wanted = side.facts.has_audio;
   return side;
 }
@@ -105,7 +105,7 @@ ClipReader::State::Side ClipReader::State::video_side(const ClipSource& clip, Ne
     side.facts = already_known ? audio.facts : decoder.facts(clip.video);
   }
   CAVMAE_CHECK_AS(MediaError, side.facts.has_video || !required, clip.video.empty() ? clip.audio : clip.video,
-                  ": has no picture");
+                  ": has no video");
   side.wanted = side.facts.has_video;
   return side;
 }
@@ -136,7 +136,7 @@ ClipReader::State::Place ClipReader::State::place(const ClipSource& clip, const 
   Place place{.audio = audio_side(clip, need), .video = {}, .window = {}};
   place.video = video_side(clip, need, place.audio);
   CAVMAE_CHECK_AS(MediaError, place.audio.wanted || place.video.wanted,
-                  clip.audio.empty() ? clip.video : clip.audio, ": has neither sound nor picture");
+                  clip.audio.empty() ? clip.video : clip.audio, ": has neither audio nor video");
   place.window = window(clip, view, place.audio, place.video, seed);
   return place;
 }

@@ -18,7 +18,7 @@ struct TargetOptions {
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
-    v("mixup", o.mixup, "share of the clips that are mixed with another one, sound, picture and labels");
+    v("mixup", o.mixup, "share of the clips that are mixed with another one: audio, video and labels");
     v("mixup_alpha", o.mixup_alpha, "the first clip's part in a mix is drawn from Beta(alpha, alpha)");
     v("label_smoothing", o.label_smoothing,
       "part of a target that is taken from the labels and spread evenly");

@@ -33,8 +33,8 @@ std::vector<ScoredClass> rank_classes(const torch::Tensor& scores, const LabelSe
 }
 
 std::string missing_side(const ClipScores& scores, int64_t clip) {
-  if (std::ranges::binary_search(scores.audio_only, clip)) return "sound alone";
-  if (std::ranges::binary_search(scores.video_only, clip)) return "picture alone";
+  if (std::ranges::binary_search(scores.audio_only, clip)) return "audio only";
+  if (std::ranges::binary_search(scores.video_only, clip)) return "video only";
   return "";
 }
 

@@ -26,7 +26,7 @@ struct ScoredClass {
 // Every class, best first; equal scores in the order of the classes. scores: float [C]
 std::vector<ScoredClass> rank_classes(const torch::Tensor& scores, const LabelSet& labels);
 
-// "sound alone" or "picture alone" of a clip of which a classifier of both was given one, or "". `clip`: a
+// "audio only" or "video only" of a clip of which a classifier of both was given one, or "". `clip`: a
 // position in the list of clips.
 std::string missing_side(const ClipScores& scores, int64_t clip);
 

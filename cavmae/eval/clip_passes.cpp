@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "cavmae/core/error.h"
@@ -97,7 +98,6 @@ class PassProgress {
 // One pass of a loader whose clips are those at `positions` of the whole list.
 PassEnd pass_over(Loader& loader, const Positions& positions, torch::Device device, PassProgress& progress,
                   const BatchSink& sink) {
-  if (positions.empty()) return PassEnd::done;
   DeviceFeed feed(loader, {.device = device});
   feed.start_epoch({.shuffle = false, .drop_last = false});
   while (auto batch = feed.next()) {
@@ -140,16 +140,16 @@ std::vector<BadClip> gather_bad_clips(World& world, std::vector<BadClip> own) {
 struct ClipPass::State {
   State(const std::vector<ClipSource>& clips, std::shared_ptr<const ClipReader> reader,
         const PassOptions& pass, std::shared_ptr<Log> log)
-      : options(pass),
-        num_clips(clips.size()),
-        share(share_of(all_positions(clips.size()), pass)),
-        loader(clips_at(share.positions, clips), std::move(reader), pass.view, pass.need, pass.loader,
-               std::move(log)) {}
+      : options(pass), num_clips(clips.size()), share(share_of(all_positions(clips.size()), pass)) {
+    if (share.positions.empty()) return;  // more ranks than batches
+    loader.emplace(clips_at(share.positions, clips), std::move(reader), pass.view, pass.need, pass.loader,
+                   std::move(log));
+  }
 
   PassOptions options;
   size_t num_clips;
   Share share;
-  Loader loader;
+  std::optional<Loader> loader;  // of the share
 };
 
 ClipPass::ClipPass(const std::vector<ClipSource>& clips, std::shared_ptr<const ClipReader> reader,
@@ -161,7 +161,8 @@ ClipPass::~ClipPass() = default;
 PassEnd ClipPass::for_each_batch(const BatchSink& sink) {
   State& s = *state_;
   PassProgress progress(s.options, static_cast<int64_t>(s.share.positions.size()));
-  const PassEnd own = pass_over(s.loader, s.share.positions, s.options.device, progress, sink);
+  const PassEnd own =
+      s.loader ? pass_over(*s.loader, s.share.positions, s.options.device, progress, sink) : PassEnd::done;
   progress.finish(own);
   return end_of_all(own, s.options, progress, s.num_clips);
 }
@@ -171,7 +172,7 @@ int64_t ClipPass::first_batch() const {
 }
 
 std::vector<BadClip> ClipPass::bad_clips() const {
-  return state_->loader.bad_clips();
+  return state_->loader ? state_->loader->bad_clips() : std::vector<BadClip>();
 }
 
 World& ClipPass::world() const {

@@ -84,7 +84,7 @@ PassResult embed_any_modality(CavMae& model, const InputSpec& spec, const std::v
   for (const auto* group : {&groups.audio_only, &groups.video_only})
     for (const int64_t i : *group) lack_one.insert(clips[static_cast<size_t>(i)].id);
   for (BadClip& clip : result.failed) {
-    if (lack_one.contains(clip.id)) clip.reason = "this network needs both sound and picture";
+    if (lack_one.contains(clip.id)) clip.reason = "this network needs both audio and video";
     log->warn("{}: {}", clip.id, clip.reason);
   }
   check_failed_share(result.failed, clips, options.loader);
@@ -97,11 +97,11 @@ Need resolve_need(const CavMae& model, Need need) {
   if (need == Need::any && !config.has_video()) need = Need::audio;
   if (need == Need::any && !config.has_audio()) need = Need::video;
   CAVMAE_CHECK_AS(ConfigError, config.has_audio() || need == Need::video,
-                  "this network has no audio encoder; it can embed pictures only");
+                  "this network has no audio encoder; it can embed video only");
   CAVMAE_CHECK_AS(ConfigError, config.has_video() || need == Need::audio,
-                  "this network has no video encoder; it can embed sounds only");
+                  "this network has no video encoder; it can embed audio only");
   CAVMAE_CHECK_AS(ConfigError, !needs_both_inputs(model) || need == Need::both || need == Need::any,
-                  "this network mixes sound and picture in its joint layers; it cannot embed one alone");
+                  "this network mixes audio and video in its joint layers; it cannot embed one alone");
   return need;
 }
 

@@ -34,9 +34,9 @@ void check_inpainting(const std::string& clip_id, const Sample& sample, const Ca
                       (config.has_video() && masks.mask_ratio_video > 0),
                   "nothing is hidden, so there is nothing to rebuild; raise a mask ratio or give --hide");
   CAVMAE_CHECK_AS(MediaError, !sees_audio || sample.audio.defined(), clip_id,
-                  ": has no sound; '--hide audio' rebuilds it from the picture");
+                  ": has no audio; '--hide audio' rebuilds it from the video");
   CAVMAE_CHECK_AS(MediaError, !sees_video || sample.video.defined(), clip_id,
-                  ": has no picture; '--hide video' rebuilds it from the sound");
+                  ": has no video; '--hide video' rebuilds it from the audio");
 }
 
 }  // namespace cavmae

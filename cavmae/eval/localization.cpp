@@ -27,7 +27,7 @@ Localization localize(CavMae& model, const torch::Tensor& audio, const torch::Te
   const CavMaeConfig& config = model->config();
   CAVMAE_CHECK_AS(
       ConfigError, config.has_single_streams(),
-      "this network has no outputs of sound and picture alone that could be compared; localization needs "
+      "this network has no outputs of audio and video alone that could be compared; localization needs "
       "one with a contrastive loss, such as cav-mae or cav");
   torch::NoGradGuard no_grad;
   const Inputs inputs = inputs_on({.audio = audio.unsqueeze(0), .video = video}, model->device());
@@ -50,7 +50,7 @@ Json to_json(const Localization& found) {
   for (int64_t k = 0; k < found.in_pictures.size(0); ++k)
     pictures.push_back(
         {{"cosine", found.of_pictures[k].item<float>()}, {"patches", rows_of(found.in_pictures[k])}});
-  return {{"pictures", pictures}, {"sound", {{"patches", rows_of(found.in_sound)}}}};
+  return {{"video", pictures}, {"audio", {{"patches", rows_of(found.in_sound)}}}};
 }
 
 }  // namespace cavmae

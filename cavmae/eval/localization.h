@@ -20,7 +20,7 @@ struct Localization {
 // Latents::global(), of pictures its mean over K. Throws ConfigError when the network has no such outputs.
 Localization localize(CavMae& model, const torch::Tensor& audio, const torch::Tensor& video);
 
-// "pictures": of each its cosine and rows of patches; "sound": rows of patches, low frequencies first.
+// "video": of each picture its cosine and rows of patches; "audio": rows of patches, low frequencies first.
 Json to_json(const Localization& found);
 
 }  // namespace cavmae

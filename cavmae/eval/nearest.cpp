@@ -38,11 +38,11 @@ class Best {
   void offer(const Found& found) {
     if (heap_.size() == k_) {
       if (!(found < heap_.front())) return;
-      std::ranges::pop_heap(heap_);  // the worst
+      std::pop_heap(heap_.begin(), heap_.end());  // the worst
       heap_.pop_back();
     }
     heap_.push_back(found);
-    std::ranges::push_heap(heap_);
+    std::push_heap(heap_.begin(), heap_.end());
   }
 
   void take_over(const Best& other) {
@@ -51,7 +51,7 @@ class Best {
 
   std::vector<Found> sorted() const {
     std::vector<Found> out = heap_;
-    std::ranges::sort(out);
+    std::sort(out.begin(), out.end());
     return out;
   }
 
@@ -85,7 +85,7 @@ struct Rows {
   const float* row(int64_t i) const { return values.data_ptr<float>() + i * values.size(1); }
 };
 
-Rows rows_of(const torch::Tensor& matrix) {
+Rows with_lengths(const torch::Tensor& matrix) {
   Rows out{.values = matrix.to(torch::kFloat32).contiguous(), .length = {}};
   const int64_t width = out.values.size(1);
   for (int64_t i = 0; i < out.values.size(0); ++i) out.length.push_back(length(out.row(i), width));
@@ -111,7 +111,7 @@ struct Search {
     const int64_t num_queries = directions.size(0);
     std::vector<Best> best(static_cast<size_t>(num_queries), Best(k));
     for (int64_t first = begin; first < end; first += kBlockRows) {
-      const Rows rows = rows_of(matrix.narrow(0, first, std::min(kBlockRows, end - first)));
+      const Rows rows = with_lengths(matrix.narrow(0, first, std::min(kBlockRows, end - first)));
       for (int64_t query = 0; query < num_queries; query += kBlockQueries)
         search_block(rows, first, query, best);
     }
@@ -171,7 +171,7 @@ Neighbors to_tensors(const std::vector<Best>& best, int64_t k) {
 
 Neighbors search(const torch::Tensor& given, const torch::Tensor& matrix, int64_t wanted) {
   check(given, matrix, wanted);
-  const Rows queries = rows_of((given.dim() == 1 ? given.unsqueeze(0) : given).detach().cpu());
+  const Rows queries = with_lengths((given.dim() == 1 ? given.unsqueeze(0) : given).detach().cpu());
   const auto num_queries = static_cast<int64_t>(queries.length.size());
   const int64_t k = std::min(wanted, matrix.size(0));
   std::vector<Best> best(queries.length.size(), Best(k));

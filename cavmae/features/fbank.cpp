@@ -43,7 +43,7 @@ float mean_of(const float* samples, int64_t count) {
   for (; i < count; ++i) sums[0] += samples[i];
   const double mean = std::accumulate(sums.begin(), sums.end(), 0.0) / static_cast<double>(count);
   CAVMAE_CHECK_AS(MediaError, std::isfinite(mean),
-                  "the sound holds values that are not finite (NaN or infinity); its file is damaged");
+                  "the audio holds values that are not finite (NaN or infinity); its file is damaged");
   return static_cast<float>(mean);
 }
 

@@ -36,7 +36,7 @@ struct InputSpec {
     v("fbank_mean", o.fbank_mean, "mean of the data set's filterbank ('cavmae stats' computes it)");
     v("fbank_std", o.fbank_std, "standard deviation of the data set's filterbank");
     v("audio_channels", o.audio_channels, "which audio channel is used");
-    v("sample_rate_hz", o.sample_rate_hz, "sample rate that the sound is resampled to");
+    v("sample_rate_hz", o.sample_rate_hz, "sample rate that audio is resampled to");
   }
 
   // One ConfigError listing every bad field.

@@ -112,7 +112,7 @@ int64_t AudioReader::skip_towards(int64_t sample, int64_t start) {
 
 torch::Tensor AudioReader::read() {
   int64_t start = next_frame();
-  if (start == kEnd) demuxer_.fail("holds sound that cannot be decoded; it is damaged");
+  if (start == kEnd) demuxer_.fail("holds audio that cannot be decoded; it is damaged");
   // The window starts on a sample that input and output share, so that any window is a slice of the whole.
   const int64_t grid = rate_hz_ / std::gcd(rate_hz_, request_.sample_rate_hz);
   const bool same_rate = rate_hz_ == request_.sample_rate_hz;
@@ -128,7 +128,7 @@ torch::Tensor AudioReader::read() {
   Recorder recorder(begin, end, request_.channels);
   for (; start != kEnd; start = next_frame()) {
     if (!recorder.add(*frame_, start))
-      demuxer_.fail(concat("holds sound in a sample format that is not known (", frame_->format, ")"));
+      demuxer_.fail(concat("holds audio in a sample format that is not known (", frame_->format, ")"));
     if (recorder.complete()) return cut_out(recorder);
   }
   check_not_cut_off(recorder.last_end());
@@ -157,7 +157,7 @@ torch::Tensor AudioReader::cut_out(const Recorder& recorder) const {
 
 void AudioReader::fail_at_end(int64_t last_end) const {
   check_not_cut_off(last_end);
-  demuxer_.fail(concat("is shorter than the window's start: its sound ends at ",
+  demuxer_.fail(concat("is shorter than the window's start: its audio ends at ",
                        static_cast<double>(last_end) / static_cast<double>(rate_hz_),
                        " s, the window starts at ", request_.start_seconds, " s"));
 }
@@ -167,7 +167,7 @@ void AudioReader::check_not_cut_off(int64_t last_end) const {
   const double end = static_cast<double>(last_end) / static_cast<double>(rate_hz_);
   const double declared = demuxer_.declared_end_seconds(stream());
   if (declared > end + kMissingAudioSeconds)
-    demuxer_.fail(concat("is cut off or damaged: its sound should last ", declared, " s and ends at ", end,
+    demuxer_.fail(concat("is cut off or damaged: its audio should last ", declared, " s and ends at ", end,
                          " s; copy or download it again"));
 }
 

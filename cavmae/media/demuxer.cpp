@@ -95,7 +95,7 @@ void Demuxer::open() {
   io_.throw_if_failed();
   choose_streams();
   if (audio_ == nullptr && video_ == nullptr)
-    fail(concat("holds neither sound nor pictures that FFmpeg can decode (format ", context_->iformat->name,
+    fail(concat("holds neither audio nor video that FFmpeg can decode (format ", context_->iformat->name,
                 ")"));
 }
 
@@ -127,12 +127,12 @@ bool Demuxer::is_picture() const {
 }
 
 AVStream& Demuxer::require_audio_stream() const {
-  if (audio_ == nullptr) fail("has no sound");
+  if (audio_ == nullptr) fail("has no audio");
   return *audio_;
 }
 
 AVStream& Demuxer::require_video_stream() const {
-  if (video_ == nullptr) fail("has no pictures (no video stream)");
+  if (video_ == nullptr) fail("has no video stream");
   return *video_;
 }
 

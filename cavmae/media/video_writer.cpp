@@ -113,7 +113,7 @@ void VideoWriter::add_audio(const torch::Tensor& waveform) {
   const float* data = wave.data_ptr<float>();
   CAVMAE_CHECK_AS(MediaError,
                   std::all_of(data, data + wave.numel(), [](float x) { return std::isfinite(x); }), s.file,
-                  ": the sound holds values that are not finite");
+                  ": the audio holds values that are not finite");
   s.samples.insert(s.samples.end(), data, data + wave.numel());
   const auto frame_size = static_cast<size_t>(s.audio.codec->frame_size);
   size_t used = 0;

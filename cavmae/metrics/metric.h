@@ -42,8 +42,8 @@ const std::vector<Metric>& metric_table();
 // The metrics of one kind, in that order.
 std::vector<Metric> metrics_of(MetricKind kind);
 
-// The metric of that key. A term of a loss without a row, and a key that is not known, get their title and
-// chart from the key.
+// The metric of that key, or old key. A term of a loss without a row, and a key that is not known, get their
+// title and chart from the key.
 Metric find_metric(std::string_view key);
 // Its row in the table; the number of rows for a key that is not known.
 size_t metric_place(std::string_view key);

@@ -104,7 +104,11 @@ std::vector<Metric> classification_rows() {
 std::vector<Metric> training_rows() {
   constexpr auto kKind = MetricKind::training;
   return {
-      {.key = "lr", .title = "learning rate", .kind = kKind, .chart = "Learning rate"},
+      {.key = "lr",
+       .old_key = "learning_rate",
+       .title = "learning rate",
+       .kind = kKind,
+       .chart = "Learning rate"},
       {.key = "samples_per_second",
        .title = "clips per second",
        .kind = kKind,
@@ -154,7 +158,10 @@ std::string capitalized(std::string text) {
 }
 
 size_t row_of(std::string_view key) {
-  return static_cast<size_t>(std::ranges::find(metric_table(), key, &Metric::key) - metric_table().begin());
+  const auto found = std::ranges::find_if(metric_table(), [key](const Metric& metric) {
+    return metric.key == key || (!key.empty() && metric.old_key == key);
+  });
+  return static_cast<size_t>(found - metric_table().begin());
 }
 
 }  // namespace
@@ -192,7 +199,7 @@ Metric find_metric(std::string_view key) {
   const size_t place = metric_place(key);
   Metric metric =
       place < metric_table().size() ? metric_table()[place] : Metric{.kind = MetricKind::training};
-  if (metric.key == key) return metric;
+  if (metric.key == key || metric.old_key == key) return metric;
   metric.title = words_of(key);
   if (metric.key == kAnyTerm)
     metric.title = words_of(key.substr(std::string_view(kTermPrefix).size())) + " loss";

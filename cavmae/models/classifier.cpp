@@ -49,7 +49,7 @@ torch::Tensor ClassifierImpl::pooled(const Inputs& inputs) {
   if (mode != Modalities::video) used.audio = inputs.audio;
   if (mode != Modalities::audio) used.video = inputs.video;
   CAVMAE_CHECK_AS(ConfigError, used.audio.defined() || used.video.defined(), "this classifier takes ",
-                  mode == Modalities::both    ? "sound or picture"
+                  mode == Modalities::both    ? "audio or video"
                   : mode == Modalities::audio ? "sound"
                                               : "pictures",
                   ", and got none");

@@ -36,7 +36,7 @@ struct HeadOptions {
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
-    v("num_classes", o.num_classes, "classes that are told apart");
+    v("num_classes", o.num_classes, "number of classes");
     v("mode", o.mode, "what the classifier is given");
     v("representation", o.representation,
       "what of the encoders' outputs is classified: the multi-modal stream, or its sum with the uni-modal ones");

@@ -33,7 +33,7 @@ ModelDescription describe_model(const TensorFile& contents, const fs::path& file
   } else {
     CAVMAE_CHECK_AS(
         CheckpointError, !is_image_mae(contents.tensors), file.string(),
-        ": is an image MAE, which hears nothing; make a CAV-MAE of it with 'cavmae pretrain --init' or 'cavmae finetune --init'");
+        ": is an image MAE, which takes no audio; make a CAV-MAE of it with 'cavmae pretrain --init' or 'cavmae finetune --init'");
     out.config = infer_config(contents.tensors, hints, file.string());
   }
   if (const torch::Tensor* weight = contents.find(kHeadWeight)) out.head = head_of(contents, *weight, file);

@@ -75,7 +75,7 @@ void thin_out(std::vector<std::pair<double, double>>& values, int64_t max_points
   values = std::move(out);
 }
 
-// "retrieval.audio_to_video.r1", "val_audio_to_video_r5" -> "audio_to_video_r1", ...
+// "retrieval.audio_to_video.r1", "val_audio_to_video_r5", "retrieval.chance_r1" -> "audio_to_video_r1", ...
 std::string key_of(const std::string& name) {
   for (const RetrievalDirection& direction : retrieval_directions())
     if (const size_t at = name.find(direction.key); at != std::string::npos) {
@@ -83,9 +83,11 @@ std::string key_of(const std::string& name) {
       std::ranges::replace(key, '.', '_');
       return key;
     }
-  return name == "learning_rate" ? "lr" : name;
+  const std::string last = name.substr(name.rfind('.') + 1);
+  return metric_place(last) < metric_table().size() ? last : name;
 }
 
+// In a chart that several share, headlines have the colour of their kind of record.
 SeriesStyle style_of(const Metric& metric, const std::string& kind) {
   switch (metric.modality) {
     case MetricModality::audio:
@@ -95,6 +97,7 @@ SeriesStyle style_of(const Metric& metric, const std::string& kind) {
     case MetricModality::any:
       break;
   }
+  if (!metric.series.empty() && !metric.headline) return SeriesStyle::plain;
   return kind == "train" ? SeriesStyle::train : SeriesStyle::validation;
 }
 

@@ -50,11 +50,10 @@ std::string query_html(const ReportQuery& query) {
       "<article class=\"card query\"><header><span class=\"kind {0}\">{0}</span> partner at rank <b>{1}</b></header>\n"
       "<div class=\"tiles\">\n",
       escape_html(query.kind), rank_text(query.rank));
-  out += tile_html(
-      {.clip = query.query,
-       .front = asks,
-       .css_class = "asks",
-       .caption = query.from_audio ? "<b>the sound that asks</b>" : "<b>the picture that asks</b>"});
+  out += tile_html({.clip = query.query,
+                    .front = asks,
+                    .css_class = "asks",
+                    .caption = query.from_audio ? "<b>audio query</b>" : "<b>video query</b>"});
   for (size_t i = 0; i < query.answers.size(); ++i) {
     const bool partner = i < query.is_partner.size() && query.is_partner[i];
     const std::string score = i < query.scores.size() ? fmt::format("{:.3f}", query.scores[i]) : "";
@@ -72,8 +71,7 @@ std::string direction_html(const ReportContent& content, bool from_audio) {
   for (const ReportQuery& query : content.queries)
     if (query.from_audio == from_audio) out += query_html(query);
   if (out.empty()) return "";
-  return fmt::format("<h3>{}</h3>\n{}",
-                     from_audio ? "A sound asks for its picture" : "A picture asks for its sound", out);
+  return fmt::format("<h3>{}</h3>\n{}", from_audio ? "Audio to video" : "Video to audio", out);
 }
 
 std::string reconstruction_html(const ReportReconstruction& r) {

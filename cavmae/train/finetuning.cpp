@@ -28,10 +28,10 @@ void check_modalities(const std::vector<ClipSource>& clips, Modalities mode) {
   for (const ClipSource& clip : clips) {
     const bool has_video = !clip.video.empty() || !clip.frames.empty();
     CAVMAE_CHECK_AS(DataError, mode == Modalities::video || !clip.audio.empty(), "clip ", clip.id,
-                    " has no sound, which --mode ", enum_name(mode),
+                    " has no audio, which --mode ", enum_name(mode),
                     " needs; leave it out or use --mode video");
     CAVMAE_CHECK_AS(DataError, mode == Modalities::audio || has_video, "clip ", clip.id,
-                    " has no picture, which --mode ", enum_name(mode),
+                    " has no video, which --mode ", enum_name(mode),
                     " needs; leave it out or use --mode audio");
   }
 }

@@ -9,8 +9,9 @@ void PretrainOptions::validate() const {
   collect(problems, [&] { model.validate(); });
   collect(problems, [&] { input_spec(model, data).validate(); });
   collect(problems, [&] { mask.validate(); });
-  problems.require(mask.mask_ratio_audio != 1 && mask.mask_ratio_video != 1,
-                   "a mask ratio of 1 hides a modality wholly; training needs something of each to be seen");
+  problems.require(
+      mask.mask_ratio_audio != 1 && mask.mask_ratio_video != 1,
+      "a mask ratio of 1 hides a modality wholly; training needs something of each to be visible");
   collect(problems, [&] { objective.validate(); });
   collect_problems(problems, *this);
   const BestMetric best = checkpoint.best_metric;

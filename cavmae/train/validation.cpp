@@ -1,10 +1,11 @@
 #include "cavmae/train/validation.h"
 
 #include <chrono>
-#include <type_traits>
+#include <string>
 #include <vector>
 
 #include "cavmae/core/random.h"
+#include "cavmae/core/text.h"
 
 namespace cavmae {
 
@@ -39,12 +40,23 @@ std::optional<ValidationResult> validate(PretrainingTask& task, ClipPass& clips,
 
 StepMeans sum_of_ranks(World& world, const StepMeans& own) {
   if (world.size() == 1) return own;
-  StepMeans sum = own;
-  StepMeans::visit(sum, [&](const char* /*name*/, auto& value, const char* /*help*/) {
-    const torch::Tensor total = torch::tensor({static_cast<double>(value)}, torch::kFloat64);
-    world.all_reduce(total);
-    value = static_cast<std::remove_reference_t<decltype(value)>>(total.item<double>());
-  });
+  // A rank whose share was empty has no keys, so each takes those of all.
+  std::string lines;
+  for (const auto& [key, value] : own.values) lines += key + '\n';
+  const std::vector<uint8_t> bytes(lines.begin(), lines.end());
+  const torch::Tensor all = gather_rows(world, torch::tensor(bytes, torch::kUInt8)).contiguous();
+  StepMeans sum;
+  for (const std::string& key :
+       split({reinterpret_cast<const char*>(all.data_ptr()), static_cast<size_t>(all.numel())}, '\n'))
+    if (!key.empty()) sum.values.set(key, 0.0);
+  std::vector<double> numbers = {static_cast<double>(own.clips)};
+  for (const auto& [key, zero] : sum.values) numbers.push_back(own.values.find(key).value_or(0.0));
+  const torch::Tensor totals = torch::tensor(numbers, torch::kFloat64);
+  world.all_reduce(totals);
+  const double* total = totals.data_ptr<double>();
+  sum.clips = static_cast<int64_t>(*total++);
+  for (const MetricValue& value : std::vector<MetricValue>(sum.values.begin(), sum.values.end()))
+    sum.values.set(value.key, *total++);
   return sum;
 }
 

@@ -74,7 +74,7 @@ TEST(Bench, OlderNamesOfFlagsAndKeysStay) {
   for (const char* key : {"pictures", "num_frames"}) EXPECT_EQ(json[key], 2) << key;
   const Outcome both = run_cavmae(kToy + "--steps 1 --batch 3");
   EXPECT_EQ(both.exit_code, 2);
-  EXPECT_THAT(both.err, HasSubstr("--batch excludes --batch-size"));
+  EXPECT_THAT(both.err, HasSubstr("--batch is an older name of --batch-size; give one of them"));
 }
 
 TEST(Bench, RefusesWhatItCannotMeasure) {

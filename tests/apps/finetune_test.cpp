@@ -78,7 +78,7 @@ TEST_F(Finetune, FromAPretrainedModelToClassesAndNumbers) {
   EXPECT_EQ(again.at("map"), evaluation.at("map"));
   EXPECT_EQ(again.at("classes"), evaluation.at("classes"));
 
-  // A file with both, its sound alone and its picture alone.
+  // A file with both, its audio alone and its video alone.
   ASSERT_EQ(
       run_shell("cd " + path("clips/clips") + " && ffmpeg -nostdin -v error -y -i 000000.mp4 " +
                 path("a.wav") + " && ffmpeg -nostdin -v error -y -i 000000.mp4 -frames:v 1 " + path("v.png"))
@@ -88,7 +88,7 @@ TEST_F(Finetune, FromAPretrainedModelToClassesAndNumbers) {
       run_cavmae("classify " + path("clips/clips/000000.mp4") + " " + path("a.wav") + " " + path("v.png") +
                  " --checkpoint " + path("run") + " --top 3 --json " + path("classes.json"));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, AllOf(HasSubstr("sound alone"), HasSubstr("picture alone")));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("audio only"), HasSubstr("video only")));
   const Json classes = read_json(folder_ / "classes.json").at("clips");
   ASSERT_EQ(classes.size(), 3u);
   for (const Json& clip : classes) EXPECT_EQ(clip.at("labels").size(), evaluation.at("classes").size());

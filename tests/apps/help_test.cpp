@@ -70,9 +70,15 @@ TEST(Help, IsThatOfTheReadme) {
   }
 }
 
+TEST(Help, ShowsFlagsAsTheyAreTyped) {
+  EXPECT_THAT(run_cavmae("pretrain --help").out,
+              AllOf(HasSubstr("--noise,--no-noise "), Not(HasSubstr("{true}")), Not(HasSubstr("[null]")),
+                    HasSubstr("--threads")));
+}
+
 TEST(Help, ShowsNoOlderNames) {
-  EXPECT_THAT(run_cavmae("bench --help").out,
-              AllOf(HasSubstr("--batch-size"), HasSubstr("--precision"), Not(HasSubstr("--dtype"))));
+  EXPECT_THAT(run_cavmae("bench --help").out, AllOf(HasSubstr("--batch-size"), HasSubstr("--precision"),
+                                                    Not(HasSubstr("--dtype")), Not(HasSubstr("Excludes"))));
   EXPECT_THAT(run_cavmae("bench --dtyp fp32").err, Not(HasSubstr("did you mean '--dtype'")));
 }
 

@@ -98,9 +98,9 @@ TEST_F(Journey, ClipsToReport) {
       run_cavmae("localize " + clip + " --frames all --out " + path("l.png") + " --json " + path("l.json"));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const Json localized = read_json(folder_ / "l.json");
-  EXPECT_EQ(localized["pictures"].size(), 10u);
-  EXPECT_EQ(localized["pictures"][0]["patches"].size(), 2u);
-  EXPECT_EQ(localized["sound"]["patches"][0].size(), 6u);
+  EXPECT_EQ(localized["video"].size(), 10u);
+  EXPECT_EQ(localized["video"][0]["patches"].size(), 2u);
+  EXPECT_EQ(localized["audio"]["patches"][0].size(), 6u);
   EXPECT_GT(std::filesystem::file_size(folder_ / "l.png"), 1000u);
 
   outcome = run_cavmae("inpaint " + clip + " --hide video --mask-ratio-audio 1 --out " + path("x.png"));

@@ -206,9 +206,9 @@ TEST_F(ClipReaderTest, LackOfASideIsAnErrorUnlessAnyWillDo) {
   write_flat_png(folder / "p.png", 128);
   const auto sound = clip_at(folder / "s.wav"), picture = clip_at(folder / "p.png"),
              mute = clip_at(*shared_ / "mute.mp4");
-  EXPECT_THAT(media_error(sound, Need::both), HasSubstr("s.wav: has no picture"));
-  EXPECT_THAT(media_error(picture, Need::both), HasSubstr("p.png: has no sound"));
-  EXPECT_THAT(media_error(mute, Need::audio), HasSubstr("mute.mp4: has no sound"));
+  EXPECT_THAT(media_error(sound, Need::both), HasSubstr("s.wav: has no video"));
+  EXPECT_THAT(media_error(picture, Need::both), HasSubstr("p.png: has no audio"));
+  EXPECT_THAT(media_error(mute, Need::audio), HasSubstr("mute.mp4: has no audio"));
   EXPECT_TRUE(reader.read(sound, {}, Need::audio, 0).audio.defined());
   EXPECT_TRUE(reader.read(mute, {}, Need::video, 0).video.defined());
   const Sample any = reader.read(mute, {}, Need::any, 0);

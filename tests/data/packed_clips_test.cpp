@@ -159,7 +159,7 @@ TEST_F(PackedClipsTest, ErrorsNameTheMember) {
                                   .size = 500,
                                   .name = "shard.tar: clip 12.mp4"})),
               HasSubstr("shard.tar: clip 12.mp4"));
-  EXPECT_THAT(error(shared_->in_memory()[1].audio), HasSubstr("s.wav: has no picture"));
+  EXPECT_THAT(error(shared_->in_memory()[1].audio), HasSubstr("s.wav: has no video"));
 }
 
 }  // namespace

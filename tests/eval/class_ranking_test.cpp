@@ -35,7 +35,7 @@ TEST(ClassRanking, JsonSaysByWhatAClipWasScored) {
   EXPECT_EQ(json["clips"][0]["id"], "x");
   EXPECT_EQ(json["clips"][0]["by"], "all");
   EXPECT_EQ(json["clips"][0]["labels"][0]["label"], "C");
-  EXPECT_EQ(json["clips"][1]["by"], "sound alone");
+  EXPECT_EQ(json["clips"][1]["by"], "audio only");
   EXPECT_EQ(json["clips"][1]["labels"][0]["mid"], "a");
   EXPECT_EQ(json["failed"][0]["reason"], "broken");
 }

@@ -94,7 +94,7 @@ TEST(ClipEmbeddings, SkipAndNameClipsThatFail) {
 TEST(ClipEmbeddings, OfAnyKindHaveNanWhereASideIsMissing) {
   CavMae model = testing::tiny_model();
   auto clips = testing::tiny_clips();
-  clips[0].frames.clear();                                 // sound alone
+  clips[0].frames.clear();                                 // audio only
   clips[2].audio = {};                                     // pictures alone
   clips[3].audio = testing::media_file("square_224.png");  // a sound that is none
   clips[5].audio = "/nowhere/sound.wav";                   // nothing
@@ -130,8 +130,10 @@ TEST(ClipEmbeddings, OfOneSideLeaveTheOtherUndefined) {
 TEST(ClipEmbeddings, OfNoClipsAreEmpty) {
   CavMae model = testing::tiny_model();
   PassOptions options = quiet_options();
-  options.need = Need::any;
-  EXPECT_EQ(embed(model, {}, options).audio.sizes(), (std::vector<int64_t>{0, 24}));
+  for (const Need need : {Need::any, Need::both}) {
+    options.need = need;
+    EXPECT_EQ(embed(model, {}, options).audio.sizes(), (std::vector<int64_t>{0, 24}));
+  }
 }
 
 TEST(ClipEmbeddings, StopPastTheShareOfBadClips) {

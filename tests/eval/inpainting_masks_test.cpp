@@ -31,7 +31,7 @@ TEST(InpaintingMasks, WhatCannotBeRebuiltIsTold) {
   };
   EXPECT_THAT(refusal({.mask_ratio_audio = 1, .mask_ratio_video = 1}), HasSubstr("everything is hidden"));
   EXPECT_THAT(refusal({.mask_ratio_audio = 0, .mask_ratio_video = 0}), HasSubstr("nothing is hidden"));
-  EXPECT_THAT(refusal({.mask_ratio_audio = 0.5, .mask_ratio_video = 0.5}), HasSubstr("clip: has no picture"));
+  EXPECT_THAT(refusal({.mask_ratio_audio = 0.5, .mask_ratio_video = 0.5}), HasSubstr("clip: has no video"));
   EXPECT_NO_THROW(
       check_inpainting("clip", sound, CavMaeConfig{}, {.mask_ratio_audio = 0, .mask_ratio_video = 1}));
 }

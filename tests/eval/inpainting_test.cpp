@@ -69,7 +69,7 @@ TEST(Inpainting, LeavesVisiblePatchesAlone) {
   EXPECT_DOUBLE_EQ(result.mask_audio.to(torch::kFloat64).mean().item<double>(), 0.5);
   EXPECT_DOUBLE_EQ(result.mask_video.to(torch::kFloat64).mean().item<double>(), 0.75);
   const torch::Tensor masked = result.mask_video.unsqueeze(1).expand({-1, 3, -1, -1});
-  EXPECT_EQ(result.masked_video.masked_select(mask).abs().sum().item<double>(), 0.0);
+  EXPECT_EQ(result.masked_video.masked_select(masked).abs().sum().item<double>(), 0.0);
   EXPECT_TRUE(result.masked_video.masked_select(masked.logical_not())
                   .equal(scene.inputs.video.masked_select(masked.logical_not())));
 }

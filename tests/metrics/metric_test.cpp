@@ -10,6 +10,8 @@
 #include "cavmae/metrics/classification.h"
 #include "cavmae/metrics/retrieval.h"
 
+#include "tests/support/temporary_folder.h"
+
 namespace cavmae {
 namespace {
 
@@ -60,6 +62,12 @@ TEST(FindMetric, WhatIsNotKnownIsACurveAndNothingElse) {
   EXPECT_EQ(unknown.chart, "Gradient norm");
   EXPECT_FALSE(unknown.headline || unknown.compared);
   EXPECT_EQ(metric_place("gradient_norm"), metric_table().size());
+}
+
+TEST(FindMetric, KnowsOldKeys) {
+  EXPECT_EQ(find_metric("mean_average_precision").key, "map");
+  EXPECT_EQ(find_metric("learning_rate").chart, "Learning rate");
+  EXPECT_EQ(find_metric("").key, "");
 }
 
 TEST(MetricNumber, ReadsTheOldKeyToo) {

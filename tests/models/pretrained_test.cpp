@@ -62,7 +62,7 @@ TEST(Pretrained, AClassifierComesBackWithHeadFeaturesAndLabels) {
 }
 
 TEST(Pretrained, TheAuthorsClassifiersGiveTheirLogits) {
-  LoadOptions options{.hints = {.num_heads = 4}};
+  LoadOptions options{.hints = {.num_heads = 4, .decoder_num_heads = {}}};
   const TensorFile file = golden("classifier");
   const Inputs inputs{.audio = file.at("input.audio"), .video = file.at("input.video")};
   const Pretrained both = load_pretrained(golden_path("authors_finetune_legacy.pth"), options);
@@ -118,7 +118,7 @@ TEST(Pretrained, AHeadThatDoesNotFitTheNetworkCanBeLeftOut) {
   Classifier saved(config, HeadOptions{.num_classes = 3, .mode = Modalities::audio});
   save_classifier(folder / "model.safetensors", saved, {}, {});
   convert_model(folder / "model.safetensors", folder / "model.pth", {});
-  LoadOptions options{.hints = {.num_heads = 2, .num_mel_bins = 32}};
+  LoadOptions options{.hints = {.num_heads = 2, .decoder_num_heads = {}, .num_mel_bins = 32}};
   EXPECT_THROW(load_pretrained(folder / "model.pth", options), ConfigError);
   options.head = HeadUse::leave_out;
   EXPECT_FALSE(load_pretrained(folder / "model.pth", options).is_classifier());

@@ -22,7 +22,7 @@ TEST(Charts, SortKnownSeriesIntoTheirPlaces) {
   const auto charts = make_charts({
       Json::parse(R"({"kind":"train","step":10,"epoch":0,"loss":2.5,"loss_audio":1,"lr":1e-4,"novel":3})"),
       Json::parse(R"({"kind":"validation","step":20,"loss":2.25,"loss_audio":0.9,
-                      "retrieval":{"audio_to_video":{"r1":0.5,"median_rank":2},"video_to_audio":{"r1":0.25}}})"),
+                      "retrieval":{"chance_r1":0.1,"audio_to_video":{"r1":0.5,"median_rank":2},"video_to_audio":{"r1":0.25}}})"),
       Json::parse(R"({"kind":"train","step":20,"loss":2,"loss_audio":0.8,"lr":1e-4,"novel":4})"),
   });
   EXPECT_THAT(titles(charts), ElementsAre("Loss", "Retrieval on validation clips", "Reconstruction loss",

@@ -69,7 +69,7 @@ TEST_F(CollectReport, ShowsTheModel) {
   EXPECT_EQ(content.reconstructions.size(), 4u);
   EXPECT_THAT(content.reconstruction_note, HasSubstr("75 %"));
   EXPECT_THAT(content.notes, Contains(HasSubstr("clip0: ")));
-  EXPECT_THAT(render_report(content), HasSubstr("A picture asks for its sound"));
+  EXPECT_THAT(render_report(content), HasSubstr("Video to audio"));
 }
 
 }  // namespace

@@ -25,7 +25,9 @@ TEST(EncoderUse, KeepsOutputsOnlyOfInputsThatNothingRandomChanges) {
                         .targets = torch::eye(2),
                         .indices = {0, 1}};
       const double now = values_of(task->training_forward(batch, data)).at("loss");
-      if (seed == 2) EXPECT_EQ(now == loss, options.inputs_are_deterministic());
+      if (seed == 2) {
+        EXPECT_EQ(now == loss, options.inputs_are_deterministic());
+      }
       loss = now;
     }
     return loss;

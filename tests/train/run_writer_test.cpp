@@ -24,10 +24,10 @@ class RunWriterTest : public ::testing::Test {
     return std::make_unique<RunWriter>(paths(start), 2, *null_log());
   }
   static void begin(RunWriter& writer) {
-    writer.begin({.config = Json::object(),
-                  .state = RunState(),
-                  .found = std::nullopt,
-                  .recorder = {.show_progress = false}});
+    RecorderOptions recorder;
+    recorder.show_progress = false;
+    writer.begin(
+        {.config = Json::object(), .state = RunState(), .found = std::nullopt, .recorder = recorder});
   }
 
   TemporaryFolder folder_;
