@@ -51,8 +51,8 @@ Description machine_info() {
   out.text += describe(info);
   out.json = to_json(info);
   for (const KernelInUse& kernel : kernels_in_use()) {
-    out.text += fmt::format("kernels       {}: {}\n", kernel.job, kernel.name);
-    out.json["kernels"][kernel.job] = kernel.name;
+    out.text += fmt::format("kernels       {}: {}\n", kernel.job, kernel.version);
+    out.json["kernels"][kernel.job] = kernel.version;
   }
   for (const auto element : {kernels::Element::f32, kernels::Element::bf16})
     out.json["attention_kernels"][element == kernels::Element::f32 ? "fp32" : "bf16"] =

@@ -2,6 +2,7 @@
 //
 //   cavmae::Model model("run");                           // a run, a .safetensors file or the authors' .pth
 //   auto clip = model.embed("clip.mp4");                  // clip.audio and clip.video, float [D]
+//   auto upload = model.embed(cavmae::media_in_memory(bytes, "upload.mp4"));
 //   auto archive = cavmae::map_embeddings("archive.safetensors", "video");  // what 'cavmae embed' wrote
 //   auto found = cavmae::nearest(clip.audio, archive, 5);  // found.indices, found.scores
 //
@@ -17,4 +18,5 @@
 #include "cavmae/eval/embed_file.h"
 #include "cavmae/eval/model.h"
 #include "cavmae/eval/nearest.h"
+#include "cavmae/media/media_source.h"
 #include "cavmae/models/pretrained.h"

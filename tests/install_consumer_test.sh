@@ -24,8 +24,8 @@ quietly "$cavmae" synth --out clips --clips 6 --seed 1
 few=(--batch-size 2 --epochs 1 --no-report)
 quietly "$cavmae" pretrain --config tiny --data clips --out run "${few[@]}"
 quietly "$cavmae" finetune --init run --data clips --out classifier "${few[@]}" --allow-empty-classes
-quietly "$cavmae" embed --checkpoint run --data clips --out archive.safetensors
-clips=(clips/*.mp4)
+quietly "$cavmae" embed --checkpoint run --data clips/clips --out archive.safetensors
+clips=(clips/clips/*.mp4)
 [[ "$(consumer/check run classifier "$source/tests/data/golden/authors_pretrain.pth" archive.safetensors "${clips[@]}")" == "6 clips" ]]
 cp "${clips[0]}" clip.mp4
 [[ "$(consumer/example | wc -l)" == 3 ]]

@@ -32,7 +32,7 @@ std::vector<ScoredClass> rank_classes(const torch::Tensor& scores, const LabelSe
   return out;
 }
 
-std::string missing_side(const ClipScores& scores, int64_t clip) {
+std::string missing_modality(const ClipScores& scores, int64_t clip) {
   if (std::ranges::binary_search(scores.audio_only, clip)) return "audio only";
   if (std::ranges::binary_search(scores.video_only, clip)) return "video only";
   return "";
@@ -42,7 +42,7 @@ Json to_json(const ClipScores& scores, const LabelSet& labels, const std::vector
   Json items = Json::array(), failed = Json::array();
   for (size_t row = 0; row < scores.indices.size(); ++row) {
     const int64_t clip = scores.indices[row];
-    const std::string missing = missing_side(scores, clip);
+    const std::string missing = missing_modality(scores, clip);
     Json ranked = Json::array();
     for (const auto& [index, label, score] : rank_classes(scores.scores[static_cast<int64_t>(row)], labels))
       ranked.push_back(

@@ -28,7 +28,7 @@ std::vector<ScoredClass> rank_classes(const torch::Tensor& scores, const LabelSe
 
 // "audio only" or "video only" of a clip of which a classifier of both was given one, or "". `clip`: a
 // position in the list of clips.
-std::string missing_side(const ClipScores& scores, int64_t clip);
+std::string missing_modality(const ClipScores& scores, int64_t clip);
 
 // What 'cavmae classify --json' writes: each clip with every class, and what failed.
 Json to_json(const ClipScores& scores, const LabelSet& labels, const std::vector<ClipSource>& clips);

@@ -30,8 +30,8 @@ Model::Model(const std::filesystem::path& checkpoint, const LoadOptions& options
     : pretrained_(with_own_errors([&] { return load_pretrained(checkpoint, options); })),
       reader_(std::make_shared<const ClipReader>(pretrained_.spec)) {}
 
-ClipVectors Model::embed(const std::filesystem::path& file, const ViewOptions& view) const {
-  return embed(clip_of_file(file), view);
+ClipVectors Model::embed(const MediaSource& source, const ViewOptions& view) const {
+  return embed(clip_of_file(source), view);
 }
 
 ClipVectors Model::embed(const ClipSource& clip, const ViewOptions& view) const {
@@ -43,8 +43,8 @@ ClipVectors Model::embed(const ClipSource& clip, const ViewOptions& view) const 
   });
 }
 
-std::vector<ScoredClass> Model::classify(const std::filesystem::path& file, const ViewOptions& view) const {
-  return classify(clip_of_file(file), view);
+std::vector<ScoredClass> Model::classify(const MediaSource& source, const ViewOptions& view) const {
+  return classify(clip_of_file(source), view);
 }
 
 std::vector<ScoredClass> Model::classify(const ClipSource& clip, const ViewOptions& view) const {

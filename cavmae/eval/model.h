@@ -9,6 +9,7 @@
 
 #include "cavmae/data/clip_reader.h"
 #include "cavmae/eval/class_ranking.h"
+#include "cavmae/media/media_source.h"
 #include "cavmae/models/pretrained.h"
 
 namespace cavmae {
@@ -24,15 +25,15 @@ class Model {
   // CheckpointError and ConfigError as load_pretrained() does.
   explicit Model(const std::filesystem::path& checkpoint, const LoadOptions& options = {});
 
-  // What the file makes of a part of a clip as long as the network is made for: the middle, unless
-  // `view.window_start` says which. Throws MediaError that names the file: not there, damaged, nothing in it
-  // that the network could take.
-  ClipVectors embed(const std::filesystem::path& file, const ViewOptions& view = {}) const;
+  // A source is a file's path, bytes in memory (media_in_memory()) or a part of a file. Of it the network
+  // takes as long a part as it is made for: the middle, unless `view.window_start` says which. Throws
+  // MediaError that names the source: not there, damaged, nothing in it that the network could take.
+  ClipVectors embed(const MediaSource& source, const ViewOptions& view = {}) const;
   ClipVectors embed(const ClipSource& clip, const ViewOptions& view = {}) const;
 
   // Every class, best first: the mean of the scores over the clip's pictures. Throws CheckpointError when the
   // model is no classifier, or its file does not name the classes.
-  std::vector<ScoredClass> classify(const std::filesystem::path& file,
+  std::vector<ScoredClass> classify(const MediaSource& source,
                                     const ViewOptions& view = all_pictures()) const;
   std::vector<ScoredClass> classify(const ClipSource& clip, const ViewOptions& view = all_pictures()) const;
 

@@ -14,8 +14,8 @@ namespace cavmae {
 // What sizes do not tell. Heads leave no trace in a checkpoint: by default an encoder of width D has
 // max(1, D / 64) and a decoder 16 where that divides its width, as the authors' models have.
 struct InferenceHints {
-  std::optional<int64_t> num_heads;
-  std::optional<int64_t> decoder_num_heads;
+  std::optional<int64_t> num_heads = std::nullopt;
+  std::optional<int64_t> decoder_num_heads = std::nullopt;
   int64_t num_mel_bins = 128;
 };
 

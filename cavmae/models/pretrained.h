@@ -24,9 +24,10 @@ struct InputShape {
 
 // What a .pth does not tell of a classifier; goes before what the metadata say.
 struct HeadHints {
-  std::optional<Modalities> mode;  // e.g. a classifier of both as one that hears alone: one uni-modal stream
-  std::optional<Representation> representation;
-  std::optional<ScoreKind> scores;
+  // E.g. a classifier of both as one that hears alone: one uni-modal stream.
+  std::optional<Modalities> mode = std::nullopt;
+  std::optional<Representation> representation = std::nullopt;
+  std::optional<ScoreKind> scores = std::nullopt;
 };
 
 // leave_out: a classifier's network alone, whatever its head is.

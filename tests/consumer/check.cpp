@@ -46,8 +46,16 @@ void each_finds_itself(const torch::Tensor& queries, const torch::Tensor& matrix
   for (int64_t i = 0; i < queries.size(0); ++i) REQUIRE(found.indices[i][0].item<int64_t>() == i);
 }
 
+cavmae::MediaSource in_memory(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  return cavmae::media_in_memory(std::string(std::istreambuf_iterator<char>(in), {}), "upload.mp4");
+}
+
 void check_vectors(const cavmae::Model& model, const Files& files) {
   const Vectors alone = embed_all(model, files);
+  Vectors of_bytes;
+  for (const std::string& file : files) of_bytes.push_back(model.embed(in_memory(file)));
+  REQUIRE(equal(of_bytes, alone));
   for (const auto modality : {&cavmae::ClipVectors::audio, &cavmae::ClipVectors::video}) {
     const torch::Tensor matrix = matrix_of(alone, modality);
     each_finds_itself(matrix, matrix);
@@ -96,6 +104,7 @@ int main(int argc, char** argv) {
   check_vectors(theirs, files);
 
   const std::vector<cavmae::ScoredClass> classes = cavmae::Model(classifier).classify(files[0]);
+  REQUIRE(cavmae::Model(classifier).classify(in_memory(files[0]))[0].score == classes[0].score);
   REQUIRE(classes.size() > 1 && classes[0].score >= classes[1].score && !classes[0].label.mid.empty());
 
   REQUIRE(is_refused([&] { ours.embed("nothing.mp4"); }));

@@ -9,6 +9,7 @@
 #include "cavmae/data/media_files.h"
 #include "cavmae/features/fbank.h"
 #include "cavmae/features/image_transform.h"
+#include "cavmae/media/media_reader.h"
 
 #include "tests/data/toy_media.h"
 
