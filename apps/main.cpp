@@ -26,7 +26,7 @@ void describe_program(Program& program) {
       "  cavmae synth    --out clips --clips 500            make videos to learn from\n"
       "  cavmae pretrain --config tiny --data clips --out run\n"
       "  cavmae retrieve --checkpoint run --data clips\n"
-      "Your own videos: --data FOLDER; 'cavmae COMMAND --help' tells the rest.\n");
+      "Your own videos: --data FOLDER; 'cavmae COMMAND --help' shows the rest.\n");
   root.set_version_flag("--version", std::string("cavmae ") + kVersion);
   root.require_subcommand(1);
   root.fallthrough();

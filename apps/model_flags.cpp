@@ -3,7 +3,7 @@
 namespace cavmae::apps {
 namespace {
 
-constexpr const char* kOfPth = "Of a checkpoint that does not tell (.pth)";
+constexpr const char* kOfPth = "Of a checkpoint that does not state it (.pth)";
 
 template <class T>
 void read(const std::string& text, std::optional<T>& to, const std::string& flag) {

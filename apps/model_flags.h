@@ -1,4 +1,4 @@
-// The flags of every command that takes a trained model: which file, what it does not tell, what it is fed,
+// The flags of every command that takes a trained model: which file, what it does not state, what it is fed,
 // and what computes it.
 #pragma once
 

@@ -43,7 +43,7 @@ class FileWriter {
   FileWriter& operator=(const FileWriter&) = delete;
 
   void write(const void* data, uint64_t bytes);
-  // Reports what the system only tells at the end. Without it the destructor closes silently.
+  // Reports what the system only reports at the end. Without it the destructor closes silently.
   void close();
 
  private:
@@ -51,7 +51,7 @@ class FileWriter {
   int fd_;
 };
 
-// Throws Error unless the disk that holds `path` has `bytes` free, so that a full one is told before the
+// Throws Error unless the disk that holds `path` has `bytes` free, so that a full one is reported before the
 // writing and not after it.
 void require_free_space(const std::filesystem::path& path, uint64_t bytes);
 

@@ -1,4 +1,4 @@
-// The log that is passed to whatever has something to tell. Lines go to stderr and, when asked, to a file.
+// The log, passed to whatever writes to it. Lines go to stderr and, when asked, to a file.
 // Safe from any thread.
 #pragma once
 

@@ -1,5 +1,5 @@
 // Times what the scopes of one thread work on, in the forward and in the backward pass. It times what the
-// thread does: for a device that works by itself it tells when work was given out.
+// thread does: for a device that works by itself these are the times at which work was given out.
 #pragma once
 
 #include <memory>
@@ -8,9 +8,9 @@
 
 namespace cavmae {
 
-// Note [Work of the backward pass]: autograd numbers the nodes of its graph as they are made and tells, for
+// Note [Work of the backward pass]: autograd numbers the nodes of its graph as they are made and reports, for
 // each node that it runs, its number. The numbers at which scopes began and ended in the forward pass
-// therefore tell what a node works on, and nothing need be added to the graph. A scope that is opened while a
+// therefore show what a node works on, and nothing need be added to the graph. A scope that is opened while a
 // node runs, as in a fused operator's own backward, lies inside what the node works on. What follows the last
 // node belongs to it until the scope around the pass ends, so such a scope there should be. Every instant
 // belongs to one path, so that the times sum to what went by.

@@ -1,4 +1,4 @@
-// The account of clips that could not be read: each is told to the log once, and too many stop the run. Not
+// The account of clips that could not be read: each is logged once, and too many stop the run. Not
 // for several threads at once.
 #pragma once
 

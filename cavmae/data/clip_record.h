@@ -31,7 +31,7 @@ class ClipRecordReader {
   // Relative paths are relative to `base`.
   ClipRecordReader(std::filesystem::path base, Log& log) : base_(std::move(base)), log_(log) {}
 
-  // Throws DataError that begins with `where`. A key that is almost a known one is told to the log, once.
+  // Throws DataError that begins with `where`. A key that is almost a known one is logged, once.
   ListedClip read(const Json& record, const std::string& where);
 
  private:

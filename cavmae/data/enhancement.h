@@ -1,5 +1,6 @@
 // Label enhancement (Gong et al., PSLA, 2021): labels that a clip should have had, because a taxonomy says
-// that what it has is a kind of them, or because a teacher hears them. Free functions; safe from any thread.
+// that what it has is a kind of them, or because a teacher scores them high. Free functions; safe from any
+// thread.
 #pragma once
 
 #include <cstdint>

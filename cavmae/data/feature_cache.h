@@ -60,7 +60,7 @@ class FeatureCache {
   std::optional<CacheEntry> open(const CacheKey& key) const;
 
   // records: float32, float64 or uint8 [N, ...], N >= 1, at most four dimensions a record. Replaces what
-  // stands under the name. A disk that cannot take it is told to the log once and ends the storing, not the
+  // stands under the name. A disk that cannot take it is logged once and ends the storing, not the
   // run.
   void store(const CacheKey& key, const torch::Tensor& records) const;
 

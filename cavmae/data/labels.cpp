@@ -217,7 +217,7 @@ ClipClasses classes_of_clips(const std::vector<ClipSource>& clips, const LabelSe
 
 void check_head_size(const LabelSet& set, int64_t head_size, const std::string& checkpoint) {
   CAVMAE_CHECK_AS(DataError, set.size() == head_size, set.origin(), " has ", set.size(), " classes, but ",
-                  checkpoint, " tells ", head_size, " apart; give the label file that it was trained with");
+                  checkpoint, " has ", head_size, "; give the label file that it was trained with");
 }
 
 torch::Tensor multi_hot(const ClipClasses& classes, int64_t num_classes) {

@@ -1,4 +1,4 @@
-// The classes that a classifier tells apart, and those that each clip belongs to. A LabelSet is immutable;
+// The classes of a classifier, and those that each clip belongs to. A LabelSet is immutable;
 // free functions; safe from any thread.
 #pragma once
 

@@ -30,7 +30,7 @@ struct FolderScan {
 };
 
 // Every media file below `folder`. Hidden files and folders are left out, links are followed (but not into a
-// folder that is being searched), a folder that cannot be read is told to the log.
+// folder that is being searched), a folder that cannot be read is logged.
 FolderScan find_media_files(const std::filesystem::path& folder, Log& log);
 
 }  // namespace cavmae

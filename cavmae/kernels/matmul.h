@@ -91,7 +91,7 @@ struct MatmulBackends {
   const MatmulBackend *forward, *dgrad, *wgrad;
 };
 const MatmulBackends& best_matmul_backends(Element element);
-// What is to be told the user about the choice, or "".
+// A warning for the user about the choice, or "".
 std::string matmul_backend_warning();
 
 // By the best backends. Sizes are not checked and must not be 0.

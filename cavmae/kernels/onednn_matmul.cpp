@@ -19,7 +19,7 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 using Type = memory::data_type;
 
-// CAVMAE_ISA is passed on; oneDNN refuses where it has been used already, and then has been told by
+// CAVMAE_ISA is passed on; oneDNN refuses where it has been used already, and then has it from
 // tune_process().
 void pass_on_isa() {
   if (!isa_is_switched()) return;

@@ -1,4 +1,4 @@
-// The NVIDIA GPUs of this machine as their driver tells them, whether or not LibTorch can use them. Free
+// The NVIDIA GPUs of this machine as their driver reports them, whether or not LibTorch can use them. Free
 // functions, safe from several threads.
 #pragma once
 

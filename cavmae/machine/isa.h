@@ -65,12 +65,13 @@ class IsaSet {
 // (ATEN_CPU_CAPABILITY, OPENBLAS_CORETYPE).
 const IsaSet& usable_isa();
 
-// The parts of it, for tests and for what tells others. Words are those of the two variables; "" takes
+// The parts of it, for tests and for what passes them on. Words are those of the two variables; "" takes
 // nothing away.
 IsaSet isa_of_processor();
 IsaSet isa_left_by(std::string_view cavmae_isa, std::string_view onednn_max_cpu_isa);
 
-// Whether CAVMAE_ISA is set; then oneDNN has to be told before its first use, see onednn_isa_word().
+// Whether CAVMAE_ISA is set; then it has to be passed on to oneDNN before its first use, see
+// onednn_isa_word().
 bool isa_is_switched();
 // What ONEDNN_MAX_CPU_ISA says for these instructions: "AVX512_CORE".
 std::string onednn_isa_word(const IsaSet& isa);

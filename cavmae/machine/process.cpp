@@ -28,7 +28,7 @@
 // one costs a page fault and 4 kB of zeroes for every page. The thresholds are raised so that glibc keeps the
 // memory. Measured on 2 cores: elementwise operations on 48 MB 89 to 17 ms, a small network's step 4,800 page
 // faults to none and a tenth to a quarter faster. Where the system gives huge pages to those who ask, glibc
-// is told to ask: a page fault is for 2 MB, and what a step reads in strides misses fewer translations.
+// is set to ask: a page fault is for 2 MB, and what a step reads in strides misses fewer translations.
 //
 // Waiting. A thread of GNU's OpenMP that waits at a barrier spins for some milliseconds before it sleeps.
 // Where other threads want the cores too, and decoding does while training, one of the team is often

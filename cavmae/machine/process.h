@@ -3,7 +3,7 @@
 
 namespace cavmae {
 
-// Whether tune_process() told malloc to keep what is freed.
+// Whether tune_process() made malloc keep what is freed.
 bool malloc_is_tuned();
 
 }  // namespace cavmae

@@ -64,7 +64,7 @@ class FrameReader {
   Picture current_, pending_;  // the last one at or before the target, and the one after it
   bool ended_ = false, sought_blindly_ = false;
   bool at_start_ = true;    // decoding began at the file's start, not after a seek
-  bool lacks_pts_ = false;  // packets tell when they are decoded, not when they are shown
+  bool lacks_pts_ = false;  // packets say when they are decoded, not when they are shown
   int64_t target_ = 0;
   std::optional<int64_t> last_stamp_;    // of the picture decoded last
   int64_t delay_ = 0;                    // of pictures without a time of their own

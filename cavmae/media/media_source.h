@@ -27,7 +27,7 @@ class MediaBytes {
 class MediaOrigin {
  public:
   virtual ~MediaOrigin() = default;
-  // As errors show it. Its extension tells what kind of media it is: "clips.tar: 12.mp4".
+  // As errors show it. Its extension says what kind of media it is: "clips.tar: 12.mp4".
   virtual const std::string& name() const = 0;
   // What keeps it apart from all other sources, for as long as the stamp stays the same.
   virtual std::string identity() const { return name(); }

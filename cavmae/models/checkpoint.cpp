@@ -13,12 +13,20 @@ namespace fs = std::filesystem;
 
 using Metadata = std::map<std::string, std::string>;
 
+// Without the sample rate where it is the one of every file from before the rate was an option, so that
+// programs of that time read the file as well.
+std::string stated_as_metadata(const InputSpec& spec) {
+  Json json = option_to_json(spec);
+  if (spec.sample_rate_hz == InputSpec{}.sample_rate_hz) json.erase("sample_rate_hz");
+  return json.dump();
+}
+
 void write_model(const fs::path& path, const CavMae& model, const std::optional<InputSpec>& spec,
                  Metadata metadata) {
   metadata["format"] = kModelFormat;
   metadata["model"] = option_to_json(model->config()).dump();
   metadata["precision"] = enum_name(model->precision());
-  if (spec) metadata["features"] = option_to_json(*spec).dump();
+  if (spec) metadata["features"] = stated_as_metadata(*spec);
   NamedTensors tensors;
   for (const auto& item : model->named_parameters()) tensors.emplace_back(item.key(), item.value().detach());
   write_safetensors(path, tensors, metadata);

@@ -30,7 +30,7 @@ inline std::vector<std::pair<ScoreKind, std::string>> option_names(ScoreKind) {
 
 struct HeadOptions {
   int64_t num_classes = 527;           // C
-  Modalities mode = Modalities::both;  // what the classifier hears and sees
+  Modalities mode = Modalities::both;  // the modalities that the classifier takes
   Representation representation = Representation::joint;
   ScoreKind scores = ScoreKind::sigmoid;
 

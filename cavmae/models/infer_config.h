@@ -11,7 +11,7 @@
 
 namespace cavmae {
 
-// What sizes do not tell. Heads leave no trace in a checkpoint: by default an encoder of width D has
+// What sizes do not show. Heads leave no trace in a checkpoint: by default an encoder of width D has
 // max(1, D / 64) and a decoder 16 where that divides its width, as the authors' models have.
 struct InferenceHints {
   std::optional<int64_t> num_heads = std::nullopt;

@@ -58,16 +58,18 @@ TensorFile read_model_file(const fs::path& file) {
   return contents;
 }
 
-TensorFileInfo inspect_model_file(const fs::path& file) {
+TensorFile inspect_model_file(const fs::path& file) {
   TensorFileInfo info;
   if (file.extension() == ".safetensors")
     info = inspect_safetensors(file);
   else
     info.tensors = inspect_pth(file);
-  for (TensorInfo& tensor : info.tensors)
-    if (tensor.name.starts_with(kWrapperPrefix))
-      tensor.name.erase(0, std::string_view(kWrapperPrefix).size());
-  return info;
+  TensorFile outline{.tensors = {}, .metadata = std::move(info.metadata)};
+  for (const TensorInfo& tensor : info.tensors)
+    outline.tensors.emplace_back(
+        tensor.name, torch::empty(tensor.shape, torch::TensorOptions(tensor.type).device(torch::kMeta)));
+  outline.tensors = strip_prefix(std::move(outline.tensors), kWrapperPrefix);
+  return outline;
 }
 
 Json metadata_json(const TensorFile& contents, const std::string& key, const fs::path& file) {

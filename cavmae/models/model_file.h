@@ -23,9 +23,9 @@ std::filesystem::path find_model_file(const std::filesystem::path& path);
 // Tensors without the prefix "module.", and the metadata of a .safetensors.
 TensorFile read_model_file(const std::filesystem::path& file);
 
-// The same by name, type and shape, and the metadata. Of a file of any size it reads the header, or the
-// pickle, alone.
-TensorFileInfo inspect_model_file(const std::filesystem::path& file);
+// The same, of the tensors their names, types and shapes alone ("meta" tensors, which have no memory). Of a
+// file of any size it reads the header, or the pickle.
+TensorFile inspect_model_file(const std::filesystem::path& file);
 
 // Metadata `key` as JSON; null when the file has none.
 Json metadata_json(const TensorFile& contents, const std::string& key, const std::filesystem::path& file);

@@ -22,9 +22,9 @@ struct InputShape {
   std::optional<double> window_seconds = std::nullopt;
 };
 
-// What a .pth does not tell of a classifier; goes before what the metadata say.
+// What a .pth does not state of a classifier; overrides what the metadata say.
 struct HeadHints {
-  // E.g. a classifier of both as one that hears alone: one uni-modal stream.
+  // E.g. a classifier of both of audio alone: one uni-modal stream.
   std::optional<Modalities> mode = std::nullopt;
   std::optional<Representation> representation = std::nullopt;
   std::optional<ScoreKind> scores = std::nullopt;
@@ -34,7 +34,7 @@ struct HeadHints {
 enum class HeadUse { if_any, leave_out };
 
 struct LoadOptions {
-  InferenceHints hints = {};  // what sizes do not tell, for a file without metadata
+  InferenceHints hints = {};  // what sizes do not show, for a file without metadata
   HeadUse head = HeadUse::if_any;
   HeadHints head_hints = {};
   InputShape shape = {};

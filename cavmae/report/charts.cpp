@@ -127,7 +127,7 @@ PlacedChart& chart_of(const Metric& metric, std::vector<PlacedChart>& charts) {
   return *found;
 }
 
-// Curves of one colour in a chart are told apart by their dashes.
+// Curves of one colour in a chart differ in their dashes.
 SeriesLine line_in(const Chart& chart, SeriesStyle style) {
   const auto before = std::ranges::count(chart.series, style, &ChartSeries::style);
   return before == 0 ? SeriesLine::solid : before == 1 ? SeriesLine::dashed : SeriesLine::dotted;

@@ -1,4 +1,4 @@
-// The figure of `cavmae inpaint`: original, what the network sees, rebuilt. Free functions; safe from several
+// The figure of `cavmae inpaint`: original, the masked input, rebuilt. Free functions; safe from several
 // threads.
 #pragma once
 

@@ -135,7 +135,7 @@ class Ablation {
 
 AblationResult Ablation::run() {
   AblationResult result;
-  for (const AblationCell& cell : cells_) finished(cell);  // a clash is told before anything is trained
+  for (const AblationCell& cell : cells_) finished(cell);  // a clash is reported before anything is trained
   for (size_t i = 0; i < cells_.size(); ++i) {
     const AblationCell& cell = cells_[i];
     std::optional<Json> results = finished(cell);

@@ -43,7 +43,7 @@ HeadOptions FinetuneOptions::head(int64_t num_classes) const {
 FinetuneOptions finetune_defaults(const std::filesystem::path& init) {
   FinetuneOptions options;
   const std::filesystem::path file = find_model_file(init);
-  const TensorFile contents = read_model_file(file);
+  const TensorFile contents = inspect_model_file(file);
   if (is_image_mae(contents.tensors)) return options;
   const ModelDescription trained = describe_model(contents, file, {});
   options.model = trained.config;

@@ -22,7 +22,7 @@ struct LabelledData {
   ClipClasses classes, val_classes;
 };
 
-// Throws DataError when what a clip's list names has not what the mode needs. What only its file can tell,
+// Throws DataError when what a clip's list names has not what the mode needs. What only its file can show,
 // the loader finds.
 void check_modalities(const std::vector<ClipSource>& clips, Modalities mode) {
   for (const ClipSource& clip : clips) {
@@ -60,10 +60,10 @@ LabelledData read_data(const FinetuneOptions& options, const RunPaths& paths, Lo
 void check_same_classes(const LabelSet& labels, const RunPaths& paths) {
   const fs::path checkpoint = paths.out / "checkpoints/last/model.safetensors";
   if (paths.start == RunStart::fresh || !fs::exists(checkpoint)) return;
-  const Json saved = metadata_json(read_model_file(checkpoint), "labels", checkpoint);
+  const Json saved = metadata_json(inspect_model_file(checkpoint), "labels", checkpoint);
   CAVMAE_CHECK_AS(
-      DataError, saved == class_labels_to_json(labels.labels()), "the run tells ", saved.size(),
-      " classes apart, the labels name ",
+      DataError, saved == class_labels_to_json(labels.labels()), "the run has ", saved.size(),
+      " classes, the labels name ",
       saved.size() == static_cast<size_t>(labels.size()) ? "as many others" : concat(labels.size()),
       "; give the same --labels and --data, or start anew in another --out");
 }

@@ -18,7 +18,7 @@ struct FinetuneResult {
   std::filesystem::path evaluated;  // the checkpoint's folder
 };
 
-// As train(). What is wrong with labels, data or network is told before anything is written. All ranks of
+// As train(). What is wrong with labels, data or network is reported before anything is written. All ranks of
 // `world` call it; rank 0 alone evaluates at the end.
 FinetuneResult finetune(const FinetuneOptions& options, const RunPaths& paths, const RunHooks& hooks,
                         std::shared_ptr<Log> log, World& world);

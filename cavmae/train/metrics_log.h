@@ -29,8 +29,8 @@ struct MetricsPosition {
 
 class MetricsLog {
  public:
-  // Goes on behind `position`; the default begins anew. A file that is shorter than that is told to `log` and
-  // appended to.
+  // Goes on behind `position`; the default begins anew. A file that is shorter than that is reported to `log`
+  // and appended to.
   MetricsLog(const std::filesystem::path& run, const MetricsPosition& position, Log& log);
   ~MetricsLog();
 
@@ -38,7 +38,7 @@ class MetricsLog {
   // scalars KIND/NAME. Throws Error on a full disk.
   void write(const Json& record);
 
-  // Flushes both files to the disk and tells where they end.
+  // Flushes both files to the disk and returns where they end.
   MetricsPosition position();
 
  private:

@@ -12,7 +12,7 @@ namespace cavmae {
 enum class RunStart { fresh, resume };
 
 // Where a run takes its clips from and puts its results. All but `out` and `start` is kept in RUN/run.json,
-// as absolute paths, so that a resumed run and the report need not be told again.
+// as absolute paths, so that a resumed run and the report need not be given them again.
 struct RunPaths {
   std::vector<std::filesystem::path> data;
   std::vector<std::filesystem::path> val;  // may be empty: no validation

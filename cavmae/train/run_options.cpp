@@ -20,7 +20,7 @@ constexpr std::array<std::string_view, 12> kHarmless = {"epochs",
                                                         "validation_frames",
                                                         "final_frames"};
 
-// What may be changed on purpose, and is told.
+// What may be changed on purpose, and is logged.
 constexpr std::array<std::string_view, 5> kSteering = {"lr", "clip_gradient_norm", "precision", "kernels",
                                                        "device"};
 

@@ -128,7 +128,7 @@ void collect(Problems& problems, Check&& check) {
 // What differs between a run's resolved configuration and the one it is to be resumed with, which `now` is
 // part of. Workers, intervals, `epochs` (but for a cosine schedule) and the like may differ silently; lr,
 // clip_gradient_norm, precision, kernels and device, which one changes on purpose, are returned as texts to
-// tell ("lr: 0.1, now 0.01"). Throws ConfigError naming every other field.
+// report ("lr: 0.1, now 0.01"). Throws ConfigError naming every other field.
 std::vector<std::string> check_resumable(const Json& saved, const Json& config, const RunOptions& now);
 template <OptionStruct Options>
 std::vector<std::string> check_resumable(const Json& saved, const Options& now) {

@@ -13,7 +13,7 @@ RunRecorder::RunRecorder(const std::filesystem::path& run, const RunState& state
     : options_(options),
       log_(std::move(log)),
       metrics_(run, state.metrics, *log_),
-      // Where no terminal shows the bar, the log's own lines tell the progress.
+      // Where no terminal shows the bar, the log's own lines show the progress.
       progress_({.title = "training",
                  .unit = "steps",
                  .total = options.total_steps,

@@ -1,4 +1,4 @@
-// Everything a run tells while it goes: metrics files, log lines and the progress bar. One owner.
+// Everything a run reports while it goes: metrics files, log lines and the progress bar. One owner.
 #pragma once
 
 #include <memory>
@@ -34,7 +34,7 @@ class RunRecorder {
 
   void averaged_done(const RunState& state, const ValidationResult& result);
 
-  // Flushes the metrics and tells where they end.
+  // Flushes the metrics and returns where they end.
   MetricsPosition metrics_position() { return metrics_.position(); }
   // Takes the bar away so that something else can be shown.
   void clear() { progress_.clear(); }

@@ -56,7 +56,7 @@ struct RunState {
   int64_t step = 0;           // optimizer steps done
   int64_t epoch = 0;          // the epoch that is under way, from 0
   int64_t next_position = 0;  // in the epoch's order
-  int64_t samples = 0;        // clips seen
+  int64_t samples = 0;        // clips trained on
   double elapsed_seconds = 0.0;
   std::optional<double> best_value;  // of the metric that picks the best checkpoint
   int64_t best_step = 0;
@@ -72,7 +72,7 @@ struct RunState {
     v("step", o.step, "optimizer steps done");
     v("epoch", o.epoch, "epoch under way, from 0");
     v("next_position", o.next_position, "where the epoch's order goes on");
-    v("samples", o.samples, "clips seen");
+    v("samples", o.samples, "clips trained on");
     v("elapsed_seconds", o.elapsed_seconds, "time spent on the run");
     v("best_value", o.best_value, "best value of the metric");
     v("best_step", o.best_step, "step that reached it");

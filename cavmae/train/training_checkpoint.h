@@ -1,7 +1,7 @@
 // A run's checkpoints: RUN/checkpoints/step-00001000/{model.safetensors, optimizer.safetensors,
 // generator.safetensors, state.json, and average.safetensors once there is one} and the links `last` and
 // `best`. A checkpoint is written beside and renamed, so a folder of that name is whole or, after a damaged
-// disk, told apart by the sizes and checksums in its state.json. One owner a run.
+// disk, recognised by the sizes and checksums in its state.json. One owner a run.
 #pragma once
 
 #include <cstdint>

@@ -98,7 +98,7 @@ TEST(ClipPass, OfWhichNoClipCouldBeReadIsAnErrorWhereThatIsAsked) {
 TEST(ClipPass, OfSeveralRanksMakesTheEmbeddingsOfOne) {
   auto clips = testing::tiny_clips();
   clips[0].frames.clear();
-  clips[2].audio.clear();
+  clips[2].audio = {};
   clips[3].audio = testing::media_file("square_224.png");
   clips[5].audio = "/nowhere/sound.wav";
   clips[5].frames = {"/nowhere/picture.png"};

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/files.h"
 #include "cavmae/eval/embed.h"
 #include "cavmae/eval/nearest.h"
 #include "cavmae/models/checkpoint.h"
@@ -62,6 +63,18 @@ TEST_F(ModelTest, TakesWhatAFileHas) {
   const ClipVectors picture = model.embed(media_file("square_224.png"));
   EXPECT_FALSE(picture.audio.defined());
   EXPECT_EQ(picture.video.sizes(), (std::vector<int64_t>{24}));
+}
+
+TEST_F(ModelTest, AFileAndItsBytesGiveOneVector) {
+  const Model model(folder_ / "model.safetensors");
+  for (const char* name : {"stereo_2s_16k.wav", "square_224.png"}) {
+    const std::string file = media_file(name);
+    const ClipVectors of_file = model.embed(file);
+    const ClipVectors of_bytes = model.embed(media_in_memory(read_text(file), name));
+    EXPECT_EQ(of_bytes.audio.defined(), of_file.audio.defined());
+    EXPECT_TRUE(of_file.audio.defined() ? of_bytes.audio.equal(of_file.audio)
+                                        : of_bytes.video.equal(of_file.video));
+  }
 }
 
 TEST_F(ModelTest, ClassifiesBestFirst) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/files.h"
 #include "cavmae/core/options.h"
 #include "cavmae/models/convert_model.h"
 #include "cavmae/models/model_file.h"
@@ -42,6 +43,35 @@ void expect_same_parameters(CavMae& a, CavMae& b) {
   ASSERT_EQ(a->named_parameters().keys(), expected.keys());
   for (const auto& item : a->named_parameters())
     EXPECT_TRUE(item.value().equal(expected[item.key()])) << item.key();
+}
+
+TEST(Checkpoint, IsInspectedWithoutItsNumbers) {
+  // 20 GB of numbers of which none is on the disk.
+  TemporaryFolder folder;
+  const std::string header =
+      R"({"module.norm.weight":{"dtype":"F32","shape":[5000000000],"data_offsets":[0,20000000000]}})";
+  const uint64_t size = header.size();
+  const std::string bytes = std::string(reinterpret_cast<const char*>(&size), sizeof size) + header;
+  write_file(folder / "model.safetensors", bytes);
+  std::filesystem::resize_file(folder / "model.safetensors", bytes.size() + 20'000'000'000);
+  const TensorFile outline = inspect_model_file(folder / "model.safetensors");
+  EXPECT_EQ(outline.at("norm.weight").size(0), 5'000'000'000);
+  EXPECT_TRUE(outline.at("norm.weight").is_meta());
+}
+
+TEST(Checkpoint, StatesTheSampleRateOnlyWhereItIsNotTheUsualOne) {
+  TemporaryFolder folder;
+  auto model = random_model(small_config(), 1);
+  const auto stated = [&](int64_t rate) {
+    save_model(folder / "model.safetensors", model, InputSpec{.sample_rate_hz = rate});
+    return read_safetensors_metadata(folder / "model.safetensors").at("features");
+  };
+  EXPECT_EQ(
+      stated(16000),
+      R"({"num_fbank_frames":1024,"num_mel_bins":128,"image_size":224,"num_frames":10,"window_seconds":10.0,)"
+      R"("fbank_mean":-5.081,"fbank_std":4.4849,"audio_channels":"first"})");
+  EXPECT_THAT(stated(32000), HasSubstr("\"sample_rate_hz\":32000"));
+  EXPECT_EQ(load_pretrained(folder / "model.safetensors").spec.sample_rate_hz, 32000);
 }
 
 TEST(Checkpoint, SavedModelsComeBackWithConfigurationAndFeatures) {

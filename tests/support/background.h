@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <thread>
@@ -61,9 +62,14 @@ class Background {
   }
   std::string err() const { return read_whole(folder_ / "err"); }
 
-  // Whether the program has a handler for the signal by now (SigCgt of proc(5)).
+  // Whether the program has a handler for the signal by now (SigCgt of proc(5)). The shell that becomes the
+  // program has one of its own.
   bool catches(int signal) const {
-    std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+    const std::string process = "/proc/" + std::to_string(pid_);
+    std::error_code gone;
+    if (std::filesystem::read_symlink(process + "/exe", gone) != std::filesystem::canonical(CAVMAE_PROGRAM))
+      return false;
+    std::ifstream status(process + "/status");
     for (std::string word; status >> word;)
       if (word == "SigCgt:" && status >> word)
         return (std::stoull(word, nullptr, 16) >> (signal - 1) & 1) != 0;

@@ -186,7 +186,7 @@ TEST_F(FinetuningTest, WhatIsWrongIsToldBeforeAnythingIsWritten) {
   paths.data = {toy() / "silent.jsonl"};
   paths.val = {};
   EXPECT_THAT(refused(options, paths),
-              AllOf(HasSubstr("x"), HasSubstr("no sound"), HasSubstr("--mode video")));
+              AllOf(HasSubstr("x"), HasSubstr("no audio"), HasSubstr("--mode video")));
 }
 
 TEST_F(FinetuningTest, AResumedRunNeedsTheSameClasses) {

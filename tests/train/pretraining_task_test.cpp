@@ -231,7 +231,7 @@ class EmbeddingTask : public PretrainingTask {
     const Embeddings out = model()->embed(inputs_of(batch, model()->config()));
     const auto contrastive = contrastive_loss(out.audio, out.video, {.temperature = 0.2}, world_);
     StepResult result;
-    result.loss_contrastive = contrastive.loss;
+    result.terms = {{.name = "contrastive", .value = contrastive.loss}};
     result.loss = (out.audio - out.video).square().mean() + contrastive.loss;
     return result;
   }
@@ -262,7 +262,7 @@ TEST(OptimizationStep, RanksWithPartsOfABatchLearnWhatOneLearnsFromTheWhole) {
     End end;
     for (int64_t i = 0; i < kSteps; ++i) {
       const StepOutcome outcome = step.take({part_of(toy_batch(i, kClips), world)}, 1e-4);
-      end.loss = outcome.sums.mean().loss_contrastive;
+      end.loss = outcome.sums.mean().values.at("loss_contrastive");
       end.gradient_norm = outcome.gradient_norm;
     }
     end.optimizer = step.adam().state();

@@ -115,7 +115,7 @@ TEST(StepProfile, FineTuningHasAHeadAndNoDecoder) {
 TEST(StepProfile, FineTuningTakesTheStepOfARun) {
   PretrainOptions recipe = toy_recipe();
   recipe.optimizer.clip_gradient_norm = 0.01;
-  const ProfileOptions options{.mode = StepKind::finetune, .batch = 2};
+  const ProfileOptions options{.mode = StepKind::finetune, .batch_size = 2};
   StepProfiler profiler(recipe, options);
   profiler.step();
   ProfiledTraining training = make_profiled_training(recipe, options);
