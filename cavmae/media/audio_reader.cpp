@@ -1,13 +1,17 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "cavmae/core/error.h"
+#include "cavmae/media/audio_reader.h"
 #include "cavmae/media/audio_samples.h"
+#include "cavmae/media/audio_seeking.h"
+#include "cavmae/media/audio_track.h"
 #include "cavmae/media/decoder.h"
 #include "cavmae/media/demuxer.h"
-#include "cavmae/media/media_reader.h"
 #include "cavmae/media/sample_clock.h"
 
 namespace cavmae {
@@ -53,30 +57,45 @@ class Recorder {
 
 class AudioReader {
  public:
-  AudioReader(const MediaSource& source, const AudioRequest& request)
+  AudioReader(const MediaSource& source, const AudioRequest& request, AudioStats& stats,
+              std::optional<SoundSkip> skip)
       : request_(request),
-        demuxer_(source),
+        stats_(stats),
+        demuxer_(source, request.audio_track),
         stream_index_(demuxer_.require_audio_stream().index),
-        decoder_(demuxer_, stream()),
-        clock_(stream(), demuxer_.origin_seconds()) {
+        decoder_(std::in_place, demuxer_, stream()),
+        clock_(stream(), demuxer_.origin_seconds()),
+        skip_(skip.value_or(sound_skip(*demuxer_.context().iformat, stream()))) {
     demuxer_.read_only(stream());
   }
 
-  torch::Tensor read();
+  // Nothing when not one frame of the track can be decoded.
+  std::optional<torch::Tensor> read();
+
+  int64_t track() const { return audio_track_number(demuxer_.context(), stream()); }
+  int64_t num_tracks() const { return num_audio_tracks(demuxer_.context()); }
+  [[noreturn]] void fail_undecodable() const {
+    demuxer_.fail("holds audio that cannot be decoded; it is damaged");
+  }
 
  private:
   const AVStream& stream() const { return *demuxer_.context().streams[stream_index_]; }
   int64_t next_frame();  // its first sample; -1 at the end
   int64_t skip_towards(int64_t sample, int64_t start);
+  int64_t start_over();
+  int64_t seek_before(int64_t sample);
+  int64_t count_up_to(int64_t sample);
   torch::Tensor cut_out(const Recorder& recorder) const;
   [[noreturn]] void fail_at_end(int64_t last_end) const;
   void check_not_cut_off(int64_t last_end) const;
 
   AudioRequest request_;
+  AudioStats& stats_;
   Demuxer demuxer_;
   int stream_index_;
-  Decoder decoder_;
+  std::optional<Decoder> decoder_;
   SampleClock clock_;
+  SoundSkip skip_;
   ffmpeg::Frame frame_ = ffmpeg::make_frame();
   int64_t rate_hz_ = 0;
 };
@@ -84,35 +103,75 @@ class AudioReader {
 constexpr int64_t kEnd = INT64_MIN;
 
 int64_t AudioReader::next_frame() {
-  if (!decoder_.next(*frame_)) return kEnd;
+  if (!decoder_->next(*frame_)) return kEnd;
   if (rate_hz_ == 0) rate_hz_ = frame_->sample_rate;
   if (rate_hz_ <= 0 || frame_->sample_rate != rate_hz_)
     demuxer_.fail(concat("changes its sample rate from ", rate_hz_, " to ", frame_->sample_rate,
                          " Hz in the middle; convert it to one rate first"));
+  ++stats_.decoded;
   return clock_.place(*frame_);
 }
 
-// Seeks when that saves decoding, so that `sample` still lies ahead; returns where the current frame starts.
+// Passes over what lies before `sample` where that saves decoding; returns where the current frame starts,
+// at or before `sample`.
 int64_t AudioReader::skip_towards(int64_t sample, int64_t start) {
-  const auto seconds = [&](int64_t samples) {
-    return static_cast<double>(samples) / static_cast<double>(rate_hz_);
-  };
-  if (seconds(sample - start) < kMinSkipSeconds || !clock_.exact_after_seek(rate_hz_)) return start;
-  const double target = seconds(sample) - kPrerollSeconds + demuxer_.origin_seconds();
-  const bool moved = demuxer_.seek(stream(), std::llround(target / av_q2d(stream().time_base)));
-  decoder_.flush(ResumeAt::any_packet);
-  clock_.after_seek();
-  int64_t landed = moved ? next_frame() : kEnd;
-  if (landed != kEnd && landed <= sample) return landed;
-  demuxer_.restart();  // the file's index leads astray: read it from the beginning
-  decoder_.flush(ResumeAt::any_packet);
+  const double seconds = static_cast<double>(sample - start) / static_cast<double>(rate_hz_);
+  if (seconds < kMinSkipSeconds || skip_ == SoundSkip::decode) return start;
+  int64_t landed = skip_ == SoundSkip::seek ? seek_before(sample) : count_up_to(sample);
+  // On the way to the window the timestamps show whether this is the place that it is taken for.
+  const auto in_doubt = [&] { return landed == kEnd || (skip_ == SoundSkip::seek && !clock_.is_steady()); };
+  while (!in_doubt() && landed + frame_->nb_samples <= sample) landed = next_frame();
+  return in_doubt() || landed > sample ? start_over() : landed;
+}
+
+// Reads from the beginning, and passes over nothing any more.
+int64_t AudioReader::start_over() {
+  ++stats_.restarts;
+  demuxer_.restart();
+  decoder_.emplace(demuxer_, stream());
+  clock_ = SampleClock(stream(), demuxer_.origin_seconds());
+  return next_frame();
+}
+
+int64_t AudioReader::seek_before(int64_t sample) {
+  if (!clock_.exact_after_seek(rate_hz_)) return kEnd;
+  ++stats_.seeks;
+  const double target = static_cast<double>(sample) / static_cast<double>(rate_hz_) - kPrerollSeconds +
+                        demuxer_.origin_seconds();
+  if (!demuxer_.seek(stream(), std::llround(target / av_q2d(stream().time_base)))) return kEnd;
+  decoder_->flush(ResumeAt::any_packet);
   clock_.after_seek();
   return next_frame();
 }
 
-torch::Tensor AudioReader::read() {
+// Counts packets instead of decoding them, up to shortly before `sample`.
+int64_t AudioReader::count_up_to(int64_t sample) {
+  // The first frame may have lost samples to priming; the next one is whole.
+  if (next_frame() == kEnd) return kEnd;
+  const int64_t size = frame_->nb_samples;
+  const auto from = sample - static_cast<int64_t>(kPrerollSeconds * static_cast<double>(rate_hz_));
+  const double tick = 1.0 / (av_q2d(stream().time_base) * static_cast<double>(rate_hz_));
+  bool constant = true;
+  int64_t held = AV_NOPTS_VALUE;
+  const auto passes = [&](const AVPacket& packet) {
+    held = packet.pts;
+    if (packet.duration > 0 && std::abs(static_cast<double>(packet.duration) - tick * size) > 1.0 + tick)
+      constant = false;
+    if (!constant || clock_.next() >= from) return false;
+    clock_.place(packet, size, rate_hz_);
+    ++stats_.counted;
+    return true;
+  };
+  if (!decoder_->pass_over(passes) || !constant) return kEnd;
+  const int64_t start = next_frame();
+  // A packet that gives no frame, or not the one it should, leaves the count in doubt.
+  const bool same = frame_->pts == held && frame_->nb_samples == size;
+  return same ? start : kEnd;
+}
+
+std::optional<torch::Tensor> AudioReader::read() {
   int64_t start = next_frame();
-  if (start == kEnd) demuxer_.fail("holds audio that cannot be decoded; it is damaged");
+  if (start == kEnd) return std::nullopt;
   // The window starts on a sample that input and output share, so that any window is a slice of the whole.
   const int64_t grid = rate_hz_ / std::gcd(rate_hz_, request_.sample_rate_hz);
   const bool same_rate = rate_hz_ == request_.sample_rate_hz;
@@ -182,9 +241,28 @@ void check_request(const AudioRequest& request) {
 
 }  // namespace
 
-torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request) {
+torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request, AudioStats& stats,
+                         std::optional<SoundSkip> skip) {
   check_request(request);
-  return AudioReader(source, request).read();
+  AudioReader reader(source, request, stats, skip);
+  if (auto waveform = reader.read()) return std::move(*waveform);
+  // A track that has a decoder and still cannot be decoded (it is encrypted, or another codec than it says)
+  // gives way as well.
+  AudioRequest other = request;
+  for (int64_t track = 0; track < reader.num_tracks() && !request.audio_track; ++track) {
+    if (track == reader.track()) continue;
+    other.audio_track = track;
+    try {
+      if (auto waveform = AudioReader(source, other, stats, skip).read()) return std::move(*waveform);
+    } catch (const MediaError&) {  // the next one may do
+    }
+  }
+  reader.fail_undecodable();
+}
+
+torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request) {
+  AudioStats stats;
+  return read_audio(source, request, stats);
 }
 
 }  // namespace cavmae

@@ -1,5 +1,7 @@
 #include "cavmae/media/decoder.h"
 
+#include <utility>
+
 #include "cavmae/core/error.h"
 
 namespace cavmae {
@@ -42,32 +44,46 @@ bool Decoder::next(AVFrame& frame) {
   return false;
 }
 
-void Decoder::send_packet() {
+// The next packet of the stream, from where decoding may begin; false at the end.
+bool Decoder::read_packet() {
   for (;;) {
-    const int result = av_read_frame(&demuxer_.context(), packet_.get());
-    if (result < 0) {  // the end, or damage behind which nothing more comes
-      demuxer_.throw_if_unreadable();
-      draining_ = true;
-      avcodec_send_packet(context_.get(), nullptr);
-      return;
-    }
-    if (packet_->stream_index == stream_index_ && (packet_->flags & AV_PKT_FLAG_KEY) != 0)
-      awaits_keyframe_ = false;
-    const bool ours = packet_->stream_index == stream_index_ && !awaits_keyframe_;
-    if (ours) {
-      if (observer_) observer_(*packet_);
-      // A damaged packet is refused here; the next one may be fine.
-      if (avcodec_send_packet(context_.get(), packet_.get()) == AVERROR(ENOMEM)) throw std::bad_alloc();
-    }
     av_packet_unref(packet_.get());
-    if (ours) return;
+    if (av_read_frame(&demuxer_.context(), packet_.get()) < 0) {  // or damage behind which nothing more comes
+      demuxer_.throw_if_unreadable();
+      return false;
+    }
+    if (packet_->stream_index != stream_index_) continue;
+    if ((packet_->flags & AV_PKT_FLAG_KEY) != 0) awaits_keyframe_ = false;
+    if (!awaits_keyframe_) return true;
   }
+}
+
+void Decoder::send_packet() {
+  if (!std::exchange(holds_packet_, false) && !read_packet()) {
+    draining_ = true;
+    avcodec_send_packet(context_.get(), nullptr);
+    return;
+  }
+  if (observer_) observer_(*packet_);
+  // A damaged packet is refused here; the next one may be fine.
+  if (avcodec_send_packet(context_.get(), packet_.get()) == AVERROR(ENOMEM)) throw std::bad_alloc();
+  av_packet_unref(packet_.get());
+}
+
+bool Decoder::pass_over(const std::function<bool(const AVPacket&)>& passes) {
+  flush(ResumeAt::any_packet);
+  do {
+    if (!read_packet()) return false;
+  } while (passes(*packet_));
+  holds_packet_ = true;
+  return true;
 }
 
 void Decoder::flush(ResumeAt resume) {
   avcodec_flush_buffers(context_.get());
   awaits_keyframe_ = resume == ResumeAt::keyframe;
   draining_ = false;
+  holds_packet_ = false;
 }
 
 }  // namespace cavmae

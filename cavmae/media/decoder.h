@@ -20,6 +20,9 @@ class Decoder {
 
   // The next frame in the order of presentation; false at the end of the stream.
   bool next(AVFrame& frame);
+  // Reads packets without decoding them for as long as `passes` says so, and forgets what is under way. The
+  // first that it does not pass is decoded next. False at the end of the stream.
+  bool pass_over(const std::function<bool(const AVPacket&)>& passes);
   // To be called after a seek: forgets what is under way.
   void flush(ResumeAt resume);
 
@@ -28,6 +31,7 @@ class Decoder {
   void on_packet(std::function<void(const AVPacket&)> observer) { observer_ = std::move(observer); }
 
  private:
+  bool read_packet();
   void send_packet();
 
   Demuxer& demuxer_;
@@ -36,6 +40,7 @@ class Decoder {
   ffmpeg::Packet packet_ = ffmpeg::make_packet();
   std::function<void(const AVPacket&)> observer_;
   bool draining_ = false;
+  bool holds_packet_ = false;  // packet_ was read and waits to be decoded
   bool awaits_keyframe_ = false;
 };
 

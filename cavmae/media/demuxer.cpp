@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cavmae/core/error.h"
+#include "cavmae/media/audio_track.h"
 
 namespace cavmae {
 namespace {
@@ -51,7 +52,8 @@ bool can_decode(const AVStream& stream) {
 
 }  // namespace
 
-Demuxer::Demuxer(const MediaSource& source) : source_(source), io_(source) {
+Demuxer::Demuxer(const MediaSource& source, std::optional<int64_t> audio_track)
+    : source_(source), audio_track_(audio_track), io_(source) {
   ffmpeg::silence_log();
   open();
 }
@@ -94,6 +96,8 @@ void Demuxer::open() {
   if (is_wav) enlarge_wav_packets(*context_);
   io_.throw_if_failed();
   choose_streams();
+  if (audio_ == nullptr && video_ == nullptr && num_audio_tracks(*context_) > 0)
+    fail(why_no_audio(*context_, audio_track_));
   if (audio_ == nullptr && video_ == nullptr)
     fail(concat("holds neither audio nor video that FFmpeg can decode (format ", context_->iformat->name,
                 ")"));
@@ -101,11 +105,6 @@ void Demuxer::open() {
 
 void Demuxer::choose_streams() {
   audio_ = video_ = nullptr;
-  const int audio = av_find_best_stream(context_.get(), AVMEDIA_TYPE_AUDIO, -1, -1, nullptr, 0);
-  if (audio >= 0) {
-    AVStream* stream = context_->streams[audio];
-    if (can_decode(*stream) && stream->codecpar->sample_rate > 0) audio_ = stream;
-  }
   int64_t best_score = -1;
   for (unsigned i = 0; i < context_->nb_streams; ++i) {
     AVStream* stream = context_->streams[i];
@@ -120,6 +119,9 @@ void Demuxer::choose_streams() {
       video_ = stream;
     }
   }
+  audio_ = choose_audio_stream(*context_, audio_track_, video_);
+  if (audio_ == nullptr && audio_track_ && num_audio_tracks(*context_) > 0)
+    fail(why_no_audio(*context_, audio_track_));
 }
 
 bool Demuxer::is_picture() const {
@@ -127,7 +129,7 @@ bool Demuxer::is_picture() const {
 }
 
 AVStream& Demuxer::require_audio_stream() const {
-  if (audio_ == nullptr) fail("has no audio");
+  if (audio_ == nullptr) fail(why_no_audio(*context_, audio_track_));
   return *audio_;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "cavmae/media/ffmpeg.h"
@@ -13,8 +14,9 @@ namespace cavmae {
 
 class Demuxer {
  public:
-  // Throws MediaError when the source is missing, unreadable, empty or no media file.
-  explicit Demuxer(const MediaSource& source);
+  // Throws MediaError when the source is missing, unreadable, empty or no media file, and when it has sound
+  // but not the track asked for (see choose_audio_stream()).
+  explicit Demuxer(const MediaSource& source, std::optional<int64_t> audio_track = std::nullopt);
 
   AVFormatContext& context() const { return *context_; }
 
@@ -54,6 +56,7 @@ class Demuxer {
   const std::string& name() const { return source_.name(); }
 
   MediaSource source_;
+  std::optional<int64_t> audio_track_;
   MediaIo io_;  // before what reads from it
   ffmpeg::InputContext context_;
   AVStream* audio_ = nullptr;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,17 +23,27 @@ struct MediaInfo {
   int64_t rotation_degrees = 0;  // clockwise: 0, 90, 180 or 270
   int64_t sample_rate_hz = 0;
   int64_t num_channels = 0;
+  int64_t audio_track = 0;  // of which these are
+  int64_t num_audio_tracks = 0;
   std::string container, video_codec, audio_codec;
 };
 
-// Throws MediaError naming the source when it is missing, unreadable, empty or no media file.
-MediaInfo probe_media(const MediaSource& source);
+// Which of a source's streams count.
+struct MediaChoice {
+  // Counted from 0 among the sound tracks; nothing: the default one, or the first that can be decoded.
+  std::optional<int64_t> audio_track = std::nullopt;
+};
+
+// Throws MediaError naming the source when it is missing, unreadable, empty or no media file, and when it has
+// sound but not the track chosen, or that one cannot be decoded.
+MediaInfo probe_media(const MediaSource& source, const MediaChoice& choice = {});
 
 struct AudioRequest {
   double start_seconds = 0.0;
   double duration_seconds = 10.0;
   int64_t sample_rate_hz = 16000;
   ChannelMix channels = ChannelMix::first;
+  std::optional<int64_t> audio_track = std::nullopt;  // see MediaChoice
 };
 
 // The audio of a window: float [n] in [-1, 1], n <= duration * rate (fewer where the file ends). Sample-exact

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cavmae/media/audio_track.h"
 #include "cavmae/media/demuxer.h"
 #include "cavmae/media/has_media.h"
 #include "cavmae/media/media_reader.h"
@@ -31,8 +32,8 @@ bool has_media() {
   return true;
 }
 
-MediaInfo probe_media(const MediaSource& source) {
-  const Demuxer demuxer(source);
+MediaInfo probe_media(const MediaSource& source, const MediaChoice& choice) {
+  const Demuxer demuxer(source, choice.audio_track);
   AVFormatContext& context = demuxer.context();
   MediaInfo info;
   info.container = context.iformat->name;
@@ -43,7 +44,11 @@ MediaInfo probe_media(const MediaSource& source) {
   } else if (context.duration > 0) {
     info.duration_seconds = static_cast<double>(context.duration) / AV_TIME_BASE;
   }
-  if (demuxer.audio_stream() != nullptr) describe_audio(*demuxer.audio_stream(), info);
+  info.num_audio_tracks = num_audio_tracks(context);
+  if (demuxer.audio_stream() != nullptr) {
+    info.audio_track = audio_track_number(context, *demuxer.audio_stream());
+    describe_audio(*demuxer.audio_stream(), info);
+  }
   if (demuxer.video_stream() != nullptr) describe_video(*demuxer.video_stream(), info);
   return info;
 }

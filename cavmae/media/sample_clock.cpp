@@ -1,20 +1,13 @@
 #include "cavmae/media/sample_clock.h"
 
-#include <algorithm>
-#include <array>
 #include <cmath>
+
+#include "cavmae/media/audio_seeking.h"
 
 namespace cavmae {
 namespace {
 
 constexpr double kResyncSeconds = 0.05;  // a timestamp this far off the count is a gap or a jump
-
-bool has_constant_frames(AVCodecID codec) {
-  constexpr std::array<AVCodecID, 7> kConstant = {AV_CODEC_ID_AAC, AV_CODEC_ID_MP3, AV_CODEC_ID_MP2,
-                                                  AV_CODEC_ID_MP1, AV_CODEC_ID_AC3, AV_CODEC_ID_EAC3,
-                                                  AV_CODEC_ID_OPUS};
-  return std::find(kConstant.begin(), kConstant.end(), codec) != kConstant.end();
-}
 
 }  // namespace
 
@@ -24,33 +17,54 @@ SampleClock::SampleClock(const AVStream& stream, double origin_seconds)
       constant_frames_(has_constant_frames(stream.codecpar->codec_id)) {}
 
 int64_t SampleClock::place(const AVFrame& frame) {
-  const std::optional<int64_t> stamped = from_timestamp(frame);
-  int64_t start = stamped.value_or(expected_.value_or(0));
-  if (expected_ && stamped) {
+  return place(Stretch{.stamped = from_timestamp(frame.best_effort_timestamp, frame.sample_rate),
+                       .num_samples = frame.nb_samples,
+                       .rate_hz = frame.sample_rate});
+}
+
+int64_t SampleClock::place(const AVPacket& packet, int64_t num_samples, int64_t rate_hz) {
+  const int64_t timestamp = packet.pts != AV_NOPTS_VALUE ? packet.pts : packet.dts;
+  return place(Stretch{
+      .stamped = from_timestamp(timestamp, rate_hz), .num_samples = num_samples, .rate_hz = rate_hz});
+}
+
+int64_t SampleClock::place(const Stretch& stretch) {
+  int64_t start = stretch.stamped.value_or(expected_.value_or(0));
+  const bool after_seek = first_end_ && !expected_;
+  if (expected_ && stretch.stamped) {
+    if (!agree(start, *expected_, stretch.rate_hz)) steady_ = false;
     const auto drift = static_cast<double>(std::abs(start - *expected_));
-    if (drift < kResyncSeconds * frame.sample_rate) start = *expected_;
-  } else if (first_end_ && stamped) {
-    start = snap(start, frame);
+    if (drift < kResyncSeconds * static_cast<double>(stretch.rate_hz)) start = *expected_;
+  } else if (after_seek && stretch.stamped && constant_frames_ && stretch.num_samples > 0) {
+    const int64_t snapped = on_lattice(stretch);
+    if (!agree(start, snapped, stretch.rate_hz))
+      steady_ = false;
+    else if (!is_fine(stretch.rate_hz))
+      start = snapped;
+  } else if (after_seek && !stretch.stamped) {
+    steady_ = false;
   }
-  expected_ = start + frame.nb_samples;
+  expected_ = start + stretch.num_samples;
   if (!first_end_) first_end_ = expected_;
   return start;
 }
 
-std::optional<int64_t> SampleClock::from_timestamp(const AVFrame& frame) const {
-  if (frame.best_effort_timestamp == AV_NOPTS_VALUE) return std::nullopt;
-  const double seconds =
-      static_cast<double>(frame.best_effort_timestamp) * av_q2d(time_base_) - origin_seconds_;
-  return std::llround(seconds * frame.sample_rate);
+std::optional<int64_t> SampleClock::from_timestamp(int64_t timestamp, int64_t rate_hz) const {
+  if (timestamp == AV_NOPTS_VALUE) return std::nullopt;
+  const double seconds = static_cast<double>(timestamp) * av_q2d(time_base_) - origin_seconds_;
+  return std::llround(seconds * static_cast<double>(rate_hz));
 }
 
-int64_t SampleClock::snap(int64_t start, const AVFrame& frame) const {
-  if (is_fine(frame.sample_rate) || !constant_frames_ || frame.nb_samples <= 0) return start;
-  const int64_t size = frame.nb_samples;
-  const auto frames = static_cast<double>(start - *first_end_) / static_cast<double>(size);
-  const int64_t snapped = *first_end_ + std::llround(frames) * size;
-  const double tick = av_q2d(time_base_) * frame.sample_rate;
-  return static_cast<double>(std::abs(snapped - start)) <= tick + 1.0 ? snapped : start;
+int64_t SampleClock::on_lattice(const Stretch& stretch) const {
+  const int64_t size = stretch.num_samples;
+  const auto frames = static_cast<double>(*stretch.stamped - *first_end_) / static_cast<double>(size);
+  return *first_end_ + std::llround(frames) * size;
+}
+
+// Whether two places differ by no more than a timestamp is rounded.
+bool SampleClock::agree(int64_t a, int64_t b, int64_t rate_hz) const {
+  const double tick = av_q2d(time_base_) * static_cast<double>(rate_hz);
+  return static_cast<double>(std::abs(a - b)) <= tick + 1.0;
 }
 
 }  // namespace cavmae

@@ -13,27 +13,46 @@ namespace cavmae {
 // timestamp, but containers such as Matroska round timestamps to milliseconds, and then only the sum of the
 // frames before it is exact. So: frames that follow each other are counted; after a seek a coarse timestamp
 // is snapped to the lattice of frame starts, which is known where the codec's frames all have one size. Where
-// they have not (Vorbis or PCM in Matroska) seeking is not exact, and the caller reads on from the beginning.
+// they have not (Vorbis or PCM in Matroska) seeking is not exact, and the caller reads on from the beginning;
+// so it does when the timestamps behind a seek do not agree with the count or the lattice (is_steady()).
 class SampleClock {
  public:
   SampleClock(const AVStream& stream, double origin_seconds);
 
   // The first sample of the frame. Frames come in order, the stream's very first one first.
   int64_t place(const AVFrame& frame);
+  // The same for a packet that is not decoded and would have given a frame of `num_samples`.
+  int64_t place(const AVPacket& packet, int64_t num_samples, int64_t rate_hz);
+  // Where the frame that follows begins, if nothing lacks.
+  int64_t next() const { return expected_.value_or(0); }
   // The next frame does not follow the last one.
-  void after_seek() { expected_.reset(); }
+  void after_seek() {
+    expected_.reset();
+    steady_ = true;
+  }
+  // Whether timestamps, count and lattice have agreed to a tick since the start or the last seek.
+  bool is_steady() const { return steady_; }
   bool exact_after_seek(int64_t rate_hz) const { return is_fine(rate_hz) || constant_frames_; }
 
  private:
+  // A stretch of sound; what its timestamp says of its first sample is absent where it has none.
+  struct Stretch {
+    std::optional<int64_t> stamped;
+    int64_t num_samples = 0, rate_hz = 0;
+  };
+
   bool is_fine(int64_t rate_hz) const { return time_base_.num * rate_hz <= time_base_.den; }
-  std::optional<int64_t> from_timestamp(const AVFrame& frame) const;
-  int64_t snap(int64_t start, const AVFrame& frame) const;
+  std::optional<int64_t> from_timestamp(int64_t timestamp, int64_t rate_hz) const;
+  int64_t place(const Stretch& stretch);
+  int64_t on_lattice(const Stretch& stretch) const;
+  bool agree(int64_t a, int64_t b, int64_t rate_hz) const;
 
   AVRational time_base_;
   double origin_seconds_;
   bool constant_frames_;
   std::optional<int64_t> first_end_;  // of the very first frame, which priming may have shortened
   std::optional<int64_t> expected_;   // the first sample of the frame that follows
+  bool steady_ = true;
 };
 
 }  // namespace cavmae

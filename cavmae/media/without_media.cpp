@@ -22,7 +22,7 @@ bool has_media() {
   return false;
 }
 
-MediaInfo probe_media(const MediaSource& source) {
+MediaInfo probe_media(const MediaSource& source, const MediaChoice& /*choice*/) {
   fail(source.name());
 }
 
