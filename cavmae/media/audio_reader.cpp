@@ -1,3 +1,5 @@
+#include "cavmae/media/audio_reader.h"
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -6,7 +8,6 @@
 #include <vector>
 
 #include "cavmae/core/error.h"
-#include "cavmae/media/audio_reader.h"
 #include "cavmae/media/audio_samples.h"
 #include "cavmae/media/audio_seeking.h"
 #include "cavmae/media/audio_track.h"

@@ -34,8 +34,7 @@ bool finds_packets(std::string_view container) {
 
 // Containers that hold nothing but samples: the place in bytes is the rate times the size of a sample.
 bool finds_bytes(std::string_view container, const AVCodecParameters& codec) {
-  const int64_t sample_bits =
-      int64_t{av_get_bits_per_sample(codec.codec_id)} * codec.ch_layout.nb_channels;
+  const int64_t sample_bits = int64_t{av_get_bits_per_sample(codec.codec_id)} * codec.ch_layout.nb_channels;
   return is_one_of(container, {"wav", "w64", "aiff", "au", "caf"}) && sample_bits > 0 &&
          codec.block_align * int64_t{8} == sample_bits && codec.bit_rate == sample_bits * codec.sample_rate;
 }

@@ -11,8 +11,8 @@ namespace cavmae {
 
 // Sound tracks are counted from 0 in the file's order; without a number it is the file's default, which gives
 // way to the first one that FFmpeg can decode where it cannot decode that. Sound of another
-// programme than that of `video` (or nullptr) is not taken unasked. nullptr when there is none; why_no_audio()
-// tells why.
+// programme than that of `video` (or nullptr) is not taken unasked. nullptr when there is none;
+// why_no_audio() tells why.
 AVStream* choose_audio_stream(AVFormatContext& context, std::optional<int64_t> track, const AVStream* video);
 
 int64_t num_audio_tracks(const AVFormatContext& context);

@@ -24,8 +24,8 @@ int64_t SampleClock::place(const AVFrame& frame) {
 
 int64_t SampleClock::place(const AVPacket& packet, int64_t num_samples, int64_t rate_hz) {
   const int64_t timestamp = packet.pts != AV_NOPTS_VALUE ? packet.pts : packet.dts;
-  return place(Stretch{
-      .stamped = from_timestamp(timestamp, rate_hz), .num_samples = num_samples, .rate_hz = rate_hz});
+  return place(
+      Stretch{.stamped = from_timestamp(timestamp, rate_hz), .num_samples = num_samples, .rate_hz = rate_hz});
 }
 
 int64_t SampleClock::place(const Stretch& stretch) {

@@ -97,7 +97,7 @@ TEST_F(AudioTracks, OneThatCannotBeDecodedGivesWay) {
 
 // A name that has a decoder, for bytes that it was not made for.
 TEST_F(AudioTracks, OneWhoseDecoderFindsNothingGivesWay) {
-  for (const std::string wrong : {"ac-3", "alac", "samr"}) {
+  for (const std::string wrong : {"ac-3", "alac"}) {
     SCOPED_TRACE(wrong);
     write_tracks("a.mp4", "-c:a aac -b:a 64k");
     disguise("a.mp4", wrong);
