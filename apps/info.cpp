@@ -143,20 +143,30 @@ Description media_info(const fs::path& path) {
   out.text += fmt::format("media file     {} ({}, {})\n", path.string(), info.container,
                           human_bytes(static_cast<double>(fs::file_size(path))));
   if (!info.is_picture) out.text += fmt::format("duration       {:.3f} s\n", info.duration_seconds);
+  const auto span = [&](const StreamTimes& times) {
+    return info.has_audio && info.has_video && !info.is_picture
+               ? fmt::format(", {:.3f} to {:.3f} s", times.start_seconds, times.end_seconds)
+               : std::string();
+  };
   if (info.has_video)
     out.text += fmt::format(
-        "video          {} x {} px, {}{}{}\n", info.width_px, info.height_px, info.video_codec,
+        "video          {} x {} px, {}{}{}{}\n", info.width_px, info.height_px, info.video_codec,
         info.is_picture ? "" : fmt::format(", {:.3g} frames/s", info.frame_rate_hz),
-        info.rotation_degrees ? fmt::format(", rotated by {} degrees", info.rotation_degrees) : "");
+        info.rotation_degrees ? fmt::format(", rotated by {} degrees", info.rotation_degrees) : "",
+        span(info.times.video));
   if (info.has_audio)
-    out.text += fmt::format("audio          {} Hz, {} channel{}, {}\n", info.sample_rate_hz,
-                            info.num_channels, info.num_channels == 1 ? "" : "s", info.audio_codec);
+    out.text +=
+        fmt::format("audio          {} Hz, {} channel{}, {}{}\n", info.sample_rate_hz, info.num_channels,
+                    info.num_channels == 1 ? "" : "s", info.audio_codec, span(info.times.audio));
   if (!info.has_audio) out.text += fmt::format("audio          none\n");
   if (!info.has_video) out.text += fmt::format("video          none\n");
   out.json = {{"kind", "media"},
               {"path", path.string()},
               {"container", info.container},
               {"duration_seconds", info.duration_seconds},
+              {"audio_seconds", {info.times.audio.start_seconds, info.times.audio.end_seconds}},
+              {"video_seconds", {info.times.video.start_seconds, info.times.video.end_seconds}},
+              {"is_cut_off", info.times.cut_off},
               {"has_audio", info.has_audio},
               {"has_video", info.has_video},
               {"is_picture", info.is_picture},

@@ -24,7 +24,7 @@ std::string rate_in_name(const InputSpec& spec) {
 }  // namespace
 
 CachedDecoder::CachedDecoder(const InputSpec& spec, const fs::path& cache_dir, std::shared_ptr<Log> log)
-    : spec_(spec), decoder_(spec) {
+    : spec_(spec), decoder_(spec), measured_(std::make_unique<MeasuredFacts>()) {
   if (!cache_dir.empty()) cache_ = std::make_unique<FeatureCache>(cache_dir, std::move(log));
 }
 
@@ -33,24 +33,24 @@ int64_t CachedDecoder::num_pictures(const ClipSource& clip, const FileFacts& vid
 }
 
 FileFacts CachedDecoder::facts(const MediaSource& source) const {
-  if (!cache_) return decoder_.facts(source);
   const CacheKey key{.name = "facts\n" + source.identity(), .stamp = source_stamp({source})};
-  double values[4];
-  if (const auto entry = cache_->open(key); entry && entry->record_shape() == std::vector<int64_t>{4} &&
-                                            entry->dtype() == torch::kFloat64 && entry->read(0, values))
-    return {.has_audio = values[0] != 0,
-            .has_video = values[1] != 0,
-            .is_picture = values[2] != 0,
-            .duration_seconds = values[3]};
-  const FileFacts found = decoder_.facts(source);
-  cache_->store(key, torch::tensor({{double(found.has_audio), double(found.has_video),
-                                     double(found.is_picture), found.duration_seconds}},
-                                   torch::kFloat64));
+  if (!cache_) {
+    if (auto kept = measured_->find(key)) return std::move(*kept);
+    FileFacts found = decoder_.facts(source);
+    if (found.times.measured) measured_->keep(key, found);
+    return found;
+  }
+  if (const auto entry = cache_->open(key))
+    if (const auto record = entry->read(0))
+      if (auto kept = facts_from_record(*record)) return std::move(*kept);
+  FileFacts found = decoder_.facts(source);
+  cache_->store(key, facts_to_record(found));
   return found;
 }
 
-torch::Tensor CachedDecoder::fbank(const MediaSource& source, const ClipWindow& window) const {
-  if (!cache_) return decoder_.fbank(source, window);
+torch::Tensor CachedDecoder::fbank(const MediaSource& source, const ClipWindow& window,
+                                   const MediaTimes* times) const {
+  if (!cache_) return decoder_.fbank(source, window, times);
   const CacheKey key{.name = concat("fbank\n", source.identity(), "\n", microseconds(window.start_seconds),
                                     " ", microseconds(spec_.window_seconds), " ", spec_.num_mel_bins, " ",
                                     enum_name(spec_.audio_channels), rate_in_name(spec_)),
@@ -60,13 +60,14 @@ torch::Tensor CachedDecoder::fbank(const MediaSource& source, const ClipWindow& 
     if (shape.size() == 2 && shape[1] == spec_.num_mel_bins)
       if (auto kept = entry->read(0)) return std::move(*kept);
   }
-  torch::Tensor fbank = decoder_.fbank(source, window);
+  torch::Tensor fbank = decoder_.fbank(source, window, times);
   cache_->store(key, fbank.unsqueeze(0));
   return fbank;
 }
 
-torch::Tensor CachedDecoder::waveform(const MediaSource& source, const ClipWindow& window) const {
-  if (!cache_) return decoder_.waveform(source, window);
+torch::Tensor CachedDecoder::waveform(const MediaSource& source, const ClipWindow& window,
+                                      const MediaTimes* times) const {
+  if (!cache_) return decoder_.waveform(source, window, times);
   const CacheKey key{.name = concat("waveform\n", source.identity(), "\n", microseconds(window.start_seconds),
                                     " ", microseconds(spec_.window_seconds), " ",
                                     enum_name(spec_.audio_channels), rate_in_name(spec_)),
@@ -74,7 +75,7 @@ torch::Tensor CachedDecoder::waveform(const MediaSource& source, const ClipWindo
   if (const auto entry = cache_->open(key);
       entry && entry->dtype() == torch::kFloat32 && entry->record_shape().size() == 1)
     if (auto kept = entry->read(0)) return *kept;
-  torch::Tensor waveform = decoder_.waveform(source, window);
+  torch::Tensor waveform = decoder_.waveform(source, window, times);
   cache_->store(key, waveform.unsqueeze(0));
   return waveform;
 }

@@ -11,6 +11,7 @@
 #include "cavmae/core/torch.h"
 #include "cavmae/data/clip_decoder.h"
 #include "cavmae/data/feature_cache.h"
+#include "cavmae/data/measured_facts.h"
 
 namespace cavmae {
 
@@ -21,14 +22,14 @@ class CachedDecoder {
 
   bool has_cache() const { return cache_ != nullptr; }
 
-  // As ClipDecoder::facts().
+  // As ClipDecoder::facts(). Without a cache, what took reading a whole source is remembered.
   FileFacts facts(const MediaSource& source) const;
 
   // As ClipDecoder::fbank(): a new tensor.
-  torch::Tensor fbank(const MediaSource& source, const ClipWindow& window) const;
+  torch::Tensor fbank(const MediaSource& source, const ClipWindow& window, const MediaTimes* times) const;
 
   // As ClipDecoder's: what mixup mixes. With a cache the sound is kept beside the filterbank.
-  torch::Tensor waveform(const MediaSource& source, const ClipWindow& window) const;
+  torch::Tensor waveform(const MediaSource& source, const ClipWindow& window, const MediaTimes* times) const;
   torch::Tensor fbank(const torch::Tensor& waveform) const;
 
   // As ClipDecoder; with a cache, all pictures of the window are decoded the first time.
@@ -44,6 +45,7 @@ class CachedDecoder {
   InputSpec spec_;
   ClipDecoder decoder_;
   std::unique_ptr<FeatureCache> cache_;
+  std::unique_ptr<MeasuredFacts> measured_;
 };
 
 }  // namespace cavmae

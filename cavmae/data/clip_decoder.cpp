@@ -27,19 +27,21 @@ ClipDecoder::ClipDecoder(const InputSpec& spec)
 
 FileFacts ClipDecoder::facts(const MediaSource& source) const {
   if (media_kind(source.name()) == MediaKind::picture)
-    return {.has_audio = false, .has_video = true, .is_picture = true, .duration_seconds = 0.0};
+    return {.has_audio = false, .has_video = true, .is_picture = true};
   const MediaInfo info = probe_media(source);
   return {.has_audio = info.has_audio,
           .has_video = info.has_video,
           .is_picture = info.is_picture,
-          .duration_seconds = info.duration_seconds};
+          .times = info.times};
 }
 
-torch::Tensor ClipDecoder::waveform(const MediaSource& source, const ClipWindow& window) const {
+torch::Tensor ClipDecoder::waveform(const MediaSource& source, const ClipWindow& window,
+                                    const MediaTimes* times) const {
   torch::Tensor waveform = read_audio(source, {.start_seconds = window.start_seconds,
                                                .duration_seconds = spec_.window_seconds,
                                                .sample_rate_hz = spec_.sample_rate_hz,
-                                               .channels = spec_.audio_channels});
+                                               .channels = spec_.audio_channels,
+                                               .times = times});
   const int64_t one_frame = spec_.sample_rate_hz / 40;  // 25 ms
   CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= one_frame, source, ": the audio is too short: ",
                   1000.0 * static_cast<double>(waveform.size(0)) / static_cast<double>(spec_.sample_rate_hz),
@@ -51,8 +53,9 @@ torch::Tensor ClipDecoder::fbank(const torch::Tensor& waveform) const {
   return fbank_.compute(waveform);
 }
 
-torch::Tensor ClipDecoder::fbank(const MediaSource& source, const ClipWindow& window) const {
-  return fbank(waveform(source, window));
+torch::Tensor ClipDecoder::fbank(const MediaSource& source, const ClipWindow& window,
+                                 const MediaTimes* times) const {
+  return fbank(waveform(source, window, times));
 }
 
 int64_t ClipDecoder::num_pictures(const ClipSource& clip, const FileFacts& video) const {
@@ -88,7 +91,7 @@ std::vector<torch::Tensor> ClipDecoder::pictures(const ClipSource& clip, const F
     for (const int64_t i : positions)
       times.push_back(window.start_seconds +
                       window.length_seconds * static_cast<double>(i) / static_cast<double>(spec_.num_frames));
-    images = read_frames(clip.video, times);
+    images = read_frames(clip.video, times, &video.times);
   }
   std::vector<torch::Tensor> squares;
   for (size_t i = 0; i < images.size(); ++i) {

@@ -7,17 +7,12 @@
 
 #include "cavmae/core/torch.h"
 #include "cavmae/data/clip_source.h"
+#include "cavmae/data/file_facts.h"
 #include "cavmae/data/window.h"
 #include "cavmae/features/fbank.h"
 #include "cavmae/features/input_spec.h"
 
 namespace cavmae {
-
-// What has to be known of a source before its window can be chosen.
-struct FileFacts {
-  bool has_audio = false, has_video = false, is_picture = false;
-  double duration_seconds = 0.0;  // 0: a picture, or not known
-};
 
 class ClipDecoder {
  public:
@@ -26,12 +21,13 @@ class ClipDecoder {
   // Opens the source, but for a picture by its name. Throws MediaError.
   FileFacts facts(const MediaSource& source) const;
 
-  // The window's audio at the spec's rate, float [n], long enough for one frame. Throws MediaError.
-  torch::Tensor waveform(const MediaSource& source, const ClipWindow& window) const;
+  // The window's audio at the spec's rate, float [n], long enough for one frame. `times`: the source's, or
+  // null. Throws MediaError.
+  torch::Tensor waveform(const MediaSource& source, const ClipWindow& window, const MediaTimes* times) const;
   // Its filterbank, float [t, F], t >= 1. waveform: float [n], of that length.
   torch::Tensor fbank(const torch::Tensor& waveform) const;
   // Both.
-  torch::Tensor fbank(const MediaSource& source, const ClipWindow& window) const;
+  torch::Tensor fbank(const MediaSource& source, const ClipWindow& window, const MediaTimes* times) const;
 
   // Distinct pictures that a window has: K of a video, 1 of a picture, at most K of a list.
   int64_t num_pictures(const ClipSource& clip, const FileFacts& video) const;

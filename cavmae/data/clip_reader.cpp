@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
+#include <tuple>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/random.h"
@@ -64,6 +66,8 @@ struct ClipReader::State {
 
   Side audio_side(const ClipSource& clip, Need need) const;
   Side video_side(const ClipSource& clip, Need need, const Side& audio) const;
+  static StreamTimes common_times(const ClipSource& clip, const Side& audio, const Side& video,
+                                  bool is_pinned);
   ClipWindow window(const ClipSource& clip, const ViewOptions& view, const Side& audio, const Side& video,
                     uint64_t seed) const;
 
@@ -99,7 +103,7 @@ ClipReader::State::Side ClipReader::State::video_side(const ClipSource& clip, Ne
   if (need == Need::audio) return side;
   const bool required = need != Need::any;
   if (!clip.frames.empty()) {
-    side.facts = {.has_audio = false, .has_video = true, .is_picture = true, .duration_seconds = 0.0};
+    side.facts = {.has_audio = false, .has_video = true, .is_picture = true};
   } else if (!clip.video.empty()) {
     const bool already_known = clip.video == clip.audio && need != Need::video;
     side.facts = already_known ? audio.facts : decoder.facts(clip.video);
@@ -110,21 +114,46 @@ ClipReader::State::Side ClipReader::State::video_side(const ClipSource& clip, Ne
   return side;
 }
 
+// Where sound and video are both there, as far as they are wanted; sound and video of separate files are
+// taken to begin together. An end of 0 is not known.
+StreamTimes ClipReader::State::common_times(const ClipSource& clip, const Side& audio, const Side& video,
+                                            bool is_pinned) {
+  // Sound that begins a little before the pictures, or after them, begins with them.
+  constexpr double kTogetherSeconds = 0.2;
+  StreamTimes both;
+  for (const auto& [side, source, times] : {std::tuple(&audio, &clip.audio, &audio.facts.times.audio),
+                                            std::tuple(&video, &clip.video, &video.facts.times.video)}) {
+    if (!side->wanted || side->facts.is_picture) continue;
+    CAVMAE_CHECK_AS(
+        MediaError, !side->facts.times.cut_off || is_pinned, *source,
+        ": is cut off or damaged: it ends in the middle of a packet, so that nothing tells how long it "
+        "was; copy or download it again, or keep what is there: ffmpeg -i OLD -c copy NEW");
+    if (times->end_seconds <= 0.0) continue;
+    both.start_seconds = std::max(both.start_seconds, times->start_seconds);
+    both.end_seconds =
+        both.end_seconds > 0 ? std::min(both.end_seconds, times->end_seconds) : times->end_seconds;
+  }
+  if (both.start_seconds < kTogetherSeconds) both.start_seconds = 0.0;
+  const StreamTimes &a = audio.facts.times.audio, &v = video.facts.times.video;
+  CAVMAE_CHECK_AS(MediaError, both.end_seconds <= 0 || both.end_seconds > both.start_seconds || is_pinned,
+                  clip.audio, ": its sound (", a.start_seconds, " to ", a.end_seconds,
+                  " s) and its pictures (", v.start_seconds, " to ", v.end_seconds,
+                  " s) are never there together; give a start, or embed each for itself");
+  return both;
+}
+
 ClipWindow ClipReader::State::window(const ClipSource& clip, const ViewOptions& view, const Side& audio,
                                      const Side& video, uint64_t seed) const {
-  // Sound and video of separate files are taken to begin together; the window lies within both.
-  double shortest = 0.0;
-  for (const Side* side : {&audio, &video}) {
-    const double duration = side->wanted ? side->facts.duration_seconds : 0.0;
-    if (duration > 0) shortest = shortest > 0 ? std::min(shortest, duration) : duration;
-  }
+  const std::optional<double> pinned = view.window_start ? view.window_start : clip.start_seconds;
+  const StreamTimes both = common_times(clip, audio, video, pinned.has_value());
   const WindowPlace anywhere = decoder.has_cache() ? WindowPlace::random_of_few : WindowPlace::random;
   Random random = random_for(seed, Draw::window);
   try {
-    return choose_window({.file_seconds = shortest,
+    return choose_window({.file_seconds = both.end_seconds,
+                          .begin_seconds = both.start_seconds,
                           .window_seconds = spec.window_seconds,
                           .place = view.random_window ? anywhere : WindowPlace::middle,
-                          .pinned_start = view.window_start ? view.window_start : clip.start_seconds},
+                          .pinned_start = pinned},
                          random);
   } catch (const MediaError& e) {
     throw MediaError(concat(audio.wanted ? clip.audio : clip.video, ": ", e.what()));
@@ -175,7 +204,8 @@ Sample ClipReader::read(const ClipSource& clip, const ViewOptions& view, Need ne
   const auto place = state_->place(clip, view, need, seed);
   Sample sample;
   if (place.audio.wanted)
-    sample.audio = finish_audio(state_->decoder.fbank(clip.audio, place.window), state_->spec, view, seed);
+    sample.audio = finish_audio(state_->decoder.fbank(clip.audio, place.window, &place.audio.facts.times),
+                                state_->spec, view, seed);
   if (place.video.wanted) sample.video = state_->video(clip, place.video.facts, place.window, view, seed);
   return sample;
 }
@@ -184,7 +214,8 @@ RawClip ClipReader::read_raw(const ClipSource& clip, const ViewOptions& view, Ne
                              uint64_t seed) const {
   const auto place = state_->place(clip, view, need, seed);
   RawClip raw;
-  if (place.audio.wanted) raw.waveform = state_->decoder.waveform(clip.audio, place.window);
+  if (place.audio.wanted)
+    raw.waveform = state_->decoder.waveform(clip.audio, place.window, &place.audio.facts.times);
   if (place.video.wanted) raw.video = state_->video(clip, place.video.facts, place.window, view, seed);
   return raw;
 }

@@ -16,6 +16,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
 #include "cavmae/core/text.h"
+#include "cavmae/media/has_media.h"
 
 namespace cavmae {
 namespace fs = std::filesystem;
@@ -37,10 +38,13 @@ struct FixedPart {
   uint64_t num_dims;
   int64_t shape[4];  // of a record; what is not used is 0
   uint64_t name_bytes;
-  uint64_t stamp_bytes;
+  uint32_t stamp_bytes;
+  uint16_t version;          // kCacheVersion
+  uint16_t decoder_version;  // libavcodec's major one
 };
 static_assert(sizeof(FixedPart) == 104);
 
+static_assert(kCacheVersion < (1 << 16));
 constexpr char kMagic[8] = {'C', 'A', 'V', 'F', 'E', 'A', 'T', '1'};
 constexpr size_t kChecksumFrom = offsetof(FixedPart, dtype);
 constexpr size_t kAlignment = 64;
@@ -97,7 +101,9 @@ std::string make_header(const CacheKey& key, const torch::Tensor& records) {
   fixed.num_dims = records.dim() - 1;
   for (int64_t d = 1; d < records.dim(); ++d) fixed.shape[d - 1] = records.size(d);
   fixed.name_bytes = key.name.size();
-  fixed.stamp_bytes = key.stamp.size();
+  fixed.stamp_bytes = static_cast<uint32_t>(key.stamp.size());
+  fixed.version = static_cast<uint16_t>(kCacheVersion);
+  fixed.decoder_version = static_cast<uint16_t>(decoder_version());
   std::string header(sizeof(fixed), '\0');
   const auto* data = static_cast<const char*>(records.data_ptr());
   for (int64_t r = 0; r < records.size(0); ++r) {
@@ -150,6 +156,11 @@ std::string read_header(int file) {
   if (size > have && !read_fully(file, header.data() + have, size - have, have)) return {};
   if (checksum(header.data() + kChecksumFrom, size - kChecksumFrom) != fixed.header_checksum) return {};
   return is_consistent(fixed, file_bytes) ? header : std::string();
+}
+
+bool is_of_this_version(const FixedPart& fixed) {
+  const bool same_decoder = fixed.decoder_version == decoder_version() || !has_media();
+  return fixed.version == kCacheVersion && same_decoder;
 }
 
 }  // namespace
@@ -212,12 +223,38 @@ std::optional<CacheEntry> FeatureCache::open(const CacheKey& key) const {
   std::memcpy(entry.checksums_.data(), at, fixed.num_records * sizeof(uint64_t));
   at += fixed.num_records * sizeof(uint64_t);
   if (std::string_view(at, fixed.name_bytes) != key.name) return std::nullopt;
+  if (!is_of_this_version(fixed)) {
+    warn_of_other_versions();
+    return std::nullopt;
+  }
   if (std::string_view(at + fixed.name_bytes, fixed.stamp_bytes) != key.stamp) return std::nullopt;
   entry.first_record_at_ = static_cast<int64_t>(fixed.header_bytes);
   entry.record_bytes_ = static_cast<int64_t>(fixed.record_bytes);
   entry.dtype_ = kTypes[fixed.dtype];
   entry.shape_.assign(fixed.shape, fixed.shape + fixed.num_dims);
   return entry;
+}
+
+void FeatureCache::warn_of_other_versions() const {
+  constexpr int64_t kMostLookedAt = 100'000;
+  if (!log_ || warned_of_versions_.exchange(true)) return;
+  int64_t looked_at = 0, others = 0;
+  std::error_code failed;
+  for (fs::recursive_directory_iterator entry(folder_, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    if (entry->path().extension() != ".feat") continue;
+    if (++looked_at > kMostLookedAt) break;
+    FixedPart fixed;
+    const int file = ::open(entry->path().c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) continue;
+    const bool is_entry =
+        read_fully(file, &fixed, sizeof(fixed), 0) && std::memcmp(fixed.magic, kMagic, sizeof(kMagic)) == 0;
+    ::close(file);
+    others += is_entry && !is_of_this_version(fixed);
+  }
+  log_->warn(
+      "--cache {}: {}{} entries are of another version of cavmae or FFmpeg; they count as absent and are made again",
+      folder_.string(), looked_at > kMostLookedAt ? "at least " : "", others);
 }
 
 void FeatureCache::store(const CacheKey& key, const torch::Tensor& records) const {

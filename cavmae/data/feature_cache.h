@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -15,6 +16,12 @@
 #include "cavmae/media/media_source.h"
 
 namespace cavmae {
+
+// The version of an entry, which is part of its format: goes up with every change of what is probed or
+// decoded, so that no entry keeps what an earlier program read wrongly. (FFmpeg's own version is beside it in
+// the entry; a build without media libraries takes entries of any.) Entries before 2 said none, which reads
+// as 0.
+constexpr uint32_t kCacheVersion = 2;
 
 struct CacheKey {
   std::string name;   // everything that decides the content: what, sources, window, sizes
@@ -56,7 +63,8 @@ class FeatureCache {
   // Makes the folder; throws Error when that or writing into it is not possible.
   FeatureCache(std::filesystem::path folder, std::shared_ptr<Log> log);
 
-  // Nothing when there is no entry of this name, it is stale, or its beginning is damaged.
+  // Nothing when there is no entry of this name, it is stale, of another version, or its beginning is
+  // damaged. The first of another version that is met is logged, with the number of those in the folder.
   std::optional<CacheEntry> open(const CacheKey& key) const;
 
   // records: float32, float64 or uint8 [N, ...], N >= 1, at most four dimensions a record. Replaces what
@@ -68,8 +76,11 @@ class FeatureCache {
   std::filesystem::path path_of(const CacheKey& key) const;
 
  private:
+  void warn_of_other_versions() const;
+
   std::filesystem::path folder_;
   std::shared_ptr<Log> log_;
+  mutable std::atomic<bool> warned_of_versions_ = false;
   mutable std::atomic<bool> can_store_ = true;
 };
 

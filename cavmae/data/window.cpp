@@ -15,6 +15,7 @@ int64_t num_fixed_windows(double file_seconds, double window_seconds) {
 
 ClipWindow choose_window(const WindowRequest& request, Random& random) {
   const bool known = request.file_seconds > 0;
+  const double begin = known ? request.begin_seconds : 0.0;
   const double file = known ? request.file_seconds : request.window_seconds;
   if (request.pinned_start) {
     const double start = *request.pinned_start;
@@ -23,15 +24,16 @@ ClipWindow choose_window(const WindowRequest& request, Random& random) {
     const double left = known ? file - start : request.window_seconds;
     return {.start_seconds = start, .length_seconds = std::min(left, request.window_seconds)};
   }
-  const double slack = std::max(0.0, file - request.window_seconds);
+  const double slack = std::max(0.0, file - begin - request.window_seconds);
   double share = 0.5;
   if (request.place == WindowPlace::random) {
     share = random.uniform();
   } else if (request.place == WindowPlace::random_of_few) {
-    const int64_t last = num_fixed_windows(file, request.window_seconds) - 1;
+    const int64_t last = num_fixed_windows(file - begin, request.window_seconds) - 1;
     if (last > 0) share = static_cast<double>(random.integer(0, last)) / static_cast<double>(last);
   }
-  return {.start_seconds = slack * share, .length_seconds = std::min(file, request.window_seconds)};
+  return {.start_seconds = begin + slack * share,
+          .length_seconds = std::min(file - begin, request.window_seconds)};
 }
 
 }  // namespace cavmae

@@ -20,14 +20,15 @@ enum class WindowPlace {
 };
 
 struct WindowRequest {
-  double file_seconds = 0.0;  // 0: not known
+  double file_seconds = 0.0;   // where what is wanted of the file ends; 0: not known
+  double begin_seconds = 0.0;  // where it begins; below file_seconds
   double window_seconds = 10.0;
   WindowPlace place = WindowPlace::middle;
   std::optional<double> pinned_start = std::nullopt;  // goes before `place`
 };
 
-// A file that is not longer than the window is taken whole. Throws MediaError (without the file's name) when
-// the pinned start is not inside the file.
+// What is not longer than the window is taken whole. A pinned start may lie before the beginning. Throws
+// MediaError (without the file's name) when the pinned start is not inside the file.
 ClipWindow choose_window(const WindowRequest& request, Random& random);
 
 // Windows of a file that random_of_few draws from, evenly spread from its start to its end, the middle one

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -62,12 +63,13 @@ class AudioReader {
               std::optional<SoundSkip> skip)
       : request_(request),
         stats_(stats),
-        demuxer_(source, request.audio_track),
+        demuxer_(source, request.audio_track, request.times),
         stream_index_(demuxer_.require_audio_stream().index),
         decoder_(std::in_place, demuxer_, stream()),
         clock_(stream(), demuxer_.origin_seconds()),
         skip_(skip.value_or(sound_skip(*demuxer_.context().iformat, stream()))) {
     demuxer_.read_only(stream());
+    watch_packets();
   }
 
   // Nothing when not one frame of the track can be decoded.
@@ -83,6 +85,11 @@ class AudioReader {
   const AVStream& stream() const { return *demuxer_.context().streams[stream_index_]; }
   int64_t next_frame();  // its first sample; -1 at the end
   int64_t skip_towards(int64_t sample, int64_t start);
+  void watch_packets() {
+    decoder_->on_packet([this](const AVPacket& packet) {
+      if (packet.pts != AV_NOPTS_VALUE) latest_packet_ = std::max(latest_packet_, packet.pts);
+    });
+  }
   int64_t start_over();
   int64_t seek_before(int64_t sample);
   int64_t count_up_to(int64_t sample);
@@ -99,6 +106,7 @@ class AudioReader {
   SoundSkip skip_;
   ffmpeg::Frame frame_ = ffmpeg::make_frame();
   int64_t rate_hz_ = 0;
+  int64_t latest_packet_ = INT64_MIN;
 };
 
 constexpr int64_t kEnd = INT64_MIN;
@@ -130,6 +138,7 @@ int64_t AudioReader::start_over() {
   ++stats_.restarts;
   demuxer_.restart();
   decoder_.emplace(demuxer_, stream());
+  watch_packets();
   clock_ = SampleClock(stream(), demuxer_.origin_seconds());
   return next_frame();
 }
@@ -225,10 +234,15 @@ void AudioReader::fail_at_end(int64_t last_end) const {
 // What a file still holds is used when it covers the window; this is for when it does not.
 void AudioReader::check_not_cut_off(int64_t last_end) const {
   const double end = static_cast<double>(last_end) / static_cast<double>(rate_hz_);
-  const double declared = demuxer_.declared_end_seconds(stream());
-  if (declared > end + kMissingAudioSeconds)
-    demuxer_.fail(concat("is cut off or damaged: its audio should last ", declared, " s and ends at ", end,
-                         " s; copy or download it again"));
+  const double latest =
+      static_cast<double>(latest_packet_) * av_q2d(stream().time_base) - demuxer_.origin_seconds();
+  const double declared = demuxer_.times().audio.end_seconds;
+  // In an MP4 file a last sample may be said to last longer than it is.
+  const bool is_exact = std::string_view(demuxer_.context().iformat->name) != "mov,mp4,m4a,3gp,3g2,mj2";
+  const bool lacks = is_exact && declared > end + kMissingAudioSeconds;
+  if (latest > end + kMissingAudioSeconds || lacks || demuxer_.is_cut_off())
+    demuxer_.fail(concat("is cut off or damaged: its audio should last ", std::max(declared, latest),
+                         " s and ends at ", end, " s; copy or download it again"));
 }
 
 void check_request(const AudioRequest& request) {

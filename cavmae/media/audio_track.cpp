@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cavmae/core/error.h"
+#include "cavmae/media/programme.h"
 
 namespace cavmae {
 namespace {
@@ -26,25 +27,6 @@ bool decoder_opens(const AVStream& stream) {
   const auto decoder = ffmpeg::make_codec_context(codec);
   return avcodec_parameters_to_context(decoder.get(), stream.codecpar) >= 0 &&
          avcodec_open2(decoder.get(), codec, nullptr) >= 0;
-}
-
-bool in_programme(const AVProgram& programme, const AVStream& stream) {
-  for (unsigned i = 0; i < programme.nb_stream_indexes; ++i)
-    if (programme.stream_index[i] == static_cast<unsigned>(stream.index)) return true;
-  return false;
-}
-
-// Whether two streams belong together: in one programme of a broadcast, or one of them in none.
-bool share_programme(const AVFormatContext& context, const AVStream& first, const AVStream& second) {
-  bool first_in_any = false, second_in_any = false;
-  for (unsigned i = 0; i < context.nb_programs; ++i) {
-    const bool has_first = in_programme(*context.programs[i], first);
-    const bool has_second = in_programme(*context.programs[i], second);
-    if (has_first && has_second) return true;
-    first_in_any |= has_first;
-    second_in_any |= has_second;
-  }
-  return !first_in_any || !second_in_any;
 }
 
 std::string codec_name(const AVStream& stream) {

@@ -48,10 +48,7 @@ bool Decoder::next(AVFrame& frame) {
 bool Decoder::read_packet() {
   for (;;) {
     av_packet_unref(packet_.get());
-    if (av_read_frame(&demuxer_.context(), packet_.get()) < 0) {  // or damage behind which nothing more comes
-      demuxer_.throw_if_unreadable();
-      return false;
-    }
+    if (!demuxer_.read(*packet_)) return false;
     if (packet_->stream_index != stream_index_) continue;
     if ((packet_->flags & AV_PKT_FLAG_KEY) != 0) awaits_keyframe_ = false;
     if (!awaits_keyframe_) return true;

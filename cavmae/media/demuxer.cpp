@@ -3,15 +3,21 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <new>
 #include <string_view>
 
 #include "cavmae/core/error.h"
 #include "cavmae/media/audio_track.h"
+#include "cavmae/media/declared_times.h"
+#include "cavmae/media/file_end.h"
+#include "cavmae/media/packet_scan.h"
+#include "cavmae/media/programme.h"
 
 namespace cavmae {
 namespace {
 
+constexpr double kRoundedSeconds = 0.002;
 constexpr double kMaxPrimingSeconds = 0.2;  // no encoder needs more before its first sample
 
 // Whether the source begins as MP4 and QuickTime files do.
@@ -46,16 +52,63 @@ bool is_picture_format(std::string_view format) {
   return format == "image2" || format.ends_with("_pipe");
 }
 
+// Where an Ogg file goes on as another one, FFmpeg gives its headers as if they were sound.
+bool is_ogg_header(const AVFormatContext& context, const AVPacket& packet) {
+  constexpr std::array<std::string_view, 5> kHeaders = {"OpusHead", "OpusTags", "\x01vorbis", "\x03vorbis",
+                                                        "\x05vorbis"};
+  if (std::string_view(context.iformat->name) != "ogg") return false;
+  const std::string_view data(reinterpret_cast<const char*>(packet.data), static_cast<size_t>(packet.size));
+  return std::any_of(kHeaders.begin(), kHeaders.end(),
+                     [&](std::string_view header) { return data.starts_with(header); });
+}
+
 bool can_decode(const AVStream& stream) {
   return avcodec_find_decoder(stream.codecpar->codec_id) != nullptr;
 }
 
 }  // namespace
 
-Demuxer::Demuxer(const MediaSource& source, std::optional<int64_t> audio_track)
+Demuxer::Demuxer(const MediaSource& source, std::optional<int64_t> audio_track, const MediaTimes* known)
     : source_(source), audio_track_(audio_track), io_(source) {
   ffmpeg::silence_log();
   open();
+  if (is_picture()) return;
+  if (known != nullptr) {
+    times_ = *known;
+  } else {
+    find_times();
+  }
+  piece_.clear();
+}
+
+void Demuxer::find_times() {
+  MediaTimes found;
+  if (auto declared = declared_times(*this)) {
+    found = std::move(*declared);
+  } else {
+    found = scan_packets(*this);
+    only_.clear();
+    restart();
+  }
+  const bool has_audio = found.audio.end_seconds > found.audio.start_seconds;
+  const bool has_video = found.video.end_seconds > found.video.start_seconds || found.one_picture;
+  if (found.one_picture && has_audio) found.video = found.audio;
+  double origin = has_audio ? found.audio.start_seconds : found.video.start_seconds;
+  if (has_audio && has_video && found.video.start_seconds < origin) {
+    origin = found.video.start_seconds;
+  } else if (has_audio && has_video) {
+    const double sound = origin + found.priming_seconds;
+    // Containers round timestamps to milliseconds.
+    origin = found.video.start_seconds < sound + kRoundedSeconds ? found.video.start_seconds : sound;
+  }
+  // A little before 0 is the priming of an audio encoder, which is not shown.
+  found.origin_seconds = origin < 0.0 && origin > -kMaxPrimingSeconds ? 0.0 : origin;
+  for (StreamTimes* times : {&found.audio, &found.video}) {
+    if (times->end_seconds <= times->start_seconds) continue;
+    times->start_seconds = std::max(0.0, times->start_seconds - found.origin_seconds);
+    times->end_seconds -= found.origin_seconds;
+  }
+  times_ = std::move(found);
 }
 
 // By the first bytes, and by the name's extension where these leave a doubt.
@@ -104,7 +157,24 @@ void Demuxer::open() {
 }
 
 void Demuxer::choose_streams() {
-  audio_ = video_ = nullptr;
+  choose_video();
+  audio_ = choose_audio_stream(*context_, audio_track_, video_);
+  if (audio_ == nullptr && audio_track_ && num_audio_tracks(*context_) > 0)
+    fail(why_no_audio(*context_, audio_track_));
+}
+
+// Of several programmes, one with sound; of these, the default stream; of these, the largest pictures.
+void Demuxer::choose_video() {
+  video_ = nullptr;
+  const auto has_sound = [&](const AVStream& video) {
+    for (unsigned i = 0; i < context_->nb_streams; ++i) {
+      const AVStream& stream = *context_->streams[i];
+      if (stream.codecpar->codec_type == AVMEDIA_TYPE_AUDIO && can_decode(stream) &&
+          share_programme(*context_, video, stream))
+        return true;
+    }
+    return false;
+  };
   int64_t best_score = -1;
   for (unsigned i = 0; i < context_->nb_streams; ++i) {
     AVStream* stream = context_->streams[i];
@@ -113,15 +183,14 @@ void Demuxer::choose_streams() {
       continue;
     const int64_t area = int64_t{stream->codecpar->width} * stream->codecpar->height;
     if (area <= 0 && !is_picture()) continue;
-    const int64_t score = area + ((stream->disposition & AV_DISPOSITION_DEFAULT) != 0 ? int64_t{1} << 40 : 0);
+    const int64_t score = area +
+                          ((stream->disposition & AV_DISPOSITION_DEFAULT) != 0 ? int64_t{1} << 40 : 0) +
+                          (has_sound(*stream) ? int64_t{1} << 41 : 0);
     if (score > best_score) {
       best_score = score;
       video_ = stream;
     }
   }
-  audio_ = choose_audio_stream(*context_, audio_track_, video_);
-  if (audio_ == nullptr && audio_track_ && num_audio_tracks(*context_) > 0)
-    fail(why_no_audio(*context_, audio_track_));
 }
 
 bool Demuxer::is_picture() const {
@@ -138,39 +207,65 @@ AVStream& Demuxer::require_video_stream() const {
   return *video_;
 }
 
-void Demuxer::read_only(const AVStream& stream) {
-  only_index_ = stream.index;
-  for (unsigned i = 0; i < context_->nb_streams; ++i)
-    context_->streams[i]->discard =
-        context_->streams[i]->index == only_index_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+void Demuxer::read_only(std::initializer_list<const AVStream*> streams) {
+  only_.clear();
+  for (const AVStream* stream : streams)
+    if (stream != nullptr) only_.push_back(stream->index);
+  discard_others();
 }
 
-double Demuxer::origin_seconds() const {
-  if (context_->start_time == AV_NOPTS_VALUE) return 0.0;
-  const double start = static_cast<double>(context_->start_time) / AV_TIME_BASE;
-  // A little before 0 is the priming of an audio encoder, which is not shown.
-  return start < 0.0 && start > -kMaxPrimingSeconds ? 0.0 : start;
+void Demuxer::discard_others() {
+  for (unsigned i = 0; i < context_->nb_streams && !only_.empty(); ++i)
+    context_->streams[i]->discard = std::find(only_.begin(), only_.end(), static_cast<int>(i)) != only_.end()
+                                        ? AVDISCARD_DEFAULT
+                                        : AVDISCARD_ALL;
 }
 
-double Demuxer::declared_end_seconds(const AVStream& stream) const {
-  if (context_->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE) return 0.0;
-  if (stream.duration != AV_NOPTS_VALUE) {
-    const int64_t start = stream.start_time == AV_NOPTS_VALUE ? 0 : stream.start_time;
-    const bool has_start = stream.start_time != AV_NOPTS_VALUE;
-    return static_cast<double>(start + stream.duration) * av_q2d(stream.time_base) -
-           (has_start ? origin_seconds() : 0.0);
-  }
-  // Matroska as FFmpeg writes it: "00:00:06.023000000".
-  const AVDictionaryEntry* tag = av_dict_get(stream.metadata, "DURATION", nullptr, 0);
-  int hours = 0, minutes = 0;
-  double seconds = 0.0;
-  if (tag != nullptr && std::sscanf(tag->value, "%d:%d:%lf", &hours, &minutes, &seconds) == 3)
-    return hours * 3600.0 + minutes * 60.0 + seconds;
-  const bool alone = (audio_ == nullptr) != (video_ == nullptr);
-  return alone && context_->duration > 0 ? static_cast<double>(context_->duration) / AV_TIME_BASE : 0.0;
+bool Demuxer::is_cut_off() const {
+  return times_.cut_off || ends_early(io_, context_->iformat->name);
+}
+
+size_t Demuxer::piece_at(int64_t position) const {
+  const auto after =
+      std::upper_bound(times_.pieces.begin(), times_.pieces.end(), position,
+                       [](int64_t value, const ClockPiece& piece) { return value < piece.position_bytes; });
+  return static_cast<size_t>(std::max<std::ptrdiff_t>(1, after - times_.pieces.begin()) - 1);
+}
+
+bool Demuxer::read(AVPacket& packet) {
+  do {
+    av_packet_unref(&packet);
+    if (av_read_frame(context_.get(), &packet) < 0) {
+      io_.throw_if_failed();
+      return false;
+    }
+  } while (is_ogg_header(*context_, packet));
+  if (times_.pieces.empty()) return true;
+  const auto index = static_cast<size_t>(packet.stream_index);
+  if (piece_.size() <= index) piece_.resize(index + 1, 0);
+  // A packet that does not begin where the container says so follows one that does.
+  if (packet.pos >= 0) piece_[index] = piece_at(packet.pos);
+  const AVRational time_base = context_->streams[index]->time_base;
+  const auto moved = std::llround(times_.pieces[piece_[index]].offset_seconds / av_q2d(time_base));
+  if (packet.pts != AV_NOPTS_VALUE) packet.pts += moved;
+  if (packet.dts != AV_NOPTS_VALUE) packet.dts += moved;
+  return true;
+}
+
+// Where the clock jumps, its times are no way to a place: the positions of the keyframes are.
+bool Demuxer::seek_to_keyframe(double seconds) {
+  const auto after =
+      std::upper_bound(times_.keyframes.begin(), times_.keyframes.end(), seconds,
+                       [](double value, const SeekPoint& point) { return value < point.seconds; });
+  if (after == times_.keyframes.begin()) return false;
+  const int64_t position = std::prev(after)->position_bytes;
+  piece_.assign(context_->nb_streams, piece_at(position));
+  return av_seek_frame(context_.get(), -1, position, AVSEEK_FLAG_BYTE) >= 0;
 }
 
 bool Demuxer::seek(const AVStream& stream, int64_t timestamp) {
+  if (!times_.pieces.empty())
+    return seek_to_keyframe(static_cast<double>(timestamp) * av_q2d(stream.time_base));
   if (av_seek_frame(context_.get(), stream.index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0) return true;
   // Matroska indexes the pictures alone.
   if (video_ == nullptr || video_->index == stream.index) return false;
@@ -180,9 +275,9 @@ bool Demuxer::seek(const AVStream& stream, int64_t timestamp) {
 
 void Demuxer::restart() {
   context_.reset();
+  piece_.clear();
   open();
-  if (only_index_ >= 0 && only_index_ < static_cast<int>(context_->nb_streams))
-    read_only(*context_->streams[only_index_]);
+  discard_others();
 }
 
 void Demuxer::fail(const std::string& what) const {

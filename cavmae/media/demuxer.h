@@ -3,22 +3,28 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cavmae/media/ffmpeg.h"
 #include "cavmae/media/media_io.h"
 #include "cavmae/media/media_source.h"
+#include "cavmae/media/media_times.h"
 
 namespace cavmae {
 
 class Demuxer {
  public:
   // Throws MediaError when the source is missing, unreadable, empty or no media file, and when it has sound
-  // but not the track asked for (see choose_audio_stream()).
-  explicit Demuxer(const MediaSource& source, std::optional<int64_t> audio_track = std::nullopt);
+  // but not the track asked for (see choose_audio_stream()). `known`: what times() of the same source and track
+  // were, which saves finding them once more; may be null.
+  explicit Demuxer(const MediaSource& source, std::optional<int64_t> audio_track = std::nullopt,
+                   const MediaTimes* known = nullptr);
 
   AVFormatContext& context() const { return *context_; }
+  const MediaIo& io() const { return io_; }
 
   // The streams that are decoded, or nullptr. Cover art is no video stream.
   AVStream* audio_stream() const { return audio_; }
@@ -29,14 +35,20 @@ class Demuxer {
   AVStream& require_audio_stream() const;
   AVStream& require_video_stream() const;
 
-  // Packets of the other streams are dropped as early as the container allows.
-  void read_only(const AVStream& stream);
+  // Packets of the other streams are dropped as early as the container allows. Null is no stream.
+  void read_only(const AVStream& stream) { read_only({&stream}); }
+  void read_only(std::initializer_list<const AVStream*> streams);
 
-  // Where the file's time 0 lies on the streams' own axis.
-  double origin_seconds() const;
-  // The end of a stream as the file declares it, counted from the file's time 0; 0 when it is not known or
-  // a mere estimate.
-  double declared_end_seconds(const AVStream& stream) const;
+  // Where the streams lie on the file's time axis.
+  const MediaTimes& times() const { return times_; }
+  // Where the file's time 0 lies on the clock of the packets that read() gives.
+  double origin_seconds() const { return times_.origin_seconds; }
+  // Whether bytes are missing at the file's end.
+  bool is_cut_off() const;
+
+  // The next packet of the file, on a clock that never jumps (Note [Time axis]); false at the end, or at
+  // damage behind which nothing more comes. Throws MediaError when the source cannot be read.
+  bool read(AVPacket& packet);
 
   // Moves to the last keyframe at or before `timestamp` (in the stream's time base); false when the file
   // cannot do that, and then the position is undefined until restart().
@@ -44,8 +56,6 @@ class Demuxer {
   // Opens the file anew, at its beginning. References to its streams end.
   void restart();
 
-  // After av_read_frame() has failed: throws when the source could not be read, which is no end of the file.
-  void throw_if_unreadable() const { io_.throw_if_failed(); }
   [[noreturn]] void fail(const std::string& what) const;
 
  private:
@@ -53,6 +63,11 @@ class Demuxer {
   const AVInputFormat& find_format(AVIOContext& io) const;
   [[noreturn]] void fail_to_open(int error) const;
   void choose_streams();
+  void choose_video();
+  void find_times();
+  void discard_others();
+  size_t piece_at(int64_t position) const;
+  bool seek_to_keyframe(double seconds);
   const std::string& name() const { return source_.name(); }
 
   MediaSource source_;
@@ -61,7 +76,9 @@ class Demuxer {
   ffmpeg::InputContext context_;
   AVStream* audio_ = nullptr;
   AVStream* video_ = nullptr;
-  int only_index_ = -1;
+  std::vector<int> only_;  // what read_only() said
+  MediaTimes times_;
+  std::vector<size_t> piece_;  // of each stream: the one of times_.pieces that it is in
 };
 
 }  // namespace cavmae

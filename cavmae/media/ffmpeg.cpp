@@ -56,6 +56,22 @@ void silence_log() {
   static_cast<void>(done);
 }
 
+double priming_seconds(const AVCodecParameters& audio) {
+  if (audio.sample_rate <= 0) return 0.0;
+  const double rate = audio.sample_rate;
+  switch (audio.codec_id) {
+    case AV_CODEC_ID_AAC:
+      return 1024 / rate;
+    case AV_CODEC_ID_MP3:
+      return 1105 / rate;
+    case AV_CODEC_ID_AC3:
+    case AV_CODEC_ID_EAC3:
+      return 256 / rate;
+    default:
+      return 0.0;
+  }
+}
+
 int64_t rotation_degrees(const AVStream& stream) {
   const int32_t* matrix = display_matrix(stream);
   if (matrix == nullptr) return 0;

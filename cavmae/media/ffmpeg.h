@@ -55,6 +55,9 @@ std::string error_text(int code);
 // FFmpeg prints nothing from now on: what matters is said by exceptions. Cheap to call again.
 void silence_log();
 
+// What an encoder of this codec puts before its first sample, at the least; 0 where there is none.
+double priming_seconds(const AVCodecParameters& audio);
+
 // Clockwise degrees (0, 90, 180 or 270) by which a stream's pictures have to be turned to be shown upright.
 int64_t rotation_degrees(const AVStream& stream);
 

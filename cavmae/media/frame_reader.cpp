@@ -19,14 +19,14 @@ namespace {
 constexpr double kRoundingSeconds = 0.001;  // containers round timestamps to milliseconds
 constexpr double kBlindSeekSeconds = 1.0;   // without an index: a first seek shows whether there is one
 constexpr double kFarSeekSeconds = 10.0;    // without an index: seek over more than this
-constexpr double kMissingVideoSeconds =
-    0.5;  // pictures that may lack at the end before a file counts as cut off
+// Pictures that may lack at the end before a file counts as damaged.
+constexpr double kMissingVideoSeconds = 0.5;
 
 class FrameReader {
  public:
-  FrameReader(const MediaSource& source, FrameStats& stats)
+  FrameReader(const MediaSource& source, const MediaTimes* times, FrameStats& stats)
       : stats_(stats),
-        demuxer_(source),
+        demuxer_(source, times),
         stream_index_(demuxer_.require_video_stream().index),
         decoder_(demuxer_, stream()),
         converter_(ffmpeg::rotation_degrees(stream())) {
@@ -71,6 +71,7 @@ class FrameReader {
   std::optional<int64_t> first_packet_;  // since the start or the last seek
   std::optional<int64_t> last_packet_;   // timestamp in decoding order
   std::optional<int64_t> best_packet_;   // the latest picture up to the target whose packet was decoded
+  int64_t latest_packet_ = INT64_MIN;    // the latest picture of the file that a packet was seen of
   torch::Tensor converted_;              // of current_
 };
 
@@ -97,6 +98,7 @@ void FrameReader::watch_packet(const AVPacket& packet) {
     lacks_pts_ = packet.pts == AV_NOPTS_VALUE;
   }
   last_packet_ = order;
+  latest_packet_ = std::max(latest_packet_, packet.pts != AV_NOPTS_VALUE ? packet.pts : order);
 }
 
 // When a decoded picture appears; nothing when that is not known.
@@ -204,37 +206,39 @@ torch::Tensor FrameReader::picture_at(double seconds) {
   return converted_;
 }
 
-// The last picture stays to the end of the file, but not when the file should have more of them.
+// The last picture stays, however long, but not where the file had more of them: its end is missing, or their
+// packets could not be decoded.
 void FrameReader::check_not_cut_off(double seconds) const {
   if (demuxer_.is_picture() || current_.empty) return;
-  const double last =
-      static_cast<double>(current_.timestamp) * av_q2d(stream().time_base) - demuxer_.origin_seconds();
-  const double declared = demuxer_.declared_end_seconds(stream());
+  const double tick = av_q2d(stream().time_base);
+  const double last = static_cast<double>(current_.timestamp) * tick - demuxer_.origin_seconds();
+  const double latest = static_cast<double>(latest_packet_) * tick - demuxer_.origin_seconds();
   const AVRational rate = stream().avg_frame_rate;
   const double frame_seconds = rate.num > 0 && rate.den > 0 ? 1.0 / av_q2d(rate) : 0.0;
   const double end = last + std::max(kMissingVideoSeconds, 2 * frame_seconds);
-  if (seconds > end && declared > end)
-    demuxer_.fail(concat("is cut off or damaged: its pictures should last ", declared, " s and end at ", last,
-                         " s; copy or download it again"));
+  if (seconds > end && (latest > end || demuxer_.is_cut_off()))
+    demuxer_.fail(concat("is cut off or damaged: its pictures end at ", last, " s and one of ", seconds,
+                         " s was asked for; copy or download it again"));
 }
 
 }  // namespace
 
 std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
-                                       FrameStats& stats) {
+                                       FrameStats& stats, const MediaTimes* times) {
   const bool valid =
       std::is_sorted(times_seconds.begin(), times_seconds.end()) &&
       std::all_of(times_seconds.begin(), times_seconds.end(), [](double t) { return t >= 0.0 && t < 1e7; });
   CAVMAE_CHECK(valid, "read_frames: the times must ascend from 0 or more seconds");
-  FrameReader reader(source, stats);
+  FrameReader reader(source, times, stats);
   std::vector<torch::Tensor> pictures;
   for (const double seconds : times_seconds) pictures.push_back(reader.picture_at(seconds));
   return pictures;
 }
 
-std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds) {
+std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
+                                       const MediaTimes* times) {
   FrameStats stats;
-  return read_frames(source, times_seconds, stats);
+  return read_frames(source, times_seconds, stats, times);
 }
 
 torch::Tensor read_image(const MediaSource& source) {

@@ -6,6 +6,7 @@
 
 #include "cavmae/core/torch.h"
 #include "cavmae/media/media_source.h"
+#include "cavmae/media/media_times.h"
 
 namespace cavmae {
 
@@ -16,8 +17,8 @@ struct FrameStats {
   int64_t seeks = 0;
 };
 
-// As read_frames(source, times_seconds) of media_reader.h; adds to `stats`.
+// As read_frames() of media_reader.h; adds to `stats`.
 std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
-                                       FrameStats& stats);
+                                       FrameStats& stats, const MediaTimes* times = nullptr);
 
 }  // namespace cavmae

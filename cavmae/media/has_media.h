@@ -7,4 +7,7 @@ namespace cavmae {
 // declare throws MediaError.
 bool has_media();
 
+// The major version of the library that decodes, on which pixels and samples may depend; 0 without one.
+int decoder_version();
+
 }  // namespace cavmae

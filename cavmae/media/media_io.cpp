@@ -31,11 +31,14 @@ AVIOContext* MediaIo::begin() {
   return context_.get();
 }
 
+size_t MediaIo::read_at(int64_t offset, void* out, size_t count) const {
+  return offset < 0 || offset >= size() ? 0 : bytes_->read_at(offset, out, count);
+}
+
 bool MediaIo::holds(int64_t offset, std::string_view text) const {
   std::array<char, 16> found{};
   const size_t count = std::min(text.size(), found.size());
-  return bytes_->read_at(offset, found.data(), count) == text.size() &&
-         std::string_view(found.data(), count) == text;
+  return read_at(offset, found.data(), count) == text.size() && std::string_view(found.data(), count) == text;
 }
 
 void MediaIo::throw_if_failed() const {

@@ -23,6 +23,9 @@ class MediaIo {
   // A context at the first byte. The one before is freed and must not be in use any more.
   AVIOContext* begin();
 
+  int64_t size() const { return bytes_->size(); }
+  // As MediaBytes::read_at(); 0 bytes for an offset below 0.
+  size_t read_at(int64_t offset, void* out, size_t count) const;
   // Whether the source has `text` at `offset`.
   bool holds(int64_t offset, std::string_view text) const;
 

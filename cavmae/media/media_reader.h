@@ -10,6 +10,7 @@
 #include "cavmae/core/channel_mix.h"
 #include "cavmae/core/torch.h"
 #include "cavmae/media/media_source.h"
+#include "cavmae/media/media_times.h"
 
 namespace cavmae {
 
@@ -17,7 +18,8 @@ struct MediaInfo {
   bool has_audio = false;
   bool has_video = false;               // moving pictures or a single picture
   bool is_picture = false;              // a single picture (jpg, png, webp, cover art excluded)
-  double duration_seconds = 0.0;        // of the longer stream; 0 for a picture
+  double duration_seconds = 0.0;        // to the end of the longer of the two; 0: a picture, or not known
+  MediaTimes times;                     // of the sound and the pictures, each for itself
   int64_t width_px = 0, height_px = 0;  // as shown, after rotation
   double frame_rate_hz = 0.0;
   int64_t rotation_degrees = 0;  // clockwise: 0, 90, 180 or 270
@@ -44,17 +46,21 @@ struct AudioRequest {
   int64_t sample_rate_hz = 16000;
   ChannelMix channels = ChannelMix::first;
   std::optional<int64_t> audio_track = std::nullopt;  // see MediaChoice
+  const MediaTimes* times = nullptr;  // those of probe_media() with the same choice: saves finding them again
 };
 
-// The audio of a window: float [n] in [-1, 1], n <= duration * rate (fewer where the file ends). Sample-exact
-// at the start also in the middle of a file. Throws MediaError: no audio, start beyond the end, damaged.
+// The audio of a window: float [n] in [-1, 1], n <= duration * rate (fewer where the sound ends; silence
+// before it begins). Sample-exact at the start also in the middle of a file. Throws MediaError: no audio,
+// start beyond the end, damaged.
 torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request);
 
-// The pictures shown at `times_seconds` (ascending, counted from the file's start): uint8 [H, W, 3] each,
+// The pictures shown at `times_seconds` (ascending, counted from the start of its sound or pictures,
+// whichever comes first): uint8 [H, W, 3] each,
 // rotated as the metadata asks. A picture is decoded once and only what is needed is decoded; a time past the
 // last picture gives the last picture; equal results may share memory. A single picture answers every time.
-// Throws MediaError.
-std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds);
+// `times`: those of probe_media(), which saves finding them once more. Throws MediaError.
+std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
+                                       const MediaTimes* times = nullptr);
 
 // A single picture: uint8 [H, W, 3], what is transparent on white. Throws MediaError.
 torch::Tensor read_image(const MediaSource& source);

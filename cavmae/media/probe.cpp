@@ -32,6 +32,10 @@ bool has_media() {
   return true;
 }
 
+int decoder_version() {
+  return static_cast<int>(avcodec_version() >> 16);
+}
+
 MediaInfo probe_media(const MediaSource& source, const MediaChoice& choice) {
   const Demuxer demuxer(source, choice.audio_track);
   AVFormatContext& context = demuxer.context();
@@ -41,9 +45,9 @@ MediaInfo probe_media(const MediaSource& source, const MediaChoice& choice) {
   if (info.is_picture) {
     avformat_find_stream_info(&context, nullptr);
     if (demuxer.require_video_stream().codecpar->width <= 0) demuxer.fail("is not a picture or is damaged");
-  } else if (context.duration > 0) {
-    info.duration_seconds = static_cast<double>(context.duration) / AV_TIME_BASE;
   }
+  info.times = demuxer.times();
+  info.duration_seconds = info.times.end_seconds();
   info.num_audio_tracks = num_audio_tracks(context);
   if (demuxer.audio_stream() != nullptr) {
     info.audio_track = audio_track_number(context, *demuxer.audio_stream());

@@ -22,6 +22,10 @@ bool has_media() {
   return false;
 }
 
+int decoder_version() {
+  return 0;
+}
+
 MediaInfo probe_media(const MediaSource& source, const MediaChoice& /*choice*/) {
   fail(source.name());
 }
@@ -31,7 +35,8 @@ torch::Tensor read_audio(const MediaSource& source, const AudioRequest& /*reques
 }
 
 std::vector<torch::Tensor> read_frames(const MediaSource& source,
-                                       const std::vector<double>& /*times_seconds*/) {
+                                       const std::vector<double>& /*times_seconds*/,
+                                       const MediaTimes* /*times*/) {
   fail(source.name());
 }
 
