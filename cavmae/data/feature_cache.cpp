@@ -91,7 +91,7 @@ void write_fully(int file, const void* data, size_t num_bytes) {
 }
 
 // Header of the entry; the records follow it.
-std::string make_header(const CacheKey& key, const torch::Tensor& records) {
+std::string make_header(const CacheKey& key, const torch::Tensor& records, uint32_t version) {
   const size_t record_bytes = records.nbytes() / records.size(0);
   FixedPart fixed{};
   std::memcpy(fixed.magic, kMagic, sizeof(kMagic));
@@ -102,7 +102,7 @@ std::string make_header(const CacheKey& key, const torch::Tensor& records) {
   for (int64_t d = 1; d < records.dim(); ++d) fixed.shape[d - 1] = records.size(d);
   fixed.name_bytes = key.name.size();
   fixed.stamp_bytes = static_cast<uint32_t>(key.stamp.size());
-  fixed.version = static_cast<uint16_t>(kCacheVersion);
+  fixed.version = static_cast<uint16_t>(version);
   fixed.decoder_version = static_cast<uint16_t>(decoder_version());
   std::string header(sizeof(fixed), '\0');
   const auto* data = static_cast<const char*>(records.data_ptr());
@@ -158,9 +158,9 @@ std::string read_header(int file) {
   return is_consistent(fixed, file_bytes) ? header : std::string();
 }
 
-bool is_of_this_version(const FixedPart& fixed) {
+bool is_of_version(const FixedPart& fixed, uint32_t version) {
   const bool same_decoder = fixed.decoder_version == decoder_version() || !has_media();
-  return fixed.version == kCacheVersion && same_decoder;
+  return fixed.version == version && same_decoder;
 }
 
 }  // namespace
@@ -196,8 +196,8 @@ std::optional<torch::Tensor> CacheEntry::read(int64_t record) const {
   return out;
 }
 
-FeatureCache::FeatureCache(fs::path folder, std::shared_ptr<Log> log)
-    : folder_(std::move(folder)), log_(std::move(log)) {
+FeatureCache::FeatureCache(fs::path folder, std::shared_ptr<Log> log, uint32_t version)
+    : folder_(std::move(folder)), log_(std::move(log)), version_(version) {
   std::error_code failed;
   fs::create_directories(folder_, failed);
   CAVMAE_CHECK(fs::is_directory(folder_) && ::access(folder_.c_str(), W_OK | X_OK) == 0, "--cache ",
@@ -223,7 +223,7 @@ std::optional<CacheEntry> FeatureCache::open(const CacheKey& key) const {
   std::memcpy(entry.checksums_.data(), at, fixed.num_records * sizeof(uint64_t));
   at += fixed.num_records * sizeof(uint64_t);
   if (std::string_view(at, fixed.name_bytes) != key.name) return std::nullopt;
-  if (!is_of_this_version(fixed)) {
+  if (!is_of_version(fixed, version_)) {
     warn_of_other_versions();
     return std::nullopt;
   }
@@ -250,7 +250,7 @@ void FeatureCache::warn_of_other_versions() const {
     const bool is_entry =
         read_fully(file, &fixed, sizeof(fixed), 0) && std::memcmp(fixed.magic, kMagic, sizeof(kMagic)) == 0;
     ::close(file);
-    others += is_entry && !is_of_this_version(fixed);
+    others += is_entry && !is_of_version(fixed, version_);
   }
   log_->warn(
       "--cache {}: {}{} entries are of another version of cavmae or FFmpeg; they count as absent and are made again",
@@ -271,7 +271,7 @@ void FeatureCache::store(const CacheKey& key, const torch::Tensor& records) cons
     fs::create_directories(path.parent_path());
     file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     CAVMAE_CHECK(file >= 0, std::strerror(errno));
-    const std::string header = make_header(key, data);
+    const std::string header = make_header(key, data, version_);
     write_fully(file, header.data(), header.size());
     write_fully(file, data.data_ptr(), data.nbytes());
     CAVMAE_CHECK(::close(std::exchange(file, -1)) == 0, std::strerror(errno));

@@ -60,8 +60,9 @@ class CacheEntry {
 
 class FeatureCache {
  public:
-  // Makes the folder; throws Error when that or writing into it is not possible.
-  FeatureCache(std::filesystem::path folder, std::shared_ptr<Log> log);
+  // Makes the folder; throws Error when that or writing into it is not possible. `version`: of the entries
+  // that it writes and takes; another one than this program's own is for tests.
+  FeatureCache(std::filesystem::path folder, std::shared_ptr<Log> log, uint32_t version = kCacheVersion);
 
   // Nothing when there is no entry of this name, it is stale, of another version, or its beginning is
   // damaged. The first of another version that is met is logged, with the number of those in the folder.
@@ -80,6 +81,7 @@ class FeatureCache {
 
   std::filesystem::path folder_;
   std::shared_ptr<Log> log_;
+  uint32_t version_;
   mutable std::atomic<bool> warned_of_versions_ = false;
   mutable std::atomic<bool> can_store_ = true;
 };

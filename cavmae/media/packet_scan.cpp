@@ -15,6 +15,7 @@ constexpr double kBackSeconds = 0.5;      // a clock that goes back by more begi
 constexpr double kForwardSeconds = 10.0;  // one that goes on by more may have jumped
 constexpr double kKeyframeSeconds = 1.0;  // between two that are kept
 constexpr size_t kMostKeyframes = 100'000;
+constexpr size_t kMostRuns = 5'000;  // a clock that jumps more often is none
 
 // A stretch of a stream whose clock does not jump.
 struct ClockRun {
@@ -94,7 +95,7 @@ class StreamScan {
   void begin_run_if_jumped(double order) {
     const bool back = last_order_ && order < *last_order_ - kBackSeconds;
     const bool forward = last_order_ && jumps_forward_ && order > next_order_ + kForwardSeconds;
-    if (!runs_.empty() && !back && !forward) return;
+    if (!runs_.empty() && ((!back && !forward) || runs_.size() >= kMostRuns)) return;
     ClockRun run{.first_bytes = last_position_, .by_jump_forward = forward};
     if (!runs_.empty()) run.before_bytes = runs_.back().last_bytes;
     runs_.push_back(run);

@@ -55,6 +55,28 @@ TEST(FeatureCache, AnotherStampMakesTheEntryStale) {
   EXPECT_FALSE(cache.open(kKey).has_value()) << "one entry a name";
 }
 
+TEST(FeatureCache, EntriesOfAnotherVersionAreAbsentAndCountedInOneLine) {
+  TemporaryFolder folder;
+  const CacheKey other{.name = "pictures\n/a/b.mp4", .stamp = kKey.stamp};
+  {
+    const FeatureCache old(folder.path(), null_log(), kCacheVersion - 1);
+    old.store(kKey, torch::zeros({1, 4}));
+    old.store(other, torch::zeros({1, 4}));
+    EXPECT_TRUE(old.open(kKey).has_value());
+  }
+  CapturedLog captured;
+  const FeatureCache cache(folder.path(), captured.log);
+  EXPECT_FALSE(cache.open({.name = "none", .stamp = ""}).has_value());
+  EXPECT_EQ(captured.text->str(), "");
+  EXPECT_FALSE(cache.open(kKey).has_value());
+  EXPECT_FALSE(cache.open(other).has_value());
+  const std::string text = captured.text->str();
+  EXPECT_THAT(text, HasSubstr("2 entries are of another version"));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
+  cache.store(kKey, torch::ones({1, 4}));
+  EXPECT_TRUE(same_bits(cache.open(kKey)->read(0).value(), torch::ones({4})));
+}
+
 TEST(FeatureCache, StampSeesSizeTimeAndAbsence) {
   TemporaryFolder folder;
   const fs::path file = folder / "f";

@@ -32,6 +32,22 @@ TEST(Window, EvaluationTakesTheMiddle) {
   EXPECT_DOUBLE_EQ(window.length_seconds, 10);
 }
 
+TEST(Window, LiesWithinWhatIsWanted) {
+  Random random(1);
+  const auto middle = choose_window({.file_seconds = 50, .begin_seconds = 20}, random);
+  EXPECT_DOUBLE_EQ(middle.start_seconds, 30);
+  const auto whole = choose_window({.file_seconds = 26, .begin_seconds = 20}, random);
+  EXPECT_DOUBLE_EQ(whole.start_seconds, 20);
+  EXPECT_DOUBLE_EQ(whole.length_seconds, 6);
+  for (const auto place : {WindowPlace::random, WindowPlace::random_of_few}) {
+    for (int i = 0; i < 100; ++i) {
+      const auto window = choose_window({.file_seconds = 50, .begin_seconds = 20, .place = place}, random);
+      EXPECT_GE(window.start_seconds, 20);
+      EXPECT_LE(window.start_seconds, 40);
+    }
+  }
+}
+
 TEST(Window, RandomOnesFillTheFileAndStayInside) {
   double lowest = 100, highest = 0;
   for (uint64_t seed = 0; seed < 2000; ++seed) {
