@@ -36,13 +36,20 @@ std::optional<StreamTimes> times_in_index(AVStream* stream) {
       .end_seconds = to_seconds(start + (duration > span ? duration : span + typical), *stream)};
 }
 
+// The index tells decoding times alone. Where pictures are reordered and stay for unlike times, one may be
+// shown long after the last one is decoded; the length of the whole file shows that this may be so.
+bool may_be_shown_later(const Demuxer& demuxer, const AVStream& stream, const StreamTimes& times) {
+  const double file_seconds = static_cast<double>(demuxer.context().duration) / AV_TIME_BASE;
+  return stream.codecpar->video_delay > 0 && file_seconds > times.end_seconds + kSameSeconds;
+}
+
 std::optional<MediaTimes> mp4_times(const Demuxer& demuxer) {
   if (mp4_structure(demuxer.io()).has_fragments) return std::nullopt;
   MediaTimes times;
   for (AVStream* stream : {demuxer.audio_stream(), demuxer.video_stream()}) {
     if (stream == nullptr) continue;
     const auto found = times_in_index(stream);
-    if (!found) return std::nullopt;
+    if (!found || may_be_shown_later(demuxer, *stream, *found)) return std::nullopt;
     (stream == demuxer.video_stream() ? times.video : times.audio) = *found;
     if (stream == demuxer.video_stream()) {
       times.one_picture = avformat_index_get_entries_count(stream) == 1;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr double kBackSeconds = 0.5;      // a clock that goes back by more begins again
 constexpr double kForwardSeconds = 10.0;  // one that goes on by more may have jumped
+constexpr double kSlideSeconds = 1.0;     // pictures that stay longer are slides
 constexpr double kKeyframeSeconds = 1.0;  // between two that are kept
 constexpr size_t kMostKeyframes = 100'000;
 constexpr size_t kMostRuns = 5'000;  // a clock that jumps more often is none
@@ -49,6 +50,7 @@ class StreamScan {
     run.last_bytes = last_position_;
     run.start = std::min(run.start, shown + (num_packets_ == 1 ? skipped_seconds_ : 0.0));
     run.end = std::max(run.end, shown + length);
+    latest_shown_ = std::max(latest_shown_, shown);
     last_order_ = order;
     next_order_ = order + length;
     note_keyframe(packet, shown);
@@ -62,14 +64,17 @@ class StreamScan {
   bool drops_priming() const { return skipped_seconds_ > 0.0 || stream_.codecpar->initial_padding > 0; }
 
   // Streams without any timestamp (raw H.264) are as long as their pictures together. A last picture whose
-  // length is not told stays as long as the others do on average.
+  // length is not told, or guessed from a frame rate that slides have not, stays as long as the others on
+  // average.
   void finish() {
     if (num_packets_ == 0) return;
     if (runs_.empty()) {
       runs_.push_back({.start = 0.0, .end = counted_seconds_});
-    } else if (last_length_ <= 0.0 && runs_.size() == 1 && num_packets_ > 1) {
+    } else if (runs_.size() == 1 && num_packets_ > 1) {
       ClockRun& run = runs_.back();
-      run.end += (run.end - run.start) / static_cast<double>(num_packets_ - 1);
+      const double typical = (latest_shown_ - run.start) / static_cast<double>(num_packets_ - 1);
+      if (last_length_ <= 0.0 || typical > kSlideSeconds)
+        run.end = std::max(run.end, latest_shown_ + typical);
     }
   }
 
@@ -93,7 +98,10 @@ class StreamScan {
   }
 
   void begin_run_if_jumped(double order) {
-    const bool back = last_order_ && order < *last_order_ - kBackSeconds;
+    // Where clocks are not known to jump, one that begins again goes back to its start; pictures in Matroska
+    // may come in another order than they are shown.
+    const bool back = last_order_ && order < *last_order_ - kBackSeconds &&
+                      (jumps_forward_ || order < runs_.back().start + kBackSeconds);
     const bool forward = last_order_ && jumps_forward_ && order > next_order_ + kForwardSeconds;
     if (!runs_.empty() && ((!back && !forward) || runs_.size() >= kMostRuns)) return;
     ClockRun run{.first_bytes = last_position_, .by_jump_forward = forward};
@@ -117,7 +125,7 @@ class StreamScan {
   int64_t last_position_ = 0;
   double counted_seconds_ = 0.0, last_length_ = 0.0, skipped_seconds_ = 0.0;
   std::optional<double> last_order_;
-  double next_order_ = 0.0;
+  double next_order_ = 0.0, latest_shown_ = -INFINITY;
   std::vector<ClockRun> runs_;
   std::vector<SeekPoint> keyframes_;
   bool wants_keyframe_ = true;  // the first of a run
