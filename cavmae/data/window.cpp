@@ -20,7 +20,7 @@ ClipWindow choose_window(const WindowRequest& request, Random& random) {
   if (request.pinned_start) {
     const double start = *request.pinned_start;
     CAVMAE_CHECK_AS(MediaError, !known || start < file, "the window is to start at ", start,
-                    " s, but the file is ", file, " s long");
+                    " s, but what is wanted of the file ends at ", file, " s");
     const double left = known ? file - start : request.window_seconds;
     return {.start_seconds = start, .length_seconds = std::min(left, request.window_seconds)};
   }

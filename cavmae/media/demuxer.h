@@ -18,8 +18,8 @@ namespace cavmae {
 class Demuxer {
  public:
   // Throws MediaError when the source is missing, unreadable, empty or no media file, and when it has sound
-  // but not the track asked for (see choose_audio_stream()). `known`: what times() of the same source and track
-  // were, which saves finding them once more; may be null.
+  // but not the track asked for (see choose_audio_stream()). `known`: what times() of the same source and
+  // track were, which saves finding them once more; may be null.
   explicit Demuxer(const MediaSource& source, std::optional<int64_t> audio_track = std::nullopt,
                    const MediaTimes* known = nullptr);
 

@@ -94,6 +94,9 @@ bool StreamTail::is_cut_off(const Demuxer& demuxer) const {
   if (!tells_by_decoding(format) || !begins_like_a_frame(stream_, last)) return false;
   const bool is_video = stream_.codecpar->codec_type == AVMEDIA_TYPE_VIDEO;
   if (const auto whole = is_whole_frame(stream_, last)) return !*whole;
+  if (stream_.codecpar->codec_id == AV_CODEC_ID_AC3 &&
+      packets_.size() > 1)  // frames of one size, or two bytes more
+    return last.size < packets_[packets_.size() - 2]->size - 2;
   if (is_video && format == "mpegts" && !last_transport_packet_is_full(demuxer.io(), stream_.id))
     return false;
   return last_packet_is_broken();
