@@ -207,10 +207,10 @@ Enhancement enhance_labels(const std::vector<ClipSource>& clips, const ClipClass
   Enhancement out;
   for (size_t i = 0; i < clips.size(); ++i) {
     std::set<int64_t> all(classes[i].begin(), classes[i].end());
-    const int64_t heard = enhancer.add_teachers(clips[i].id, all), above = enhancer.add_above(all);
-    out.from_teacher += heard;
+    const int64_t by_teacher = enhancer.add_teachers(clips[i].id, all), above = enhancer.add_above(all);
+    out.from_teacher += by_teacher;
     out.from_taxonomy += above;
-    out.clips_changed += heard + above > 0;
+    out.clips_changed += by_teacher + above > 0;
     out.classes.emplace_back(all.begin(), all.end());
   }
   return out;

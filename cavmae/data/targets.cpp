@@ -28,7 +28,7 @@ std::optional<Partner> read_partner(const LabelledClips& from, uint64_t seed, Ra
       return Partner{.index = index,
                      .clip = from.reader.read_raw(from.clips[index], from.view, from.need, own_seed)};
     } catch (const MediaError&) {
-      // Told and counted when its own turn comes.
+      // Reported and counted when its own turn comes.
     }
   }
   return std::nullopt;

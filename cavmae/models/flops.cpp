@@ -83,14 +83,14 @@ Lengths all_patches(const CavMaeConfig& c) {
           .video = c.has_video() ? c.num_video_patches() : 0};
 }
 
-void add_encoders(Count& count, const CavMaeConfig& c, const Lengths& seen) {
-  count.add_first(ranges::kEmbedding, {seen.audio, c.audio_patch_values(), c.embed_dim});
-  count.add_first(ranges::kEmbedding, {seen.video, c.video_patch_values(), c.embed_dim});
+void add_encoders(Count& count, const CavMaeConfig& c, const Lengths& visible) {
+  count.add_first(ranges::kEmbedding, {visible.audio, c.audio_patch_values(), c.embed_dim});
+  count.add_first(ranges::kEmbedding, {visible.video, c.video_patch_values(), c.embed_dim});
   const auto layers = [&](const char* part) {
     return Layers{.part = part, .depth = c.modality_depth, .width = c.embed_dim, .mlp_ratio = c.mlp_ratio};
   };
-  if (seen.audio > 0) count.add_layers(layers(ranges::kAudioEncoder), seen.audio);
-  if (seen.video > 0) count.add_layers(layers(ranges::kVideoEncoder), seen.video);
+  if (visible.audio > 0) count.add_layers(layers(ranges::kAudioEncoder), visible.audio);
+  if (visible.video > 0) count.add_layers(layers(ranges::kVideoEncoder), visible.video);
 }
 
 Layers joint_layers(const CavMaeConfig& c) {
@@ -98,15 +98,15 @@ Layers joint_layers(const CavMaeConfig& c) {
       .part = ranges::kJointLayers, .depth = c.joint_depth, .width = c.embed_dim, .mlp_ratio = c.mlp_ratio};
 }
 
-void add_single_streams(Count& count, const CavMaeConfig& c, const Lengths& seen) {
+void add_single_streams(Count& count, const CavMaeConfig& c, const Lengths& visible) {
   if (!c.has_single_streams()) return;
-  if (seen.audio > 0) count.add_layers(joint_layers(c), seen.audio);
-  if (seen.video > 0) count.add_layers(joint_layers(c), seen.video);
+  if (visible.audio > 0) count.add_layers(joint_layers(c), visible.audio);
+  if (visible.video > 0) count.add_layers(joint_layers(c), visible.video);
 }
 
-void add_joint_stream(Count& count, const CavMaeConfig& c, const Lengths& seen) {
+void add_joint_stream(Count& count, const CavMaeConfig& c, const Lengths& visible) {
   if (c.joint_streams == JointStreams::concat || c.joint_streams == JointStreams::separate_and_concat)
-    count.add_layers(joint_layers(c), seen.both());
+    count.add_layers(joint_layers(c), visible.both());
 }
 
 void add_decoder(Count& count, const CavMaeConfig& c, const Lengths& visible) {
