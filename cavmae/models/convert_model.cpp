@@ -49,7 +49,7 @@ NamedTensors checked_tensors(const ModelFile& contents, const ModelDescription& 
 Json features_of(const ModelFile& contents, const ModelDescription& described, const LoadOptions& options) {
   Json features = metadata_json(contents, "features", described.path);
   if (features.is_null()) features = Json::object();
-  InputSpec spec = input_spec(described.config, described.spec.value_or(InputSpec{}));
+  InputSpec spec = input_spec(described.config, described.spec);
   const InputShape& shape = options.shape;
   spec.fbank_mean = shape.fbank_mean.value_or(spec.fbank_mean);
   spec.fbank_std = shape.fbank_std.value_or(spec.fbank_std);

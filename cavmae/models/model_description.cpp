@@ -70,20 +70,16 @@ void describe_network(ModelDescription& out, const ModelFile& contents, const In
 void describe_inputs(ModelDescription& out, const ModelFile& contents) {
   const fs::path where = stated_in(contents, out.path);
   const Json stated = metadata_json(contents, "features", where);
-  out.spec = stated_input(contents, where);
-  out.states_spec = out.spec.has_value();
-  const bool authors = is_authors_shape(out.config), whole = out.spec && contents.described_in.empty();
-  bool known = true;
+  out.spec = stated_input(contents, where).value_or(InputSpec{});
+  out.states_spec = !stated.is_null();
+  const bool authors = is_authors_shape(out.config), whole = out.states_spec && contents.described_in.empty();
   const auto describe = [&](const char* option, double value, bool used) {
     if (!used || whole || (stated.is_object() && stated.contains(option))) return;
     out.unstated.push_back({.name = option, .value = Json(value).dump(), .confirmed = authors});
-    known = known && authors;
   };
-  const InputSpec spec = out.spec.value_or(InputSpec{});
-  describe("fbank_mean", spec.fbank_mean, out.config.has_audio());
-  describe("fbank_std", spec.fbank_std, out.config.has_audio());
-  describe("window_seconds", spec.window_seconds, true);
-  out.spec = known ? std::optional(spec) : std::nullopt;
+  describe("fbank_mean", out.spec.fbank_mean, out.config.has_audio());
+  describe("fbank_std", out.spec.fbank_std, out.config.has_audio());
+  describe("window_seconds", out.spec.window_seconds, true);
 }
 
 void describe_head(ModelDescription& out, const ModelFile& contents, const torch::Tensor& weight) {

@@ -16,7 +16,7 @@ namespace cavmae {
 struct ModelDescription {
   std::filesystem::path path;       // of the file
   CavMaeConfig config;              // as stated, or inferred from the tensors
-  std::optional<InputSpec> spec;    // as stated, or the authors' where the tensors are of their model; else nothing
+  InputSpec spec;                   // as stated; else the authors', which `unstated` tells whether to believe
   bool states_spec = false;         // whether the file, or the description beside it, states it
   std::optional<HeadOptions> head;  // of a classifier
   std::vector<ClassLabel> labels;   // [C]; empty when the file states none

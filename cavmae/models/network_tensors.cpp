@@ -152,7 +152,7 @@ NetworkTensors find_network(const std::vector<TensorPlace>& places, const std::s
     };
     if (std::any_of(passed_over.begin(), passed_over.end(), in_copy)) continue;
     if (place.holder != chosen.holder)
-      name = concat(place.holder, ".", name);
+      name = place.holder.empty() ? name : concat(place.holder, ".", name);
     else if (name.starts_with(prefix))
       name.erase(0, prefix.size());
     CAVMAE_CHECK_AS(CheckpointError, names.insert(name).second, where, ": two tensors are '", printable(name),

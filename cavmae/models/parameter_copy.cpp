@@ -97,27 +97,29 @@ LoadReport copy_parameters(torch::nn::Module& network, const CavMaeConfig& confi
 }
 
 std::string summarize_names(const std::vector<std::string>& names) {
-  std::vector<std::pair<std::string, int64_t>> patterns;
+  struct Pattern {
+    std::string text, first;  // with '*' for numbers, and the first name of that kind
+    int64_t count = 0;
+  };
+  std::vector<Pattern> patterns;
   for (const std::string& name : names) {
-    std::string pattern;
+    std::string text;
     for (size_t i = 0; i < name.size(); ++i) {
       const bool digit = std::isdigit(static_cast<unsigned char>(name[i])) && i > 0 &&
-                         (name[i - 1] == '.' || pattern.ends_with(".*"));
+                         (name[i - 1] == '.' || text.ends_with(".*"));
       if (!digit)
-        pattern += name[i];
-      else if (!pattern.ends_with(".*"))
-        pattern += '*';
+        text += name[i];
+      else if (!text.ends_with(".*"))
+        text += '*';
     }
-    const auto known =
-        std::find_if(patterns.begin(), patterns.end(), [&](const auto& p) { return p.first == pattern; });
-    if (known == patterns.end())
-      patterns.emplace_back(pattern, 1);
-    else
-      ++known->second;
+    auto known = std::ranges::find(patterns, text, &Pattern::text);
+    if (known == patterns.end()) known = patterns.insert(known, {.text = text, .first = name, .count = 0});
+    ++known->count;
   }
   std::string text;
-  for (const auto& [pattern, count] : patterns)
-    text += concat(text.empty() ? "" : ", ", pattern, count > 1 ? concat(" (", count, ")") : "");
+  for (const Pattern& pattern : patterns)
+    text += concat(text.empty() ? "" : ", ", pattern.count > 1 ? pattern.text : pattern.first,
+                   pattern.count > 1 ? concat(" (", pattern.count, ")") : "");
   return text;
 }
 

@@ -31,7 +31,7 @@ struct CopySource {
 LoadReport copy_parameters(torch::nn::Module& network, const CavMaeConfig& config, const CopySource& source,
                            PositionFit positions = PositionFit::refuse);
 
-// "blocks_a.*.norm1_a.weight (11), mask_token": names that differ in a number alone are listed once.
+// "blocks_a.*.norm1_a.weight (11), mask_token": names that differ in a number alone are one.
 std::string summarize_names(const std::vector<std::string>& names);
 
 }  // namespace cavmae

@@ -99,7 +99,7 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
   out.network_in_file = contents.network;
   out.copies = contents.copies;
   out.states_spec = described.states_spec;
-  out.spec = spec_with(input_spec(config, described.spec.value_or(InputSpec{})), options.shape);
+  out.spec = spec_with(input_spec(config, described.spec), options.shape);
   out.labels = described.labels;
   out.network_->set_precision(options.precision);
   out.network_->set_runtime(options.runtime);

@@ -22,6 +22,10 @@ bool is_bookkeeping(const std::string& name) {
   return name == "n_averaged";
 }
 
+std::string counted(size_t count, const char* what) {
+  return concat(count, " ", what, count == 1 ? "" : "s");
+}
+
 }  // namespace
 
 std::vector<std::string> parameter_names(CavMaeConfig config) {
@@ -57,11 +61,11 @@ void require_whole(const WholeFileReport& report, const std::string& where, Part
   if (partial == PartialFile::allow || (report.missing.empty() && report.unexpected.empty())) return;
   std::string text;
   if (!report.missing.empty())
-    text += concat("lacks ", report.missing.size(), " parameters of its network: ",
+    text += concat("lacks ", counted(report.missing.size(), "parameter"), " of its network: ",
                    summarize_names(report.missing));
   if (!report.unexpected.empty())
-    text += concat(text.empty() ? "" : "; it ", "has ", report.unexpected.size(),
-                   " tensors that the network has no place for: ", summarize_names(report.unexpected));
+    text += concat(text.empty() ? "" : "; it ", "has ", counted(report.unexpected.size(), "tensor"),
+                   " that the network has no place for: ", summarize_names(report.unexpected));
   throw CheckpointError(concat(
       where, ": ", text,
       "; it is incomplete, has its layers under other names or is of another model. --allow-partial takes it as "

