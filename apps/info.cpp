@@ -104,7 +104,8 @@ Description model_info(const ModelFlags& flags, Log& log) {
   Json assumed = Json::array();
   for (const UnstatedOption& option : model.assumed) assumed.push_back(option.name);
   if (!model.assumed.empty())
-    out.text += fmt::format("taken to be the authors', since the file does not say: {}\n", list_of(model.assumed));
+    out.text +=
+        fmt::format("taken to be the authors', since the file does not say: {}\n", list_of(model.assumed));
   out.json = {{"kind", model.is_classifier() ? "classifier" : "checkpoint"},
               {"path", model.path.string()},
               {"parameters", parameters},

@@ -79,8 +79,8 @@ void reject_extras(const CLI::App& root) {
                            command.get_name(), " --help' shows the usage"));
 }
 
-// Flags that had no value once and may have one now: alone they mean the first word here, with --no- before them
-// "none". The parser would take a file's name after them for their value.
+// Flags that had no value once and may have one now: alone they mean the first word here, with --no- before
+// them "none". The parser would take a file's name after them for their value.
 struct WordFlag {
   std::string name;
   std::vector<std::string> words;
@@ -94,7 +94,8 @@ std::vector<std::string> with_words_written_out(int argc, char** argv) {
       const bool last = i + 1 == out.size();
       if (out[i] == "--no-" + flag.name)
         out[i] = "--" + flag.name + "=none";
-      else if (out[i] == "--" + flag.name && (last || std::ranges::find(flag.words, out[i + 1]) == flag.words.end()))
+      else if (out[i] == "--" + flag.name &&
+               (last || std::ranges::find(flag.words, out[i + 1]) == flag.words.end()))
         out[i] += "=" + flag.words.front();
     }
   std::reverse(out.begin(), out.end());  // as the parser takes them

@@ -41,10 +41,11 @@ void add_shape_flags(CLI::App& app, ModelFlags& flags) {
                  "filterbank frames (10 ms each) of a clip, where not those of the training")
       ->type_name("N");
   app.add_option("--image-size", shape.image_size, "side of the picture in pixels, likewise")->type_name("N");
-  app.add_option("--resize-positions", flags.resize_positions,
-                 "fit the checkpoint's position embeddings to such clips or pictures; where they were trained: "
-                 "trim (keep those of the first part of the sound; also when the flag stands alone) or "
-                 "interpolate")
+  app.add_option(
+         "--resize-positions", flags.resize_positions,
+         "fit the checkpoint's position embeddings to such clips or pictures; where they were trained: "
+         "trim (keep those of the first part of the sound; also when the flag stands alone) or "
+         "interpolate")
       ->type_name("");
 }
 
@@ -97,11 +98,13 @@ void ModelFlags::add(CLI::App& app, HeadUse head, DecoderUse decoder) {
 void ModelFlags::add_file_flags(CLI::App& app, HeadUse head, DecoderUse decoder) {
   options.head = head;
   options.decoder = decoder;
-  app.add_option("--network", options.network,
-                 "which network of a .pth that holds several (averaged ones beside it), by the keys that lead to it")
+  app.add_option(
+         "--network", options.network,
+         "which network of a .pth that holds several (averaged ones beside it), by the keys that lead to it")
       ->type_name("KEYS");
-  app.add_flag("--allow-partial", allow_partial,
-               "take a checkpoint that lacks parameters, which keep random values, or has tensors without a place");
+  app.add_flag(
+      "--allow-partial", allow_partial,
+      "take a checkpoint that lacks parameters, which keep random values, or has tensors without a place");
   app.add_option("--window-seconds", options.shape.window_seconds,
                  "length of the part of a file that makes a clip, where not as in the training")
       ->type_name("SECONDS");
@@ -143,8 +146,9 @@ Pretrained load_model(const std::filesystem::path& checkpoint, const LoadOptions
 
 void log_assumed(const std::vector<UnstatedOption>& assumed, const std::filesystem::path& file, Log& log) {
   if (assumed.empty()) return;
-  log.info("{} does not say how it was built and fed; its tensors are those of the authors' models, whose values are taken: {}",
-           file.filename().string(), list_of(assumed));
+  log.info(
+      "{} does not say how it was built and fed; its tensors are those of the authors' models, whose values are taken: {}",
+      file.filename().string(), list_of(assumed));
 }
 
 }  // namespace cavmae::apps

@@ -44,8 +44,8 @@ NamedTensors checked_tensors(const ModelFile& contents, const ModelDescription& 
   return tensors;
 }
 
-// What the network is fed. Fields that are not stated and that no file has without saying so are left to their
-// defaults.
+// What the network is fed. Fields that are not stated and that no file has without saying so are left to
+// their defaults.
 Json features_of(const ModelFile& contents, const ModelDescription& described, const LoadOptions& options) {
   Json features = metadata_json(contents, "features", described.path);
   if (features.is_null()) features = Json::object();
@@ -97,8 +97,8 @@ Json description_of(const std::map<std::string, std::string>& metadata) {
   return description;
 }
 
-// A description of another model that stood there is gone before this one's tensors are there; it comes back when
-// they cannot be written.
+// A description of another model that stood there is gone before this one's tensors are there; it comes back
+// when they cannot be written.
 void write_pth_without_description(const fs::path& to, const NamedTensors& tensors) {
   const fs::path description = description_path(to);
   const bool had_one = fs::is_regular_file(description);

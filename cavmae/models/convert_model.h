@@ -11,9 +11,9 @@
 namespace cavmae {
 
 struct Conversion {
-  std::filesystem::path from;          // the file that was read
-  std::filesystem::path description;   // what was written beside a .pth, see description_path()
-  std::vector<std::string> left_out;   // tensors that no part of a model is made of
+  std::filesystem::path from;           // the file that was read
+  std::filesystem::path description;    // what was written beside a .pth, see description_path()
+  std::vector<std::string> left_out;    // tensors that no part of a model is made of
   std::vector<UnstatedOption> assumed;  // what was written as in the authors' models, whose tensors these are
   // What neither the file nor the options say and who reads the result has to: fbank_mean, scores, ...
   std::vector<std::string> unstated;

@@ -217,8 +217,7 @@ void infer_audio_grid(const torch::Tensor& table, const InferenceHints& hints, I
 void infer_inputs(const NamedTensors& tensors, const Shapes& shapes, const InferenceHints& hints,
                   InferredConfig& out, const std::string& where) {
   for (const auto& [name, tensor] : tensors) {
-    if (name == "pos_embed_a" && shapes.size(name, 3, 1) > 0)
-      infer_audio_grid(tensor, hints, out, where);
+    if (name == "pos_embed_a" && shapes.size(name, 3, 1) > 0) infer_audio_grid(tensor, hints, out, where);
     if (name == "pos_embed_v") {
       const auto patches = static_cast<double>(shapes.size(name, 3, 1));
       out.config.image_size = static_cast<int64_t>(std::lround(std::sqrt(patches))) * out.config.patch_size;

@@ -28,8 +28,8 @@ struct InitialOptions {
 };
 
 // `network`: one whose parameters bear our names, already initialised; what the file's network does not have
-// keeps its value. `path`: what find_model_file() takes. Throws CheckpointError as load_pretrained() does, and
-// ConfigError where the file's network has another number of heads than `config`.
+// keeps its value. `path`: what find_model_file() takes. Throws CheckpointError as load_pretrained() does,
+// and ConfigError where the file's network has another number of heads than `config`.
 InitialReport load_initial_parameters(torch::nn::Module& network, const CavMaeConfig& config,
                                       const std::filesystem::path& path, const InitialOptions& options);
 

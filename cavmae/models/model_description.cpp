@@ -124,8 +124,8 @@ ModelDescription describe_model(const ModelFile& contents, const fs::path& file,
 }
 
 std::string shown_by_tensors(const CavMaeConfig& config) {
-  std::string text = concat("width ", config.embed_dim, ", ", config.modality_depth, " + ",
-                            config.joint_depth, " layers");
+  std::string text =
+      concat("width ", config.embed_dim, ", ", config.modality_depth, " + ", config.joint_depth, " layers");
   if (config.has_audio()) text += concat(", ", config.num_audio_patches(), " audio positions");
   if (config.has_video()) text += concat(", pictures of ", config.image_size, " px");
   return text;

@@ -20,15 +20,16 @@ struct ModelDescription {
   bool states_spec = false;         // whether the file, or the description beside it, states it
   std::optional<HeadOptions> head;  // of a classifier
   std::vector<ClassLabel> labels;   // [C]; empty when the file states none
-  // Note [What a .pth cannot say]: of the network and its inputs, and of the head. What the tensors cannot show is
-  // the authors' value where they are those of an authors' model: of heads see Note [Inferred configuration];
-  // mean, deviation and window at width 768 with 128 mel bins and 1024 frames (and pictures of 224 pixels); a
-  // head of both modalities with 527 classes (AudioSet, sigmoid) or 309 (VGGSound, softmax).
+  // Note [What a .pth cannot say]: of the network and its inputs, and of the head. What the tensors cannot
+  // show is the authors' value where they are those of an authors' model: of heads see Note [Inferred
+  // configuration]; mean, deviation and window at width 768 with 128 mel bins and 1024 frames (and pictures
+  // of 224 pixels); a head of both modalities with 527 classes (AudioSet, sigmoid) or 309 (VGGSound,
+  // softmax).
   std::vector<UnstatedOption> unstated, unstated_of_head;
 };
 
-// `hints`: of what the file does not state. Throws CheckpointError for what is no CAV-MAE network, an image MAE
-// (He et al., CVPR 2022) among it, and ConfigError where a hint contradicts the file.
+// `hints`: of what the file does not state. Throws CheckpointError for what is no CAV-MAE network, an image
+// MAE (He et al., CVPR 2022) among it, and ConfigError where a hint contradicts the file.
 ModelDescription describe_model(const ModelFile& contents, const std::filesystem::path& file,
                                 const InferenceHints& hints);
 

@@ -17,26 +17,26 @@ namespace cavmae {
 // "format" in the metadata of our files.
 inline constexpr const char* kModelFormat = "cavmae";
 
-// `path`: a .safetensors file or a .pth (.pt, .ckpt, .bin), a checkpoint folder (holding model.safetensors), or
-// a run's folder (its best checkpoint, else its last). Throws CheckpointError naming what was looked for.
+// `path`: a .safetensors file or a .pth (.pt, .ckpt, .bin), a checkpoint folder (holding model.safetensors),
+// or a run's folder (its best checkpoint, else its last). Throws CheckpointError naming what was looked for.
 std::filesystem::path find_model_file(const std::filesystem::path& path);
 
 // NAME.pth.json of NAME.pth: what a .pth cannot say, as 'cavmae convert' writes it beside (docs/formats.md).
 std::filesystem::path description_path(const std::filesystem::path& pth);
 
-struct ModelFile : TensorFile {      // the network's tensors under the network's own names, and the metadata
+struct ModelFile : TensorFile {  // the network's tensors under the network's own names, and the metadata
   std::filesystem::path described_in;  // the file beside that the metadata come from; empty: there is none
-  std::string network;               // see NetworkTensors
-  std::vector<std::string> copies;   // likewise
+  std::string network;                 // see NetworkTensors
+  std::vector<std::string> copies;     // likewise
 };
 
-// `network`: which one of a file that holds several, as NetworkTensors::network names it; empty: the likeliest.
-// Throws CheckpointError as read_safetensors() and PthFile do, and as find_network() does.
+// `network`: which one of a file that holds several, as NetworkTensors::network names it; empty: the
+// likeliest. Throws CheckpointError as read_safetensors() and PthFile do, and as find_network() does.
 ModelFile read_model_file(const std::filesystem::path& file, const std::string& network = {});
 
-// The same, of the tensors their names, types and shapes alone ("meta" tensors, which have no memory), but for
-// the position embeddings of a file that does not state its configuration. Of a file of any size it reads the
-// header, or the pickle.
+// The same, of the tensors their names, types and shapes alone ("meta" tensors, which have no memory), but
+// for the position embeddings of a file that does not state its configuration. Of a file of any size it reads
+// the header, or the pickle.
 ModelFile inspect_model_file(const std::filesystem::path& file, const std::string& network = {});
 
 // Metadata `key` as JSON; null when the file has none.

@@ -15,20 +15,31 @@ namespace cavmae {
 namespace {
 
 // The first parts of names that no other network is likely to have.
-constexpr std::array<std::string_view, 15> kOurs = {
-    "modality_a",         "modality_v",         "pos_embed_a",         "pos_embed_v",         "patch_embed_a",
-    "patch_embed_v",      "blocks_a",           "blocks_v",            "blocks_u",            "decoder_pred_a",
-    "decoder_modality_a", "decoder_modality_v", "decoder_pos_embed_a", "decoder_pos_embed_v", "decoder_pred_v"};
+constexpr std::array<std::string_view, 15> kOurs = {"modality_a",
+                                                    "modality_v",
+                                                    "pos_embed_a",
+                                                    "pos_embed_v",
+                                                    "patch_embed_a",
+                                                    "patch_embed_v",
+                                                    "blocks_a",
+                                                    "blocks_v",
+                                                    "blocks_u",
+                                                    "decoder_pred_a",
+                                                    "decoder_modality_a",
+                                                    "decoder_modality_v",
+                                                    "decoder_pos_embed_a",
+                                                    "decoder_pos_embed_v",
+                                                    "decoder_pred_v"};
 constexpr std::array<std::string_view, 4> kImageMae = {"cls_token", "pos_embed", "patch_embed", "blocks"};
 
 constexpr std::array<std::string_view, 4> kWrappers = {"module", "_orig_mod", "_fsdp_wrapped_module",
                                                        "_checkpoint_wrapped_module"};
 // Names of dictionaries and modules that hold the network itself, the most usual first.
-constexpr std::array<std::string_view, 9> kUsual = {"model",      "state_dict", "model_state_dict",
-                                                    "module",     "network",    "net",
-                                                    "model_state", "weights",   "student"};
-constexpr std::array<std::string_view, 9> kOfCopies = {"ema",     "teacher", "momentum", "shadow", "average",
-                                                       "swa",     "optim",   "exp_avg",  "target"};
+constexpr std::array<std::string_view, 9> kUsual = {"model",       "state_dict", "model_state_dict",
+                                                    "module",      "network",    "net",
+                                                    "model_state", "weights",    "student"};
+constexpr std::array<std::string_view, 9> kOfCopies = {"ema", "teacher", "momentum", "shadow", "average",
+                                                       "swa", "optim",   "exp_avg",  "target"};
 
 using Parts = std::vector<std::string>;
 
@@ -52,7 +63,7 @@ Parts parts_of(const std::string& name) {
 
 // A place where a file holds a network: a dictionary and a prefix.
 struct Candidate {
-  std::string holder, prefix;  // of names without wrappers
+  std::string holder, prefix;   // of names without wrappers
   std::set<std::string> names;  // those of the network
 
   std::string place() const {
@@ -108,7 +119,9 @@ const Candidate& choose(const std::vector<Candidate>& candidates, const std::str
                         const std::string& where) {
   if (wanted.empty())
     return *std::min_element(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
-      const auto order = [](const Candidate& c) { return std::pair(rank(c), -static_cast<int64_t>(c.names.size())); };
+      const auto order = [](const Candidate& c) {
+        return std::pair(rank(c), -static_cast<int64_t>(c.names.size()));
+      };
       return order(a) < order(b);
     });
   std::string known;

@@ -1,5 +1,6 @@
 #include "cavmae/models/pretrained.h"
 
+#include <cmath>
 #include <utility>
 
 #include "cavmae/core/error.h"
@@ -28,6 +29,15 @@ CavMaeConfig config_with(CavMaeConfig config, const InputShape& shape) {
   return config;
 }
 
+// A model that diverged, or a damaged file, would give NaN for every clip.
+void require_finite(const CavMae& network, const fs::path& path) {
+  const torch::NoGradGuard no_grad;
+  for (const auto& item : network->named_parameters())
+    CAVMAE_CHECK_AS(CheckpointError, std::isfinite(item.value().sum().item<double>()), path.string(), ": '",
+                    item.key(),
+                    "' holds values that are not finite; its training diverged, or the file is damaged");
+}
+
 // Copies what the file has; the rest gets the values that a fresh network would have.
 LoadReport fill(CavMae& network, const CopySource& source, PositionFit positions) {
   const auto copy = [&] { return copy_parameters(*network, network->config(), source, positions); };
@@ -53,14 +63,16 @@ std::vector<UnstatedOption> unstated_with(const ModelDescription& described, con
   std::vector<UnstatedOption> unstated = described.unstated;
   if (described.head && options.head == HeadUse::if_any)
     unstated.insert(unstated.end(), described.unstated_of_head.begin(), described.unstated_of_head.end());
-  const bool decoder = options.decoder == DecoderUse::if_any && !(described.head && options.head == HeadUse::if_any);
+  const bool decoder =
+      options.decoder == DecoderUse::if_any && !(described.head && options.head == HeadUse::if_any);
   const auto is_known = [&](const UnstatedOption& option) {
     const InputShape& shape = options.shape;
     const HeadHints& head = options.head_hints;
     return (option.name == "decoder_num_heads" && !decoder) ||
            (option.name == "window_seconds" && shape.window_seconds) ||
-           (option.name == "fbank_mean" && shape.fbank_mean) || (option.name == "fbank_std" && shape.fbank_std) ||
-           (option.name == "mode" && head.mode) || (option.name == "scores" && head.scores) ||
+           (option.name == "fbank_mean" && shape.fbank_mean) ||
+           (option.name == "fbank_std" && shape.fbank_std) || (option.name == "mode" && head.mode) ||
+           (option.name == "scores" && head.scores) ||
            (option.name == "representation" && head.representation);
   };
   std::erase_if(unstated, is_known);
@@ -90,11 +102,11 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
   } else {
     out.network_ = CavMae(config);
   }
-  out.report =
-      fill(out.network_,
-           {.tensors = contents.tensors, .where = out.path.string(), .config = described.config},
-           options.positions);
+  out.report = fill(out.network_,
+                    {.tensors = contents.tensors, .where = out.path.string(), .config = described.config},
+                    options.positions);
   out.report.unexpected = whole.unexpected;
+  require_finite(out.network_, out.path);
   out.described_in = contents.described_in;
   out.network_in_file = contents.network;
   out.copies = contents.copies;

@@ -52,7 +52,7 @@ struct LoadOptions {
 
 class Pretrained {
  public:
-  std::filesystem::path path;      // the file that was read
+  std::filesystem::path path;          // the file that was read
   std::filesystem::path described_in;  // NAME.pth.json beside it, where that was read
   std::string network_in_file;         // see NetworkTensors::network
   std::vector<std::string> copies;     // other places in the file that hold the same network
@@ -76,10 +76,10 @@ class Pretrained {
   Classifier classifier_{nullptr};  // empty of a file without a head
 };
 
-// `path`: what find_model_file() takes. Throws CheckpointError: no such file, damaged, no CAV-MAE network, one
-// that is not whole (see PartialFile), or position embeddings of another shape that are not to be fitted;
-// ConfigError: what the file does not say and `options` would have to (Note [What a .pth cannot say]), options
-// that the network does not allow, a device that is not there.
+// `path`: what find_model_file() takes. Throws CheckpointError: no such file, damaged, no CAV-MAE network,
+// one that is not whole (see PartialFile) or not finite, or position embeddings of another shape that are not
+// to be fitted; ConfigError: what the file does not say and `options` would have to (Note [What a .pth cannot
+// say]), options that the network does not allow, a device that is not there.
 Pretrained load_pretrained(const std::filesystem::path& path, const LoadOptions& options = {});
 
 // A classifier's head with what the file does not state.

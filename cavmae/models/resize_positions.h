@@ -39,9 +39,8 @@ std::optional<PatchGrid> sincos_grid(const torch::Tensor& table, int64_t likely_
 // What becomes of position embeddings that are those of clips of another length or pictures of another size.
 enum class PositionFit { refuse, trim, interpolate };
 inline std::vector<std::pair<PositionFit, std::string>> option_names(PositionFit) {
-  return {{PositionFit::refuse, "none"},
-          {PositionFit::trim, "trim"},
-          {PositionFit::interpolate, "interpolate"}};
+  return {
+      {PositionFit::refuse, "none"}, {PositionFit::trim, "trim"}, {PositionFit::interpolate, "interpolate"}};
 }
 
 struct ResizedTable {
@@ -55,10 +54,11 @@ struct ResizedTable {
 //     centres, as PyTorch's interpolate(align_corners=False)).
 //   trim: of sound that is shorter the first columns are kept, and what is left to fit is interpolated: sound
 //     that is longer, other mel bins, pictures.
-// A column of patches is 160 ms of sound whatever the clip's length, so trimming leaves every patch the position
-// that it was trained at, as the sin-cos table does and as the authors advise for clips of 5 seconds, while
-// interpolating would tell the network that sound runs faster. A picture is scaled to the network's size as a
-// whole, so its positions are, too. table: float [1, L, D]; `name` as in is_position_table().
+// A column of patches is 160 ms of sound whatever the clip's length, so trimming leaves every patch the
+// position that it was trained at, as the sin-cos table does and as the authors advise for clips of 5
+// seconds, while interpolating would tell the network that sound runs faster. A picture is scaled to the
+// network's size as a whole, so its positions are, too. table: float [1, L, D]; `name` as in
+// is_position_table().
 ResizedTable resize_positions(const torch::Tensor& table, const std::string& name, const GridChange& grids,
                               PositionFit fit);
 

@@ -26,8 +26,8 @@ void require_confirmed(const std::vector<UnstatedOption>& unstated, const std::f
     if (!option.confirmed) flags += " " + flag_of(option.name);
   CAVMAE_CHECK_AS(ConfigError, flags.empty(), file.string(),
                   ": does not say how its model was built and fed, and its tensors (", known,
-                  ") are not those of the authors' models, whose values would hold; give", flags,
-                  "; or put ", file.filename().string(),
+                  ") are not those of the authors' models, whose values would hold; give", flags, "; or put ",
+                  file.filename().string(),
                   ".json beside it, as 'cavmae convert' writes it with a .pth (docs/formats.md)");
 }
 

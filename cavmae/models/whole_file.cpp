@@ -61,8 +61,8 @@ void require_whole(const WholeFileReport& report, const std::string& where, Part
   if (partial == PartialFile::allow || (report.missing.empty() && report.unexpected.empty())) return;
   std::string text;
   if (!report.missing.empty())
-    text += concat("lacks ", counted(report.missing.size(), "parameter"), " of its network: ",
-                   summarize_names(report.missing));
+    text += concat("lacks ", counted(report.missing.size(), "parameter"),
+                   " of its network: ", summarize_names(report.missing));
   if (!report.unexpected.empty())
     text += concat(text.empty() ? "" : "; it ", "has ", counted(report.unexpected.size(), "tensor"),
                    " that the network has no place for: ", summarize_names(report.unexpected));

@@ -8,8 +8,8 @@
 
 namespace cavmae {
 
-// What to do with a file that lacks parameters, or has tensors that its network has no place for: layers under
-// other names, the tokens of a later model.
+// What to do with a file that lacks parameters, or has tensors that its network has no place for: layers
+// under other names, the tokens of a later model.
 enum class PartialFile {
   refuse,  // CheckpointError with the names
   allow,   // parameters that are missing keep their initial values; tensors without a place are left out
@@ -23,8 +23,8 @@ struct WholeFileReport {
 // leave_out: a classifier's network alone, whatever its head is.
 enum class HeadUse { if_any, leave_out };
 
-// The file beside the network that describe_model() says is in it. A decoder beside a head, and with `head` left
-// out any head, is no unexpected tensor.
+// The file beside the network that describe_model() says is in it. A decoder beside a head, and with `head`
+// left out any head, is no unexpected tensor.
 WholeFileReport compare_with_network(const TensorFile& contents, const ModelDescription& described,
                                      HeadUse head);
 

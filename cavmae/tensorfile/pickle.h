@@ -1,6 +1,6 @@
-// Python's pickles as plain values. Nothing that a pickle asks for is ever imported or run: a class or function
-// is only a name, which must be on the caller's list, and a call is only recorded. Not for several threads at
-// once.
+// Python's pickles as plain values. Nothing that a pickle asks for is ever imported or run: a class or
+// function is only a name, which must be on the caller's list, and a call is only recorded. Not for several
+// threads at once.
 #pragma once
 
 #include <cstdint>
@@ -95,8 +95,8 @@ enum class GlobalUse {
 };
 using GlobalRule = std::function<GlobalUse(const std::string& name)>;  // "module.name"
 
-// Reads one pickle (the instructions of protocols 2 to 5 that carry data). Throws CheckpointError for anything
-// else than a whole pickle within the limits, and for names that `rule` refuses.
+// Reads one pickle (the instructions of protocols 2 to 5 that carry data). Throws CheckpointError for
+// anything else than a whole pickle within the limits, and for names that `rule` refuses.
 Pickle read_pickle(PickleInput& input, const GlobalRule& rule, const PickleLimits& limits = {});
 
 }  // namespace cavmae

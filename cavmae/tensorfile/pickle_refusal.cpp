@@ -71,10 +71,9 @@ void throw_refusal(const std::vector<const PickleValue*>& refused, const PickleV
     text += path.empty() ? " as the whole object" : " under '" + printable(path) + "'";
   }
   if (names.size() > kMaxNamed) text += concat(" and ", names.size() - kMaxNamed, " more");
-  throw CheckpointError(
-      concat(where, ": the file asks for ", text,
-             ", which cavmae never runs; save the network's tensors alone in Python, "
-             "torch.save(model.state_dict(), ...), and try again"));
+  throw CheckpointError(concat(where, ": the file asks for ", text,
+                               ", which cavmae never runs; save the network's tensors alone in Python, "
+                               "torch.save(model.state_dict(), ...), and try again"));
 }
 
 }  // namespace cavmae

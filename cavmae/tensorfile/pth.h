@@ -26,16 +26,16 @@ struct PthTensor {
 // numbers, options, ...) are passed over. Safe from several threads.
 class PthFile {
  public:
-  // Throws CheckpointError naming the file: damaged, truncated, no tensors at all, or a class or function that
-  // is neither PyTorch's for state dicts nor of a plain value (Note [Names in a .pth]), with the key that it
-  // is under.
+  // Throws CheckpointError naming the file: damaged, truncated, no tensors at all, or a class or function
+  // that is neither PyTorch's for state dicts nor of a plain value (Note [Names in a .pth]), with the key
+  // that it is under.
   explicit PthFile(const std::filesystem::path& path);
   ~PthFile();
 
   // In the file's order; no two have the same name.
   const std::vector<PthTensor>& tensors() const;
-  // Those at these places of tensors(), on the CPU. Tensors that share memory in the file share it here. Throws
-  // CheckpointError: a checksum that is wrong, records that are missing.
+  // Those at these places of tensors(), on the CPU. Tensors that share memory in the file share it here.
+  // Throws CheckpointError: a checksum that is wrong, records that are missing.
   std::vector<torch::Tensor> read(const std::vector<size_t>& places) const;
 
  private:
@@ -43,7 +43,8 @@ class PthFile {
   std::unique_ptr<Parts> parts_;
 };
 
-// Every tensor of a checkpoint under its whole name ("module." and the like included). Throws as PthFile does.
+// Every tensor of a checkpoint under its whole name ("module." and the like included). Throws as PthFile
+// does.
 NamedTensors read_pth(const std::filesystem::path& path);
 
 // The same tensors by name, type and shape, from the pickle alone: their bytes are not read, so a checksum of

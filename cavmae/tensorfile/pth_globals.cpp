@@ -117,10 +117,10 @@ constexpr std::string_view kNumpy[] = {
 
 // The scalar types as values: numpy.float64, numpy.bool_, ...
 constexpr std::string_view kNumpyScalars[] = {
-    "bool",       "bool_", "bytes_", "cdouble", "complex128", "complex64", "csingle", "datetime64",  "double",
-    "float16",    "float32", "float64", "half", "int16",      "int32",     "int64",   "int8",        "int_",
-    "intc",       "longlong", "object_", "single", "str_",     "timedelta64", "uint16", "uint32",     "uint64",
-    "uint8",      "ulonglong", "void",
+    "bool",   "bool_",   "bytes_",  "cdouble",  "complex128", "complex64", "csingle", "datetime64",
+    "double", "float16", "float32", "float64",  "half",       "int16",     "int32",   "int64",
+    "int8",   "int_",    "intc",    "longlong", "object_",    "single",    "str_",    "timedelta64",
+    "uint16", "uint32",  "uint64",  "uint8",    "ulonglong",  "void",
 };
 
 // Of torch: types, devices and layouts as values, and tensors of kinds that no network of ours has.
@@ -147,11 +147,10 @@ constexpr std::string_view kTorch[] = {
 };
 
 constexpr std::string_view kTorchTypes[] = {
-    "bfloat16", "bool",   "chalf",     "cdouble",    "cfloat",     "complex128", "complex32",
-    "complex64", "double", "float",    "float16",    "float32",    "float64",    "float8_e4m3fn",
-    "float8_e5m2", "half", "int",      "int16",      "int32",      "int64",      "int8",
-    "long",      "qint32", "qint8",    "quint8",     "short",      "uint16",     "uint32",
-    "uint64",    "uint8",
+    "bfloat16", "bool",  "chalf",   "cdouble", "cfloat",  "complex128",    "complex32",   "complex64",
+    "double",   "float", "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "half",
+    "int",      "int16", "int32",   "int64",   "int8",    "long",          "qint32",      "qint8",
+    "quint8",   "short", "uint16",  "uint32",  "uint64",  "uint8",
 };
 
 // Options and the state of training programs.

@@ -17,7 +17,8 @@ namespace cavmae {
 // from one that was not.
 GlobalUse use_of_global(const std::string& name);
 
-// The type of the elements of "torch.FloatStorage" (or "torch.cuda.FloatStorage", as some older files have it).
+// The type of the elements of "torch.FloatStorage" (or "torch.cuda.FloatStorage", as some older files have
+// it).
 std::optional<torch::ScalarType> storage_type(std::string_view name);
 
 }  // namespace cavmae

@@ -65,9 +65,9 @@ struct FinetuneOptions : RunOptions {
 };
 
 // The defaults of a run that begins with a checkpoint: its network's shape and the features it was trained
-// on. The number of classes is that of the labels, not the checkpoint's. `given`: the options that the run sets
-// itself, with their values. Throws ConfigError naming what neither they nor the checkpoint say (Note [What a .pth
-// cannot say]).
+// on. The number of classes is that of the labels, not the checkpoint's. `given`: the options that the run
+// sets itself, with their values. Throws ConfigError naming what neither they nor the checkpoint say (Note
+// [What a .pth cannot say]).
 struct GivenOptions {
   std::set<std::string> names = {};
   InferenceHints hints = {};

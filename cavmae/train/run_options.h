@@ -36,8 +36,8 @@ inline std::vector<std::pair<BestMetric, std::string>> option_names(BestMetric) 
           {BestMetric::accuracy, "accuracy"}};
 }
 
-// How the position embeddings of an initial model are fitted, as an option: "trim" or "interpolate", or false.
-// Configurations of before there were two ways say true for "interpolate".
+// How the position embeddings of an initial model are fitted, as an option: "trim" or "interpolate", or
+// false. Configurations of before there were two ways say true for "interpolate".
 struct ResizePositions {
   PositionFit fit = PositionFit::refuse;
 

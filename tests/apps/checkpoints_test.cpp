@@ -40,7 +40,8 @@ class Checkpoints : public testing::Test {
     std::filesystem::copy_file(path("described.pth"), path("m.pth"));
     NamedTensors renamed = read_pth(path("m.pth"));
     for (auto& [name, tensor] : renamed)
-      if (const size_t at = name.find("blocks_a."); at != std::string::npos) name.replace(at, 8, "audio_blocks");
+      if (const size_t at = name.find("blocks_a."); at != std::string::npos)
+        name.replace(at, 8, "audio_blocks");
     write_pth(path("renamed.pth"), renamed);
     std::filesystem::copy_file(path("described.pth.json"), path("renamed.pth.json"));
   }
@@ -55,15 +56,16 @@ class Checkpoints : public testing::Test {
   // Every command that takes a checkpoint, with this one.
   static std::vector<std::string> commands(const std::string& checkpoint) {
     const std::string flag = " --checkpoint " + path(checkpoint), data = " --data " + path("clips");
-    return {"embed " + clip() + flag + " --out " + path("x.safetensors"),
-            "retrieve" + flag + data,
-            "evaluate" + flag + data,
-            "classify " + clip() + flag,
-            "localize " + clip() + flag + " --out " + path("x.png"),
-            "inpaint " + clip() + flag + " --out " + path("x.png"),
-            "info " + path(checkpoint),
-            "convert " + path(checkpoint) + " " + path("y.safetensors"),
-            "finetune --config finetune-tiny --init " + path(checkpoint) + data + " --out " + path("classifier")};
+    return {
+        "embed " + clip() + flag + " --out " + path("x.safetensors"),
+        "retrieve" + flag + data,
+        "evaluate" + flag + data,
+        "classify " + clip() + flag,
+        "localize " + clip() + flag + " --out " + path("x.png"),
+        "inpaint " + clip() + flag + " --out " + path("x.png"),
+        "info " + path(checkpoint),
+        "convert " + path(checkpoint) + " " + path("y.safetensors"),
+        "finetune --config finetune-tiny --init " + path(checkpoint) + data + " --out " + path("classifier")};
   }
   static TensorFile embedded(const std::string& checkpoint, const std::string& flags = "") {
     expect_success("embed --data " + path("clips") + " --checkpoint " + path(checkpoint) + " --out " +
@@ -101,7 +103,8 @@ TEST_F(Checkpoints, WithoutItsDescriptionEveryCommandSaysWhichFlagsToGive) {
   }
   for (const std::string& command : commands("m.pth")) {
     if (command.starts_with("classify")) continue;  // it is none
-    const bool decoder = command.starts_with("evaluate") || command.starts_with("in") || command.starts_with("convert");
+    const bool decoder =
+        command.starts_with("evaluate") || command.starts_with("in") || command.starts_with("convert");
     const Outcome outcome = run_cavmae(command + kSaid + (decoder ? " --decoder-num-heads 2" : "") +
                                        (command.starts_with("finetune") ? " --epochs 1 --no-report" : ""));
     EXPECT_EQ(outcome.exit_code, 0) << command << "\n" << outcome.err;
@@ -114,14 +117,17 @@ TEST_F(Checkpoints, LayersUnderOtherNamesAreRefusedByEveryCommand) {
     EXPECT_EQ(outcome.exit_code, 1) << command << "\n" << outcome.err;
     EXPECT_THAT(outcome.err, AllOf(HasSubstr("renamed.pth"), HasSubstr("blocks_a.*.attn.qkv.weight (2)")));
     if (command.starts_with("convert")) continue;  // what is missing is missing
-    EXPECT_THAT(outcome.err, AllOf(HasSubstr("audio_blocks.*.attn.qkv.weight (2)"), HasSubstr("--allow-partial")))
+    EXPECT_THAT(outcome.err,
+                AllOf(HasSubstr("audio_blocks.*.attn.qkv.weight (2)"), HasSubstr("--allow-partial")))
         << command;
   }
   for (const std::string& command : commands("renamed.pth")) {
-    if (command.starts_with("classify") || command.starts_with("convert") || command.starts_with("finetune")) continue;
+    if (command.starts_with("classify") || command.starts_with("convert") || command.starts_with("finetune"))
+      continue;
     const Outcome outcome = run_cavmae(command + " --allow-partial");
     EXPECT_EQ(outcome.exit_code, 0) << command << "\n" << outcome.err;
-    EXPECT_THAT(outcome.err, AllOf(HasSubstr("keep random initial values: blocks_a."), HasSubstr("left out: audio_blocks.")))
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr("keep random initial values: blocks_a."),
+                                   HasSubstr("left out: audio_blocks.")))
         << command;
   }
 }
@@ -140,7 +146,8 @@ TEST_F(Checkpoints, ResizePositionsMayStandAlone) {
   const std::string embed = "embed --checkpoint " + path("run") + " --out " + path("x.safetensors") +
                             " --num-fbank-frames 48 --window-seconds 0.5 ";
   EXPECT_THAT(run_cavmae(embed + clip()).err, HasSubstr("--resize-positions"));
-  for (const char* flag : {"--resize-positions ", "--resize-positions trim ", "--resize-positions=interpolate "}) {
+  for (const char* flag :
+       {"--resize-positions ", "--resize-positions trim ", "--resize-positions=interpolate "}) {
     const Outcome outcome = run_cavmae(embed + flag + clip());
     EXPECT_EQ(outcome.exit_code, 0) << flag << outcome.err;
     EXPECT_THAT(outcome.err, HasSubstr("positions fitted: pos_embed_a"));
@@ -148,7 +155,8 @@ TEST_F(Checkpoints, ResizePositionsMayStandAlone) {
   EXPECT_EQ(run_cavmae(embed + clip() + " --resize-positions").exit_code, 0);
   EXPECT_THAT(run_cavmae(embed + clip() + " --resize-positions=cut").err,
               HasSubstr("--resize-positions: unknown value 'cut'"));
-  const Outcome config = run_cavmae("pretrain --config tiny --print-config --resize-positions --data x --out y");
+  const Outcome config =
+      run_cavmae("pretrain --config tiny --print-config --resize-positions --data x --out y");
   EXPECT_THAT(config.out, HasSubstr("\"resize_positions\": \"trim\""));
   EXPECT_THAT(run_cavmae("pretrain --config tiny --print-config --no-resize-positions --data x --out y").out,
               HasSubstr("\"resize_positions\": false"));

@@ -162,8 +162,7 @@ TEST(Checkpoint, MissingParametersAreRefusedOrNamedAndInitialised) {
   EXPECT_THAT(checkpoint_error([&] { load_pretrained(folder / "model.safetensors"); }),
               AllOf(HasSubstr("blocks_a.1.mlp.fc1.weight"), HasSubstr("no place for: extra"),
                     HasSubstr("--allow-partial")));
-  const Pretrained loaded =
-      load_pretrained(folder / "model.safetensors", {.partial = PartialFile::allow});
+  const Pretrained loaded = load_pretrained(folder / "model.safetensors", {.partial = PartialFile::allow});
   EXPECT_THAT(loaded.report.missing, ElementsAre("blocks_a.1.mlp.fc1.weight"));
   EXPECT_THAT(loaded.report.unexpected, ElementsAre("extra"));
   const auto parameters = loaded.network()->named_parameters();

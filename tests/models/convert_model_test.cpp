@@ -23,7 +23,6 @@ using testing_support::run_shell;
 using testing_support::small_config;
 using testing_support::stated;
 
-
 void expect_same(const NamedTensors& ours, const NamedTensors& theirs) {
   ASSERT_EQ(ours.size(), theirs.size());
   for (size_t i = 0; i < ours.size(); ++i) {

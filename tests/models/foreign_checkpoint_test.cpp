@@ -1,4 +1,5 @@
-// Checkpoints of the network as training programs write them: what is read, what is refused, what has to be said.
+// Checkpoints of the network as training programs write them: what is read, what is refused, what has to be
+// said.
 #include <fstream>
 
 #include <gmock/gmock.h>
@@ -40,7 +41,8 @@ class ForeignCheckpoint : public ::testing::Test {
 
   static NamedTensors named(const CavMae& model) {
     NamedTensors tensors;
-    for (const auto& item : model->named_parameters()) tensors.emplace_back(item.key(), item.value().detach());
+    for (const auto& item : model->named_parameters())
+      tensors.emplace_back(item.key(), item.value().detach());
     return tensors;
   }
   void write(const NamedTensors& tensors) { write_pth(file_, tensors); }
@@ -89,13 +91,15 @@ TEST_F(ForeignCheckpoint, RenamedLayersAreRefusedWithTheirNames) {
 }
 
 TEST_F(ForeignCheckpoint, WhateverIsRenamedOrMissingIsNamed) {
-  for (const char* prefix : {"blocks_a.0.", "blocks_a.1.", "blocks_v.", "blocks_u.", "norm.", "norm_a.", "patch_embed_a.",
-                             "patch_embed_v.", "modality_a", "pos_embed_v", "pos_embed_a", "mask_token",
-                             "decoder_embed.", "decoder_blocks.", "decoder_pred_v.", "blocks_u.0.norm1_v."}) {
+  for (const char* prefix :
+       {"blocks_a.0.", "blocks_a.1.", "blocks_v.", "blocks_u.", "norm.", "norm_a.", "patch_embed_a.",
+        "patch_embed_v.", "modality_a", "pos_embed_v", "pos_embed_a", "mask_token", "decoder_embed.",
+        "decoder_blocks.", "decoder_pred_v.", "blocks_u.0.norm1_v."}) {
     write(without(prefix));
     EXPECT_THAT(refusal(), AllOf(HasSubstr("lacks"), HasSubstr(std::string(prefix).substr(0, 7)))) << prefix;
     write(renamed(prefix, "other_" + std::string(prefix)));
-    EXPECT_THAT(refusal(), AllOf(HasSubstr("lacks"), HasSubstr("no place for"), HasSubstr("other_"))) << prefix;
+    EXPECT_THAT(refusal(), AllOf(HasSubstr("lacks"), HasSubstr("no place for"), HasSubstr("other_")))
+        << prefix;
   }
 }
 
@@ -113,28 +117,41 @@ TEST_F(ForeignCheckpoint, TokensOfALaterModelAreRefused) {
   tensors.emplace_back("cls_token_a", torch::zeros({1, 1, 24}));
   tensors.emplace_back("register_tokens", torch::zeros({6, 24}));
   write(tensors);
-  EXPECT_THAT(refusal(), HasSubstr("has 2 tensors that the network has no place for: cls_token_a, register_tokens"));
+  EXPECT_THAT(refusal(),
+              HasSubstr("has 2 tensors that the network has no place for: cls_token_a, register_tokens"));
   auto fresh = random_model(small_config(), 3);
-  EXPECT_THAT(message_from<CheckpointError>([&] { load_initial_parameters(*fresh, fresh->config(), file_, {}); }),
-              HasSubstr("register_tokens"));
+  EXPECT_THAT(
+      message_from<CheckpointError>([&] { load_initial_parameters(*fresh, fresh->config(), file_, {}); }),
+      HasSubstr("register_tokens"));
   EXPECT_THAT(load_initial_parameters(*fresh, fresh->config(), file_, {.partial = PartialFile::allow})
                   .parameters.unexpected,
               ElementsAre("cls_token_a", "register_tokens"));
-  EXPECT_THAT(message_from<CheckpointError>([&] { convert_model(file_, folder_ / "m.safetensors", stated(kSmallHeads)); }),
+  EXPECT_THAT(message_from<CheckpointError>(
+                  [&] { convert_model(file_, folder_ / "m.safetensors", stated(kSmallHeads)); }),
               HasSubstr("register_tokens"));
+}
+
+TEST_F(ForeignCheckpoint, ParametersThatAreNotFiniteAreRefused) {
+  NamedTensors tensors = named(model_);
+  for (auto& [name, tensor] : tensors)
+    if (name == "norm_a.bias") tensor = torch::full_like(tensor, NAN);
+  write(tensors);
+  EXPECT_THAT(refusal(), HasSubstr("'norm_a.bias' holds values that are not finite"));
 }
 
 TEST_F(ForeignCheckpoint, WithoutItsRunsFlagsItIsRefusedWithThoseToGive) {
   const auto message = [&](const LoadOptions& options) {
     return message_from<ConfigError>([&] { load_pretrained(file_, options); });
   };
-  EXPECT_THAT(message({}), AllOf(HasSubstr("width 24"), HasSubstr("12 audio positions"),
-                                 HasSubstr("give --num-heads N --decoder-num-heads N --fbank-mean X --fbank-std X "
-                                           "--window-seconds SECONDS;"),
-                                 HasSubstr("m.pth.json")));
+  EXPECT_THAT(message({}),
+              AllOf(HasSubstr("width 24"), HasSubstr("12 audio positions"),
+                    HasSubstr("give --num-heads N --decoder-num-heads N --fbank-mean X --fbank-std X "
+                              "--window-seconds SECONDS;"),
+                    HasSubstr("m.pth.json")));
   EXPECT_THAT(message({.hints = {.num_heads = 2}, .decoder = DecoderUse::none}),
               AllOf(HasSubstr("give --fbank-mean"), Not(HasSubstr("heads N"))));
-  EXPECT_THAT(message({.hints = {.num_heads = 5}}), HasSubstr("num_heads is 5, which does not divide the width 24"));
+  EXPECT_THAT(message({.hints = {.num_heads = 5}}),
+              HasSubstr("num_heads is 5, which does not divide the width 24"));
   EXPECT_THAT(message({.hints = {.num_mel_bins = 48}}), HasSubstr("those of 32 mel bins and 96 frames"));
   expect_whole(file_);
   EXPECT_EQ(load().spec.num_mel_bins, 32) << "as the fixed positions show";
@@ -196,34 +213,46 @@ TEST_F(ForeignCheckpoint, AnAuthorsClassifierIsKnownByItsClasses) {
 }
 
 TEST_F(ForeignCheckpoint, TheDescriptionBesideItIsReadBack) {
-  const InputSpec spec{.num_fbank_frames = 96, .num_mel_bins = 32, .image_size = 48, .num_frames = 3, .window_seconds = 0.9, .fbank_mean = -3.5, .fbank_std = 2.5,
+  const InputSpec spec{.num_fbank_frames = 96,
+                       .num_mel_bins = 32,
+                       .image_size = 48,
+                       .num_frames = 3,
+                       .window_seconds = 0.9,
+                       .fbank_mean = -3.5,
+                       .fbank_std = 2.5,
                        .audio_channels = ChannelMix::mean};
-  Classifier classifier(small_config(), HeadOptions{.num_classes = 2, .mode = Modalities::audio,
-                                                    .representation = Representation::sum, .scores = ScoreKind::softmax});
+  Classifier classifier(small_config(), HeadOptions{.num_classes = 2,
+                                                    .mode = Modalities::audio,
+                                                    .representation = Representation::sum,
+                                                    .scores = ScoreKind::softmax});
   save_classifier(folder_ / "c.safetensors", classifier, spec, {{"/m/1", "One"}, {"/m/2", "Two, and more"}});
   const Conversion there = convert_model(folder_ / "c.safetensors", folder_ / "c.pth");
   EXPECT_EQ(there.description, folder_ / "c.pth.json");
   EXPECT_THAT(there.unstated, IsEmpty());
-  const Pretrained before = load_pretrained(folder_ / "c.safetensors"), after = load_pretrained(folder_ / "c.pth");
+  const Pretrained before = load_pretrained(folder_ / "c.safetensors"),
+                   after = load_pretrained(folder_ / "c.pth");
   EXPECT_EQ(after.described_in, folder_ / "c.pth.json");
   EXPECT_EQ(after.spec, before.spec);
   EXPECT_TRUE(after.states_spec);
   EXPECT_EQ(after.labels, before.labels);
   EXPECT_THAT(after.assumed, IsEmpty());
-  EXPECT_EQ(option_to_json(after.classifier()->head_options()), option_to_json(before.classifier()->head_options()));
+  EXPECT_EQ(option_to_json(after.classifier()->head_options()),
+            option_to_json(before.classifier()->head_options()));
   EXPECT_EQ(option_to_json(after.network()->config()), option_to_json(before.network()->config()));
   convert_model(folder_ / "c.pth", folder_ / "again.safetensors");
   EXPECT_EQ(read_safetensors_metadata(folder_ / "again.safetensors"),
             read_safetensors_metadata(folder_ / "c.safetensors"));
-  EXPECT_THAT(message_from<ConfigError>([&] { load_pretrained(folder_ / "c.pth", {.hints = {.num_heads = 4}}); }),
-              AllOf(HasSubstr("c.pth.json: states num_heads 2"), HasSubstr("4 was given")));
+  EXPECT_THAT(
+      message_from<ConfigError>([&] { load_pretrained(folder_ / "c.pth", {.hints = {.num_heads = 4}}); }),
+      AllOf(HasSubstr("c.pth.json: states num_heads 2"), HasSubstr("4 was given")));
 }
 
 TEST_F(ForeignCheckpoint, ADescriptionMayStateAPart) {
   write_json(folder_ / "m.pth.json", {{"format", "cavmae"},
                                       {"model", {{"num_heads", 2}, {"decoder_num_heads", 2}}},
                                       {"features", {{"fbank_mean", -3.0}}}});
-  EXPECT_THAT(message_from<ConfigError>([&] { load({}); }), HasSubstr("give --fbank-std X --window-seconds SECONDS;"));
+  EXPECT_THAT(message_from<ConfigError>([&] { load({}); }),
+              HasSubstr("give --fbank-std X --window-seconds SECONDS;"));
   const Pretrained loaded = load({.shape = {.window_seconds = 1.0, .fbank_std = 4.0}});
   EXPECT_EQ(loaded.network()->config().num_heads, 2);
   EXPECT_EQ(loaded.spec.fbank_mean, -3.0);
@@ -238,7 +267,8 @@ TEST_F(ForeignCheckpoint, AFailedConversionLeavesTheOldPairAlone) {
   save_model(folder_ / "a.safetensors", model_, InputSpec{});
   convert_model(folder_ / "a.safetensors", folder_ / "b.pth");
   const std::string before = testing_support::read_whole(folder_ / "b.pth.json");
-  write_safetensors(folder_ / "bad.safetensors", without("blocks_a.0."), {{"model", option_to_json(small_config()).dump()}});
+  write_safetensors(folder_ / "bad.safetensors", without("blocks_a.0."),
+                    {{"model", option_to_json(small_config()).dump()}});
   EXPECT_THROW(convert_model(folder_ / "bad.safetensors", folder_ / "b.pth"), CheckpointError);
   EXPECT_EQ(testing_support::read_whole(folder_ / "b.pth.json"), before);
 }
@@ -248,7 +278,8 @@ TEST_F(ForeignCheckpoint, AnInitOfOtherHeadsIsRefused) {
   CavMaeConfig config = small_config();
   config.num_heads = 4;
   auto other = random_model(config, 2);
-  EXPECT_THAT(message_from<ConfigError>([&] { load_initial_parameters(*other, config, folder_ / "a.safetensors", {}); }),
+  EXPECT_THAT(message_from<ConfigError>(
+                  [&] { load_initial_parameters(*other, config, folder_ / "a.safetensors", {}); }),
               HasSubstr("num_heads is 4, but the network of"));
 }
 
@@ -258,11 +289,14 @@ TEST_F(ForeignCheckpoint, AnInitOfAnotherGridIsRefusedOrFitted) {
   CavMaeConfig config = small_config();
   config.num_mel_bins = 64, config.num_fbank_frames = 48;  // 4 x 3 instead of 2 x 6
   auto other = random_model(config, 2);
-  EXPECT_THAT(message_from<CheckpointError>([&] { load_initial_parameters(*other, config, folder_ / "a.safetensors", {}); }),
-              AllOf(HasSubstr("positions of 2 x 6 patches, the model's are 4 x 3"), HasSubstr("--resize-positions")));
-  EXPECT_THAT(load_initial_parameters(*other, config, folder_ / "a.safetensors", {.positions = PositionFit::trim})
-                  .parameters.resized,
-              ElementsAre("pos_embed_a (computed for 4 x 3)", "decoder_pos_embed_a (computed for 4 x 3)"));
+  EXPECT_THAT(
+      message_from<CheckpointError>(
+          [&] { load_initial_parameters(*other, config, folder_ / "a.safetensors", {}); }),
+      AllOf(HasSubstr("positions of 2 x 6 patches, the model's are 4 x 3"), HasSubstr("--resize-positions")));
+  EXPECT_THAT(
+      load_initial_parameters(*other, config, folder_ / "a.safetensors", {.positions = PositionFit::trim})
+          .parameters.resized,
+      ElementsAre("pos_embed_a (computed for 4 x 3)", "decoder_pos_embed_a (computed for 4 x 3)"));
 }
 
 // ---- as torch.save() writes them
@@ -307,15 +341,16 @@ for name, value in files.items():
         torch.save(value, f'{sys.argv[2]}/{"old_" if legacy else ""}{name}.pth', _use_new_zipfile_serialization=not legacy)
 )";
   fs::create_directory(folder_ / "files");
-  const auto outcome = run_shell("/usr/bin/python3 '" + (folder_ / "save.py").string() + "' '" + file_.string() +
-                                 "' '" + (folder_ / "files").string() + "'");
+  const auto outcome = run_shell("/usr/bin/python3 '" + (folder_ / "save.py").string() + "' '" +
+                                 file_.string() + "' '" + (folder_ / "files").string() + "'");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   int files = 0;
   for (const auto& entry : fs::directory_iterator(folder_ / "files")) {
     try {
       expect_whole(entry.path());
-      EXPECT_EQ(option_to_json(describe_model(inspect_model_file(entry.path()), entry.path(), kSmallHeads).config),
-                option_to_json(small_config()));
+      EXPECT_EQ(
+          option_to_json(describe_model(inspect_model_file(entry.path()), entry.path(), kSmallHeads).config),
+          option_to_json(small_config()));
     } catch (const Error& error) {
       ADD_FAILURE() << error.what();
     }
@@ -328,7 +363,11 @@ for name, value in files.items():
   LoadOptions averaged = stated(kSmallHeads);
   averaged.network = "state_dict_ema";
   EXPECT_TRUE(load_pretrained(folder_ / "files/timm.pth", averaged)
-                  .network()->named_parameters()["norm.weight"].eq(0).all().item<bool>());
+                  .network()
+                  ->named_parameters()["norm.weight"]
+                  .eq(0)
+                  .all()
+                  .item<bool>());
 }
 
 }  // namespace

@@ -189,7 +189,8 @@ TEST_F(FromImageMae, PicturesOfAnotherSizeNeedTheirPositionsResized) {
                       HasSubstr("'decoder_pos_embed_v'"), HasSubstr("--resize-positions")));
   }
   const InitialReport report = load(model, mae, PositionFit::interpolate);
-  EXPECT_THAT(report.parameters.resized, ElementsAre("pos_embed_v (computed for 3 x 3)", "decoder_pos_embed_v (computed for 3 x 3)"));
+  EXPECT_THAT(report.parameters.resized,
+              ElementsAre("pos_embed_v (computed for 3 x 3)", "decoder_pos_embed_v (computed for 3 x 3)"));
   EXPECT_TRUE(
       model->named_parameters()["pos_embed_v"].equal(sincos_positions(24, {.rows = 3, .columns = 3})));
 }
@@ -208,8 +209,7 @@ TEST(InitialParameters, OurCheckpointsAndTheAuthorsAreTakenByName) {
   convert_model(folder / "model.safetensors", folder / "model.pth", {});
   for (const char* name : {"model.safetensors", "model.pth"}) {
     initialize(model, 5);
-    const InitialReport report =
-        load_initial_parameters(*model, model->config(), folder / name, {});
+    const InitialReport report = load_initial_parameters(*model, model->config(), folder / name, {});
     EXPECT_THAT(report.parameters.missing, IsEmpty());
     EXPECT_THAT(report.parameters.unexpected, IsEmpty());
     EXPECT_FALSE(report.image_mae);
@@ -221,8 +221,8 @@ TEST(InitialParameters, OurCheckpointsAndTheAuthorsAreTakenByName) {
 TEST(InitialParameters, AFineTunedModelGivesItsEncodersAlone) {
   auto model = random_model(golden_config(), 6);
   const Parameters before = random_model(golden_config(), 6)->named_parameters();
-  const InitialReport report = load_initial_parameters(
-      *model, model->config(), golden_path("authors_finetune_legacy.pth"), {});
+  const InitialReport report =
+      load_initial_parameters(*model, model->config(), golden_path("authors_finetune_legacy.pth"), {});
   EXPECT_THAT(report.parameters.unexpected, Contains("mlp_head.1.weight"));
   EXPECT_THAT(report.parameters.missing, Contains("mask_token"));
   EXPECT_TRUE(model->named_parameters()["mask_token"].equal(before["mask_token"]));

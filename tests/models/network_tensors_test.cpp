@@ -48,9 +48,10 @@ TEST(NetworkTensors, AnyCommonPrefixIsTakenOff) {
 }
 
 TEST(NetworkTensors, WrappersAreTakenOffWhereverTheyStand) {
-  const NetworkTensors found = find({{.holder = "", .name = "model.blocks_a._orig_mod.0.attn.qkv.weight"},
-                                     {.holder = "", .name = "model.blocks_v.0._checkpoint_wrapped_module.norm1.bias"},
-                                     {.holder = "", .name = "_orig_mod.model.norm._fsdp_wrapped_module.bias"}});
+  const NetworkTensors found =
+      find({{.holder = "", .name = "model.blocks_a._orig_mod.0.attn.qkv.weight"},
+            {.holder = "", .name = "model.blocks_v.0._checkpoint_wrapped_module.norm1.bias"},
+            {.holder = "", .name = "_orig_mod.model.norm._fsdp_wrapped_module.bias"}});
   EXPECT_THAT(names(found), ElementsAre("blocks_a.0.attn.qkv.weight", "blocks_v.0.norm1.bias", "norm.bias"));
 }
 
@@ -71,9 +72,9 @@ TEST(NetworkTensors, TensorsOfTheSameDictionaryStay) {
       find(network("state_dict", "model.") +
            std::vector<TensorPlace>{{.holder = "state_dict", .name = "criterion.weight"},
                                     {.holder = "state_dict", .name = "model.register_tokens"}});
-  EXPECT_THAT(names(found), ElementsAre("modality_a", "blocks_a.0.attn.qkv.weight", "blocks_v.0.attn.qkv.weight",
-                                        "blocks_u.0.norm1.weight", "norm.weight", "criterion.weight",
-                                        "register_tokens"));
+  EXPECT_THAT(names(found),
+              ElementsAre("modality_a", "blocks_a.0.attn.qkv.weight", "blocks_v.0.attn.qkv.weight",
+                          "blocks_u.0.norm1.weight", "norm.weight", "criterion.weight", "register_tokens"));
 }
 
 TEST(NetworkTensors, AnAveragedNetworkIsTakenOnRequest) {
@@ -81,13 +82,13 @@ TEST(NetworkTensors, AnAveragedNetworkIsTakenOnRequest) {
       network("state_dict_ema", "module.") + network("state_dict", ""),
       network("model_ema", "") + network("model", "module."),
       network("state_dict", "ema_model.") + network("state_dict", "model."),
-      network("", "teacher.") + network("", "student."),
-      network("ema", "") + network("", "")};
-  const std::vector<std::pair<std::string, std::string>> places = {{"state_dict", "state_dict_ema"},
-                                                                   {"model", "model_ema"},
-                                                                   {"state_dict.model", "state_dict.ema_model"},
-                                                                   {"student", "teacher"},
-                                                                   {"", "ema"}};
+      network("", "teacher.") + network("", "student."), network("ema", "") + network("", "")};
+  const std::vector<std::pair<std::string, std::string>> places = {
+      {"state_dict", "state_dict_ema"},
+      {"model", "model_ema"},
+      {"state_dict.model", "state_dict.ema_model"},
+      {"student", "teacher"},
+      {"", "ema"}};
   for (size_t i = 0; i < files.size(); ++i) {
     const NetworkTensors found = find(files[i]);
     EXPECT_EQ(found.network, places[i].first);

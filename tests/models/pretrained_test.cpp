@@ -104,8 +104,9 @@ TEST(Pretrained, AClassifierThatLacksAParameterIsRefusedUnlessThatIsAllowed) {
   TensorFile file = read_safetensors(folder / "model.safetensors");
   std::erase_if(file.tensors, [](const auto& item) { return item.first == "norm_a.weight"; });
   write_safetensors(folder / "model.safetensors", file.tensors, file.metadata);
-  EXPECT_THAT(refusal([&] { load_pretrained(folder.path()); }),
-              AllOf(HasSubstr("lacks 1 parameter of"), HasSubstr("norm_a.weight"), HasSubstr("--allow-partial")));
+  EXPECT_THAT(
+      refusal([&] { load_pretrained(folder.path()); }),
+      AllOf(HasSubstr("lacks 1 parameter of"), HasSubstr("norm_a.weight"), HasSubstr("--allow-partial")));
   const Pretrained loaded = load_pretrained(folder.path(), {.partial = PartialFile::allow});
   EXPECT_THAT(loaded.report.missing, ::testing::ElementsAre("norm_a.weight"));
   EXPECT_TRUE(loaded.classifier()->named_parameters()["norm_a.weight"].eq(1).all().item<bool>());

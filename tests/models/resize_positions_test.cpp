@@ -89,7 +89,8 @@ TEST(ResizePositions, TrainedOnesAreTrimmedInTime) {
 
 // Of the table alone: the grid that its fixed positions were computed for, also after some training.
 TEST(SincosGrid, IsSeenInATable) {
-  for (const PatchGrid grid : {PatchGrid{8, 64}, PatchGrid{4, 25}, PatchGrid{8, 8}, PatchGrid{1, 12}, PatchGrid{25, 4}}) {
+  for (const PatchGrid grid :
+       {PatchGrid{8, 64}, PatchGrid{4, 25}, PatchGrid{8, 8}, PatchGrid{1, 12}, PatchGrid{25, 4}}) {
     const torch::Tensor table = sincos_positions(32, grid);
     for (const double trained : {0.0, 0.1}) {
       const auto found =
@@ -105,8 +106,7 @@ TEST(SincosGrid, IsSeenInATable) {
 
 TEST(ResizePositions, FixedOnesAreComputedAnew) {
   const GridChange grids{.from = {.rows = 2, .columns = 6}, .to = {.rows = 2, .columns = 9}};
-  EXPECT_TRUE(
-      resize(sincos_positions(24, grids.from), grids).equal(sincos_positions(24, grids.to)));
+  EXPECT_TRUE(resize(sincos_positions(24, grids.from), grids).equal(sincos_positions(24, grids.to)));
   const auto half = sincos_positions(24, grids.from).to(torch::kFloat16);
   EXPECT_TRUE(resize(half, grids).equal(sincos_positions(24, grids.to)));
 }

@@ -304,11 +304,12 @@ TEST(PthContents, EveryTensorHasTheKeysThatLeadToIt) {
 TEST(PthContents, ValuesThatAreNoTensorsArePassedOver) {
   const std::string number = global("numpy.core.multiarray", "scalar") + "(" + global("numpy", "dtype") +
                              "(" + text("f8") + raw({0x89, 0x88}) + "tR" + text("bytes") + "tR";
-  const std::string counter = global("collections", "Counter") + dict(text("a") + integer(1)) + raw({0x85}) + "R";
+  const std::string counter =
+      global("collections", "Counter") + dict(text("a") + integer(1)) + raw({0x85}) + "R";
   const std::string set = global("__builtin__", "set") + "](" + integer(1) + "e" + raw({0x85}) + "R";
   const std::string deque = global("collections", "deque") + ")R(" + integer(1) + "e";
-  const std::string options = global("omegaconf.dictconfig", "DictConfig") + ")" + raw({0x81}) +
-                              dict(text("_content") + "}") + "b";
+  const std::string options =
+      global("omegaconf.dictconfig", "DictConfig") + ")" + raw({0x81}) + dict(text("_content") + "}") + "b";
   const std::string by_name = global("pathlib", "PosixPath") + ")}" + raw({0x92});  // __newobj_ex__
   const std::string defaults = global("collections", "defaultdict") + global("__builtin__", "list") +
                                raw({0x85}) + "R(" + text("w") + kGood + "u";
@@ -318,10 +319,11 @@ TEST(PthContents, ValuesThatAreNoTensorsArePassedOver) {
               ElementsAre("model.w"));
 }
 
-// What a class that nothing is known of is made of is no part of a checkpoint, tensors included, and none of it
-// is called.
+// What a class that nothing is known of is made of is no part of a checkpoint, tensors included, and none of
+// it is called.
 TEST(PthContents, TensorsInsideOtherObjectsAreNotFound) {
-  const std::string space = global("argparse", "Namespace") + ")" + raw({0x81}) + dict(text("w") + kGood) + "b";
+  const std::string space =
+      global("argparse", "Namespace") + ")" + raw({0x81}) + dict(text("w") + kGood) + "b";
   EXPECT_THAT(error_of(dict(text("args") + space)), HasSubstr("holds no tensors"));
   EXPECT_THAT(error_of(global("numpy", "ndarray") + "N" + "R"), HasSubstr("a call has no arguments"));
 }

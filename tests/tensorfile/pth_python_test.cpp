@@ -36,8 +36,8 @@ class SavedByPython : public testing::Test {
   }
   void run(const std::string& script) {
     std::ofstream(folder_ / "save.py") << kBegin << script;
-    const auto outcome =
-        run_shell("/usr/bin/python3 '" + (folder_ / "save.py").string() + "' '" + folder_.path().string() + "'");
+    const auto outcome = run_shell("/usr/bin/python3 '" + (folder_ / "save.py").string() + "' '" +
+                                   folder_.path().string() + "'");
     ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   }
   std::vector<std::string> names(const std::string& file) const {
@@ -108,7 +108,8 @@ save('config', {'state_dict': sd, 'hyper_parameters': {'cfg': config}})
 save('whole', torch.nn.Linear(2, 3))
 save('lambdas', {'model': sd, 'norm': torch.nn.functional.relu})
 )");
-  EXPECT_THAT(refusal("runs.pth"), AllOf(HasSubstr("runs.pth"), HasSubstr(".system under 'callbacks.stop.0'")));
+  EXPECT_THAT(refusal("runs.pth"),
+              AllOf(HasSubstr("runs.pth"), HasSubstr(".system under 'callbacks.stop.0'")));
   EXPECT_THAT(refusal("old_runs.pth"), HasSubstr(".system under 'callbacks.stop.0'"));
   EXPECT_THAT(refusal("evals.pth"), HasSubstr("eval under 'x'"));
   for (const char* file : {"config.pth", "old_config.pth"})
@@ -130,9 +131,10 @@ save('x', {'epoch': 3, 'state_dict': {'model.w': w, 'model.view': shared[1:3]}, 
            'best': shared})
 )");
   for (const char* file : {"x.pth", "old_x.pth"})
-    EXPECT_THAT(names(file), ElementsAre("state_dict.model.w", "state_dict.model.view",
-                                         "optimizer_states.0.state.0.step", "optimizer_states.0.state.0.exp_avg",
-                                         "optimizer_states.0.state.0.exp_avg_sq", "best"));
+    EXPECT_THAT(
+        names(file),
+        ElementsAre("state_dict.model.w", "state_dict.model.view", "optimizer_states.0.state.0.step",
+                    "optimizer_states.0.state.0.exp_avg", "optimizer_states.0.state.0.exp_avg_sq", "best"));
 }
 
 }  // namespace
