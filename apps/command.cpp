@@ -39,6 +39,13 @@ void OptionFlags::add_alias(CLI::App& app, const std::string& option, const std:
   app.add_option_function<std::string>(old_flag, set)->group("");
 }
 
+std::set<std::string> OptionFlags::given() const {
+  std::set<std::string> names;
+  for (const auto& [name, text] : texts_)
+    if (*text) names.insert(name);
+  return names;
+}
+
 void OptionFlags::add_value_alias(const std::string& option, const std::string& old_value,
                                   const std::string& value) {
   value_aliases_[option] = {old_value, value};

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,9 @@ class OptionFlags {
       if (std::find(hidden.begin(), hidden.end(), leaf.name) == hidden.end()) add_leaf(app, leaf, group);
     }
   }
+
+  // The options that the user gave a flag for.
+  std::set<std::string> given() const;
 
   // Older names of an option's flag and of one of its values, which still work and no help shows.
   void add_alias(CLI::App& app, const std::string& option, const std::string& old_flag);

@@ -1,5 +1,6 @@
 // cavmae convert: between our checkpoints and the authors' .pth.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cavmae/models/convert_model.h"
 
@@ -11,17 +12,22 @@ namespace {
 namespace fs = std::filesystem;
 
 struct ConvertFlags {
-  fs::path from, to;
-  InferenceHints hints;
+  fs::path to;
+  ModelFlags model;
 };
 
 int run(const ConvertFlags& flags) {
-  const Conversion conversion = convert_model(flags.from, flags.to, flags.hints);
+  const Conversion conversion = convert_model(flags.model.checkpoint, flags.to, flags.model.load_options());
   fmt::print("{} -> {}\n", conversion.from.string(), flags.to.string());
+  if (!conversion.description.empty())
+    fmt::print("what a .pth cannot say: {}\n", conversion.description.string());
   for (const std::string& name : conversion.left_out)
     fmt::print("left out, the model has no use for it: {}\n", name);
-  for (const std::string& option : conversion.unstated)
-    fmt::print("a .pth cannot say it, keep it in mind: {}\n", option);
+  if (!conversion.assumed.empty())
+    fmt::print("taken to be the authors', since the file does not say: {}\n", list_of(conversion.assumed));
+  if (!conversion.unstated.empty())
+    fmt::print("still to be said by who uses it, or by flags of this command: {}\n",
+               fmt::join(conversion.unstated, ", "));
   return 0;
 }
 
@@ -30,16 +36,16 @@ int run(const ConvertFlags& flags) {
 void add_convert(CLI::App& app, Program& program) {
   describe(
       app,
-      "Pretrained and fine-tuned models, in both directions. A .pth does not say how many heads a network has: the\n"
-      "authors' have heads of width 64 in the encoders and 16 heads in the decoder.",
+      "Pretrained and fine-tuned models, in both directions. A .pth does not say how many heads a network has and what it\n"
+      "is fed: with it goes NAME.pth.json, which every command reads back; the authors' files need none.",
       {"cavmae convert cav-mae-base.pth ours.safetensors",
-       "cavmae convert small.pth small.safetensors --num-heads 4 --decoder-num-heads 4"});
+       "cavmae convert small.pth small.safetensors --num-heads 4 --decoder-num-heads 4 --fbank-mean -4.2 --fbank-std 3.7 --window-seconds 4"});
   auto flags = std::make_shared<ConvertFlags>();
-  app.add_option("from", flags->from, "a run, a checkpoint, a .safetensors or a .pth file")
+  app.add_option("from", flags->model.checkpoint, "a run, a checkpoint, a .safetensors or a .pth file")
       ->required()
       ->type_name("FROM");
   app.add_option("to", flags->to, "the file to write: .pth or .safetensors")->required()->type_name("TO");
-  add_hint_flags(app, flags->hints);
+  flags->model.add_file_flags(app, HeadUse::if_any, DecoderUse::if_any);
   app.callback([=, &program] { program.action = [=] { return run(*flags); }; });
 }
 

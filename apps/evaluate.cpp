@@ -94,7 +94,7 @@ void add_evaluate(CLI::App& app, Program& program) {
        "cavmae evaluate --checkpoint run --data held_out --json numbers.json"});
   auto flags = std::make_shared<EvaluateFlags>();
   flags->evaluation.frames = "all";
-  flags->evaluation.add(app, HeadUse::if_any);
+  flags->evaluation.add(app, HeadUse::if_any, DecoderUse::if_any);
   add_labels_flag(app, flags->labels);
   app.add_flag("--classes", flags->classes, "print every class");
   add_json_flag(app, flags->json);

@@ -2,8 +2,8 @@
 
 namespace cavmae::apps {
 
-void EvaluationFlags::add(CLI::App& app, HeadUse head) {
-  model.add(app, head);
+void EvaluationFlags::add(CLI::App& app, HeadUse head, DecoderUse decoder) {
+  model.add(app, head, decoder);
   app.add_option("--data", data, "clips: a folder, a list, a manifest, or a file; may be given several times")
       ->type_name("PATH");
   app.add_option("--cache", cache, "folder that keeps decoded clips, so that the next time is quick")

@@ -25,7 +25,7 @@ struct EvaluationFlags {
   OptionFlags loader_flags;
 
   // Registers the model's flags, --data, --cache, --frames, --window-start and the loader's flags.
-  void add(CLI::App& app, HeadUse head = HeadUse::leave_out);
+  void add(CLI::App& app, HeadUse head = HeadUse::leave_out, DecoderUse decoder = DecoderUse::none);
   PassOptions pass_options(const GlobalOptions& global) const;
 };
 

@@ -1,19 +1,32 @@
 // cavmae finetune: from a pretrained model and labelled clips to a classifier.
+#include <set>
+#include <string>
+
 #include <fmt/format.h>
 
 #include "cavmae/train/finetuning.h"
 
 #include "apps/classification_table.h"
 #include "apps/configs.h"
+#include "apps/model_flags.h"
 #include "apps/run_report.h"
 #include "apps/training.h"
 
 namespace cavmae::apps {
 namespace {
 
+// The names of the options that a configuration sets.
+void add_leaves(std::set<std::string>& names, const Json& config) {
+  for (const auto& [name, value] : config.items())
+    if (value.is_object())
+      add_leaves(names, value);
+    else
+      names.insert(name);
+}
+
 // Default < what the checkpoint was trained with < configuration file < flag.
-FinetuneOptions resolve_finetuning(const TrainingFlags& flags) {
-  if (flags.resume) return resumed_options<FinetuneOptions>(flags);
+FinetuneDefaults resolve_finetuning(const TrainingFlags& flags) {
+  if (flags.resume) return {.options = resumed_options<FinetuneOptions>(flags), .assumed = {}};
   const NamedConfig config = find_config(flags.config);
   const auto apply = [&](FinetuneOptions& options) {
     option_from_json(config.json, options, config.where);
@@ -21,20 +34,28 @@ FinetuneOptions resolve_finetuning(const TrainingFlags& flags) {
   };
   FinetuneOptions options;
   apply(options);
-  if (options.init.empty()) return options;
+  if (options.init.empty()) return {.options = options, .assumed = {}};
   const std::filesystem::path init = std::filesystem::absolute(options.init);
-  options = finetune_defaults(init);
+  GivenOptions given{.names = flags.options.given(),
+                     .hints = {.num_heads = options.model.num_heads,
+                               .decoder_num_heads = {},
+                               .num_mel_bins = options.model.num_mel_bins}};
+  add_leaves(given.names, config.json);
+  FinetuneDefaults resolved = finetune_defaults(init, given);
+  options = resolved.options;
   apply(options);
   // A run that is resumed elsewhere before its first checkpoint begins from it again.
   options.init = init;
   for (std::filesystem::path* file : {&options.labels, &options.sample_weights})
     if (!file->empty()) *file = std::filesystem::absolute(*file);
-  return options;
+  resolved.options = options;
+  return resolved;
 }
 
 int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
   const RunPaths paths = flags.resolved_paths();
-  const FinetuneOptions options = resolve_finetuning(flags);
+  const FinetuneDefaults resolved = resolve_finetuning(flags);
+  const FinetuneOptions& options = resolved.options;
   if (flags.print_config) {
     options.validate();
     fmt::print("{}\n", option_to_json(options).dump(2));
@@ -46,6 +67,7 @@ int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
   TrainingFlags::check(paths);
   const RunHooks hooks{.show_progress = !global.quiet, .after_step = {}};
   auto log = make_log(global.verbosity());
+  log_assumed(resolved.assumed, options.init, *log);
   warn_of_slow_precision(options.precision, options.runtime, *log);
   const FinetuneResult result = finetune(options, paths, hooks, log, World::alone());
   print_summary(result.run, paths.out, "finetune");

@@ -12,12 +12,11 @@
 #include "cavmae/kernels/matmul.h"
 #include "cavmae/machine/machine.h"
 #include "cavmae/media/media_reader.h"
-#include "cavmae/models/pretrained.h"
 #include "cavmae/tensorfile/safetensors.h"
 #include "cavmae/train/crc32c.h"
 #include "cavmae/train/optimizer/adam_kernel.h"
 
-#include "apps/command.h"
+#include "apps/model_flags.h"
 
 namespace cavmae::apps {
 namespace {
@@ -26,6 +25,7 @@ namespace fs = std::filesystem;
 
 struct InfoFlags {
   fs::path path;
+  ModelFlags model;
   bool machine = false;
   fs::path json;
 };
@@ -82,8 +82,8 @@ void add_classifier(Description& out, const Pretrained& model) {
 }
 
 // A network's file, whatever it is for.
-Description model_info(const fs::path& path) {
-  const Pretrained model = load_pretrained(path);
+Description model_info(const ModelFlags& flags, Log& log) {
+  const Pretrained model = flags.load(log);
   const CavMae network = model.is_classifier() ? as_network(model.classifier()) : model.network();
   Description out;
   int64_t parameters = 0, trainable = 0;
@@ -97,20 +97,24 @@ Description model_info(const fs::path& path) {
       fmt::format("parameters     {:.3f} M, {:.3f} M of them training\n", parameters / 1e6, trainable / 1e6);
   const Json config = option_to_json(network->config());
   add_options(out, config);
-  const Json input = model.states_spec ? option_to_json(model.spec) : Json();
-  Json rest = input.is_null() ? Json::object() : input;
+  const Json input = option_to_json(model.spec);
+  Json rest = input;
   for (const auto& item : config.items()) rest.erase(item.key());
   add_options(out, rest);
+  Json assumed = Json::array();
+  for (const UnstatedOption& option : model.assumed) assumed.push_back(option.name);
+  if (!model.assumed.empty())
+    out.text +=
+        fmt::format("taken to be the authors', since the file does not say: {}\n", list_of(model.assumed));
   out.json = {{"kind", model.is_classifier() ? "classifier" : "checkpoint"},
               {"path", model.path.string()},
               {"parameters", parameters},
               {"trainable", trainable},
               {"model", config},
-              {"features", input}};
-  if (model.is_classifier())
-    add_classifier(out, model);
-  else
-    out.json["missing"] = model.report.missing;
+              {"features", input},
+              {"assumed", assumed}};
+  if (model.is_classifier()) add_classifier(out, model);
+  out.json["missing"] = model.report.missing;
   out.json["unexpected"] = model.report.unexpected;
   return out;
 }
@@ -203,8 +207,8 @@ Description data_set_info(const fs::path& path, Log& log) {
 }
 
 bool is_checkpoint(const fs::path& path) {
-  if (path.extension() == ".safetensors" || path.extension() == ".pth" || path.extension() == ".pt")
-    return true;
+  for (const char* extension : {".safetensors", ".pth", ".pt", ".ckpt", ".bin"})
+    if (path.extension() == extension) return true;
   return fs::is_directory(path) &&
          (fs::exists(path / "model.safetensors") || fs::is_directory(path / "checkpoints"));
 }
@@ -228,7 +232,7 @@ int run(const InfoFlags& flags, const GlobalOptions& global) {
   if (!flags.path.empty()) {
     CAVMAE_CHECK(fs::exists(flags.path), flags.path.string(), ": no such file or folder");
     out = holds_embeddings(flags.path) ? embeddings_info(flags.path)
-          : is_checkpoint(flags.path)  ? model_info(flags.path)
+          : is_checkpoint(flags.path)  ? model_info(flags.model, *log)
                                        : other_info(flags.path, *log);
   }
   if (flags.json != "-") fmt::print("{}", out.text);
@@ -247,8 +251,12 @@ void add_info(CLI::App& app, Program& program) {
   auto flags = std::make_shared<InfoFlags>();
   app.add_option("path", flags->path, "a checkpoint, media file, folder or manifest")->type_name("PATH");
   app.add_flag("--machine", flags->machine, "describe this machine");
+  flags->model.add_file_flags(app, HeadUse::if_any, DecoderUse::if_any);
   add_json_flag(app, flags->json);
-  app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
+  app.callback([=, &program] {
+    flags->model.checkpoint = flags->path;
+    program.action = [=, &program] { return run(*flags, program.global); };
+  });
 }
 
 }  // namespace cavmae::apps

@@ -91,7 +91,7 @@ void add_inpaint(CLI::App& app, Program& program) {
       {"cavmae inpaint clip.mp4 --checkpoint run --out p.png",
        "cavmae inpaint clip.mp4 --checkpoint run --out p.png --mask-ratio-audio 0.5 --audio-mask-mode time"});
   auto flags = std::make_shared<InpaintFlags>();
-  flags->clip.add(app);
+  flags->clip.add(app, DecoderUse::if_any);
   flags->options.add(app, InpaintOptions{}, "Inpainting");
   flags->masks.add(app, MaskOptions{}, "Inpainting");
   app.callback(

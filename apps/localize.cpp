@@ -61,7 +61,7 @@ void add_localize(CLI::App& app, Program& program) {
       "speaks for the whole picture, and shapes come out darker than it.",
       {"cavmae localize clip.mp4 --checkpoint run --out l.png --frames all --json l.json"});
   auto flags = std::make_shared<LocalizeFlags>();
-  flags->clip.add(app);
+  flags->clip.add(app, DecoderUse::none);
   app.add_option("--frames", flags->frames, "pictures of the clip: middle, or all, as a strip [middle]")
       ->type_name("");
   app.callback(

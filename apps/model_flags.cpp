@@ -11,14 +11,27 @@ void read(const std::string& text, std::optional<T>& to, const std::string& flag
 }
 
 void add_head_flags(CLI::App& app, ModelFlags& flags) {
-  app.add_option("--mode", flags.mode, "what the classifier is given: both, audio, video [both]")
+  app.add_option("--mode", flags.mode, "what the classifier is given: both, audio, video")
       ->type_name("")
       ->group(kOfPth);
   app.add_option("--representation", flags.representation, "what is classified: joint, sum [joint]")
       ->type_name("")
       ->group(kOfPth);
-  app.add_option("--scores", flags.scores, "sigmoid (trained with bce) or softmax (ce) [sigmoid]")
+  app.add_option("--scores", flags.scores, "sigmoid (trained with bce) or softmax (ce)")
       ->type_name("")
+      ->group(kOfPth);
+}
+
+void add_hint_flags(CLI::App& app, InferenceHints& hints, DecoderUse decoder) {
+  app.add_option("--num-heads", hints.num_heads, "heads of the encoders [12 at width 768]")
+      ->type_name("N")
+      ->group(kOfPth);
+  CLI::Option* of_decoder = app.add_option("--decoder-num-heads", hints.decoder_num_heads,
+                                           "heads of the decoder [16 at width 512]");
+  of_decoder->type_name("N")->group(decoder == DecoderUse::none ? "" : kOfPth);
+  app.add_option("--num-mel-bins", hints.num_mel_bins,
+                 "mel bins of the filterbank [as the position embeddings show]")
+      ->type_name("N")
       ->group(kOfPth);
 }
 
@@ -28,11 +41,31 @@ void add_shape_flags(CLI::App& app, ModelFlags& flags) {
                  "filterbank frames (10 ms each) of a clip, where not those of the training")
       ->type_name("N");
   app.add_option("--image-size", shape.image_size, "side of the picture in pixels, likewise")->type_name("N");
-  app.add_option("--window-seconds", shape.window_seconds,
-                 "length of the part of a file that makes a clip, likewise")
-      ->type_name("SECONDS");
-  app.add_flag("--resize-positions", flags.resize_positions,
-               "fit the checkpoint's position embeddings to such clips or pictures");
+  app.add_option(
+         "--resize-positions", flags.resize_positions,
+         "fit the checkpoint's position embeddings to such clips or pictures; where they were trained: "
+         "trim (keep those of the first part of the sound; also when the flag stands alone) or "
+         "interpolate")
+      ->type_name("");
+}
+
+void log_network(const Pretrained& model, Log& log) {
+  if (model.copies.empty()) return;
+  std::string others;
+  for (const std::string& place : model.copies)
+    others += (others.empty() ? "'" : ", '") + (place.empty() ? "." : place) + "'";
+  log.info("it holds the network several times; taken is '{}', others are {} (--network)",
+           model.network_in_file.empty() ? "." : model.network_in_file, others);
+}
+
+void log_report(const LoadReport& report, Log& log) {
+  if (!report.missing.empty())
+    log.warn("{} parameters are not in the file and keep random initial values: {}", report.missing.size(),
+             summarize_names(report.missing));
+  if (!report.unexpected.empty())
+    log.warn("{} tensors of the file have no place in the network and are left out: {}",
+             report.unexpected.size(), summarize_names(report.unexpected));
+  for (const std::string& table : report.resized) log.info("positions fitted: {}", table);
 }
 
 }  // namespace
@@ -47,52 +80,75 @@ DeviceOptions device_options(const OptionFlags& flags) {
   return options;
 }
 
-void add_hint_flags(CLI::App& app, InferenceHints& hints) {
-  app.add_option("--num-heads", hints.num_heads, "heads of a .pth's encoders [width / 64]")
-      ->type_name("N")
-      ->group(kOfPth);
-  app.add_option("--decoder-num-heads", hints.decoder_num_heads, "heads of a .pth's decoder [16]")
-      ->type_name("N")
-      ->group(kOfPth);
-  app.add_option("--num-mel-bins", hints.num_mel_bins, "mel bins that a .pth was trained with [128]")
-      ->type_name("N")
-      ->group(kOfPth);
-}
-
 void add_labels_flag(CLI::App& app, std::filesystem::path& labels) {
   app.add_option("--labels", labels, "label file (index, mid, display_name) [the checkpoint's own]")
       ->type_name("CSV");
 }
 
-void ModelFlags::add(CLI::App& app, HeadUse head) {
-  options.head = head;
+void ModelFlags::add(CLI::App& app, HeadUse head, DecoderUse decoder) {
   app.add_option("--checkpoint", checkpoint,
                  "a run's folder, one of its checkpoints, a .safetensors or a .pth file")
       ->required()
       ->type_name("PATH");
   add_shape_flags(app, *this);
-  if (head == HeadUse::if_any) add_head_flags(app, *this);
-  add_hint_flags(app, options.hints);
+  add_file_flags(app, head, decoder);
   add_device_flag(app, device_flags);
 }
 
-Pretrained ModelFlags::load(Log& log) const {
+void ModelFlags::add_file_flags(CLI::App& app, HeadUse head, DecoderUse decoder) {
+  options.head = head;
+  options.decoder = decoder;
+  app.add_option(
+         "--network", options.network,
+         "which network of a .pth that holds several (averaged ones beside it), by the keys that lead to it")
+      ->type_name("KEYS");
+  app.add_flag(
+      "--allow-partial", allow_partial,
+      "take a checkpoint that lacks parameters, which keep random values, or has tensors without a place");
+  app.add_option("--window-seconds", options.shape.window_seconds,
+                 "length of the part of a file that makes a clip, where not as in the training")
+      ->type_name("SECONDS");
+  if (head == HeadUse::if_any) add_head_flags(app, *this);
+  add_hint_flags(app, options.hints, decoder);
+  app.add_option("--fbank-mean", options.shape.fbank_mean, "mean of the filterbanks that it was trained with")
+      ->type_name("X")
+      ->group(kOfPth);
+  app.add_option("--fbank-std", options.shape.fbank_std, "their standard deviation")
+      ->type_name("X")
+      ->group(kOfPth);
+}
+
+LoadOptions ModelFlags::load_options() const {
   LoadOptions load = options;
   read(mode, load.head_hints.mode, "--mode");
   read(representation, load.head_hints.representation, "--representation");
   read(scores, load.head_hints.scores, "--scores");
-  load.positions = resize_positions ? PositionFit::resize : PositionFit::refuse;
+  option_from_json(Json(resize_positions), load.positions, "--resize-positions");
+  load.partial = allow_partial ? PartialFile::allow : PartialFile::refuse;
   load.runtime.device = device_options(device_flags).device;
-  return load_model(checkpoint, load, log);
+  return load;
+}
+
+Pretrained ModelFlags::load(Log& log) const {
+  return load_model(checkpoint, load_options(), log);
 }
 
 Pretrained load_model(const std::filesystem::path& checkpoint, const LoadOptions& options, Log& log) {
   Pretrained model = load_pretrained(checkpoint, options);
   log.info("model: {}", model.path.string());
-  if (!model.is_classifier() && !model.report.missing.empty())
-    log.warn("{} parameters are not in the file and keep their initial value: {}",
-             model.report.missing.size(), summarize_names(model.report.missing));
+  if (!model.described_in.empty())
+    log.info("what it does not say is taken from {}", model.described_in.string());
+  log_network(model, log);
+  log_assumed(model.assumed, model.path, log);
+  log_report(model.report, log);
   return model;
+}
+
+void log_assumed(const std::vector<UnstatedOption>& assumed, const std::filesystem::path& file, Log& log) {
+  if (assumed.empty()) return;
+  log.info(
+      "{} does not say how it was built and fed; its tensors are those of the authors' models, whose values are taken: {}",
+      file.filename().string(), list_of(assumed));
 }
 
 }  // namespace cavmae::apps

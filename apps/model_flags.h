@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cavmae/models/pretrained.h"
 
@@ -16,9 +17,6 @@ namespace cavmae::apps {
 void add_device_flag(CLI::App& app, OptionFlags& flags);
 DeviceOptions device_options(const OptionFlags& flags);
 
-// Of a file without metadata: --num-heads, --decoder-num-heads, --num-mel-bins.
-void add_hint_flags(CLI::App& app, InferenceHints& hints);
-
 // --labels of the commands that use a classifier.
 void add_labels_flag(CLI::App& app, std::filesystem::path& labels);
 
@@ -26,17 +24,24 @@ struct ModelFlags {
   std::filesystem::path checkpoint;
   LoadOptions options;
   std::string mode, representation, scores;  // empty: what the checkpoint says
-  bool resize_positions = false;
+  std::string resize_positions = "none";
+  bool allow_partial = false;
   OptionFlags device_flags;
 
-  // Registers --checkpoint, the shape of the inputs, --device and the hints; with HeadUse::if_any also
-  // --mode,
-  // --representation and --scores. A command that leaves out the head has no use for those.
-  void add(CLI::App& app, HeadUse head = HeadUse::leave_out);
-  // The model on its device. Tells the log which file it is and what it lacks.
+  // Registers --checkpoint, the shape of the inputs, --device and what add_file_flags() does. A command that
+  // leaves out the head has no use for its flags.
+  void add(CLI::App& app, HeadUse head = HeadUse::leave_out, DecoderUse decoder = DecoderUse::none);
+  // The flags for what a file does not state or holds in part, and --network.
+  void add_file_flags(CLI::App& app, HeadUse head, DecoderUse decoder);
+
+  LoadOptions load_options() const;
+  // The model on its device. Tells the log which file it is, what it does not say and what it lacks.
   Pretrained load(Log& log) const;
 };
 
 Pretrained load_model(const std::filesystem::path& checkpoint, const LoadOptions& options, Log& log);
+
+// Tells the log which values of the authors' models are taken.
+void log_assumed(const std::vector<UnstatedOption>& assumed, const std::filesystem::path& file, Log& log);
 
 }  // namespace cavmae::apps

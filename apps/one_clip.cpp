@@ -4,11 +4,11 @@
 
 namespace cavmae::apps {
 
-void OneClipFlags::add(CLI::App& app) {
+void OneClipFlags::add(CLI::App& app, DecoderUse decoder) {
   app.add_option("file", file, "a media file, or a list or manifest of clips with --clip")
       ->required()
       ->type_name("FILE");
-  model.add(app);
+  model.add(app, HeadUse::leave_out, decoder);
   app.add_option("--out", out, "the PNG file to write")->required()->type_name("FILE");
   app.add_option("--clip", clip, "which clip of a list, by its id")->type_name("ID");
   app.add_option("--window-start", window_start,

@@ -17,7 +17,7 @@ struct OneClipFlags {
   std::string window_start = "none";
 
   // Registers the file, the model's flags, --out, --json, --clip and --window-start.
-  void add(CLI::App& app);
+  void add(CLI::App& app, DecoderUse decoder);
   // The clip that is meant. Throws DataError naming how many there are.
   ClipSource source(Log& log) const;
   // What the network takes of what the clip has.

@@ -27,7 +27,11 @@ Inputs batch_of_one(const Sample& sample) {
 }
 
 Model::Model(const std::filesystem::path& checkpoint, const LoadOptions& options)
-    : pretrained_(with_own_errors([&] { return load_pretrained(checkpoint, options); })),
+    : pretrained_(with_own_errors([&] {
+        LoadOptions without_decoder = options;  // which answers no question
+        without_decoder.decoder = DecoderUse::none;
+        return load_pretrained(checkpoint, without_decoder);
+      })),
       reader_(std::make_shared<const ClipReader>(pretrained_.spec)) {}
 
 ClipVectors Model::embed(const MediaSource& source, const ViewOptions& view) const {

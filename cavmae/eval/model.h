@@ -22,7 +22,7 @@ struct ClipVectors {
 class Model {
  public:
   // `checkpoint`: a run's folder, one of its checkpoints, a .safetensors file or the authors' .pth. Throws
-  // CheckpointError and ConfigError as load_pretrained() does.
+  // CheckpointError and ConfigError as load_pretrained() does, with DecoderUse::none.
   explicit Model(const std::filesystem::path& checkpoint, const LoadOptions& options = {});
 
   // A source is a file's path, bytes in memory (media_in_memory()) or a part of a file. Of it the network

@@ -7,20 +7,35 @@
 #include <string>
 
 #include "cavmae/models/cav_mae_config.h"
+#include "cavmae/models/unstated.h"
 #include "cavmae/tensorfile/safetensors.h"
 
 namespace cavmae {
 
-// What sizes do not show. Heads leave no trace in a checkpoint: by default an encoder of width D has
-// max(1, D / 64) and a decoder 16 where that divides its width, as the authors' models have.
+// What names and sizes do not show, as the user knows it.
 struct InferenceHints {
   std::optional<int64_t> num_heads = std::nullopt;
   std::optional<int64_t> decoder_num_heads = std::nullopt;
-  int64_t num_mel_bins = 128;
+  std::optional<int64_t> num_mel_bins = std::nullopt;
 };
 
-// `tensors`: without the prefix "module."; `where` names the file in errors. Throws CheckpointError when they
-// are not those of such a network.
-CavMaeConfig infer_config(const NamedTensors& tensors, const InferenceHints& hints, const std::string& where);
+struct InferredConfig {
+  CavMaeConfig config;
+  std::vector<UnstatedOption>
+      unstated;  // num_heads, decoder_num_heads, num_mel_bins where no hint gives them
+};
+
+// Note [Inferred configuration]: a name that only one kind of network has tells that this is its kind, so
+// that a file that lacks tensors, or has them under other names, is known for what it is and can be refused
+// with the names of what is missing. Heads leave no trace: those of the authors' models hold at the authors'
+// widths (12 at 768, 16 at 512 in the decoder). The grid of audio's positions, and with it mel bins and
+// frames, is that whose sin-cos table the position embeddings are, or are near (trained ones stay near); else
+// the authors' 8 x 64 holds where there are 512 positions at width 768.
+//
+// `tensors`: under the network's own names; position embeddings with their numbers, of the others the shapes
+// count alone. `where` names the file. Throws CheckpointError when they are not those of such a network, and
+// ConfigError when a hint contradicts them.
+InferredConfig infer_config(const NamedTensors& tensors, const InferenceHints& hints,
+                            const std::string& where);
 
 }  // namespace cavmae

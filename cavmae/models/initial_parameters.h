@@ -3,9 +3,12 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "cavmae/core/log.h"
 #include "cavmae/models/parameter_copy.h"
+#include "cavmae/models/whole_file.h"
 
 namespace cavmae {
 
@@ -14,12 +17,21 @@ struct InitialReport {
   int64_t num_parameters = 0;  // tensors of the network
   std::filesystem::path file;  // that was read
   bool image_mae = false;
+  std::filesystem::path described_in;  // see ModelFile
+  std::string network;                 // likewise
+  std::vector<std::string> copies;
 };
 
-// `network`: one whose parameters bear our names, already initialised; what the file lacks keeps its value.
-// `path`: what find_model_file() takes.
+struct InitialOptions {
+  PositionFit positions = PositionFit::refuse;
+  PartialFile partial = PartialFile::refuse;  // of a file that is not the whole of its own network
+};
+
+// `network`: one whose parameters bear our names, already initialised; what the file's network does not have
+// keeps its value. `path`: what find_model_file() takes. Throws CheckpointError as load_pretrained() does,
+// and ConfigError where the file's network has another number of heads than `config`.
 InitialReport load_initial_parameters(torch::nn::Module& network, const CavMaeConfig& config,
-                                      const std::filesystem::path& path, PositionFit positions);
+                                      const std::filesystem::path& path, const InitialOptions& options);
 
 // Tells what was taken, what was fitted, what is left at its initial value and what was not used.
 void log_initial_report(const InitialReport& report, Log& log);

@@ -1,11 +1,13 @@
 #include "cavmae/models/model_file.h"
 
-#include <string_view>
+#include <functional>
+#include <map>
 #include <utility>
-#include <vector>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
+#include "cavmae/models/network_tensors.h"
+#include "cavmae/models/resize_positions.h"
 #include "cavmae/tensorfile/pth.h"
 
 namespace cavmae {
@@ -14,7 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kModelFile = "model.safetensors";
-constexpr const char* kWrapperPrefix = "module.";  // of torch.nn.DataParallel, in the authors' files
 
 // The step-XXXXXXXX folder of the highest step that holds a model; empty when there is none.
 fs::path newest_step(const fs::path& checkpoints) {
@@ -27,6 +28,60 @@ fs::path newest_step(const fs::path& checkpoints) {
     if (newest.empty() || order(name) > order(newest.filename().string())) newest = entry.path();
   }
   return newest;
+}
+
+bool is_safetensors(const fs::path& file) {
+  return file.extension() == ".safetensors";
+}
+
+std::vector<TensorPlace> places_of(const NamedTensors& tensors) {
+  std::vector<TensorPlace> places;
+  for (const auto& [name, tensor] : tensors) places.push_back({.holder = {}, .name = name});
+  return places;
+}
+
+std::vector<TensorPlace> places_of(const PthFile& file) {
+  std::vector<TensorPlace> places;
+  for (const PthTensor& tensor : file.tensors())
+    places.push_back({.holder = tensor.holder, .name = tensor.key});
+  return places;
+}
+
+torch::Tensor without_numbers(torch::ScalarType type, const std::vector<int64_t>& shape) {
+  return torch::empty(shape, torch::TensorOptions(type).device(torch::kMeta));
+}
+
+using Metadata = std::map<std::string, std::string>;
+
+// Of the description beside a .pth: its values as the metadata of a .safetensors have them. Nothing of a JSON
+// file that is not ours.
+Metadata read_description(const fs::path& file) {
+  const Json json = read_json(file);
+  Metadata metadata;
+  if (!json.is_object() || json.value("format", Json()) != kModelFormat) return metadata;
+  for (const auto& [key, value] : json.items())
+    metadata[key] = value.is_string() ? value.get<std::string>() : value.dump();
+  return metadata;
+}
+
+// `read`: the tensors that were found, in their order.
+ModelFile make_model_file(const fs::path& file, const std::vector<TensorPlace>& places,
+                          const std::string& network,
+                          const std::function<std::vector<torch::Tensor>(const NetworkTensors&)>& read,
+                          Metadata metadata) {
+  NetworkTensors found = find_network(places, network, file.string());
+  const std::vector<torch::Tensor> tensors = read(found);
+  ModelFile out;
+  for (size_t i = 0; i < tensors.size(); ++i)
+    out.tensors.emplace_back(std::move(found.tensors[i].second), tensors[i]);
+  out.network = std::move(found.network);
+  out.copies = std::move(found.copies);
+  out.metadata = std::move(metadata);
+  const fs::path description = description_path(file);
+  if (is_safetensors(file) || !fs::is_regular_file(description)) return out;
+  out.metadata = read_description(description);
+  if (!out.metadata.empty()) out.described_in = description;
+  return out;
 }
 
 }  // namespace
@@ -48,28 +103,57 @@ fs::path find_model_file(const fs::path& path) {
                                " in it and in checkpoints/best, checkpoints/last and checkpoints/step-*"));
 }
 
-TensorFile read_model_file(const fs::path& file) {
-  TensorFile contents;
-  if (file.extension() == ".safetensors")
-    contents = read_safetensors(file);
-  else
-    contents.tensors = read_pth(file);
-  contents.tensors = strip_prefix(std::move(contents.tensors), kWrapperPrefix);
-  return contents;
+fs::path description_path(const fs::path& pth) {
+  return pth.string() + ".json";
 }
 
-TensorFile inspect_model_file(const fs::path& file) {
-  TensorFileInfo info;
-  if (file.extension() == ".safetensors")
-    info = inspect_safetensors(file);
-  else
-    info.tensors = inspect_pth(file);
-  TensorFile outline{.tensors = {}, .metadata = std::move(info.metadata)};
-  for (const TensorInfo& tensor : info.tensors)
-    outline.tensors.emplace_back(
-        tensor.name, torch::empty(tensor.shape, torch::TensorOptions(tensor.type).device(torch::kMeta)));
-  outline.tensors = strip_prefix(std::move(outline.tensors), kWrapperPrefix);
-  return outline;
+ModelFile read_model_file(const fs::path& file, const std::string& network) {
+  if (is_safetensors(file)) {
+    TensorFile all = read_safetensors(file);
+    const auto read = [&](const NetworkTensors& found) {
+      std::vector<torch::Tensor> tensors;
+      for (const auto& item : found.tensors) tensors.push_back(all.tensors[item.first].second);
+      return tensors;
+    };
+    return make_model_file(file, places_of(all.tensors), network, read, std::move(all.metadata));
+  }
+  const PthFile pth(file);
+  const auto read = [&](const NetworkTensors& found) {
+    std::vector<size_t> places;
+    for (const auto& item : found.tensors) places.push_back(item.first);
+    return pth.read(places);
+  };
+  return make_model_file(file, places_of(pth), network, read, {});
+}
+
+ModelFile inspect_model_file(const fs::path& file, const std::string& network) {
+  if (is_safetensors(file)) {
+    TensorFileInfo info = inspect_safetensors(file);
+    NamedTensors outline;
+    for (const TensorInfo& tensor : info.tensors)
+      outline.emplace_back(tensor.name, without_numbers(tensor.type, tensor.shape));
+    const bool stated = info.metadata.contains("model");
+    const auto read = [&](const NetworkTensors& found) {
+      std::vector<torch::Tensor> tensors;
+      for (const auto& [place, name] : found.tensors) {
+        const auto& [stored_name, tensor] = outline[place];
+        tensors.push_back(!stated && is_position_table(name) ? map_safetensors(file, stored_name) : tensor);
+      }
+      return tensors;
+    };
+    return make_model_file(file, places_of(outline), network, read, std::move(info.metadata));
+  }
+  const PthFile pth(file);
+  const auto read = [&](const NetworkTensors& found) {
+    std::vector<torch::Tensor> tensors;
+    for (const auto& [place, name] : found.tensors) {
+      const PthTensor& tensor = pth.tensors()[place];
+      tensors.push_back(is_position_table(name) ? pth.read({place}).front()
+                                                : without_numbers(tensor.type, tensor.shape));
+    }
+    return tensors;
+  };
+  return make_model_file(file, places_of(pth), network, read, {});
 }
 
 Json metadata_json(const TensorFile& contents, const std::string& key, const fs::path& file) {

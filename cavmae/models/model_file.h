@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cavmae/core/json.h"
 #include "cavmae/features/input_spec.h"
@@ -16,16 +17,27 @@ namespace cavmae {
 // "format" in the metadata of our files.
 inline constexpr const char* kModelFormat = "cavmae";
 
-// `path`: a .safetensors or .pth file, a checkpoint folder (holding model.safetensors), or a run's folder
-// (its best checkpoint, else its last). Throws CheckpointError naming what was looked for.
+// `path`: a .safetensors file or a .pth (.pt, .ckpt, .bin), a checkpoint folder (holding model.safetensors),
+// or a run's folder (its best checkpoint, else its last). Throws CheckpointError naming what was looked for.
 std::filesystem::path find_model_file(const std::filesystem::path& path);
 
-// Tensors without the prefix "module.", and the metadata of a .safetensors.
-TensorFile read_model_file(const std::filesystem::path& file);
+// NAME.pth.json of NAME.pth: what a .pth cannot say, as 'cavmae convert' writes it beside (docs/formats.md).
+std::filesystem::path description_path(const std::filesystem::path& pth);
 
-// The same, of the tensors their names, types and shapes alone ("meta" tensors, which have no memory). Of a
-// file of any size it reads the header, or the pickle.
-TensorFile inspect_model_file(const std::filesystem::path& file);
+struct ModelFile : TensorFile {  // the network's tensors under the network's own names, and the metadata
+  std::filesystem::path described_in;  // the file beside that the metadata come from; empty: there is none
+  std::string network;                 // see NetworkTensors
+  std::vector<std::string> copies;     // likewise
+};
+
+// `network`: which one of a file that holds several, as NetworkTensors::network names it; empty: the
+// likeliest. Throws CheckpointError as read_safetensors() and PthFile do, and as find_network() does.
+ModelFile read_model_file(const std::filesystem::path& file, const std::string& network = {});
+
+// The same, of the tensors their names, types and shapes alone ("meta" tensors, which have no memory), but
+// for the position embeddings of a file that does not state its configuration. Of a file of any size it reads
+// the header, or the pickle.
+ModelFile inspect_model_file(const std::filesystem::path& file, const std::string& network = {});
 
 // Metadata `key` as JSON; null when the file has none.
 Json metadata_json(const TensorFile& contents, const std::string& key, const std::filesystem::path& file);

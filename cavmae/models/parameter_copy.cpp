@@ -39,20 +39,29 @@ class SizeMismatches {
   std::string text_;
 };
 
-// Replaces position tables of another grid by tables of the network's.
+// Replaces position tables of another grid by tables of the network's. With PositionFit::refuse, throws where
+// only the grid differs; another length is found with the other sizes.
 void fit_tables(std::map<std::string, torch::Tensor>& found, const CavMaeConfig& config,
                 const torch::OrderedDict<std::string, torch::Tensor>& parameters, const CopySource& source,
-                LoadReport& report) {
+                PositionFit positions, LoadReport& report) {
   for (const auto& item : parameters) {
     const auto it = found.find(item.key());
     if (it == found.end() || !is_position_table(item.key())) continue;
     torch::Tensor& table = it->second;
-    if (table.dim() != 3 || table.size(2) != item.value().size(2) || table.size(1) == item.value().size(1))
+    const bool same_length = table.sizes() == item.value().sizes();
+    if (table.dim() != 3 || table.size(2) != item.value().size(2) || (same_length && !source.config) ||
+        (!same_length && positions == PositionFit::refuse))
       continue;
     const GridChange grids = grid_change({.name = item.key(), .length = table.size(1), .where = source.where},
                                          source.config, config);
-    table = resize_positions(table, grids);
-    report.resized.push_back(item.key());
+    if (grids.from.rows == grids.to.rows && grids.from.columns == grids.to.columns) continue;
+    CAVMAE_CHECK_AS(CheckpointError, positions != PositionFit::refuse, source.where, ": '", item.key(),
+                    "' holds positions of ", grids.from.rows, " x ", grids.from.columns,
+                    " patches, the model's are ", grids.to.rows, " x ", grids.to.columns,
+                    "; --resize-positions fits them");
+    const ResizedTable resized = resize_positions(table, item.key(), grids, positions);
+    table = resized.table;
+    report.resized.push_back(concat(item.key(), " (", resized.how, ")"));
   }
 }
 
@@ -64,7 +73,7 @@ LoadReport copy_parameters(torch::nn::Module& network, const CavMaeConfig& confi
   std::map<std::string, torch::Tensor> found(source.tensors.begin(), source.tensors.end());
   auto parameters = network.named_parameters();
   LoadReport report;
-  if (positions == PositionFit::resize) fit_tables(found, config, parameters, source, report);
+  fit_tables(found, config, parameters, source, positions, report);
   SizeMismatches mismatches;
   for (const auto& item : parameters) {
     const auto it = found.find(item.key());
@@ -88,27 +97,29 @@ LoadReport copy_parameters(torch::nn::Module& network, const CavMaeConfig& confi
 }
 
 std::string summarize_names(const std::vector<std::string>& names) {
-  std::vector<std::pair<std::string, int64_t>> patterns;
+  struct Pattern {
+    std::string text, first;  // with '*' for numbers, and the first name of that kind
+    int64_t count = 0;
+  };
+  std::vector<Pattern> patterns;
   for (const std::string& name : names) {
-    std::string pattern;
+    std::string text;
     for (size_t i = 0; i < name.size(); ++i) {
       const bool digit = std::isdigit(static_cast<unsigned char>(name[i])) && i > 0 &&
-                         (name[i - 1] == '.' || pattern.ends_with(".*"));
+                         (name[i - 1] == '.' || text.ends_with(".*"));
       if (!digit)
-        pattern += name[i];
-      else if (!pattern.ends_with(".*"))
-        pattern += '*';
+        text += name[i];
+      else if (!text.ends_with(".*"))
+        text += '*';
     }
-    const auto known =
-        std::find_if(patterns.begin(), patterns.end(), [&](const auto& p) { return p.first == pattern; });
-    if (known == patterns.end())
-      patterns.emplace_back(pattern, 1);
-    else
-      ++known->second;
+    auto known = std::ranges::find(patterns, text, &Pattern::text);
+    if (known == patterns.end()) known = patterns.insert(known, {.text = text, .first = name, .count = 0});
+    ++known->count;
   }
   std::string text;
-  for (const auto& [pattern, count] : patterns)
-    text += concat(text.empty() ? "" : ", ", pattern, count > 1 ? concat(" (", count, ")") : "");
+  for (const Pattern& pattern : patterns)
+    text += concat(text.empty() ? "" : ", ", pattern.count > 1 ? pattern.text : pattern.first,
+                   pattern.count > 1 ? concat(" (", pattern.count, ")") : "");
   return text;
 }
 

@@ -7,20 +7,16 @@
 #include <vector>
 
 #include "cavmae/models/cav_mae_config.h"
+#include "cavmae/models/resize_positions.h"
 #include "cavmae/tensorfile/safetensors.h"
 
 namespace cavmae {
 
-// What becomes of position embeddings that are those of clips of another length or pictures of another size.
-enum class PositionFit {
-  refuse,
-  resize,  // Note [Resized positions]
-};
-
 struct LoadReport {
   std::vector<std::string> missing;     // parameters that kept their value
   std::vector<std::string> unexpected;  // tensors of the file that the network has no use for
-  std::vector<std::string> resized;     // position embeddings that were fitted to the network's grid
+  // Position embeddings that were fitted to the network's grid, and how: "pos_embed_a (computed for 4 x 4)".
+  std::vector<std::string> resized;
 };
 
 struct CopySource {
@@ -35,7 +31,7 @@ struct CopySource {
 LoadReport copy_parameters(torch::nn::Module& network, const CavMaeConfig& config, const CopySource& source,
                            PositionFit positions = PositionFit::refuse);
 
-// "blocks_a.*.norm1_a.weight (11), mask_token": names that differ in a number alone are listed once.
+// "blocks_a.*.norm1_a.weight (11), mask_token": names that differ in a number alone are one.
 std::string summarize_names(const std::vector<std::string>& names);
 
 }  // namespace cavmae

@@ -1,5 +1,6 @@
 #include "cavmae/models/pretrained.h"
 
+#include <cmath>
 #include <utility>
 
 #include "cavmae/core/error.h"
@@ -13,11 +14,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-HeadOptions head_with(HeadOptions head, const HeadHints& hints) {
-  head.mode = hints.mode.value_or(head.mode);
-  head.representation = hints.representation.value_or(head.representation);
-  head.scores = hints.scores.value_or(head.scores);
-  return head;
+InputSpec spec_with(InputSpec spec, const InputShape& shape) {
+  spec.window_seconds = shape.window_seconds.value_or(spec.window_seconds);
+  spec.fbank_mean = shape.fbank_mean.value_or(spec.fbank_mean);
+  spec.fbank_std = shape.fbank_std.value_or(spec.fbank_std);
+  spec.validate();
+  return spec;
 }
 
 CavMaeConfig config_with(CavMaeConfig config, const InputShape& shape) {
@@ -25,6 +27,15 @@ CavMaeConfig config_with(CavMaeConfig config, const InputShape& shape) {
   config.image_size = shape.image_size.value_or(config.image_size);
   config.validate();
   return config;
+}
+
+// A model that diverged, or a damaged file, would give NaN for every clip.
+void require_finite(const CavMae& network, const fs::path& path) {
+  const torch::NoGradGuard no_grad;
+  for (const auto& item : network->named_parameters())
+    CAVMAE_CHECK_AS(CheckpointError, std::isfinite(item.value().sum().item<double>()), path.string(), ": '",
+                    item.key(),
+                    "' holds values that are not finite; its training diverged, or the file is damaged");
 }
 
 // Copies what the file has; the rest gets the values that a fresh network would have.
@@ -41,11 +52,36 @@ LoadReport fill(CavMae& network, const CopySource& source, PositionFit positions
 
 }  // namespace
 
+HeadOptions head_with(HeadOptions head, const HeadHints& hints) {
+  head.mode = hints.mode.value_or(head.mode);
+  head.representation = hints.representation.value_or(head.representation);
+  head.scores = hints.scores.value_or(head.scores);
+  return head;
+}
+
+std::vector<UnstatedOption> unstated_with(const ModelDescription& described, const LoadOptions& options) {
+  std::vector<UnstatedOption> unstated = described.unstated;
+  if (described.head && options.head == HeadUse::if_any)
+    unstated.insert(unstated.end(), described.unstated_of_head.begin(), described.unstated_of_head.end());
+  const bool decoder =
+      options.decoder == DecoderUse::if_any && !(described.head && options.head == HeadUse::if_any);
+  const auto is_known = [&](const UnstatedOption& option) {
+    const InputShape& shape = options.shape;
+    const HeadHints& head = options.head_hints;
+    return (option.name == "decoder_num_heads" && !decoder) ||
+           (option.name == "window_seconds" && shape.window_seconds) ||
+           (option.name == "fbank_mean" && shape.fbank_mean) ||
+           (option.name == "fbank_std" && shape.fbank_std) || (option.name == "mode" && head.mode) ||
+           (option.name == "scores" && head.scores) ||
+           (option.name == "representation" && head.representation);
+  };
+  std::erase_if(unstated, is_known);
+  return unstated;
+}
+
 Classifier Pretrained::classifier() const {
   CAVMAE_CHECK_AS(CheckpointError, is_classifier(), path.string(), ": holds no classifier (no tensor '",
                   kHeadWeight, "'); make one of it with 'cavmae finetune --init'");
-  CAVMAE_CHECK_AS(CheckpointError, report.missing.empty(), path.string(), ": ", report.missing.size(),
-                  " parameters of the classifier are missing: ", summarize_names(report.missing));
   return classifier_;
 }
 
@@ -53,8 +89,12 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
   const torch::Device device = resolve_device(options.runtime.device);
   Pretrained out;
   out.path = find_model_file(path);
-  const TensorFile contents = read_model_file(out.path);
-  ModelDescription described = describe_model(contents, out.path, options.hints);
+  const ModelFile contents = read_model_file(out.path, options.network);
+  const ModelDescription described = describe_model(contents, out.path, options.hints);
+  const WholeFileReport whole = compare_with_network(contents, described, options.head);
+  require_whole(whole, out.path.string(), options.partial);
+  out.assumed = unstated_with(described, options);
+  require_confirmed(out.assumed, out.path, shown_by_tensors(described.config));
   const CavMaeConfig config = config_with(described.config, options.shape);
   if (described.head && options.head == HeadUse::if_any) {
     out.classifier_ = Classifier(config, head_with(*described.head, options.head_hints));
@@ -62,15 +102,17 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
   } else {
     out.network_ = CavMae(config);
   }
-  out.report =
-      fill(out.network_,
-           {.tensors = contents.tensors, .where = out.path.string(), .config = std::move(described.config)},
-           options.positions);
-  out.states_spec = described.spec.has_value();
-  out.spec = input_spec(config, described.spec.value_or(InputSpec{}));
-  out.spec.window_seconds = options.shape.window_seconds.value_or(out.spec.window_seconds);
-  out.spec.validate();
-  out.labels = std::move(described.labels);
+  out.report = fill(out.network_,
+                    {.tensors = contents.tensors, .where = out.path.string(), .config = described.config},
+                    options.positions);
+  out.report.unexpected = whole.unexpected;
+  require_finite(out.network_, out.path);
+  out.described_in = contents.described_in;
+  out.network_in_file = contents.network;
+  out.copies = contents.copies;
+  out.states_spec = described.states_spec;
+  out.spec = spec_with(input_spec(config, described.spec), options.shape);
+  out.labels = described.labels;
   out.network_->set_precision(options.precision);
   out.network_->set_runtime(options.runtime);
   out.network_->to(device);

@@ -6,20 +6,24 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "cavmae/core/class_label.h"
 #include "cavmae/features/input_spec.h"
 #include "cavmae/models/classifier.h"
 #include "cavmae/models/infer_config.h"
+#include "cavmae/models/model_description.h"
 #include "cavmae/models/parameter_copy.h"
+#include "cavmae/models/whole_file.h"
 
 namespace cavmae {
 
-// What a network is to be fed instead of what its file says.
+// What a network is to be fed instead of what its file says, or where its file says nothing.
 struct InputShape {
   std::optional<int64_t> num_fbank_frames = std::nullopt, image_size = std::nullopt;
   std::optional<double> window_seconds = std::nullopt;
+  std::optional<double> fbank_mean = std::nullopt, fbank_std = std::nullopt;
 };
 
 // What a .pth does not state of a classifier; overrides what the metadata say.
@@ -30,31 +34,39 @@ struct HeadHints {
   std::optional<ScoreKind> scores = std::nullopt;
 };
 
-// leave_out: a classifier's network alone, whatever its head is.
-enum class HeadUse { if_any, leave_out };
+// Whether the decoder will compute. Where it will not, a file need not say how many heads it has.
+enum class DecoderUse { if_any, none };
 
 struct LoadOptions {
-  InferenceHints hints = {};  // what sizes do not show, for a file without metadata
-  HeadUse head = HeadUse::if_any;
+  std::string network = {};   // which one of a file that holds several, as NetworkTensors::network names it
+  InferenceHints hints = {};  // what tensors do not show, for a file that does not state it
+  HeadUse head = HeadUse::if_any;  // leave_out: a classifier's network alone, whatever its head is
+  DecoderUse decoder = DecoderUse::if_any;
   HeadHints head_hints = {};
   InputShape shape = {};
   PositionFit positions = PositionFit::refuse;  // of position embeddings that are those of another shape
+  PartialFile partial = PartialFile::refuse;
   Precision precision = Precision::fp32;
   RuntimeOptions runtime = {};  // the device among it
 };
 
 class Pretrained {
  public:
-  std::filesystem::path path;      // the file that was read
-  InputSpec spec;                  // what the file states, else the paper's, in the network's sizes
-  bool states_spec = false;        // whether the file states it (a .pth does not)
+  std::filesystem::path path;          // the file that was read
+  std::filesystem::path described_in;  // NAME.pth.json beside it, where that was read
+  std::string network_in_file;         // see NetworkTensors::network
+  std::vector<std::string> copies;     // other places in the file that hold the same network
+  // What neither the file nor the options say: the authors' values, which the tensors fit.
+  std::vector<UnstatedOption> assumed;
+  InputSpec spec;                  // what the file states, else the authors', in the network's sizes
+  bool states_spec = false;        // whether the file, or the description beside it, states it
   std::vector<ClassLabel> labels;  // [C] of a classifier; empty when the file states none
   LoadReport report;               // parameters that kept their initial value, tensors of no use, ...
 
   bool is_classifier() const { return !classifier_.is_empty(); }
   // A classifier's too: the same parameters, the head's among them.
   CavMae network() const { return network_; }
-  // Throws CheckpointError when the file holds none, or lacks a parameter of it.
+  // Throws CheckpointError when the file holds none.
   Classifier classifier() const;
 
  private:
@@ -64,9 +76,16 @@ class Pretrained {
   Classifier classifier_{nullptr};  // empty of a file without a head
 };
 
-// `path`: what find_model_file() takes. Throws CheckpointError: no such file, damaged, no CAV-MAE network, or
-// position embeddings of another shape that are not to be fitted; ConfigError: options that the network does
-// not allow, a device that is not there.
+// `path`: what find_model_file() takes. Throws CheckpointError: no such file, damaged, no CAV-MAE network,
+// one that is not whole (see PartialFile) or not finite, or position embeddings of another shape that are not
+// to be fitted; ConfigError: what the file does not say and `options` would have to (Note [What a .pth cannot
+// say]), options that the network does not allow, a device that is not there.
 Pretrained load_pretrained(const std::filesystem::path& path, const LoadOptions& options = {});
+
+// A classifier's head with what the file does not state.
+HeadOptions head_with(HeadOptions stated, const HeadHints& hints);
+
+// What is unstated still once `options` are known, without what they do not use.
+std::vector<UnstatedOption> unstated_with(const ModelDescription& described, const LoadOptions& options);
 
 }  // namespace cavmae

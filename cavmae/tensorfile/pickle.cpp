@@ -5,8 +5,10 @@
 
 #include <fmt/format.h>
 
+#include "cavmae/core/error.h"
 #include "cavmae/core/text.h"
 #include "cavmae/tensorfile/pickle_opcodes.h"
+#include "cavmae/tensorfile/pickle_refusal.h"
 #include "cavmae/tensorfile/pickle_stack.h"
 
 namespace cavmae {
@@ -14,18 +16,32 @@ namespace {
 
 using namespace pickle_opcodes;
 
-constexpr const char* kOrderedDict = "collections.OrderedDict";
-constexpr size_t kMaxOpen = 1000;   // tuples, lists and dicts begun and not ended
+// Dictionaries that are called into being and filled afterwards.
+bool makes_dict(const std::string& name) {
+  return name == "collections.OrderedDict" || name == "collections.defaultdict";
+}
 constexpr int kNewestProtocol = 5;  // what it adds (buffers outside the pickle) is refused where it is used
 
 // The stack machine that a pickle is a program for.
 class Unpickler : private PickleStack {
  public:
-  Unpickler(PickleInput& input, const std::function<bool(const std::string&)>& allowed,
-            const PickleLimits& limits)
-      : PickleStack(input, limits), allowed_(allowed), start_(input.position()) {}
+  Unpickler(PickleInput& input, const GlobalRule& rule, const PickleLimits& limits)
+      : PickleStack(input, limits), rule_(rule), start_(input.position()) {}
 
+  // A pickle that names what is refused is read to its end, so that the error can tell where that is used.
   Pickle run() {
+    try {
+      read();
+    } catch (const CheckpointError&) {
+      if (refused_.empty()) throw;
+      throw_refusal(refused_, nullptr, input_.where());
+    }
+    if (!refused_.empty()) throw_refusal(refused_, result_.root, input_.where());
+    return std::move(result_);
+  }
+
+ private:
+  void read() {
     for (uint8_t code; (code = input_.byte()) != kStop;) {
       if (input_.position() - start_ > limits_.bytes)
         input_.fail("the pickle is too long to be a checkpoint's");
@@ -34,10 +50,8 @@ class Unpickler : private PickleStack {
             fmt::format("pickle instruction 0x{:02x} does not occur in PyTorch's files; damaged", code));
     }
     result_.root = pop();
-    return std::move(result_);
   }
 
- private:
   bool scalar(uint8_t code) {
     switch (code) {
       case kNone:
@@ -71,6 +85,7 @@ class Unpickler : private PickleStack {
       case kShortBinBytes:
         return push_text(Kind::bytes, input_.number<uint8_t>());
       case kBinBytes8:
+      case kByteArray8:
         return push_text(Kind::bytes, input_.number<uint64_t>());
       default:
         return false;
@@ -139,7 +154,9 @@ class Unpickler : private PickleStack {
       }
       case kReduce:
       case kNewObj:
-        return call();
+        return call(pop_last(2));
+      case kNewObjEx:
+        return call(pop_last(3));
       case kBuild:
         return build();
       case kBinPersId:
@@ -169,25 +186,32 @@ class Unpickler : private PickleStack {
 
   bool global(const std::string& module, const std::string& name) {
     const std::string full = module + "." + name;
-    if (full != kOrderedDict && !allowed_(full))
-      input_.fail("the file asks for " + printable(full) +
-                  ", which cavmae never runs; save the state dict alone (tensors by name) and try again");
-    return push(Kind::global), top().text = full, true;
+    const GlobalUse use = rule_(full);
+    push(use == GlobalUse::record ? Kind::global : Kind::opaque), top().text = full;
+    if (use == GlobalUse::refuse) refused_.push_back(&top());
+    return true;
   }
 
-  // A call is recorded and not made. OrderedDict becomes a dict, since what follows fills it.
-  bool call() {
-    auto parts = pop_last(2);
+  // A call is recorded and not made: a class or function, its arguments as a tuple, perhaps others by name.
+  bool call(Values parts) {
     const auto &callee = *parts[0], &arguments = *parts[1];
-    if (!callee.is(Kind::global) || !arguments.is(Kind::tuple))
-      input_.fail("a call has no function; damaged");
-    if (callee.text != kOrderedDict) {
-      parts.pop_back();
-      parts.insert(parts.end(), arguments.items.begin(), arguments.items.end());
-      return push_items(Kind::call, std::move(parts));
+    if (!arguments.is(Kind::tuple)) input_.fail("a call has no arguments; damaged");
+    if (callee.is(Kind::opaque)) {
+      parts.erase(parts.begin() + 1);
+      parts.insert(parts.begin() + 1, arguments.items.begin(), arguments.items.end());
+      push_items(Kind::opaque, std::move(parts));
+      return top().text = callee.text, true;
     }
+    if (!callee.is(Kind::global) || parts.size() != 2) input_.fail("a call has no function; damaged");
+    if (makes_dict(callee.text)) return make_ordered_dict(callee.text, arguments);
+    parts.pop_back();
+    parts.insert(parts.end(), arguments.items.begin(), arguments.items.end());
+    return push_items(Kind::call, std::move(parts));
+  }
+
+  bool make_ordered_dict(const std::string& name, const PickleValue& arguments) {
     push(Kind::dict);
-    if (arguments.items.empty()) return true;
+    if (arguments.items.empty() || name != "collections.OrderedDict") return true;  // else a default's maker
     for (const auto* pair : arguments.items[0]->items) {  // Python 2 passed a list of pairs
       if (pair->items.size() != 2) input_.fail("an OrderedDict is not made of pairs; damaged");
       append(Kind::dict, pair->items);
@@ -197,7 +221,8 @@ class Unpickler : private PickleStack {
 
   // Attributes, such as the _metadata of a state dict: no values that a checkpoint's reader needs.
   bool build() {
-    pop();
+    const auto* attributes = pop();
+    if (peek()->is(Kind::opaque)) return append(Kind::opaque, {attributes});
     if (!peek()->is(Kind::dict) && !peek()->is(Kind::call))
       input_.fail("attributes belong to no object; damaged");
     return true;
@@ -223,15 +248,15 @@ class Unpickler : private PickleStack {
   }
   double big_endian_double() { return std::bit_cast<double>(__builtin_bswap64(input_.number<uint64_t>())); }
 
-  const std::function<bool(const std::string&)>& allowed_;
+  const GlobalRule& rule_;
   const uint64_t start_;
+  std::vector<const PickleValue*> refused_;
 };
 
 }  // namespace
 
-Pickle read_pickle(PickleInput& input, const std::function<bool(const std::string&)>& allowed,
-                   const PickleLimits& limits) {
-  return Unpickler(input, allowed, limits).run();
+Pickle read_pickle(PickleInput& input, const GlobalRule& rule, const PickleLimits& limits) {
+  return Unpickler(input, rule, limits).run();
 }
 
 }  // namespace cavmae

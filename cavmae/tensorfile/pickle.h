@@ -1,5 +1,6 @@
-// Python's pickles as plain values. Nothing that a pickle asks for is ever run: a class or function is only a
-// name, which must be on the caller's list, and a call is only recorded. Not for several threads at once.
+// Python's pickles as plain values. Nothing that a pickle asks for is ever imported or run: a class or
+// function is only a name, which must be on the caller's list, and a call is only recorded. Not for several
+// threads at once.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +23,10 @@ struct PickleValue {
     bytes,
     tuple,
     list,        // sets too
-    dict,        // and collections.OrderedDict; items are key, value, key, value, ...
-    global,      // a class or function: `text` is "module.name"
+    dict,        // and OrderedDict, defaultdict; items are key, value, key, value, ...
+    global,      // a class or function whose calls are recorded: `text` is "module.name"
     call,        // items[0] is the global, the others its arguments
+    opaque,      // a class or function of any other name (`text`), or what it makes, with items out of which
     persistent,  // items[0] is the id that stands for an object outside the pickle
   };
   Kind kind = Kind::none;
@@ -85,9 +87,16 @@ struct PickleLimits {
   size_t items = 16'000'000;  // in all tuples, lists and dicts, and on the stack
 };
 
-// Reads one pickle (the instructions of protocols 2 to 4 that carry data). `allowed` decides over
-// "module.name". Throws CheckpointError for anything else than a whole pickle within the limits.
-Pickle read_pickle(PickleInput& input, const std::function<bool(const std::string&)>& allowed,
-                   const PickleLimits& limits = {});
+// What becomes of a class or function that a pickle names.
+enum class GlobalUse {
+  refuse,  // the pickle is not taken: CheckpointError, with the keys that lead to where it is used
+  record,  // Kind::global, and its calls are Kind::call
+  opaque,  // Kind::opaque, and so is whatever it is called for
+};
+using GlobalRule = std::function<GlobalUse(const std::string& name)>;  // "module.name"
+
+// Reads one pickle (the instructions of protocols 2 to 5 that carry data). Throws CheckpointError for
+// anything else than a whole pickle within the limits, and for names that `rule` refuses.
+Pickle read_pickle(PickleInput& input, const GlobalRule& rule, const PickleLimits& limits = {});
 
 }  // namespace cavmae

@@ -1,4 +1,4 @@
-// The pickle instructions that carry data, by the names of Python's pickletools. Private to core.
+// The pickle instructions that carry data, by the names of Python's pickletools. Private to tensorfile.
 #pragma once
 
 #include <cstdint>
@@ -54,9 +54,11 @@ enum Opcode : uint8_t {
   kEmptySet = 0x8f,
   kAddItems = 0x90,
   kFrozenSet = 0x91,
+  kNewObjEx = 0x92,
   kStackGlobal = 0x93,
   kMemoize = 0x94,
   kFrame = 0x95,
+  kByteArray8 = 0x96,
 };
 
 }  // namespace cavmae::pickle_opcodes

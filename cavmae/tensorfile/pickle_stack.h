@@ -1,5 +1,5 @@
 // The stack, the marks and the memory of values that a pickle works with, all of them bounded. Private to
-// core; not for several threads at once.
+// tensorfile; not for several threads at once.
 #pragma once
 
 #include <unordered_map>
@@ -34,10 +34,12 @@ class PickleStack {
     return push(kind), top().items = std::move(items), true;
   }
 
+  // Of an object of a class that nothing is known of, the items are kept and mean nothing.
   bool append(Kind kind, const Values& items) {
     count_items(items.size());
     auto* target = const_cast<PickleValue*>(peek());  // all values are ours, in result_
-    if (!target->is(kind)) input_.fail("items belong to no list or dict; damaged");
+    if (!target->is(kind) && !target->is(Kind::opaque))
+      input_.fail("items belong to no list or dict; damaged");
     if (kind == Kind::dict && items.size() % 2 != 0) input_.fail("a dict has a key without a value; damaged");
     target->items.insert(target->items.end(), items.begin(), items.end());
     return true;

@@ -1,6 +1,7 @@
 #include "cavmae/tensorfile/pth.h"
 
 #include <algorithm>
+#include <numeric>
 #include <span>
 #include <unordered_map>
 #include <unordered_set>
@@ -18,7 +19,9 @@ using Arguments = std::span<const PickleValue* const>;
 
 // No checkpoint comes near these; a hostile one can refer to the same values again and again.
 constexpr int kMaxDepth = 32;
-constexpr size_t kMaxVisited = 500'000, kMaxNameLetters = 1024, kMaxDims = 64;
+constexpr size_t kMaxVisited = 2'000'000;    // dicts, lists, tuples and tensors
+constexpr size_t kMaxSearched = 64'000'000;  // items in them
+constexpr size_t kMaxNameLetters = 1024, kMaxDims = 64;
 
 bool is_tensor(const PickleValue& value) {
   return value.is(Kind::call) && value.items[0]->text.find("._rebuild_") != std::string::npos;
@@ -26,7 +29,7 @@ bool is_tensor(const PickleValue& value) {
 
 // A tensor as the pickle describes it: a view of a storage.
 struct TensorView {
-  std::string name;
+  std::string holder, key, name;
   PthStorage storage;
   int64_t offset = 0;  // in elements of the storage's own view
   std::vector<int64_t> sizes, strides;
@@ -45,7 +48,7 @@ class TensorCollector {
   TensorCollector(const FileReader& file, const PthContents& contents) : file_(file), contents_(contents) {}
 
   std::vector<TensorView> run() {
-    collect(network_part(), "", 0);
+    collect(*contents_.pickle().root, "", "", 0);
     CAVMAE_CHECK_AS(CheckpointError, !tensors_.empty(), file_.name(), ": holds no tensors");
     return std::move(tensors_);
   }
@@ -53,37 +56,35 @@ class TensorCollector {
  private:
   void require(bool ok, const char* problem) const { cavmae::require(ok, file_, name_, problem); }
 
-  const PickleValue& network_part() const {
-    const auto& root = *contents_.pickle().root;
-    for (const char* key : {"model", "state_dict", "model_state_dict"}) {
-      const auto* part = root.find(key);
-      if (part == nullptr || !part->is(Kind::dict)) continue;
-      for (size_t i = 1; i < part->items.size(); i += 2)
-        if (is_tensor(*part->items[i])) return *part;
-    }
-    return root;
+  static bool may_hold_tensors(const PickleValue& value) {
+    return is_tensor(value) || value.is(Kind::dict) || value.is(Kind::list) || value.is(Kind::tuple);
   }
 
-  void collect(const PickleValue& value, const std::string& name, int depth) {
-    CAVMAE_CHECK_AS(CheckpointError, depth <= kMaxDepth && ++num_visited_ <= kMaxVisited, file_.name(),
-                    ": its values are nested without end; the file is damaged");
+  void collect(const PickleValue& value, const std::string& holder, const std::string& key, int depth) {
+    if (!may_hold_tensors(value)) return;
+    num_searched_ += value.items.size();
+    CAVMAE_CHECK_AS(CheckpointError,
+                    depth <= kMaxDepth && ++num_visited_ <= kMaxVisited && num_searched_ <= kMaxSearched,
+                    file_.name(), ": its values are nested without end; the file is damaged");
+    const std::string name = holder.empty() ? key : holder + "." + key;
     CAVMAE_CHECK_AS(CheckpointError, name.size() <= kMaxNameLetters, file_.name(), ": a name is longer than ",
                     kMaxNameLetters, " letters: '", printable(name), "'");
-    const std::string prefix = name.empty() ? "" : name + ".";
     if (is_tensor(value)) {
       name_ = name.empty() ? "tensor" : name;  // torch.save(tensor) gives it no name
       require(names_.insert(name_).second, "is there twice");
       tensors_.push_back(build(value.items[0]->text, Arguments(value.items).subspan(1), 0));
+      tensors_.back().holder = holder;
+      tensors_.back().key = name.empty() ? name_ : key;
     } else if (value.is(Kind::dict)) {
       for (size_t i = 0; i < value.items.size(); i += 2) {
-        const auto& key = *value.items[i];
-        if (key.is(Kind::text)) collect(*value.items[i + 1], prefix + key.text, depth + 1);
-        if (key.is(Kind::integer))
-          collect(*value.items[i + 1], prefix + std::to_string(key.integer), depth + 1);
+        const auto& item_key = *value.items[i];
+        if (item_key.is(Kind::text)) collect(*value.items[i + 1], name, item_key.text, depth + 1);
+        if (item_key.is(Kind::integer))
+          collect(*value.items[i + 1], name, std::to_string(item_key.integer), depth + 1);
       }
-    } else if (value.is(Kind::list) || value.is(Kind::tuple)) {
+    } else {
       for (size_t i = 0; i < value.items.size(); ++i)
-        collect(*value.items[i], prefix + std::to_string(i), depth + 1);
+        collect(*value.items[i], name, std::to_string(i), depth + 1);
     }
   }
 
@@ -101,7 +102,9 @@ class TensorCollector {
     require(function.starts_with("torch._utils._rebuild_tensor") && args.size() >= 4 &&
                 args[0]->is(Kind::persistent) && args[1]->is(Kind::integer),
             "has no contents");
-    TensorView view{.name = name_,
+    TensorView view{.holder = {},
+                    .key = {},
+                    .name = name_,
                     .storage = parse_storage(*args[0], file_.name()),
                     .offset = args[1]->integer,
                     .sizes = integers(*args[2]),
@@ -147,7 +150,7 @@ class TensorCollector {
   std::vector<TensorView> tensors_;
   std::unordered_set<std::string> names_;
   std::string name_;  // of the tensor that is being built
-  size_t num_visited_ = 0;
+  size_t num_visited_ = 0, num_searched_ = 0;
 };
 
 // Reads storages, each once for all its views.
@@ -198,23 +201,49 @@ std::unique_ptr<PthContents> open_pth(const FileReader& file) {
 
 }  // namespace
 
+struct PthFile::Parts {
+  explicit Parts(const std::filesystem::path& path) : file(path), contents(open_pth(file)) {
+    views = TensorCollector(file, *contents).run();
+    for (const TensorView& view : views)
+      tensors.push_back(
+          {.holder = view.holder, .key = view.key, .type = view.storage.type, .shape = view.sizes});
+  }
+
+  FileReader file;
+  std::unique_ptr<PthContents> contents;
+  std::vector<TensorView> views;
+  std::vector<PthTensor> tensors;
+};
+
+PthFile::PthFile(const std::filesystem::path& path) : parts_(std::make_unique<Parts>(path)) {}
+PthFile::~PthFile() = default;
+
+const std::vector<PthTensor>& PthFile::tensors() const {
+  return parts_->tensors;
+}
+
+std::vector<torch::Tensor> PthFile::read(const std::vector<size_t>& places) const {
+  StorageReader storages(parts_->file, *parts_->contents);
+  std::vector<torch::Tensor> tensors;
+  for (const size_t place : places) tensors.push_back(storages.read(parts_->views.at(place)));
+  return tensors;
+}
+
 NamedTensors read_pth(const std::filesystem::path& path) {
-  const FileReader file(path);
-  const auto contents = open_pth(file);
-  StorageReader storages(file, *contents);
+  const PthFile file(path);
+  std::vector<size_t> all(file.tensors().size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  const std::vector<torch::Tensor> read = file.read(all);
   NamedTensors tensors;
-  for (const TensorView& view : TensorCollector(file, *contents).run())
-    tensors.emplace_back(view.name, storages.read(view));
+  for (size_t i = 0; i < all.size(); ++i) tensors.emplace_back(file.tensors()[i].name(), read[i]);
   return tensors;
 }
 
 std::vector<TensorInfo> inspect_pth(const std::filesystem::path& path) {
-  const FileReader file(path);
-  const auto contents = open_pth(file);
+  const PthFile file(path);
   std::vector<TensorInfo> infos;
-  for (TensorView& view : TensorCollector(file, *contents).run())
-    infos.push_back(
-        {.name = std::move(view.name), .type = view.storage.type, .shape = std::move(view.sizes)});
+  for (const PthTensor& tensor : file.tensors())
+    infos.push_back({.name = tensor.name(), .type = tensor.type, .shape = tensor.shape});
   return infos;
 }
 

@@ -1,39 +1,16 @@
 #include "cavmae/tensorfile/pth_contents.h"
 
-#include <array>
 #include <unordered_map>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/text.h"
+#include "cavmae/tensorfile/pth_globals.h"
 #include "cavmae/tensorfile/zip_reader.h"
 
 namespace cavmae {
 namespace {
 
 using Kind = PickleValue::Kind;
-
-struct StorageClass {
-  const char* name;
-  torch::ScalarType type;
-};
-constexpr std::array<StorageClass, 10> kStorageClasses = {{{"DoubleStorage", torch::kFloat64},
-                                                           {"FloatStorage", torch::kFloat32},
-                                                           {"HalfStorage", torch::kFloat16},
-                                                           {"BFloat16Storage", torch::kBFloat16},
-                                                           {"LongStorage", torch::kInt64},
-                                                           {"IntStorage", torch::kInt32},
-                                                           {"ShortStorage", torch::kInt16},
-                                                           {"CharStorage", torch::kInt8},
-                                                           {"ByteStorage", torch::kUInt8},
-                                                           {"BoolStorage", torch::kBool}}};
-
-// torch.FloatStorage, or torch.cuda.FloatStorage as some older files have it.
-const StorageClass* storage_class(std::string_view name) {
-  for (const auto& known : kStorageClasses)
-    for (const std::string_view module : {"torch.", "torch.cuda."})
-      if (name.starts_with(module) && name.substr(module.size()) == known.name) return &known;
-  return nullptr;
-}
 
 Pickle read_from_zip(const FileReader& file, const ZipReader& zip, const ZipReader::Entry& entry) {
   const PickleLimits limits;
@@ -44,7 +21,7 @@ Pickle read_from_zip(const FileReader& file, const ZipReader& zip, const ZipRead
   PickleInput input(
       bytes.size(), [&](uint64_t at, void* out, uint64_t n) { bytes.copy(static_cast<char*>(out), n, at); },
       file.name());
-  return read_pickle(input, is_known_global, limits);
+  return read_pickle(input, use_of_global, limits);
 }
 
 // NAME/data.pkl is the pickle, NAME/data/KEY are the storages.
@@ -89,22 +66,6 @@ class ZipContents : public PthContents {
 
 }  // namespace
 
-bool is_known_global(const std::string& name) {
-  static constexpr std::array<std::string_view, 9> kKnown = {
-      "collections.OrderedDict",
-      "torch._utils._rebuild_tensor",
-      "torch._utils._rebuild_tensor_v2",
-      "torch._utils._rebuild_parameter",
-      "torch._utils._rebuild_parameter_with_state",
-      "torch._tensor._rebuild_from_type_v2",
-      "torch.nn.parameter.Parameter",
-      "torch.Size",
-      "argparse.Namespace"};  // the options that trainers put beside the network; passed over
-  for (const auto& known : kKnown)
-    if (name == known) return true;
-  return name == "torch.Tensor" || storage_class(name) != nullptr;
-}
-
 PthStorage parse_storage(const PickleValue& persistent, const std::string& where) {
   const auto require = [&](bool ok) {
     CAVMAE_CHECK_AS(CheckpointError, ok, where,
@@ -114,11 +75,11 @@ PthStorage parse_storage(const PickleValue& persistent, const std::string& where
   const auto& id = persistent.items[0]->items;
   require(id.size() >= 5 && id[0]->is(Kind::text) && id[0]->text == "storage" && id[1]->is(Kind::global) &&
           (id[2]->is(Kind::text) || id[2]->is(Kind::integer)) && id[4]->is(Kind::integer));
-  const auto* known = storage_class(id[1]->text);
-  CAVMAE_CHECK_AS(CheckpointError, known != nullptr, where, ": ", printable(id[1]->text),
+  const auto type = storage_type(id[1]->text);
+  CAVMAE_CHECK_AS(CheckpointError, type.has_value(), where, ": ", printable(id[1]->text),
                   " is no type of storage that cavmae reads");
   PthStorage storage{.key = id[2]->is(Kind::text) ? id[2]->text : std::to_string(id[2]->integer),
-                     .type = known->type,
+                     .type = *type,
                      .num_elements = id[4]->integer};
   constexpr int64_t kMaxElements = int64_t{1} << 50;
   require(storage.num_elements >= 0 && storage.num_elements <= kMaxElements);

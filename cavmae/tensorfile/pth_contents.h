@@ -1,5 +1,5 @@
 // What the two formats of a .pth have in common: the pickle, and storages that are read by their key. Private
-// to core.
+// to tensorfile.
 #pragma once
 
 #include <memory>
@@ -25,9 +25,6 @@ struct PthStorage {
 
 // Throws CheckpointError when the persistent id is not such a tuple.
 PthStorage parse_storage(const PickleValue& persistent, const std::string& where);
-
-// Whether a pickle may name this class or function.
-bool is_known_global(const std::string& name);
 
 class PthContents {
  public:

@@ -6,6 +6,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/text.h"
 #include "cavmae/tensorfile/pth_contents.h"
+#include "cavmae/tensorfile/pth_globals.h"
 
 namespace cavmae {
 namespace {
@@ -20,7 +21,7 @@ class LegacyContents : public PthContents {
   explicit LegacyContents(const FileReader& file) : file_(file) {
     PickleInput input(
         file.size(), [&](uint64_t at, void* out, uint64_t n) { file.read(at, out, n); }, file.name());
-    const auto next = [&] { return read_pickle(input, is_known_global); };
+    const auto next = [&] { return read_pickle(input, use_of_global); };
 
     const bool magic = looks_like_pickle() && is_magic(next());
     CAVMAE_CHECK_AS(CheckpointError, magic, file.name(),

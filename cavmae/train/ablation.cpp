@@ -89,7 +89,7 @@ bool all_labelled(const AblationPlan& plan, Log& log) {
 
 FinetuneOptions probe_options(const AblationCell& cell, const AblationPlan& plan,
                               const fs::path& checkpoint) {
-  FinetuneOptions options = finetune_defaults(checkpoint);
+  FinetuneOptions options = finetune_defaults(checkpoint).options;
   options.init = fs::absolute(checkpoint);
   options.labels = plan.labels;
   options.allow_empty_classes = true;

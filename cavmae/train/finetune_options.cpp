@@ -1,5 +1,7 @@
 #include "cavmae/train/finetune_options.h"
 
+#include <utility>
+
 #include "cavmae/models/image_mae.h"
 #include "cavmae/models/model_description.h"
 #include "cavmae/models/model_input.h"
@@ -40,17 +42,41 @@ HeadOptions FinetuneOptions::head(int64_t num_classes) const {
           .scores = loss == ClassificationLoss::bce ? ScoreKind::sigmoid : ScoreKind::softmax};
 }
 
-FinetuneOptions finetune_defaults(const std::filesystem::path& init) {
-  FinetuneOptions options;
+namespace {
+
+// What the file does not say is taken from the run's own options.
+ModelDescription describe_with(const ModelFile& contents, const std::filesystem::path& file,
+                               const GivenOptions& given) {
+  ModelDescription described = describe_model(contents, file, {});
+  InferenceHints hints;
+  for (const UnstatedOption& option : described.unstated) {
+    if (option.confirmed || !given.names.contains(option.name)) continue;
+    if (option.name == "num_heads") hints.num_heads = given.hints.num_heads;
+    if (option.name == "num_mel_bins") hints.num_mel_bins = given.hints.num_mel_bins;
+  }
+  described = describe_model(contents, file, hints);
+  std::erase_if(described.unstated, [&](const UnstatedOption& option) {
+    return option.name == "decoder_num_heads" || given.names.contains(option.name);  // no decoder is left
+  });
+  require_confirmed(described.unstated, file, shown_by_tensors(described.config));
+  return described;
+}
+
+}  // namespace
+
+FinetuneDefaults finetune_defaults(const std::filesystem::path& init, const GivenOptions& given) {
+  FinetuneDefaults defaults;
   const std::filesystem::path file = find_model_file(init);
-  const TensorFile contents = inspect_model_file(file);
-  if (is_image_mae(contents.tensors)) return options;
-  const ModelDescription trained = describe_model(contents, file, {});
+  const ModelFile contents = inspect_model_file(file);
+  if (is_image_mae(contents.tensors)) return defaults;
+  ModelDescription trained = describe_with(contents, file, given);
+  FinetuneOptions& options = defaults.options;
   options.model = trained.config;
   options.model.decoder_depth = 0;
   options.mode = trained.config.modalities;
-  if (trained.spec) options.data = RunInput{*trained.spec};
-  return options;
+  options.data = RunInput{trained.spec};
+  defaults.assumed = std::move(trained.unstated);
+  return defaults;
 }
 
 }  // namespace cavmae

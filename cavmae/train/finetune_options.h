@@ -3,10 +3,14 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "cavmae/data/targets.h"
 #include "cavmae/losses/classification.h"
 #include "cavmae/models/classifier.h"
+#include "cavmae/models/infer_config.h"
 #include "cavmae/train/run_options.h"
 
 namespace cavmae {
@@ -61,7 +65,17 @@ struct FinetuneOptions : RunOptions {
 };
 
 // The defaults of a run that begins with a checkpoint: its network's shape and the features it was trained
-// on. The number of classes is that of the labels, not the checkpoint's.
-FinetuneOptions finetune_defaults(const std::filesystem::path& init);
+// on. The number of classes is that of the labels, not the checkpoint's. `given`: the options that the run
+// sets itself, with their values. Throws ConfigError naming what neither they nor the checkpoint say (Note
+// [What a .pth cannot say]).
+struct GivenOptions {
+  std::set<std::string> names = {};
+  InferenceHints hints = {};
+};
+struct FinetuneDefaults {
+  FinetuneOptions options;
+  std::vector<UnstatedOption> assumed;  // what is taken to be as in the authors' models
+};
+FinetuneDefaults finetune_defaults(const std::filesystem::path& init, const GivenOptions& given = {});
 
 }  // namespace cavmae

@@ -97,6 +97,19 @@ void compare(Differences& found, const Json& saved, const Json& now, const RunOp
 
 }  // namespace
 
+Json ResizePositions::to_json() const {
+  return fit == PositionFit::refuse ? Json(false) : Json(enum_name(fit));
+}
+
+void ResizePositions::from_json(const Json& json, const std::string& where) {
+  if (json == true || json == "true")
+    fit = PositionFit::interpolate;
+  else if (json == false || json == "false")
+    fit = PositionFit::refuse;
+  else
+    option_from_json(json, fit, where);
+}
+
 bool is_due(const CheckpointOptions& options, const CheckpointMoment& moment) {
   const int64_t steps = options.checkpoint_interval_steps;
   const double seconds = options.checkpoint_interval_seconds;
@@ -113,7 +126,10 @@ void collect_problems(Problems& problems, const RunOptions& options) {
 
 std::vector<std::string> check_resumable(const Json& saved, const Json& config, const RunOptions& now) {
   Differences found;
-  compare(found, saved, config, now);
+  Json before = saved;
+  if (before.value("resize_positions", Json()) == true)
+    before["resize_positions"] = ResizePositions{PositionFit::interpolate}.to_json();
+  compare(found, before, config, now);
   found.forbidden.throw_if_any(
       "the run was made with other options; give the same ones, or start anew in another --out");
   return found.steering;

@@ -14,6 +14,7 @@
 #include "cavmae/data/loader.h"
 #include "cavmae/features/input_spec.h"
 #include "cavmae/models/cav_mae.h"
+#include "cavmae/models/resize_positions.h"
 #include "cavmae/train/optimizer/adam.h"
 #include "cavmae/train/optimizer/schedule.h"
 
@@ -34,6 +35,16 @@ inline std::vector<std::pair<BestMetric, std::string>> option_names(BestMetric) 
           {BestMetric::map, "map"},
           {BestMetric::accuracy, "accuracy"}};
 }
+
+// How the position embeddings of an initial model are fitted, as an option: "trim" or "interpolate", or
+// false. Configurations of before there were two ways say true for "interpolate".
+struct ResizePositions {
+  PositionFit fit = PositionFit::refuse;
+
+  Json to_json() const;
+  // Throws ConfigError naming `where`.
+  void from_json(const Json& json, const std::string& where);
+};
 
 struct CheckpointOptions {
   int64_t checkpoint_interval_steps = 0;
@@ -65,7 +76,8 @@ struct RunOptions {
   int64_t epochs = 25;
   int64_t seed = 0;
   std::filesystem::path init;  // what load_initial_parameters() takes; empty: random parameters
-  bool resize_positions = false;
+  ResizePositions resize_positions;
+  bool allow_partial = false;
   Precision precision = Precision::fp32;
   RuntimeOptions runtime;
   int64_t gradient_accumulation = 1;
@@ -87,7 +99,10 @@ struct RunOptions {
     v("init", o.init,
       "begin from this model instead of random parameters: a run, a .safetensors or .pth file, the authors' or an image MAE's");
     v("resize_positions", o.resize_positions,
-      "fit the position embeddings of init to clips of another length or pictures of another size");
+      "fit the position embeddings of init to clips of another length or pictures of another size: trim or "
+      "interpolate, see the README (alone: trim)");
+    v("allow_partial", o.allow_partial,
+      "begin from an init that lacks parameters of its network, or has tensors that it has no place for");
     v("precision", o.precision, "arithmetic of the network; parameters and optimizer stay fp32");
     v("runtime", o.runtime, "what changes speed and memory alone");
     v("gradient_accumulation", o.gradient_accumulation,

@@ -19,8 +19,10 @@ CavMae make_model(const PretrainOptions& options) {
 
 std::optional<InitialReport> load_initial_parameters(CavMae& model, const RunOptions& options) {
   if (options.init.empty()) return std::nullopt;
-  return load_initial_parameters(*model, model->config(), options.init,
-                                 options.resize_positions ? PositionFit::resize : PositionFit::refuse);
+  return load_initial_parameters(
+      *model, model->config(), options.init,
+      {.positions = options.resize_positions.fit,
+       .partial = options.allow_partial ? PartialFile::allow : PartialFile::refuse});
 }
 
 Need needed_of_clips(Modalities modalities) {

@@ -21,8 +21,7 @@ using testing_support::golden_path;
 using testing_support::random_model;
 using testing_support::run_shell;
 using testing_support::small_config;
-
-const InferenceHints kGoldenHeads{.num_heads = 4, .decoder_num_heads = 4};
+using testing_support::stated;
 
 void expect_same(const NamedTensors& ours, const NamedTensors& theirs) {
   ASSERT_EQ(ours.size(), theirs.size());
@@ -40,10 +39,11 @@ class AuthorsFile : public ::testing::TestWithParam<const char*> {
 };
 
 TEST_P(AuthorsFile, GoesToOursAndBackBitForBit) {
-  EXPECT_THAT(convert_model(original(), folder_ / "ours.safetensors", kGoldenHeads).left_out, IsEmpty());
-  const Conversion back = convert_model(folder_ / "ours.safetensors", folder_ / "theirs.pth", {});
+  EXPECT_THAT(convert_model(original(), folder_ / "ours.safetensors", stated()).left_out, IsEmpty());
+  const Conversion back = convert_model(folder_ / "ours.safetensors", folder_ / "theirs.pth");
   EXPECT_THAT(back.left_out, IsEmpty());
-  EXPECT_THAT(back.unstated, ::testing::Contains("num_heads 4"));
+  EXPECT_THAT(back.unstated, IsEmpty());
+  EXPECT_EQ(read_json(back.description)["model"]["num_heads"], 4);
   const NamedTensors expected = read_pth(original());
   expect_same(read_pth(folder_ / "theirs.pth"), expected);
   expect_same(read_safetensors(folder_ / "ours.safetensors").tensors, strip_prefix(expected, "module."));
@@ -53,8 +53,8 @@ TEST_P(AuthorsFile, GoesToOursAndBackBitForBit) {
 // What the authors' code does: torch.load, then load_state_dict, which wants these names, sizes and bits.
 TEST_P(AuthorsFile, LoadsInPythonWithNothingMissing) {
   CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_python_torch(), "python3-torch");
-  convert_model(original(), folder_ / "ours.safetensors", kGoldenHeads);
-  convert_model(folder_ / "ours.safetensors", folder_ / "theirs.pth", {});
+  convert_model(original(), folder_ / "ours.safetensors", stated());
+  convert_model(folder_ / "ours.safetensors", folder_ / "theirs.pth");
   std::ofstream(folder_ / "compare.py") << R"(
 import collections, sys, torch
 theirs, ours = (torch.load(path, map_location='cpu') for path in sys.argv[1:])
@@ -78,33 +78,36 @@ INSTANTIATE_TEST_SUITE_P(Files, AuthorsFile,
                            return name.substr(0, name.find('.'));
                          });
 
-TEST(ConvertModel, WhatIsNoPartOfAModelIsLeftOutAndNamed) {
+TEST(ConvertModel, WhatIsNoPartOfAModelIsRefusedOrLeftOutAndNamed) {
   TemporaryFolder folder;
   auto model = random_model(small_config(), 1);
   save_model(folder / "model.safetensors", model, InputSpec{.fbank_mean = -3.5});
   TensorFile file = read_safetensors(folder / "model.safetensors");
   file.tensors.emplace_back("extra", torch::zeros({1}));
   write_safetensors(folder / "model.safetensors", file.tensors, file.metadata);
-  EXPECT_THAT(convert_model(folder / "model.safetensors", folder / "again.safetensors", {}).left_out,
-              ElementsAre("extra"));
+  const auto convert = [&](const LoadOptions& options) {
+    return convert_model(folder / "model.safetensors", folder / "again.safetensors", options);
+  };
+  EXPECT_THAT(message_from<CheckpointError>([&] { convert({}); }), HasSubstr("no place for: extra"));
+  EXPECT_THAT(convert({.partial = PartialFile::allow}).left_out, ElementsAre("extra"));
   EXPECT_EQ(load_pretrained(folder / "again.safetensors").spec.fbank_mean, -3.5);
 }
 
 TEST(ConvertModel, AnIncompleteModelIsRefusedAndNothingIsWritten) {
   TemporaryFolder folder;
   auto model = random_model(small_config(), 2);
-  save_model(folder / "model.safetensors", model, {});
+  save_model(folder / "model.safetensors", model, InputSpec{});
   TensorFile file = read_safetensors(folder / "model.safetensors");
   std::erase_if(file.tensors, [](const auto& item) { return item.first.ends_with("fc1.weight"); });
   write_safetensors(folder / "model.safetensors", file.tensors, file.metadata);
   try {
-    convert_model(folder / "model.safetensors", folder / "model.pth", {});
+    convert_model(folder / "model.safetensors", folder / "model.pth");
     FAIL() << "no error";
   } catch (const CheckpointError& error) {
     EXPECT_THAT(error.what(), HasSubstr("blocks_a.*.mlp.fc1.weight (2)"));
   }
   EXPECT_FALSE(std::filesystem::exists(folder / "model.pth"));
-  EXPECT_THROW(convert_model(folder / "model.safetensors", folder / "model.bin", {}), ConfigError);
+  EXPECT_THROW(convert_model(folder / "model.safetensors", folder / "model.bin"), ConfigError);
 }
 
 }  // namespace

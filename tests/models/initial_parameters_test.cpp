@@ -89,7 +89,7 @@ class FromImageMae : public ::testing::Test {
  protected:
   InitialReport load(CavMae& model, const NamedTensors& tensors, PositionFit fit = PositionFit::refuse) {
     write_pth(folder_ / "mae.pth", tensors);
-    return load_initial_parameters(*model, model->config(), folder_ / "mae.pth", fit);
+    return load_initial_parameters(*model, model->config(), folder_ / "mae.pth", {.positions = fit});
   }
   TemporaryFolder folder_;
 };
@@ -188,8 +188,9 @@ TEST_F(FromImageMae, PicturesOfAnotherSizeNeedTheirPositionsResized) {
                 AllOf(HasSubstr("'pos_embed_v'"), HasSubstr("[1, 196, 24]"), HasSubstr("[1, 9, 24]"),
                       HasSubstr("'decoder_pos_embed_v'"), HasSubstr("--resize-positions")));
   }
-  const InitialReport report = load(model, mae, PositionFit::resize);
-  EXPECT_THAT(report.parameters.resized, ElementsAre("pos_embed_v", "decoder_pos_embed_v"));
+  const InitialReport report = load(model, mae, PositionFit::interpolate);
+  EXPECT_THAT(report.parameters.resized,
+              ElementsAre("pos_embed_v (computed for 3 x 3)", "decoder_pos_embed_v (computed for 3 x 3)"));
   EXPECT_TRUE(
       model->named_parameters()["pos_embed_v"].equal(sincos_positions(24, {.rows = 3, .columns = 3})));
 }
@@ -204,12 +205,11 @@ TEST_F(FromImageMae, IsNoCavMaeByItself) {
 TEST(InitialParameters, OurCheckpointsAndTheAuthorsAreTakenByName) {
   TemporaryFolder folder;
   auto saved = random_model(golden_config(), 4), model = random_model(golden_config(), 5);
-  save_model(folder / "model.safetensors", saved, {});
+  save_model(folder / "model.safetensors", saved, InputSpec{});
   convert_model(folder / "model.safetensors", folder / "model.pth", {});
   for (const char* name : {"model.safetensors", "model.pth"}) {
     initialize(model, 5);
-    const InitialReport report =
-        load_initial_parameters(*model, model->config(), folder / name, PositionFit::refuse);
+    const InitialReport report = load_initial_parameters(*model, model->config(), folder / name, {});
     EXPECT_THAT(report.parameters.missing, IsEmpty());
     EXPECT_THAT(report.parameters.unexpected, IsEmpty());
     EXPECT_FALSE(report.image_mae);
@@ -221,8 +221,8 @@ TEST(InitialParameters, OurCheckpointsAndTheAuthorsAreTakenByName) {
 TEST(InitialParameters, AFineTunedModelGivesItsEncodersAlone) {
   auto model = random_model(golden_config(), 6);
   const Parameters before = random_model(golden_config(), 6)->named_parameters();
-  const InitialReport report = load_initial_parameters(
-      *model, model->config(), golden_path("authors_finetune_legacy.pth"), PositionFit::refuse);
+  const InitialReport report =
+      load_initial_parameters(*model, model->config(), golden_path("authors_finetune_legacy.pth"), {});
   EXPECT_THAT(report.parameters.unexpected, Contains("mlp_head.1.weight"));
   EXPECT_THAT(report.parameters.missing, Contains("mask_token"));
   EXPECT_TRUE(model->named_parameters()["mask_token"].equal(before["mask_token"]));
@@ -234,12 +234,13 @@ TEST(InitialParameters, AFineTunedModelGivesItsEncodersAlone) {
 TEST(InitialParameters, EveryTensorOfAnotherSizeIsNamed) {
   TemporaryFolder folder;
   auto saved = random_model(small_config(), 7);
-  save_model(folder / "model.safetensors", saved, {});
+  save_model(folder / "model.safetensors", saved, InputSpec{});
   CavMaeConfig wider = small_config();
   wider.decoder_embed_dim = 32;
   auto model = random_model(wider, 8);
   try {
-    load_initial_parameters(*model, wider, folder / "model.safetensors", PositionFit::resize);
+    load_initial_parameters(*model, wider, folder / "model.safetensors",
+                            {.positions = PositionFit::interpolate});
     FAIL() << "no error";
   } catch (const CheckpointError& error) {
     EXPECT_THAT(error.what(), AllOf(HasSubstr("'mask_token'"), HasSubstr("'decoder_modality_a'"),

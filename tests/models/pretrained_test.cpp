@@ -21,6 +21,7 @@ using testing_support::golden;
 using testing_support::golden_path;
 using testing_support::IsNear;
 using testing_support::small_config;
+using testing_support::stated;
 
 Classifier audio_classifier() {
   Classifier classifier(small_config(), HeadOptions{.num_classes = 3,
@@ -62,7 +63,7 @@ TEST(Pretrained, AClassifierComesBackWithHeadFeaturesAndLabels) {
 }
 
 TEST(Pretrained, TheAuthorsClassifiersGiveTheirLogits) {
-  LoadOptions options{.hints = {.num_heads = 4, .decoder_num_heads = {}}};
+  LoadOptions options = stated();
   const TensorFile file = golden("classifier");
   const Inputs inputs{.audio = file.at("input.audio"), .video = file.at("input.video")};
   const Pretrained both = load_pretrained(golden_path("authors_finetune_legacy.pth"), options);
@@ -75,11 +76,12 @@ TEST(Pretrained, TheAuthorsClassifiersGiveTheirLogits) {
 }
 
 TEST(Pretrained, HintsShapesAndPrecisionGoTogether) {
-  const Pretrained loaded = load_pretrained(golden_path("authors_pretrain.pth"),
-                                            {.hints = {.num_heads = 4, .decoder_num_heads = 4},
-                                             .shape = {.image_size = 96, .window_seconds = 2.0},
-                                             .positions = PositionFit::resize,
-                                             .precision = Precision::bf16});
+  LoadOptions options = stated();
+  options.shape.image_size = 96;
+  options.shape.window_seconds = 2.0;
+  options.positions = PositionFit::trim;
+  options.precision = Precision::bf16;
+  const Pretrained loaded = load_pretrained(golden_path("authors_pretrain.pth"), options);
   EXPECT_EQ(loaded.network()->config().num_heads, 4);
   EXPECT_EQ(loaded.network()->config().image_size, 96);
   EXPECT_EQ(loaded.network()->precision(), Precision::bf16);
@@ -88,40 +90,50 @@ TEST(Pretrained, HintsShapesAndPrecisionGoTogether) {
 }
 
 TEST(Pretrained, WhatIsNoClassifierIsTold) {
-  const Pretrained network = load_pretrained(golden_path("authors_pretrain.pth"));
+  const Pretrained network = load_pretrained(golden_path("authors_pretrain.pth"), stated());
   EXPECT_FALSE(network.is_classifier());
   EXPECT_THAT(refusal([&] { network.classifier(); }),
               AllOf(HasSubstr("authors_pretrain.pth"), HasSubstr("holds no classifier"),
                     HasSubstr("cavmae finetune")));
 }
 
-TEST(Pretrained, AClassifierThatLacksAParameterIsANetworkStill) {
+TEST(Pretrained, AClassifierThatLacksAParameterIsRefusedUnlessThatIsAllowed) {
   TemporaryFolder folder;
   Classifier saved = audio_classifier();
-  save_classifier(folder / "model.safetensors", saved, {}, {});
+  save_classifier(folder / "model.safetensors", saved, InputSpec{}, {});
   TensorFile file = read_safetensors(folder / "model.safetensors");
   std::erase_if(file.tensors, [](const auto& item) { return item.first == "norm_a.weight"; });
   write_safetensors(folder / "model.safetensors", file.tensors, file.metadata);
-  const Pretrained loaded = load_pretrained(folder.path());
+  EXPECT_THAT(
+      refusal([&] { load_pretrained(folder.path()); }),
+      AllOf(HasSubstr("lacks 1 parameter of"), HasSubstr("norm_a.weight"), HasSubstr("--allow-partial")));
+  const Pretrained loaded = load_pretrained(folder.path(), {.partial = PartialFile::allow});
   EXPECT_THAT(loaded.report.missing, ::testing::ElementsAre("norm_a.weight"));
-  EXPECT_THAT(refusal([&] { loaded.classifier(); }), HasSubstr("norm_a.weight"));
-  EXPECT_FALSE(loaded.network().is_empty());
+  EXPECT_TRUE(loaded.classifier()->named_parameters()["norm_a.weight"].eq(1).all().item<bool>());
 }
 
-// Of a .pth nothing says that it hears alone; who leaves the head out need not know.
-TEST(Pretrained, AHeadThatDoesNotFitTheNetworkCanBeLeftOut) {
+// Of a .pth alone nothing says what the scores mean; who leaves the head out need not know.
+TEST(Pretrained, WhatAHeadMeansHasToBeSaidWhereItIsUsed) {
   TemporaryFolder folder;
   CavMaeConfig config = small_config();
   config.modalities = Modalities::audio;
   config.joint_streams = JointStreams::none;
   config.joint_depth = 0;
   Classifier saved(config, HeadOptions{.num_classes = 3, .mode = Modalities::audio});
-  save_classifier(folder / "model.safetensors", saved, {}, {});
-  convert_model(folder / "model.safetensors", folder / "model.pth", {});
-  LoadOptions options{.hints = {.num_heads = 2, .decoder_num_heads = {}, .num_mel_bins = 32}};
-  EXPECT_THROW(load_pretrained(folder / "model.pth", options), ConfigError);
+  save_classifier(folder / "model.safetensors", saved, InputSpec{}, {});
+  convert_model(folder / "model.safetensors", folder / "model.pth");
+  EXPECT_EQ(load_pretrained(folder / "model.pth").classifier()->head_options().mode, Modalities::audio);
+  std::filesystem::remove(folder / "model.pth.json");
+  LoadOptions options = stated({.num_heads = 2, .decoder_num_heads = {}});
+  options.head_hints = {};
+  EXPECT_THAT(message_from<ConfigError>([&] { load_pretrained(folder / "model.pth", options); }),
+              AllOf(HasSubstr("--scores sigmoid|softmax"), ::testing::Not(HasSubstr("--mode"))));
   options.head = HeadUse::leave_out;
   EXPECT_FALSE(load_pretrained(folder / "model.pth", options).is_classifier());
+  options.head = HeadUse::if_any;
+  options.head_hints.scores = ScoreKind::softmax;
+  EXPECT_EQ(load_pretrained(folder / "model.pth", options).classifier()->head_options().mode,
+            Modalities::audio);
 }
 
 }  // namespace

@@ -60,12 +60,55 @@ torch::Tensor plain_resize(const torch::Tensor& table, const GridChange& grids) 
   return out.view({1, grids.to.size(), width});
 }
 
+torch::Tensor resize(const torch::Tensor& table, const GridChange& grids,
+                     PositionFit fit = PositionFit::interpolate, const std::string& name = "pos_embed_a") {
+  return resize_positions(table, name, grids, fit).table;
+}
+
+torch::Tensor random_table(const PatchGrid& grid) {
+  return torch::empty({1, grid.size(), 8}).normal_(0, 1, at::detail::createCPUGenerator(1));
+}
+
+// Shorter sound keeps the positions of its first columns, to the bit; everything else is interpolated.
+TEST(ResizePositions, TrainedOnesAreTrimmedInTime) {
+  const GridChange shorter{.from = {.rows = 4, .columns = 6}, .to = {.rows = 4, .columns = 3}};
+  const torch::Tensor table = random_table(shorter.from);
+  const auto grid = table.view({4, 6, 8});
+  EXPECT_TRUE(resize(table, shorter, PositionFit::trim).equal(grid.narrow(1, 0, 3).reshape({1, 12, 8})));
+  EXPECT_EQ(resize_positions(table, "decoder_pos_embed_a", shorter, PositionFit::trim).how,
+            "trimmed to the first 3 of 6 columns");
+  const GridChange narrower{.from = {.rows = 4, .columns = 6}, .to = {.rows = 2, .columns = 3}};
+  EXPECT_THAT(resize(table, narrower, PositionFit::trim),
+              IsNear(plain_resize(grid.narrow(1, 0, 3).reshape({1, 12, 8}), {{4, 3}, {2, 3}}), 1e-5));
+  const GridChange longer{.from = {.rows = 4, .columns = 6}, .to = {.rows = 4, .columns = 9}};
+  EXPECT_THAT(resize(table, longer, PositionFit::trim), IsNear(plain_resize(table, longer), 1e-5));
+  const GridChange picture{.from = {.rows = 4, .columns = 4}, .to = {.rows = 2, .columns = 2}};
+  EXPECT_THAT(resize(random_table(picture.from), picture, PositionFit::trim, "pos_embed_v"),
+              IsNear(plain_resize(random_table(picture.from), picture), 1e-5));
+}
+
+// Of the table alone: the grid that its fixed positions were computed for, also after some training.
+TEST(SincosGrid, IsSeenInATable) {
+  for (const PatchGrid grid :
+       {PatchGrid{8, 64}, PatchGrid{4, 25}, PatchGrid{8, 8}, PatchGrid{1, 12}, PatchGrid{25, 4}}) {
+    const torch::Tensor table = sincos_positions(32, grid);
+    for (const double trained : {0.0, 0.1}) {
+      const auto found =
+          sincos_grid(table + trained * torch::randn(table.sizes(), at::detail::createCPUGenerator(2)), 8);
+      ASSERT_TRUE(found.has_value()) << grid.rows << " x " << grid.columns;
+      EXPECT_EQ(found->rows, grid.rows);
+      EXPECT_EQ(found->columns, grid.columns);
+    }
+  }
+  EXPECT_FALSE(sincos_grid(0.02 * torch::randn({1, 512, 32}), 8).has_value());
+  EXPECT_FALSE(sincos_grid(torch::empty({1, 512, 32}, torch::kMeta), 8).has_value());
+}
+
 TEST(ResizePositions, FixedOnesAreComputedAnew) {
   const GridChange grids{.from = {.rows = 2, .columns = 6}, .to = {.rows = 2, .columns = 9}};
-  EXPECT_TRUE(
-      resize_positions(sincos_positions(24, grids.from), grids).equal(sincos_positions(24, grids.to)));
+  EXPECT_TRUE(resize(sincos_positions(24, grids.from), grids).equal(sincos_positions(24, grids.to)));
   const auto half = sincos_positions(24, grids.from).to(torch::kFloat16);
-  EXPECT_TRUE(resize_positions(half, grids).equal(sincos_positions(24, grids.to)));
+  EXPECT_TRUE(resize(half, grids).equal(sincos_positions(24, grids.to)));
 }
 
 TEST(ResizePositions, TrainedOnesAreInterpolatedOnTheirGrid) {
@@ -73,7 +116,7 @@ TEST(ResizePositions, TrainedOnesAreInterpolatedOnTheirGrid) {
                                  GridChange{{1, 4}, {3, 2}}, GridChange{{3, 3}, {3, 3}}}) {
     const auto table =
         torch::empty({1, grids.from.size(), 8}).normal_(0, 1, at::detail::createCPUGenerator(1));
-    EXPECT_THAT(resize_positions(table, grids), IsNear(plain_resize(table, grids), 1e-5));
+    EXPECT_THAT(resize(table, grids), IsNear(plain_resize(table, grids), 1e-5));
   }
 }
 
@@ -119,7 +162,7 @@ TEST_P(OtherInputs, LoadWithTheirPositionsFitted) {
                                     HasSubstr("--resize-positions")));
   }
   const Pretrained loaded =
-      load_pretrained(folder / "model.safetensors", {.shape = shape, .positions = PositionFit::resize});
+      load_pretrained(folder / "model.safetensors", {.shape = shape, .positions = PositionFit::interpolate});
   EXPECT_EQ(loaded.spec.num_fbank_frames, 128);
   EXPECT_EQ(loaded.spec.image_size, 64);
   EXPECT_EQ(loaded.spec.window_seconds, 1.5);
@@ -148,9 +191,9 @@ INSTANTIATE_TEST_SUITE_P(Positions, OtherInputs, ::testing::Values(false, true),
 TEST(InputShape, ShapesThatAreNotWholePatchesAreRefused) {
   TemporaryFolder folder;
   auto model = random_model(small_config(), 1);
-  save_model(folder / "model.safetensors", model, {});
+  save_model(folder / "model.safetensors", model, InputSpec{});
   EXPECT_THROW(load_pretrained(folder / "model.safetensors",
-                               {.shape = {.num_fbank_frames = 100}, .positions = PositionFit::resize}),
+                               {.shape = {.num_fbank_frames = 100}, .positions = PositionFit::interpolate}),
                ConfigError);
 }
 

@@ -7,6 +7,7 @@
 #include "cavmae/losses/pretraining.h"
 #include "cavmae/losses/reconstruction.h"
 #include "cavmae/models/cav_mae.h"
+#include "cavmae/models/pretrained.h"
 
 #include "tests/support/golden.h"
 
@@ -35,6 +36,13 @@ inline CavMaeConfig small_config() {
           .decoder_depth = 2,
           .decoder_embed_dim = 16,
           .decoder_num_heads = 2};
+}
+
+// What a .pth cannot say of such networks, but for heads, as the golden files were made.
+inline LoadOptions stated(InferenceHints hints = {.num_heads = 4, .decoder_num_heads = 4}) {
+  return {.hints = hints,
+          .head_hints = {.mode = Modalities::both, .representation = {}, .scores = ScoreKind::sigmoid},
+          .shape = {.window_seconds = 10.0, .fbank_mean = -5.081, .fbank_std = 4.4849}};
 }
 
 inline void copy_parameters(CavMae& model, const NamedTensors& values) {

@@ -116,9 +116,24 @@ TEST(InspectPth, OfAnOldFileReadsThePicklesAlone) {
 
 TEST(HostilePickle, UnknownGlobalsAreNamedAndNeverRun) {
   EXPECT_THAT(error_of(dict(text("w") + global("os", "system") + "(" + text("touch /tmp/x") + "tR")),
-              AllOf(HasSubstr("x.pth"), HasSubstr("asks for os.system, which cavmae never runs")));
+              AllOf(HasSubstr("x.pth"), HasSubstr("asks for os.system under 'w', which cavmae never runs")));
   EXPECT_THAT(error_of(text("builtins") + text("eval") + raw({0x93})), HasSubstr("builtins.eval"));
-  EXPECT_THAT(error_of(global("torch", "load")), HasSubstr("torch.load"));
+  EXPECT_THAT(error_of(global("torch", "load")), HasSubstr("asks for torch.load as the whole object"));
+  // Wherever it is: in a list, in options, in what an object is made of, as a key.
+  const std::string bad = global("__main__", "Config");
+  EXPECT_THAT(error_of(dict(text("a") + dict(text("b") + "](N" + bad + "e"))),
+              HasSubstr("asks for __main__.Config under 'a.b.1'"));
+  EXPECT_THAT(error_of(dict(text("hyper_parameters") + global("argparse", "Namespace") + ")" + raw({0x81}) +
+                            dict(text("cfg") + bad) + "b")),
+              HasSubstr("under 'hyper_parameters.cfg'"));
+  EXPECT_THAT(error_of(dict(text("x") + global("collections", "Counter") + "(" + bad + "tR")),
+              HasSubstr("under 'x'"));
+  EXPECT_THAT(error_of(dict(bad + kGood)), HasSubstr("__main__.Config"));
+  EXPECT_THAT(error_of(dict(text("x") + bad + text("y") + global("os", "system"))),
+              AllOf(HasSubstr("__main__.Config under 'x'"), HasSubstr("os.system under 'y'")));
+  // What was dropped again, or stands in a file that ends too early, is named all the same.
+  EXPECT_THAT(error_of(bad + "0N"), HasSubstr("__main__.Config"));
+  EXPECT_THAT(error_of(bad + "t"), HasSubstr("__main__.Config"));
   EXPECT_THAT(error_of(global("torch._utils", "_rebuild_tensor_v2.__globals__")), HasSubstr("never runs"));
   // What goes to a terminal is printable and short.
   const auto message = error_of(global("\x1b[31m", std::string(900, 'a')));
@@ -128,7 +143,7 @@ TEST(HostilePickle, UnknownGlobalsAreNamedAndNeverRun) {
 }
 
 TEST(HostilePickle, InstructionsThatPyTorchDoesNotUseAreErrors) {
-  for (const char code : {'i', 'o', 'P', 'I', 'L', 'F', 'S', 'V', '\x82', '\x92', '\x96', '\x97', '\x00'})
+  for (const char code : {'i', 'o', 'P', 'I', 'L', 'F', 'S', 'V', '\x82', '\x97', '\x98', '\x00'})
     EXPECT_THAT(error_of(std::string(1, code)), HasSubstr("does not occur in PyTorch's files")) << code;
 }
 
@@ -183,7 +198,7 @@ TEST(HostilePickle, LimitsHoldInTheReaderItself) {
           bytes.size(),
           [&](uint64_t at, void* out, uint64_t n) { bytes.copy(static_cast<char*>(out), n, at); }, "test");
       read_pickle(
-          input, [](const std::string&) { return false; }, limits);
+          input, [](const std::string&) { return GlobalUse::refuse; }, limits);
     });
   };
   EXPECT_THAT(read(std::string(200, 'N') + ".", {.values = 100}), HasSubstr("more values"));
@@ -267,17 +282,50 @@ std::vector<std::string> names_in(const std::string& object) {
   return names;
 }
 
-TEST(PthContents, TheNetworkIsFoundBesideTheOptimizer) {
-  const std::string network = dict(text("w") + kGood);
+TEST(PthContents, EveryTensorHasTheKeysThatLeadToIt) {
+  const std::string network = dict(text("w.x") + kGood);
   const std::string optimizer = dict(text("state") + dict(integer(0) + dict(text("exp_avg") + kGood)));
-  for (const char* key : {"model", "state_dict", "model_state_dict"})
-    EXPECT_THAT(
-        names_in(dict(text("optimizer") + optimizer + text(key) + network + text("epoch") + integer(3))),
-        ElementsAre("w"));
-  EXPECT_THAT(names_in(optimizer), ElementsAre("state.0.exp_avg"));
+  const std::string object =
+      dict(text("optimizer") + optimizer + text("model") + network + text("epoch") + integer(3));
+  EXPECT_THAT(names_in(object), ElementsAre("optimizer.state.0.exp_avg", "model.w.x"));
+  TemporaryFolder folder;
+  write_file(folder / "x.pth", file_around(object));
+  const PthFile file(folder / "x.pth");
+  EXPECT_EQ(file.tensors()[0].holder, "optimizer.state.0");
+  EXPECT_EQ(file.tensors()[0].key, "exp_avg");
+  EXPECT_EQ(file.tensors()[1].holder, "model");
+  EXPECT_EQ(file.tensors()[1].key, "w.x");
+  EXPECT_EQ(file.read({1}).at(0).sizes(), (std::vector<int64_t>{2, 3}));
   EXPECT_THAT(names_in(dict(text("model") + integer(1) + text("list") + "](" + kGood + kGood + "e")),
               ElementsAre("list.0", "list.1"));
   EXPECT_THAT(names_in(kGood), ElementsAre("tensor"));
+}
+
+TEST(PthContents, ValuesThatAreNoTensorsArePassedOver) {
+  const std::string number = global("numpy.core.multiarray", "scalar") + "(" + global("numpy", "dtype") +
+                             "(" + text("f8") + raw({0x89, 0x88}) + "tR" + text("bytes") + "tR";
+  const std::string counter =
+      global("collections", "Counter") + dict(text("a") + integer(1)) + raw({0x85}) + "R";
+  const std::string set = global("__builtin__", "set") + "](" + integer(1) + "e" + raw({0x85}) + "R";
+  const std::string deque = global("collections", "deque") + ")R(" + integer(1) + "e";
+  const std::string options =
+      global("omegaconf.dictconfig", "DictConfig") + ")" + raw({0x81}) + dict(text("_content") + "}") + "b";
+  const std::string by_name = global("pathlib", "PosixPath") + ")}" + raw({0x92});  // __newobj_ex__
+  const std::string defaults = global("collections", "defaultdict") + global("__builtin__", "list") +
+                               raw({0x85}) + "R(" + text("w") + kGood + "u";
+  EXPECT_THAT(names_in(dict(text("best") + number + text("seen") + counter + text("ids") + set + text("q") +
+                            deque + text("cfg") + options + text("path") + by_name + text("type") +
+                            global("torch", "float32") + text("model") + defaults)),
+              ElementsAre("model.w"));
+}
+
+// What a class that nothing is known of is made of is no part of a checkpoint, tensors included, and none of
+// it is called.
+TEST(PthContents, TensorsInsideOtherObjectsAreNotFound) {
+  const std::string space =
+      global("argparse", "Namespace") + ")" + raw({0x81}) + dict(text("w") + kGood) + "b";
+  EXPECT_THAT(error_of(dict(text("args") + space)), HasSubstr("holds no tensors"));
+  EXPECT_THAT(error_of(global("numpy", "ndarray") + "N" + "R"), HasSubstr("a call has no arguments"));
 }
 
 TEST(PthContents, ParametersAttributesAndOptionsAreUnderstood) {

@@ -166,6 +166,7 @@ TEST(Pth, PythonLoadsWhatWeWrite) {
                               folder / "old.pth", " ", folder / "nested.pth");
   ASSERT_EQ(std::system(command.c_str()), 0);
   expect_same(read_pth(folder / "old.pth"), tensors);
+  for (auto& [name, tensor] : tensors) name.insert(0, "model.");
   expect_same(read_pth(folder / "nested.pth"), tensors);
 }
 

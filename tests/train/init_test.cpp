@@ -62,7 +62,7 @@ TEST(Init, AModelOfOtherInputsIsRefusedBeforeAnythingIsWrittenUnlessItsPositions
   EXPECT_THAT(message_from<CheckpointError>([&] { run_toy(options, toy.paths("second")); }),
               AllOf(HasSubstr("'pos_embed_a'"), HasSubstr("--resize-positions")));
   EXPECT_FALSE(std::filesystem::exists(toy / "second"));
-  options.resize_positions = true;
+  options.resize_positions.fit = PositionFit::interpolate;
   EXPECT_EQ(run_toy(options, toy.paths("second")).steps, 5);
   EXPECT_THAT(read_text(toy / "second" / "run.log"),
               HasSubstr("fitted to this network's grids: pos_embed_a"));

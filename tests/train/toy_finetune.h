@@ -62,7 +62,7 @@ class ToyFinetune {
   std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
 
   FinetuneOptions options() const {
-    FinetuneOptions options = finetune_defaults(init());
+    FinetuneOptions options = finetune_defaults(init()).options;
     options.init = init();
     options.epochs = 3;
     options.log_interval_steps = 2;
