@@ -64,6 +64,28 @@ void add_labels_flag(CLI::App& app, std::filesystem::path& labels) {
       ->type_name("CSV");
 }
 
+void ReadingFlags::add(CLI::App& app) {
+  app.add_flag_function(
+         "--exif{true},--no-exif{false}", [](int64_t) {},
+         "turn photos upright as their EXIF orientation asks, or do not [as the checkpoint was trained]")
+      ->each([this](const std::string& value) { exif = value == "true"; });
+  app.add_option("--audio-track", audio_track,
+                 "which sound track of a file is used, counted from 0 ('none': the default one) [likewise]")
+      ->type_name("N");
+  app.add_option("--audio-channels", audio_channels,
+                 "which channel of a sound is used: first, or mean of all [likewise]")
+      ->type_name("");
+}
+
+InputReading ReadingFlags::reading() const {
+  InputReading out{.exif = exif, .audio_channels = {}, .audio_track = {}};
+  read(audio_channels, out.audio_channels, "--audio-channels");
+  if (!audio_track.empty())
+    option_from_json(option_text_to_json<std::optional<int64_t>>(audio_track, "--audio-track"),
+                     out.audio_track.emplace(), "--audio-track");
+  return out;
+}
+
 void ModelFlags::add(CLI::App& app, HeadUse head) {
   options.head = head;
   app.add_option("--checkpoint", checkpoint,
@@ -71,6 +93,7 @@ void ModelFlags::add(CLI::App& app, HeadUse head) {
       ->required()
       ->type_name("PATH");
   add_shape_flags(app, *this);
+  reading.add(app);
   if (head == HeadUse::if_any) add_head_flags(app, *this);
   add_hint_flags(app, options.hints);
   add_device_flag(app, device_flags);
@@ -81,6 +104,7 @@ Pretrained ModelFlags::load(Log& log) const {
   read(mode, load.head_hints.mode, "--mode");
   read(representation, load.head_hints.representation, "--representation");
   read(scores, load.head_hints.scores, "--scores");
+  load.reading = reading.reading();
   load.positions = resize_positions ? PositionFit::resize : PositionFit::refuse;
   load.runtime.device = device_options(device_flags).device;
   return load_model(checkpoint, load, log);
@@ -89,6 +113,10 @@ Pretrained ModelFlags::load(Log& log) const {
 Pretrained load_model(const std::filesystem::path& checkpoint, const LoadOptions& options, Log& log) {
   Pretrained model = load_pretrained(checkpoint, options);
   log.info("model: {}", model.path.string());
+  if (!model.states_exif && !options.reading.exif && model.network()->config().has_video())
+    log.info(
+        "it was trained on photos as they are stored, and gets them so; --exif turns them as their EXIF "
+        "orientation asks");
   if (!model.is_classifier() && !model.report.missing.empty())
     log.warn("{} parameters are not in the file and keep their initial value: {}",
              model.report.missing.size(), summarize_names(model.report.missing));

@@ -22,16 +22,26 @@ void add_hint_flags(CLI::App& app, InferenceHints& hints);
 // --labels of the commands that use a classifier.
 void add_labels_flag(CLI::App& app, std::filesystem::path& labels);
 
+// How files are read, where not as the checkpoint says: --exif, --audio-track, --audio-channels.
+struct ReadingFlags {
+  std::optional<bool> exif;
+  std::string audio_track, audio_channels;  // empty: as the checkpoint says
+
+  void add(CLI::App& app);
+  InputReading reading() const;
+};
+
 struct ModelFlags {
   std::filesystem::path checkpoint;
   LoadOptions options;
   std::string mode, representation, scores;  // empty: what the checkpoint says
   bool resize_positions = false;
+  ReadingFlags reading;
   OptionFlags device_flags;
 
-  // Registers --checkpoint, the shape of the inputs, --device and the hints; with HeadUse::if_any also
-  // --mode,
-  // --representation and --scores. A command that leaves out the head has no use for those.
+  // Registers --checkpoint, the shape of the inputs, how files are read, --device and the hints; with
+  // HeadUse::if_any also --mode, --representation and --scores. A command that leaves out the head has no use
+  // for those.
   void add(CLI::App& app, HeadUse head = HeadUse::leave_out);
   // The model on its device. Tells the log which file it is and what it lacks.
   Pretrained load(Log& log) const;

@@ -14,8 +14,8 @@ namespace cavmae {
 
 class Demuxer {
  public:
-  // Throws MediaError when the source is missing, unreadable, empty or no media file, and when it has sound
-  // but not the track asked for (see choose_audio_stream()).
+  // Throws MediaError when the source is missing, unreadable, empty or no media file.
+  // `audio_track`: see MediaChoice.
   explicit Demuxer(const MediaSource& source, std::optional<int64_t> audio_track = std::nullopt);
 
   AVFormatContext& context() const { return *context_; }
@@ -23,6 +23,9 @@ class Demuxer {
   // The streams that are decoded, or nullptr. Cover art is no video stream.
   AVStream* audio_stream() const { return audio_; }
   AVStream* video_stream() const { return video_; }
+  // Why a kind of stream that is there counts for nothing: no decoder, a track that there is not; else empty.
+  const std::string& audio_problem() const { return audio_problem_; }
+  const std::string& video_problem() const { return video_problem_; }
   bool is_picture() const;  // a jpg, png, webp, ...
 
   // The same, with a MediaError that names what is missing.
@@ -47,12 +50,16 @@ class Demuxer {
   // After av_read_frame() has failed: throws when the source could not be read, which is no end of the file.
   void throw_if_unreadable() const { io_.throw_if_failed(); }
   [[noreturn]] void fail(const std::string& what) const;
+  // After nothing of the pictures could be decoded, with the decoder's last error.
+  [[noreturn]] void fail_to_decode(int error) const;
 
  private:
   void open();
   const AVInputFormat& find_format(AVIOContext& io) const;
   [[noreturn]] void fail_to_open(int error) const;
   void choose_streams();
+  void choose_audio();
+  void choose_video();
   const std::string& name() const { return source_.name(); }
 
   MediaSource source_;
@@ -61,6 +68,7 @@ class Demuxer {
   ffmpeg::InputContext context_;
   AVStream* audio_ = nullptr;
   AVStream* video_ = nullptr;
+  std::string audio_problem_, video_problem_;
   int only_index_ = -1;
 };
 

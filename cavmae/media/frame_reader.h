@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "cavmae/core/torch.h"
-#include "cavmae/media/media_source.h"
+#include "cavmae/media/media_reader.h"
 
 namespace cavmae {
 
@@ -18,6 +18,6 @@ struct FrameStats {
 
 // As read_frames(source, times_seconds) of media_reader.h; adds to `stats`.
 std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
-                                       FrameStats& stats);
+                                       FrameStats& stats, const MediaChoice& choice = {});
 
 }  // namespace cavmae

@@ -23,6 +23,7 @@ class MediaIo {
   // A context at the first byte. The one before is freed and must not be in use any more.
   AVIOContext* begin();
 
+  const MediaBytes& bytes() const { return *bytes_; }
   // Whether the source has `text` at `offset`.
   bool holds(int64_t offset, std::string_view text) const;
 

@@ -28,6 +28,7 @@ ModelDescription describe_model(const TensorFile& contents, const fs::path& file
   ModelDescription out;
   out.path = file;
   out.spec = stated_input(contents, file);
+  out.states_exif = states_exif(contents, file);
   if (const auto stated = stated_config(contents, file)) {
     out.config = *stated;
   } else {

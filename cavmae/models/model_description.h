@@ -16,6 +16,7 @@ struct ModelDescription {
   std::filesystem::path path;       // of the file
   CavMaeConfig config;              // as stated, or inferred from the tensors' sizes
   std::optional<InputSpec> spec;    // nothing when the file states none (.pth)
+  bool states_exif = false;         // see model_file.h
   std::optional<HeadOptions> head;  // of a classifier; but for its classes the defaults where none is stated
   std::vector<ClassLabel> labels;   // [C]; empty when the file states none
 };

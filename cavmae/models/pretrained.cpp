@@ -27,6 +27,15 @@ CavMaeConfig config_with(CavMaeConfig config, const InputShape& shape) {
   return config;
 }
 
+InputSpec spec_with(InputSpec spec, const LoadOptions& options) {
+  spec.window_seconds = options.shape.window_seconds.value_or(spec.window_seconds);
+  spec.exif = options.reading.exif.value_or(spec.exif);
+  spec.audio_channels = options.reading.audio_channels.value_or(spec.audio_channels);
+  spec.audio_track = options.reading.audio_track.value_or(spec.audio_track);
+  spec.validate();
+  return spec;
+}
+
 // Copies what the file has; the rest gets the values that a fresh network would have.
 LoadReport fill(CavMae& network, const CopySource& source, PositionFit positions) {
   const auto copy = [&] { return copy_parameters(*network, network->config(), source, positions); };
@@ -67,9 +76,8 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
            {.tensors = contents.tensors, .where = out.path.string(), .config = std::move(described.config)},
            options.positions);
   out.states_spec = described.spec.has_value();
-  out.spec = input_spec(config, described.spec.value_or(InputSpec{}));
-  out.spec.window_seconds = options.shape.window_seconds.value_or(out.spec.window_seconds);
-  out.spec.validate();
+  out.states_exif = described.states_exif;
+  out.spec = spec_with(input_spec(config, described.spec.value_or(InputSpec{})), options);
   out.labels = std::move(described.labels);
   out.network_->set_precision(options.precision);
   out.network_->set_runtime(options.runtime);

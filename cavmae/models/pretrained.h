@@ -22,6 +22,13 @@ struct InputShape {
   std::optional<double> window_seconds = std::nullopt;
 };
 
+// How files are read instead of what the checkpoint says.
+struct InputReading {
+  std::optional<bool> exif = std::nullopt;
+  std::optional<ChannelMix> audio_channels = std::nullopt;
+  std::optional<std::optional<int64_t>> audio_track = std::nullopt;  // InputSpec::audio_track
+};
+
 // What a .pth does not state of a classifier; overrides what the metadata say.
 struct HeadHints {
   // E.g. a classifier of both of audio alone: one uni-modal stream.
@@ -38,6 +45,7 @@ struct LoadOptions {
   HeadUse head = HeadUse::if_any;
   HeadHints head_hints = {};
   InputShape shape = {};
+  InputReading reading = {};
   PositionFit positions = PositionFit::refuse;  // of position embeddings that are those of another shape
   Precision precision = Precision::fp32;
   RuntimeOptions runtime = {};  // the device among it
@@ -48,6 +56,7 @@ class Pretrained {
   std::filesystem::path path;      // the file that was read
   InputSpec spec;                  // what the file states, else the paper's, in the network's sizes
   bool states_spec = false;        // whether the file states it (a .pth does not)
+  bool states_exif = false;        // see model_file.h
   std::vector<ClassLabel> labels;  // [C] of a classifier; empty when the file states none
   LoadReport report;               // parameters that kept their initial value, tensors of no use, ...
 

@@ -49,7 +49,8 @@ FinetuneOptions finetune_defaults(const std::filesystem::path& init) {
   options.model = trained.config;
   options.model.decoder_depth = 0;
   options.mode = trained.config.modalities;
-  if (trained.spec) options.data = RunInput{*trained.spec};
+  if (trained.spec) options.data = RunInput(*trained.spec);
+  if (!trained.states_exif) options.data.exif = true;  // a new run
   return options;
 }
 

@@ -61,7 +61,8 @@ struct FinetuneOptions : RunOptions {
 };
 
 // The defaults of a run that begins with a checkpoint: its network's shape and the features it was trained
-// on. The number of classes is that of the labels, not the checkpoint's.
+// on; where it says nothing of EXIF orientation, the new run obeys it. The number of classes is that of the
+// labels, not the checkpoint's.
 FinetuneOptions finetune_defaults(const std::filesystem::path& init);
 
 }  // namespace cavmae

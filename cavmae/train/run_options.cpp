@@ -113,7 +113,10 @@ void collect_problems(Problems& problems, const RunOptions& options) {
 
 std::vector<std::string> check_resumable(const Json& saved, const Json& config, const RunOptions& now) {
   Differences found;
-  compare(found, saved, config, now);
+  Json before = saved;
+  if (before.contains("data") && !before["data"].contains("exif"))
+    before["data"]["exif"] = false;  // see options_from_saved()
+  compare(found, before, config, now);
   found.forbidden.throw_if_any(
       "the run was made with other options; give the same ones, or start anew in another --out");
   return found.steering;
