@@ -141,6 +141,28 @@ Description embeddings_info(const fs::path& path) {
   return out;
 }
 
+std::string video_text(const MediaInfo& info) {
+  if (!info.video_problem.empty()) return info.video_problem;
+  std::string text = fmt::format("{} x {} px, {}", info.width_px, info.height_px, info.video_codec);
+  if (!info.is_picture) text += fmt::format(", {:.3g} frames/s", info.frame_rate_hz);
+  if (info.is_mirrored) text += ", mirrored";
+  if (info.rotation_degrees != 0) text += fmt::format(", rotated by {} degrees", info.rotation_degrees);
+  if (info.pixel_aspect_ratio != 1.0)
+    text += fmt::format(", pixels {:.4g} times as wide as high (read as if they were square)",
+                        info.pixel_aspect_ratio);
+  if (!info.hdr.empty()) text += fmt::format(", HDR ({}; read without tone mapping)", info.hdr);
+  return text;
+}
+
+std::string audio_text(const MediaInfo& info) {
+  if (!info.audio_problem.empty()) return info.audio_problem;
+  std::string text = fmt::format("{} Hz, {} channel{}, {}", info.sample_rate_hz, info.num_channels,
+                                 info.num_channels == 1 ? "" : "s", info.audio_codec);
+  if (info.num_audio_tracks > 1)
+    text += fmt::format(", track {} of 0 to {} (--audio-track)", info.audio_track, info.num_audio_tracks - 1);
+  return text;
+}
+
 Description media_info(const fs::path& path) {
   Description out;
   const MediaInfo info = probe_media(path);
@@ -153,15 +175,9 @@ Description media_info(const fs::path& path) {
                : std::string();
   };
   if (info.has_video)
-    out.text += fmt::format(
-        "video          {} x {} px, {}{}{}{}\n", info.width_px, info.height_px, info.video_codec,
-        info.is_picture ? "" : fmt::format(", {:.3g} frames/s", info.frame_rate_hz),
-        info.rotation_degrees ? fmt::format(", rotated by {} degrees", info.rotation_degrees) : "",
-        span(info.times.video));
+    out.text += fmt::format("video          {}{}\n", video_text(info), span(info.times.video));
   if (info.has_audio)
-    out.text +=
-        fmt::format("audio          {} Hz, {} channel{}, {}{}\n", info.sample_rate_hz, info.num_channels,
-                    info.num_channels == 1 ? "" : "s", info.audio_codec, span(info.times.audio));
+    out.text += fmt::format("audio          {}{}\n", audio_text(info), span(info.times.audio));
   if (!info.has_audio) out.text += fmt::format("audio          none\n");
   if (!info.has_video) out.text += fmt::format("video          none\n");
   out.json = {{"kind", "media"},
@@ -178,8 +194,13 @@ Description media_info(const fs::path& path) {
               {"height_px", info.height_px},
               {"frame_rate_hz", info.frame_rate_hz},
               {"rotation_degrees", info.rotation_degrees},
+              {"mirrored", info.is_mirrored},
+              {"pixel_aspect_ratio", info.pixel_aspect_ratio},
+              {"hdr", info.hdr.empty() ? Json() : Json(info.hdr)},
               {"sample_rate_hz", info.sample_rate_hz},
               {"num_channels", info.num_channels},
+              {"audio_track", info.audio_track},
+              {"num_audio_tracks", info.num_audio_tracks},
               {"video_codec", info.video_codec},
               {"audio_codec", info.audio_codec}};
   return out;

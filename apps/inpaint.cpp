@@ -55,7 +55,7 @@ int run_inpaint(const InpaintFlags& flags, const GlobalOptions& global) {
         model.path.string());
 
   CavMae network = model.network();
-  const Sample sample = flags.clip.read(clip, model, FrameChoice::middle);
+  const Sample sample = flags.clip.read(clip, model, FrameChoice::middle, log);
   check_inpainting(clip.id, sample, network->config(), mask_options);
   const Inputs inputs = batch_of_one(sample);
   const auto generator = at::detail::createCPUGenerator(static_cast<uint64_t>(options.seed));

@@ -30,7 +30,7 @@ int run_localize(const LocalizeFlags& flags, const GlobalOptions& global) {
   const ClipSource clip = flags.clip.source(*log);
   const Pretrained model = flags.clip.model.load(*log);
   CavMae network = model.network();
-  const Sample sample = flags.clip.read(clip, model, frames);
+  const Sample sample = flags.clip.read(clip, model, frames, log);
   CAVMAE_CHECK_AS(MediaError, sample.audio.defined() && sample.video.defined(), clip.id, ": has no ",
                   sample.audio.defined() ? "video" : "audio", "; localization compares the two");
   const torch::Tensor video = sample.video.dim() == 3 ? sample.video.unsqueeze(0) : sample.video;

@@ -85,12 +85,35 @@ void add_labels_flag(CLI::App& app, std::filesystem::path& labels) {
       ->type_name("CSV");
 }
 
+void ReadingFlags::add(CLI::App& app) {
+  app.add_flag_function(
+         "--exif{true},--no-exif{false}", [](int64_t) {},
+         "turn photos upright as their EXIF orientation asks, or do not [as the checkpoint was trained]")
+      ->each([this](const std::string& value) { exif = value == "true"; });
+  app.add_option("--audio-track", audio_track,
+                 "which sound track of a file is used, counted from 0 ('none': the default one) [likewise]")
+      ->type_name("N");
+  app.add_option("--audio-channels", audio_channels,
+                 "which channel of a sound is used: first, or mean of all [likewise]")
+      ->type_name("");
+}
+
+InputReading ReadingFlags::reading() const {
+  InputReading out{.exif = exif, .audio_channels = {}, .audio_track = {}};
+  read(audio_channels, out.audio_channels, "--audio-channels");
+  if (!audio_track.empty())
+    option_from_json(option_text_to_json<std::optional<int64_t>>(audio_track, "--audio-track"),
+                     out.audio_track.emplace(), "--audio-track");
+  return out;
+}
+
 void ModelFlags::add(CLI::App& app, HeadUse head, DecoderUse decoder) {
   app.add_option("--checkpoint", checkpoint,
                  "a run's folder, one of its checkpoints, a .safetensors or a .pth file")
       ->required()
       ->type_name("PATH");
   add_shape_flags(app, *this);
+  reading.add(app);
   add_file_flags(app, head, decoder);
   add_device_flag(app, device_flags);
 }
@@ -123,6 +146,7 @@ LoadOptions ModelFlags::load_options() const {
   read(mode, load.head_hints.mode, "--mode");
   read(representation, load.head_hints.representation, "--representation");
   read(scores, load.head_hints.scores, "--scores");
+  load.reading = reading.reading();
   option_from_json(Json(resize_positions), load.positions, "--resize-positions");
   load.partial = allow_partial ? PartialFile::allow : PartialFile::refuse;
   load.runtime.device = device_options(device_flags).device;
@@ -140,6 +164,10 @@ Pretrained load_model(const std::filesystem::path& checkpoint, const LoadOptions
     log.info("what it does not say is taken from {}", model.described_in.string());
   log_network(model, log);
   log_assumed(model.assumed, model.path, log);
+  if (!model.states_exif && !options.reading.exif && model.network()->config().has_video())
+    log.info(
+        "it was trained on photos as they are stored, and gets them so; --exif turns them as their EXIF "
+        "orientation asks");
   log_report(model.report, log);
   return model;
 }

@@ -20,16 +20,26 @@ DeviceOptions device_options(const OptionFlags& flags);
 // --labels of the commands that use a classifier.
 void add_labels_flag(CLI::App& app, std::filesystem::path& labels);
 
+// How files are read, where not as the checkpoint says: --exif, --audio-track, --audio-channels.
+struct ReadingFlags {
+  std::optional<bool> exif;
+  std::string audio_track, audio_channels;  // empty: as the checkpoint says
+
+  void add(CLI::App& app);
+  InputReading reading() const;
+};
+
 struct ModelFlags {
   std::filesystem::path checkpoint;
   LoadOptions options;
   std::string mode, representation, scores;  // empty: what the checkpoint says
   std::string resize_positions = "none";
   bool allow_partial = false;
+  ReadingFlags reading;
   OptionFlags device_flags;
 
-  // Registers --checkpoint, the shape of the inputs, --device and what add_file_flags() does. A command that
-  // leaves out the head has no use for its flags.
+  // Registers --checkpoint, the shape of the inputs, how files are read, --device and what add_file_flags()
+  // does. A command that leaves out the head has no use for its flags.
   void add(CLI::App& app, HeadUse head = HeadUse::leave_out, DecoderUse decoder = DecoderUse::none);
   // The flags for what a file does not state or holds in part, and --network.
   void add_file_flags(CLI::App& app, HeadUse head, DecoderUse decoder);

@@ -34,12 +34,13 @@ ClipSource OneClipFlags::source(Log& log) const {
                          near.empty() ? "" : " (did you mean '" + near + "'?)"));
 }
 
-Sample OneClipFlags::read(const ClipSource& source, const Pretrained& from, FrameChoice frames) const {
+Sample OneClipFlags::read(const ClipSource& source, const Pretrained& from, FrameChoice frames,
+                          std::shared_ptr<Log> log) const {
   const Need need = needed_of(from.network()->config());
   ViewOptions view{.frames = frames};
   option_from_json(option_text_to_json<std::optional<double>>(window_start, "--window-start"),
                    view.window_start, "--window-start");
-  return ClipReader(from.spec).read(source, view, need, /*seed=*/0);
+  return ClipReader(from.spec, {}, std::move(log)).read(source, view, need, /*seed=*/0);
 }
 
 }  // namespace cavmae::apps

@@ -20,8 +20,9 @@ struct OneClipFlags {
   void add(CLI::App& app, DecoderUse decoder);
   // The clip that is meant. Throws DataError naming how many there are.
   ClipSource source(Log& log) const;
-  // What the network takes of what the clip has.
-  Sample read(const ClipSource& clip, const Pretrained& from, FrameChoice frames) const;
+  // What the network takes of what the clip has. The log hears what ClipReader's does.
+  Sample read(const ClipSource& clip, const Pretrained& from, FrameChoice frames,
+              std::shared_ptr<Log> log) const;
 };
 
 }  // namespace cavmae::apps

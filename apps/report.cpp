@@ -38,6 +38,7 @@ ReportContent pretraining_report(const RunReportOptions& options, const Pretrain
   if (resolved.cache.empty()) resolved.cache = saved.cache;
   LoadOptions load;
   load.runtime.device = options.device.device;
+  load.reading = options.reading;
   const Pretrained model = load_model(options.run, load, *log);
   CavMae network = model.network();
   const auto clips = read_clip_sources(data, *log);
@@ -85,9 +86,12 @@ void add_report(CLI::App& app, Program& program) {
   app.add_option("--out", options->out, "the page to write [RUN/report.html]")->type_name("FILE");
   auto device_flags = std::make_shared<OptionFlags>();
   add_device_flag(app, *device_flags);
+  auto reading = std::make_shared<ReadingFlags>();
+  reading->add(app);
   app.callback([=, &program] {
     program.action = [=, &program] {
       options->device = device_options(*device_flags);
+      options->reading = reading->reading();
       option_from_json(Json(*frames), options->frames, "--frames");
       CAVMAE_CHECK_AS(ConfigError, options->frames != FrameChoice::random,
                       "--frames: allowed are middle and all");

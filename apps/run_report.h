@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cavmae/data/clip_reader.h"
+#include "cavmae/models/pretrained.h"
 
 #include "apps/command.h"
 
@@ -17,6 +18,7 @@ struct RunReportOptions {
   std::filesystem::path out;  // the page; empty: RUN/report.html
   FrameChoice frames = FrameChoice::middle;
   DeviceOptions device;
+  InputReading reading;
 };
 
 // Writes the page and prints where it is.

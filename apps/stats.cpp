@@ -42,7 +42,8 @@ void add_stats(CLI::App& app, Program& program) {
   app.add_option("--data", flags->data, "clips; may be given several times")->required()->type_name("PATH");
   app.add_option("--cache", flags->cache, "folder that keeps decoded clips")->type_name("DIR");
   add_json_flag(app, flags->json);
-  flags->spec.add(app, InputSpec{}, "Features", {"fbank_mean", "fbank_std", "image_size", "num_frames"});
+  flags->spec.add(app, InputSpec{}, "Features",
+                  {"fbank_mean", "fbank_std", "image_size", "num_frames", "exif"});
   flags->loader.add(app, LoaderOptions{.batch_size = 16}, "Reading clips");
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }

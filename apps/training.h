@@ -32,7 +32,7 @@ template <OptionStruct T>
 T resumed_options(const TrainingFlags& flags) {
   T options;
   const std::filesystem::path file = flags.paths.out / "config.json";
-  option_from_json(read_json(file), options, file.string());
+  options_from_saved(read_json(file), options, file.string());
   flags.options.apply(options);
   return options;
 }

@@ -1,6 +1,7 @@
 #include "cavmae/data/cached_decoder.h"
 
 #include <cmath>
+#include <cstring>
 #include <numeric>
 #include <string>
 
@@ -21,10 +22,21 @@ std::string rate_in_name(const InputSpec& spec) {
   return spec.sample_rate_hz == kUnnamedRateHz ? "" : concat(" ", spec.sample_rate_hz, " Hz");
 }
 
+// Likewise of the sound track and of EXIF.
+std::string track_in_name(const InputSpec& spec) {
+  return spec.audio_track ? concat(" track ", *spec.audio_track) : "";
+}
+std::string exif_in_name(const InputSpec& spec) {
+  return spec.exif ? " exif" : "";
+}
+
 }  // namespace
 
 CachedDecoder::CachedDecoder(const InputSpec& spec, const fs::path& cache_dir, std::shared_ptr<Log> log)
-    : spec_(spec), decoder_(spec), measured_(std::make_unique<MeasuredFacts>()) {
+    : spec_(spec),
+      warnings_(std::make_shared<OnceLog>(log)),
+      decoder_(spec, warnings_),
+      measured_(std::make_unique<MeasuredFacts>()) {
   if (!cache_dir.empty()) cache_ = std::make_unique<FeatureCache>(cache_dir, std::move(log));
 }
 
@@ -33,7 +45,8 @@ int64_t CachedDecoder::num_pictures(const ClipSource& clip, const FileFacts& vid
 }
 
 FileFacts CachedDecoder::facts(const MediaSource& source) const {
-  const CacheKey key{.name = "facts\n" + source.identity(), .stamp = source_stamp({source})};
+  const CacheKey key{.name = "facts" + track_in_name(spec_) + "\n" + source.identity(),
+                     .stamp = source_stamp({source})};
   if (!cache_) {
     if (auto kept = measured_->find(key)) return std::move(*kept);
     FileFacts found = decoder_.facts(source);
@@ -48,34 +61,71 @@ FileFacts CachedDecoder::facts(const MediaSource& source) const {
   return found;
 }
 
+CacheKey CachedDecoder::silence_key(const MediaSource& source, const ClipWindow& window) const {
+  return {.name = concat("silence\n", source.identity(), "\n", microseconds(window.start_seconds), " ",
+                         microseconds(spec_.window_seconds), " ", enum_name(spec_.audio_channels),
+                         rate_in_name(spec_), track_in_name(spec_)),
+          .stamp = source_stamp({source})};
+}
+
+// Warns where it is silent for want of another option, and lets the cache remember it.
+torch::Tensor CachedDecoder::decode_sound(const MediaSource& source, const ClipWindow& window,
+                                          const MediaTimes* times) const {
+  torch::Tensor waveform = decoder_.waveform(source, window, times);
+  const std::string silence = decoder_.silence(waveform, source, window, times);
+  if (silence.empty()) return waveform;
+  warnings_->warn(source.name(), silence);
+  const torch::Tensor text = torch::empty({1, static_cast<int64_t>(silence.size())}, torch::kUInt8);
+  std::memcpy(text.data_ptr(), silence.data(), silence.size());
+  if (cache_) cache_->store(silence_key(source, window), text);
+  return waveform;
+}
+
+// Of sound that came out of the cache.
+void CachedDecoder::repeat_warning(const MediaSource& source, const ClipWindow& window) const {
+  const auto entry = cache_->open(silence_key(source, window));
+  if (!entry || entry->dtype() != torch::kUInt8 || entry->record_shape().size() != 1) return;
+  if (const auto text = entry->read(0))
+    warnings_->warn(source.name(), std::string(static_cast<const char*>(text->data_ptr()),
+                                               static_cast<size_t>(text->numel())));
+}
+
 torch::Tensor CachedDecoder::fbank(const MediaSource& source, const ClipWindow& window,
                                    const MediaTimes* times) const {
-  if (!cache_) return decoder_.fbank(source, window, times);
-  const CacheKey key{.name = concat("fbank\n", source.identity(), "\n", microseconds(window.start_seconds),
-                                    " ", microseconds(spec_.window_seconds), " ", spec_.num_mel_bins, " ",
-                                    enum_name(spec_.audio_channels), rate_in_name(spec_)),
-                     .stamp = source_stamp({source})};
+  if (!cache_) return decoder_.fbank(decode_sound(source, window, times));
+  const CacheKey key{
+      .name = concat("fbank\n", source.identity(), "\n", microseconds(window.start_seconds), " ",
+                     microseconds(spec_.window_seconds), " ", spec_.num_mel_bins, " ",
+                     enum_name(spec_.audio_channels), rate_in_name(spec_), track_in_name(spec_)),
+      .stamp = source_stamp({source})};
   if (const auto entry = cache_->open(key); entry && entry->dtype() == torch::kFloat32) {
     const auto& shape = entry->record_shape();
     if (shape.size() == 2 && shape[1] == spec_.num_mel_bins)
-      if (auto kept = entry->read(0)) return std::move(*kept);
+      if (auto kept = entry->read(0)) {
+        repeat_warning(source, window);
+        return std::move(*kept);
+      }
   }
-  torch::Tensor fbank = decoder_.fbank(source, window, times);
+  torch::Tensor fbank = decoder_.fbank(decode_sound(source, window, times));
   cache_->store(key, fbank.unsqueeze(0));
   return fbank;
 }
 
 torch::Tensor CachedDecoder::waveform(const MediaSource& source, const ClipWindow& window,
                                       const MediaTimes* times) const {
-  if (!cache_) return decoder_.waveform(source, window, times);
-  const CacheKey key{.name = concat("waveform\n", source.identity(), "\n", microseconds(window.start_seconds),
-                                    " ", microseconds(spec_.window_seconds), " ",
-                                    enum_name(spec_.audio_channels), rate_in_name(spec_)),
-                     .stamp = source_stamp({source})};
+  if (!cache_) return decode_sound(source, window, times);
+  const CacheKey key{
+      .name = concat("waveform\n", source.identity(), "\n", microseconds(window.start_seconds), " ",
+                     microseconds(spec_.window_seconds), " ", enum_name(spec_.audio_channels),
+                     rate_in_name(spec_), track_in_name(spec_)),
+      .stamp = source_stamp({source})};
   if (const auto entry = cache_->open(key);
       entry && entry->dtype() == torch::kFloat32 && entry->record_shape().size() == 1)
-    if (auto kept = entry->read(0)) return *kept;
-  torch::Tensor waveform = decoder_.waveform(source, window, times);
+    if (auto kept = entry->read(0)) {
+      repeat_warning(source, window);
+      return *kept;
+    }
+  torch::Tensor waveform = decode_sound(source, window, times);
   cache_->store(key, waveform.unsqueeze(0));
   return waveform;
 }
@@ -108,7 +158,7 @@ std::vector<torch::Tensor> CachedDecoder::pictures(const ClipSource& clip, const
   const ClipWindow place = video.is_picture ? ClipWindow{} : window;  // a picture is the same at any time
   CacheKey key{
       .name = concat("pictures ", microseconds(place.start_seconds), " ", microseconds(place.length_seconds),
-                     " ", spec_.num_frames, " ", spec_.image_size),
+                     " ", spec_.num_frames, " ", spec_.image_size, exif_in_name(spec_)),
       .stamp = source_stamp(sources)};
   for (const MediaSource& source : sources) key.name += "\n" + source.identity();
   const int64_t num = num_pictures(clip, video);

@@ -17,7 +17,8 @@ namespace cavmae {
 
 class CachedDecoder {
  public:
-  // `cache_dir` may be empty: no cache. `log` may be null.
+  // `cache_dir` may be empty: no cache. `log`, which may be null, hears of sound that is silent for want of
+  // another option, of pictures that give way to others, and of a disk that cannot take more.
   CachedDecoder(const InputSpec& spec, const std::filesystem::path& cache_dir, std::shared_ptr<Log> log);
 
   bool has_cache() const { return cache_ != nullptr; }
@@ -42,7 +43,13 @@ class CachedDecoder {
   std::vector<torch::Tensor> cached_pictures(const CacheKey& key, int64_t num_pictures,
                                              const std::vector<int64_t>& positions) const;
 
+  torch::Tensor decode_sound(const MediaSource& source, const ClipWindow& window,
+                             const MediaTimes* times) const;
+  CacheKey silence_key(const MediaSource& source, const ClipWindow& window) const;
+  void repeat_warning(const MediaSource& source, const ClipWindow& window) const;
+
   InputSpec spec_;
+  std::shared_ptr<OnceLog> warnings_;
   ClipDecoder decoder_;
   std::unique_ptr<FeatureCache> cache_;
   std::unique_ptr<MeasuredFacts> measured_;

@@ -65,7 +65,7 @@ RawClip mix_clips(const RawClip& first, const RawClip& second, double first_shar
 class ClipReader {
  public:
   // `cache_dir` may be empty: no cache. With one, a random window of a longer file is one of a few (see
-  // num_fixed_windows()), and `log`, when given, hears of a disk that cannot take more.
+  // num_fixed_windows()). `log`, when given, hears of what CachedDecoder says, once a clip.
   ClipReader(const InputSpec& spec, const std::filesystem::path& cache_dir = {},
              std::shared_ptr<Log> log = nullptr);
   ~ClipReader();

@@ -21,6 +21,8 @@ void InputSpec::validate() const {
   problems.require(std::isfinite(fbank_std) && fbank_std > 0, "fbank_std is ", fbank_std,
                    "; it must be finite and above 0");
   in_range("sample_rate_hz", sample_rate_hz, 1000, 384'000);
+  problems.require(!audio_track || *audio_track >= 0, "audio_track is ", audio_track.value_or(0),
+                   "; the first one is 0 ('none': the default one that can be decoded)");
   problems.throw_if_any("features");
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "cavmae/core/channel_mix.h"
 
@@ -18,6 +19,9 @@ struct InputSpec {
   double fbank_std = 4.4849;
   ChannelMix audio_channels = ChannelMix::first;
   int64_t sample_rate_hz = 16000;
+  // Counted from 0 among the sound tracks of a file; nothing: its default one that can be decoded.
+  std::optional<int64_t> audio_track = std::nullopt;
+  bool exif = false;  // as of what does not say it; new runs do, see RunInput
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -35,8 +39,12 @@ struct InputSpec {
     v("window_seconds", o.window_seconds, "length of the part of a file that makes a clip, in seconds");
     v("fbank_mean", o.fbank_mean, "mean of the data set's filterbank ('cavmae stats' computes it)");
     v("fbank_std", o.fbank_std, "standard deviation of the data set's filterbank");
-    v("audio_channels", o.audio_channels, "which audio channel is used");
+    v("audio_channels", o.audio_channels, "which audio channel is used: the first, or the mean of all");
     v("sample_rate_hz", o.sample_rate_hz, "sample rate that audio is resampled to");
+    v("audio_track", o.audio_track,
+      "which sound track of a file is used, counted from 0 as 'cavmae info FILE' lists them ('none': the "
+      "default one that can be decoded)");
+    v("exif", o.exif, "turn photos upright as their EXIF orientation asks (the authors do not)");
   }
 
   // One ConfigError listing every bad field.

@@ -1,6 +1,7 @@
 #include "cavmae/media/audio_samples.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <new>
 
@@ -47,8 +48,15 @@ void copy_typed(const AVFrame& frame, ChannelMix channels, SampleRange range, fl
   if (channels == ChannelMix::first || num_channels == 1) return;
   for (int64_t c = 1; c < num_channels; ++c) {
     source = channel(c);
-    for (int64_t i = 0; i < range.count; ++i) out[i] += to_float(source[i * stride]);
+    for (int64_t i = 0; i < range.count; ++i) {
+      const float sample = to_float(source[i * stride]);
+      if (channels == ChannelMix::mean)
+        out[i] += sample;
+      else if (std::abs(sample) > std::abs(out[i]))
+        out[i] = sample;
+    }
   }
+  if (channels == ChannelMix::loudest) return;
   const float scale = 1.0f / static_cast<float>(num_channels);
   for (int64_t i = 0; i < range.count; ++i) out[i] *= scale;
 }

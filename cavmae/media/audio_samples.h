@@ -10,8 +10,8 @@
 
 namespace cavmae {
 
-// Writes samples [first, first + count) of the frame's first channel, or of the mean of its channels, to
-// `out`, in [-1, 1]. False when the sample format is not known.
+// Writes samples [first, first + count) of the frame's channels, of which one is made, to `out`, in [-1, 1].
+// False when the sample format is not known.
 bool copy_mono(const AVFrame& frame, ChannelMix channels, int64_t first, int64_t count, float* out);
 
 // Resamples a whole signal; output sample j lies at the time of input sample j * from_hz / to_hz.

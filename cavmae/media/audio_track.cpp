@@ -29,13 +29,6 @@ bool decoder_opens(const AVStream& stream) {
          avcodec_open2(decoder.get(), codec, nullptr) >= 0;
 }
 
-std::string codec_name(const AVStream& stream) {
-  const AVCodecParameters& parameters = *stream.codecpar;
-  if (parameters.codec_id != AV_CODEC_ID_NONE) return avcodec_get_name(parameters.codec_id);
-  char tag[AV_FOURCC_MAX_STRING_SIZE] = {};
-  return concat("'", av_fourcc_make_string(tag, parameters.codec_tag), "'");
-}
-
 }  // namespace
 
 AVStream* choose_audio_stream(AVFormatContext& context, std::optional<int64_t> track, const AVStream* video) {
@@ -81,10 +74,10 @@ std::string why_no_audio(const AVFormatContext& context, std::optional<int64_t> 
   if (track && (*track < 0 || *track >= count))
     return concat("has ", tracks_text, ", so there is no track ", *track, "; tracks are counted from 0");
   if (track)
-    return concat("has its sound track ", *track, " coded as ", codec_name(*tracks[*track]),
+    return concat("has its sound track ", *track, " coded as ", ffmpeg::codec_name(*tracks[*track]),
                   ", which this FFmpeg cannot decode; choose another track or convert it");
   std::string codecs;
-  for (const AVStream* stream : tracks) codecs += (codecs.empty() ? "" : ", ") + codec_name(*stream);
+  for (const AVStream* stream : tracks) codecs += (codecs.empty() ? "" : ", ") + ffmpeg::codec_name(*stream);
   return concat("has ", tracks_text, " that this FFmpeg cannot decode (", codecs,
                 "); convert the sound to AAC, FLAC or WAV");
 }

@@ -1,5 +1,6 @@
 #include "cavmae/media/decoder.h"
 
+#include <string_view>
 #include <utility>
 
 #include "cavmae/core/error.h"
@@ -10,10 +11,22 @@ namespace {
 constexpr int64_t kMaxPixels = int64_t{1} << 27;  // of a picture; 400 MB as RGB
 constexpr int kMaxErrorsInARow = 1000;            // then the rest of the stream is taken for lost
 
+// FFmpeg's own decoders of VP8 and VP9 leave out the alpha plane that WebM files may have beside the picture.
+const AVCodec* decoder_of(const AVStream& stream) {
+  const AVCodecID id = stream.codecpar->codec_id;
+  const AVDictionaryEntry* alpha = av_dict_get(stream.metadata, "alpha_mode", nullptr, 0);
+  const AVCodec* codec = nullptr;
+  if (alpha != nullptr && std::string_view(alpha->value) == "1") {
+    if (id == AV_CODEC_ID_VP8) codec = avcodec_find_decoder_by_name("libvpx");
+    if (id == AV_CODEC_ID_VP9) codec = avcodec_find_decoder_by_name("libvpx-vp9");
+  }
+  return codec != nullptr ? codec : avcodec_find_decoder(id);
+}
+
 }  // namespace
 
 Decoder::Decoder(Demuxer& demuxer, const AVStream& stream) : demuxer_(demuxer), stream_index_(stream.index) {
-  const AVCodec* codec = avcodec_find_decoder(stream.codecpar->codec_id);
+  const AVCodec* codec = decoder_of(stream);
   if (codec == nullptr)
     demuxer.fail(concat("is coded as ", avcodec_get_name(stream.codecpar->codec_id),
                         ", which this FFmpeg cannot decode"));
@@ -24,6 +37,10 @@ Decoder::Decoder(Demuxer& demuxer, const AVStream& stream) : demuxer_(demuxer), 
   context_->max_pixels = kMaxPixels;
   // The exact transform comes nearest to that of libjpeg, with whose pictures models are trained.
   if (codec->id == AV_CODEC_ID_MJPEG) context_->idct_algo = FF_IDCT_FAAN;
+  // Half a picture is none; of a video's pictures the next one may be fine. Other decoders refuse what is
+  // damaged anyway, and with this some refuse what they only do not know.
+  if (demuxer.is_picture() && (codec->id == AV_CODEC_ID_MJPEG || codec->id == AV_CODEC_ID_JPEGLS))
+    context_->err_recognition |= AV_EF_EXPLODE;
   if (result >= 0) result = avcodec_open2(context_.get(), codec, nullptr);
   if (result < 0) demuxer.fail(concat("cannot be decoded (", codec->name, "): ", ffmpeg::error_text(result)));
 }
@@ -38,6 +55,7 @@ bool Decoder::next(AVFrame& frame) {
       if (draining_) return false;
       send_packet();
     } else {
+      last_error_ = result;
       ++errors;
     }
   }
@@ -63,7 +81,9 @@ void Decoder::send_packet() {
   }
   if (observer_) observer_(*packet_);
   // A damaged packet is refused here; the next one may be fine.
-  if (avcodec_send_packet(context_.get(), packet_.get()) == AVERROR(ENOMEM)) throw std::bad_alloc();
+  const int sent = avcodec_send_packet(context_.get(), packet_.get());
+  if (sent == AVERROR(ENOMEM)) throw std::bad_alloc();
+  if (sent < 0 && sent != AVERROR(EAGAIN)) last_error_ = sent;
   av_packet_unref(packet_.get());
 }
 
@@ -81,6 +101,7 @@ void Decoder::flush(ResumeAt resume) {
   awaits_keyframe_ = resume == ResumeAt::keyframe;
   draining_ = false;
   holds_packet_ = false;
+  last_error_ = 0;
 }
 
 }  // namespace cavmae

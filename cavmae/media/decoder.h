@@ -27,6 +27,8 @@ class Decoder {
   void flush(ResumeAt resume);
 
   AVCodecContext& context() { return *context_; }
+  // What FFmpeg said of the last packet that it could not decode; 0: of none.
+  int last_error() const { return last_error_; }
   // Called before a packet is decoded.
   void on_packet(std::function<void(const AVPacket&)> observer) { observer_ = std::move(observer); }
 
@@ -39,6 +41,7 @@ class Decoder {
   ffmpeg::CodecContext context_;
   ffmpeg::Packet packet_ = ffmpeg::make_packet();
   std::function<void(const AVPacket&)> observer_;
+  int last_error_ = 0;
   bool draining_ = false;
   bool holds_packet_ = false;  // packet_ was read and waits to be decoded
   bool awaits_keyframe_ = false;

@@ -13,6 +13,7 @@
 #include "cavmae/media/file_end.h"
 #include "cavmae/media/packet_scan.h"
 #include "cavmae/media/programme.h"
+#include "cavmae/media/unsupported.h"
 
 namespace cavmae {
 namespace {
@@ -64,6 +65,17 @@ bool is_ogg_header(const AVFormatContext& context, const AVPacket& packet) {
 
 bool can_decode(const AVStream& stream) {
   return avcodec_find_decoder(stream.codecpar->codec_id) != nullptr;
+}
+
+// Whether there is a sound track that is more than declared.
+bool has_sound(const AVFormatContext& context) {
+  for (unsigned i = 0; i < context.nb_streams; ++i) {
+    const AVStream& stream = *context.streams[i];
+    if (stream.codecpar->codec_type == AVMEDIA_TYPE_AUDIO &&
+        (stream.codecpar->sample_rate > 0 || !can_decode(stream)))
+      return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -123,6 +135,8 @@ const AVInputFormat& Demuxer::find_format(AVIOContext& io) const {
 
 void Demuxer::fail_to_open(int error) const {
   io_.throw_if_failed();
+  const std::string kind = unsupported_kind(io_.bytes());
+  if (!kind.empty()) fail(concat(kind, ", ", cannot_read()));
   if (error == AVERROR_INVALIDDATA && begins_like_mp4(io_))
     fail("is cut off or damaged: its index (the moov box) is missing; copy or record it again");
   if (error == AVERROR_INVALIDDATA) fail("is not a media file (FFmpeg does not know its format)");
@@ -144,29 +158,33 @@ void Demuxer::open() {
   av_dict_free(&options);
   if (result < 0) fail_to_open(result);  // and `raw` is freed
   context_.reset(raw);
+  if (is_picture())
+    if (const std::string kind = misread_kind(io_.bytes()); !kind.empty())
+      fail(concat(kind, ", ", cannot_read()));
   // A picture's stream is known at once; looking closer would decode it a second time.
   if (!is_picture()) avformat_find_stream_info(context_.get(), nullptr);
   if (is_wav) enlarge_wav_packets(*context_);
   io_.throw_if_failed();
   choose_streams();
-  if (audio_ == nullptr && video_ == nullptr && num_audio_tracks(*context_) > 0)
-    fail(why_no_audio(*context_, audio_track_));
-  if (audio_ == nullptr && video_ == nullptr)
-    fail(concat("holds neither audio nor video that FFmpeg can decode (format ", context_->iformat->name,
-                ")"));
+  if (audio_ != nullptr || video_ != nullptr) return;
+  const std::string kind = unsupported_kind(io_.bytes());
+  if (!kind.empty()) fail(concat(kind, ", ", cannot_read()));
+  fail(!audio_problem_.empty()   ? audio_problem_
+       : !video_problem_.empty() ? video_problem_
+                                 : concat("holds neither audio nor video that FFmpeg can decode (format ",
+                                          context_->iformat->name, ")"));
 }
 
 void Demuxer::choose_streams() {
   choose_video();
-  audio_ = choose_audio_stream(*context_, audio_track_, video_);
-  if (audio_ == nullptr && audio_track_ && num_audio_tracks(*context_) > 0)
-    fail(why_no_audio(*context_, audio_track_));
+  choose_audio();
 }
 
 // Of several programmes, one with sound; of these, the default stream; of these, the largest pictures.
 void Demuxer::choose_video() {
   video_ = nullptr;
-  const auto has_sound = [&](const AVStream& video) {
+  video_problem_.clear();
+  const auto with_sound = [&](const AVStream& video) {
     for (unsigned i = 0; i < context_->nb_streams; ++i) {
       const AVStream& stream = *context_->streams[i];
       if (stream.codecpar->codec_type == AVMEDIA_TYPE_AUDIO && can_decode(stream) &&
@@ -178,19 +196,34 @@ void Demuxer::choose_video() {
   int64_t best_score = -1;
   for (unsigned i = 0; i < context_->nb_streams; ++i) {
     AVStream* stream = context_->streams[i];
-    if (stream->codecpar->codec_type != AVMEDIA_TYPE_VIDEO || !can_decode(*stream)) continue;
+    if (stream->codecpar->codec_type != AVMEDIA_TYPE_VIDEO) continue;
     if ((stream->disposition & (AV_DISPOSITION_ATTACHED_PIC | AV_DISPOSITION_TIMED_THUMBNAILS)) != 0)
       continue;
+    if (!can_decode(*stream)) {
+      video_problem_ = concat("has pictures that are coded as ", ffmpeg::codec_name(*stream),
+                              ", which this FFmpeg cannot decode");
+      continue;
+    }
     const int64_t area = int64_t{stream->codecpar->width} * stream->codecpar->height;
     if (area <= 0 && !is_picture()) continue;
     const int64_t score = area +
                           ((stream->disposition & AV_DISPOSITION_DEFAULT) != 0 ? int64_t{1} << 40 : 0) +
-                          (has_sound(*stream) ? int64_t{1} << 41 : 0);
+                          (with_sound(*stream) ? int64_t{1} << 41 : 0);
     if (score > best_score) {
       best_score = score;
       video_ = stream;
     }
   }
+  if (video_ != nullptr) video_problem_.clear();
+}
+
+// A track that is declared and holds no sound, or belongs to another programme, is no problem.
+void Demuxer::choose_audio() {
+  audio_ = choose_audio_stream(*context_, audio_track_, video_);
+  audio_problem_.clear();
+  if (audio_ != nullptr || !has_sound(*context_)) return;
+  if (audio_track_ || choose_audio_stream(*context_, std::nullopt, nullptr) == nullptr)
+    audio_problem_ = why_no_audio(*context_, audio_track_);
 }
 
 bool Demuxer::is_picture() const {
@@ -198,12 +231,12 @@ bool Demuxer::is_picture() const {
 }
 
 AVStream& Demuxer::require_audio_stream() const {
-  if (audio_ == nullptr) fail(why_no_audio(*context_, audio_track_));
+  if (audio_ == nullptr) fail(audio_problem_.empty() ? "has no audio" : audio_problem_);
   return *audio_;
 }
 
 AVStream& Demuxer::require_video_stream() const {
-  if (video_ == nullptr) fail("has no video stream");
+  if (video_ == nullptr) fail(video_problem_.empty() ? "has no video stream" : video_problem_);
   return *video_;
 }
 
@@ -278,6 +311,13 @@ void Demuxer::restart() {
   piece_.clear();
   open();
   discard_others();
+}
+
+void Demuxer::fail_to_decode(int error) const {
+  const std::string kind = unsupported_kind(io_.bytes());
+  if (!kind.empty()) fail(concat(kind, ", ", cannot_read()));
+  if (is_unsupported(error)) fail(concat("is of a kind ", cannot_read()));
+  fail("holds no picture that can be decoded; it is cut off or damaged");
 }
 
 void Demuxer::fail(const std::string& what) const {

@@ -17,9 +17,9 @@ namespace cavmae {
 
 class Demuxer {
  public:
-  // Throws MediaError when the source is missing, unreadable, empty or no media file, and when it has sound
-  // but not the track asked for (see choose_audio_stream()). `known`: what times() of the same source and
-  // track were, which saves finding them once more; may be null.
+  // Throws MediaError when the source is missing, unreadable, empty or no media file. `audio_track`: see
+  // MediaChoice. `known`: what times() of the same source and track were, which saves finding them once more;
+  // may be null.
   explicit Demuxer(const MediaSource& source, std::optional<int64_t> audio_track = std::nullopt,
                    const MediaTimes* known = nullptr);
 
@@ -29,6 +29,9 @@ class Demuxer {
   // The streams that are decoded, or nullptr. Cover art is no video stream.
   AVStream* audio_stream() const { return audio_; }
   AVStream* video_stream() const { return video_; }
+  // Why a kind of stream that is there counts for nothing: no decoder, a track that there is not; else empty.
+  const std::string& audio_problem() const { return audio_problem_; }
+  const std::string& video_problem() const { return video_problem_; }
   bool is_picture() const;  // a jpg, png, webp, ...
 
   // The same, with a MediaError that names what is missing.
@@ -57,12 +60,15 @@ class Demuxer {
   void restart();
 
   [[noreturn]] void fail(const std::string& what) const;
+  // After nothing of the pictures could be decoded, with the decoder's last error.
+  [[noreturn]] void fail_to_decode(int error) const;
 
  private:
   void open();
   const AVInputFormat& find_format(AVIOContext& io) const;
   [[noreturn]] void fail_to_open(int error) const;
   void choose_streams();
+  void choose_audio();
   void choose_video();
   void find_times();
   void discard_others();
@@ -76,6 +82,7 @@ class Demuxer {
   ffmpeg::InputContext context_;
   AVStream* audio_ = nullptr;
   AVStream* video_ = nullptr;
+  std::string audio_problem_, video_problem_;
   std::vector<int> only_;  // what read_only() said
   MediaTimes times_;
   std::vector<size_t> piece_;  // of each stream: the one of times_.pieces that it is in

@@ -1,29 +1,9 @@
 #include "cavmae/media/ffmpeg.h"
 
 #include <array>
-#include <cmath>
 #include <new>
 
 namespace cavmae::ffmpeg {
-namespace {
-
-// The 3x3 matrix of a stream that asks to be turned, or nullptr.
-const int32_t* display_matrix(const AVStream& stream) {
-  constexpr size_t kMatrixBytes = 9 * sizeof(int32_t);
-#if LIBAVFORMAT_VERSION_MAJOR >= 61
-  const AVPacketSideData* data = av_packet_side_data_get(
-      stream.codecpar->coded_side_data, stream.codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
-  return data != nullptr && data->size >= kMatrixBytes ? reinterpret_cast<const int32_t*>(data->data)
-                                                       : nullptr;
-#else
-  size_t size = 0;
-  const uint8_t* data = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
-  return data != nullptr && size >= kMatrixBytes ? reinterpret_cast<const int32_t*>(data) : nullptr;
-#endif
-}
-
-}  // namespace
-
 Frame make_frame() {
   Frame frame(av_frame_alloc());
   if (!frame) throw std::bad_alloc();
@@ -48,6 +28,14 @@ std::string error_text(int code) {
   return text.data();
 }
 
+std::string codec_name(const AVStream& stream) {
+  const AVCodecParameters& parameters = *stream.codecpar;
+  if (parameters.codec_id != AV_CODEC_ID_NONE) return avcodec_get_name(parameters.codec_id);
+  std::array<char, AV_FOURCC_MAX_STRING_SIZE> letters{};
+  av_fourcc_make_string(letters.data(), parameters.codec_tag);
+  return std::string("'") + letters.data() + "'";
+}
+
 void silence_log() {
   static const bool done = [] {
     av_log_set_level(AV_LOG_QUIET);
@@ -70,15 +58,6 @@ double priming_seconds(const AVCodecParameters& audio) {
     default:
       return 0.0;
   }
-}
-
-int64_t rotation_degrees(const AVStream& stream) {
-  const int32_t* matrix = display_matrix(stream);
-  if (matrix == nullptr) return 0;
-  const double counterclockwise = av_display_rotation_get(matrix);
-  if (!std::isfinite(counterclockwise)) return 0;
-  const int64_t quarters = std::llround(-counterclockwise / 90.0);
-  return (quarters % 4 + 4) % 4 * 90;
 }
 
 }  // namespace cavmae::ffmpeg

@@ -7,7 +7,6 @@ extern "C" {
 #include <libavformat/avformat.h>
 #include <libavutil/avutil.h>
 #include <libavutil/channel_layout.h>
-#include <libavutil/display.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
@@ -52,13 +51,13 @@ CodecContext make_codec_context(const AVCodec* codec);
 // "Invalid data found when processing input", for an AVERROR code.
 std::string error_text(int code);
 
+// "aac", or the four letters of a codec that FFmpeg does not know: "'vvc1'".
+std::string codec_name(const AVStream& stream);
+
 // FFmpeg prints nothing from now on: what matters is said by exceptions. Cheap to call again.
 void silence_log();
 
 // What an encoder of this codec puts before its first sample, at the least; 0 where there is none.
 double priming_seconds(const AVCodecParameters& audio);
-
-// Clockwise degrees (0, 90, 180 or 270) by which a stream's pictures have to be turned to be shown upright.
-int64_t rotation_degrees(const AVStream& stream);
 
 }  // namespace cavmae::ffmpeg

@@ -7,11 +7,13 @@
 #include <utility>
 
 #include "cavmae/core/error.h"
+#include "cavmae/media/avif_alpha.h"
 #include "cavmae/media/decoder.h"
 #include "cavmae/media/demuxer.h"
 #include "cavmae/media/image_converter.h"
 #include "cavmae/media/jpeg_reader.h"
 #include "cavmae/media/media_reader.h"
+#include "cavmae/media/orientation.h"
 
 namespace cavmae {
 namespace {
@@ -24,12 +26,15 @@ constexpr double kMissingVideoSeconds = 0.5;
 
 class FrameReader {
  public:
-  FrameReader(const MediaSource& source, const MediaTimes* times, FrameStats& stats)
+  FrameReader(const MediaSource& source, FrameStats& stats, const MediaChoice& choice,
+              const MediaTimes* times)
       : stats_(stats),
-        demuxer_(source, times),
+        choice_(choice),
+        demuxer_(source, choice.audio_track, times),
         stream_index_(demuxer_.require_video_stream().index),
         decoder_(demuxer_, stream()),
-        converter_(ffmpeg::rotation_degrees(stream())) {
+        orientation_(demuxer_.is_picture() ? photo_orientation(source) : orientation_of(stream())),
+        avif_alpha_(read_avif_alpha(*source.open(), source.name())) {
     demuxer_.read_only(stream());
     decoder_.on_packet([this](const AVPacket& packet) { watch_packet(packet); });
   }
@@ -45,6 +50,10 @@ class FrameReader {
     bool empty = true;
   };
 
+  Orientation photo_orientation(const MediaSource& source) const {
+    return choice_.exif ? exif_orientation(*source.open()) : Orientation{};
+  }
+  Orientation orientation_of_frame(const AVFrame& frame) const;
   const AVStream& stream() const { return *demuxer_.context().streams[stream_index_]; }
   int64_t to_timestamp(double seconds) const;
   void watch_packet(const AVPacket& packet);
@@ -56,9 +65,12 @@ class FrameReader {
   void check_not_cut_off(double seconds) const;
 
   FrameStats& stats_;
+  MediaChoice choice_;
   Demuxer demuxer_;
   int stream_index_;
   Decoder decoder_;
+  Orientation orientation_;
+  std::optional<AvifAlpha> avif_alpha_;
   ImageConverter converter_;
 
   Picture current_, pending_;  // the last one at or before the target, and the one after it
@@ -191,19 +203,26 @@ torch::Tensor FrameReader::picture_at(double seconds) {
   advance(target_);
   if (pending_.empty && ended_) check_not_cut_off(seconds);
   if (current_.empty) {  // the first picture comes after the time asked for
-    if (pending_.empty) demuxer_.fail("holds no picture that can be decoded; it is damaged");
+    if (pending_.empty) demuxer_.fail_to_decode(decoder_.last_error());
     std::swap(current_, pending_);
     converted_ = torch::Tensor();
   }
   if (!converted_.defined()) {
     ++stats_.converted;
     try {
-      converted_ = converter_.convert(*current_.frame);
+      converted_ = converter_.convert(*current_.frame, orientation_of_frame(*current_.frame));
+      if (avif_alpha_) converted_ = on_white(converted_, *avif_alpha_);
     } catch (const MediaError& error) {
       demuxer_.fail(error.what());
     }
   }
   return converted_;
+}
+
+// What FFmpeg puts on a JPEG's frame is its EXIF orientation.
+Orientation FrameReader::orientation_of_frame(const AVFrame& frame) const {
+  const bool from_exif = demuxer_.is_picture() || stream().codecpar->codec_id == AV_CODEC_ID_MJPEG;
+  return from_exif ? orientation_ : orientation_of(frame, orientation_);
 }
 
 // The last picture stays, however long, but not where the file had more of them: its end is missing, or their
@@ -224,26 +243,29 @@ void FrameReader::check_not_cut_off(double seconds) const {
 }  // namespace
 
 std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
-                                       FrameStats& stats, const MediaTimes* times) {
+                                       FrameStats& stats, const MediaChoice& choice,
+                                       const MediaTimes* times) {
   const bool valid =
       std::is_sorted(times_seconds.begin(), times_seconds.end()) &&
       std::all_of(times_seconds.begin(), times_seconds.end(), [](double t) { return t >= 0.0 && t < 1e7; });
   CAVMAE_CHECK(valid, "read_frames: the times must ascend from 0 or more seconds");
-  FrameReader reader(source, times, stats);
+  FrameReader reader(source, stats, choice, times);
   std::vector<torch::Tensor> pictures;
   for (const double seconds : times_seconds) pictures.push_back(reader.picture_at(seconds));
   return pictures;
 }
 
 std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
-                                       const MediaTimes* times) {
+                                       const MediaChoice& choice, const MediaTimes* times) {
   FrameStats stats;
-  return read_frames(source, times_seconds, stats, times);
+  return read_frames(source, times_seconds, stats, choice, times);
 }
 
-torch::Tensor read_image(const MediaSource& source) {
-  if (auto picture = read_jpeg(*source.open())) return std::move(*picture);
-  return read_frames(source, {0.0}).front();
+torch::Tensor read_image(const MediaSource& source, const MediaChoice& choice) {
+  const auto bytes = source.open();
+  if (auto picture = read_jpeg(*bytes, source.name()))
+    return choice.exif ? turned(*picture, exif_orientation(*bytes)) : std::move(*picture);
+  return read_frames(source, {0.0}, choice).front();
 }
 
 }  // namespace cavmae

@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "cavmae/core/torch.h"
-#include "cavmae/media/media_source.h"
-#include "cavmae/media/media_times.h"
+#include "cavmae/media/media_reader.h"
 
 namespace cavmae {
 
@@ -19,6 +18,7 @@ struct FrameStats {
 
 // As read_frames() of media_reader.h; adds to `stats`.
 std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
-                                       FrameStats& stats, const MediaTimes* times = nullptr);
+                                       FrameStats& stats, const MediaChoice& choice = {},
+                                       const MediaTimes* times = nullptr);
 
 }  // namespace cavmae

@@ -6,7 +6,10 @@
 #include <cstdio>
 #include <vector>
 
+#include <jerror.h>
 #include <jpeglib.h>
+
+#include "cavmae/core/error.h"
 
 namespace cavmae {
 namespace {
@@ -28,10 +31,12 @@ std::vector<unsigned char> read_jpeg_bytes(const MediaBytes& source) {
   return bytes;
 }
 
-// libjpeg reports errors by a function that must not return.
+// libjpeg reports errors by a function that must not return, and damage by another, after which it goes on in
+// grey.
 struct Failure {
   jpeg_error_mgr manager;
   std::jmp_buf jump;
+  char damage[JMSG_LENGTH_MAX];  // the first, as libjpeg says it; empty: none
 };
 
 [[noreturn]] void leave(j_common_ptr info) {
@@ -39,19 +44,46 @@ struct Failure {
 }
 void say_nothing(j_common_ptr) {}
 
+// Bytes that are left over before the end are common and do no harm, as are headers that disagree about
+// versions, and a last marker that is missing once all data were there: where they were not, there is another
+// message.
+bool is_damage(const jpeg_error_mgr& manager, bool progressive) {
+  switch (manager.msg_code) {
+    case JWRN_ADOBE_XFORM:
+    case JWRN_BOGUS_PROGRESSION:
+    case JWRN_JFIF_MAJOR:
+      return false;
+    case JWRN_JPEG_EOF:
+      return progressive;
+    case JWRN_EXTRANEOUS_DATA:
+      return manager.msg_parm.i[1] != JPEG_EOI;
+    default:
+      return true;
+  }
+}
+
+void note(j_common_ptr info, int level) {
+  auto& failure = *reinterpret_cast<Failure*>(info->err);
+  const bool progressive = reinterpret_cast<j_decompress_ptr>(info)->progressive_mode != FALSE;
+  if (level >= 0 || failure.damage[0] != '\0' || !is_damage(failure.manager, progressive)) return;
+  failure.manager.format_message(info, failure.damage);
+}
+
 bool is_ordinary(const jpeg_decompress_struct& jpeg) {
   const bool known = (jpeg.jpeg_color_space == JCS_YCbCr && jpeg.num_components == 3) ||
                      (jpeg.jpeg_color_space == JCS_GRAYSCALE && jpeg.num_components == 1);
   return known && int64_t{jpeg.image_width} * jpeg.image_height <= kMaxJpegPixels;
 }
 
-// Holds no object with a destructor while libjpeg may jump out of it. `image` is made once the size is known.
-bool decode(const std::vector<unsigned char>& bytes, torch::Tensor& image) {
+// False when it is none of ours. Holds no object with a destructor while libjpeg may jump out of it. `image`
+// is made once the size is known.
+bool decode(const std::vector<unsigned char>& bytes, torch::Tensor& image, Failure& failure) {
   jpeg_decompress_struct jpeg;
-  Failure failure;
   jpeg.err = jpeg_std_error(&failure.manager);
   failure.manager.error_exit = leave;
   failure.manager.output_message = say_nothing;
+  failure.manager.emit_message = note;
+  failure.damage[0] = '\0';
   if (setjmp(failure.jump) != 0) {
     jpeg_destroy_decompress(&jpeg);
     return false;
@@ -73,17 +105,19 @@ bool decode(const std::vector<unsigned char>& bytes, torch::Tensor& image) {
     jpeg_read_scanlines(&jpeg, &row, 1);
   }
   jpeg_finish_decompress(&jpeg);
-  const bool whole = failure.manager.num_warnings == 0;  // a damaged one warns and goes on in grey
   jpeg_destroy_decompress(&jpeg);
-  return whole;
+  return true;
 }
 
 }  // namespace
 
-std::optional<torch::Tensor> read_jpeg(const MediaBytes& source) {
+std::optional<torch::Tensor> read_jpeg(const MediaBytes& source, const std::string& name) {
   const std::vector<unsigned char> bytes = read_jpeg_bytes(source);
   torch::Tensor image;
-  if (bytes.empty() || !decode(bytes, image)) return std::nullopt;
+  Failure failure;
+  if (bytes.empty() || !decode(bytes, image, failure)) return std::nullopt;
+  CAVMAE_CHECK_AS(MediaError, failure.damage[0] == '\0', "'", name, "' is cut off or damaged (",
+                  static_cast<const char*>(failure.damage), "); copy or download it again");
   return image;
 }
 

@@ -3,15 +3,15 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "cavmae/core/torch.h"
 #include "cavmae/media/media_source.h"
 
 namespace cavmae {
 
-// The picture as uint8 [H, W, 3]. Nothing when it is not an ordinary, whole JPEG in YCbCr or grey: such
-// a file is FFmpeg's, which knows more kinds and has something to say of damaged ones. Metadata that asks for
-// a turn is passed over, as Pillow does.
-std::optional<torch::Tensor> read_jpeg(const MediaBytes& source);
+// The picture as uint8 [H, W, 3], not turned. Nothing when it is not an ordinary JPEG in YCbCr or grey: such
+// a file is FFmpeg's, which knows more kinds. Throws MediaError with `name` when it is damaged.
+std::optional<torch::Tensor> read_jpeg(const MediaBytes& source, const std::string& name);
 
 }  // namespace cavmae

@@ -26,6 +26,7 @@ class MediaIo {
   int64_t size() const { return bytes_->size(); }
   // As MediaBytes::read_at(); 0 bytes for an offset below 0.
   size_t read_at(int64_t offset, void* out, size_t count) const;
+  const MediaBytes& bytes() const { return *bytes_; }
   // Whether the source has `text` at `offset`.
   bool holds(int64_t offset, std::string_view text) const;
 

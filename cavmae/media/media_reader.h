@@ -15,6 +15,7 @@
 namespace cavmae {
 
 struct MediaInfo {
+  // Also of what this FFmpeg cannot decode (see the problems), which read_audio() and read_frames() then say.
   bool has_audio = false;
   bool has_video = false;               // moving pictures or a single picture
   bool is_picture = false;              // a single picture (jpg, png, webp, cover art excluded)
@@ -22,22 +23,26 @@ struct MediaInfo {
   MediaTimes times;                     // of the sound and the pictures, each for itself
   int64_t width_px = 0, height_px = 0;  // as shown, after rotation
   double frame_rate_hz = 0.0;
-  int64_t rotation_degrees = 0;  // clockwise: 0, 90, 180 or 270
+  int64_t rotation_degrees = 0;     // clockwise: 0, 90, 180 or 270
+  bool is_mirrored = false;         // left and right change places before that
+  double pixel_aspect_ratio = 1.0;  // width of a pixel over its height; pictures are read as they are stored
+  std::string hdr;                  // "PQ" or "HLG"; empty: none. Pictures are read without tone mapping
   int64_t sample_rate_hz = 0;
   int64_t num_channels = 0;
   int64_t audio_track = 0;  // of which these are
   int64_t num_audio_tracks = 0;
   std::string container, video_codec, audio_codec;
+  std::string audio_problem, video_problem;  // why what is there cannot be decoded; else empty
 };
 
-// Which of a source's streams count.
+// Which of a source's streams count, and how its pictures are turned.
 struct MediaChoice {
   // Counted from 0 among the sound tracks; nothing: the default one, or the first that can be decoded.
   std::optional<int64_t> audio_track = std::nullopt;
+  bool exif = true;  // photos are turned as their EXIF orientation asks
 };
 
-// Throws MediaError naming the source when it is missing, unreadable, empty or no media file, and when it has
-// sound but not the track chosen, or that one cannot be decoded.
+// Throws MediaError naming the source when it is missing, unreadable, empty or no media file.
 MediaInfo probe_media(const MediaSource& source, const MediaChoice& choice = {});
 
 struct AudioRequest {
@@ -54,15 +59,21 @@ struct AudioRequest {
 // start beyond the end, damaged.
 torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request);
 
+// Why a window of read_audio() is silent although the file has sound there, with the cure: "its first channel
+// is silent and another is not; --audio-channels mean takes all of them". Empty where the waveform is not
+// silent, or all is.
+std::string silence_of(const torch::Tensor& waveform, const MediaSource& source, const AudioRequest& request);
+
 // The pictures shown at `times_seconds` (ascending, counted from the start of its sound or pictures,
 // whichever comes first): uint8 [H, W, 3] each,
 // rotated as the metadata asks. A picture is decoded once and only what is needed is decoded; a time past the
 // last picture gives the last picture; equal results may share memory. A single picture answers every time.
-// `times`: those of probe_media(), which saves finding them once more. Throws MediaError.
+// `times`: those of probe_media() with the same choice, which saves finding them once more; may be null.
+// Throws MediaError.
 std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
-                                       const MediaTimes* times = nullptr);
+                                       const MediaChoice& choice = {}, const MediaTimes* times = nullptr);
 
 // A single picture: uint8 [H, W, 3], what is transparent on white. Throws MediaError.
-torch::Tensor read_image(const MediaSource& source);
+torch::Tensor read_image(const MediaSource& source, const MediaChoice& choice = {});
 
 }  // namespace cavmae

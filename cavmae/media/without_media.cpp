@@ -34,13 +34,18 @@ torch::Tensor read_audio(const MediaSource& source, const AudioRequest& /*reques
   fail(source.name());
 }
 
+std::string silence_of(const torch::Tensor& /*waveform*/, const MediaSource& /*source*/,
+                       const AudioRequest& /*request*/) {
+  return {};
+}
+
 std::vector<torch::Tensor> read_frames(const MediaSource& source,
                                        const std::vector<double>& /*times_seconds*/,
-                                       const MediaTimes* /*times*/) {
+                                       const MediaChoice& /*choice*/, const MediaTimes* /*times*/) {
   fail(source.name());
 }
 
-torch::Tensor read_image(const MediaSource& source) {
+torch::Tensor read_image(const MediaSource& source, const MediaChoice& /*choice*/) {
   fail(source.name());
 }
 

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <vector>
 
+#include "cavmae/media/yuv_matrix.h"
+
 namespace cavmae {
 namespace {
 
@@ -11,43 +13,6 @@ constexpr int kLanes = 4;
 using V = float __attribute__((vector_size(kLanes * sizeof(float))));
 using VInt = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
 using VByte = uint8_t __attribute__((vector_size(kLanes)));
-
-// R = scale (Y - black) + red_v V, G = scale (Y - black) - green_u U - green_v V, B = ... + blue_u U, with U
-// and V around 0.
-struct Matrix {
-  float scale, black, red_v, green_u, green_v, blue_u;
-};
-
-bool is_full_range(const AVFrame& frame) {
-  switch (frame.format) {
-    case AV_PIX_FMT_YUVJ420P:
-    case AV_PIX_FMT_YUVJ422P:
-    case AV_PIX_FMT_YUVJ440P:
-    case AV_PIX_FMT_YUVJ444P:
-      return true;
-    default:
-      return frame.color_range == AVCOL_RANGE_JPEG;
-  }
-}
-
-// From the weights of red and blue in the luma, which each standard names (ITU-T H.273, table 4).
-Matrix matrix_of(const AVFrame& frame) {
-  float red = 0.299f, blue = 0.114f;  // BT.601, also where a file says nothing
-  if (frame.colorspace == AVCOL_SPC_BT709) red = 0.2126f, blue = 0.0722f;
-  if (frame.colorspace == AVCOL_SPC_BT2020_NCL || frame.colorspace == AVCOL_SPC_BT2020_CL)
-    red = 0.2627f, blue = 0.0593f;
-  if (frame.colorspace == AVCOL_SPC_SMPTE240M) red = 0.212f, blue = 0.087f;
-  if (frame.colorspace == AVCOL_SPC_FCC) red = 0.30f, blue = 0.11f;
-  const float green = 1.0f - red - blue;
-  const bool full = is_full_range(frame);
-  const float chroma = full ? 1.0f : 255.0f / 224.0f;
-  return {.scale = full ? 1.0f : 255.0f / 219.0f,
-          .black = full ? 0.0f : 16.0f,
-          .red_v = 2.0f * (1.0f - red) * chroma,
-          .green_u = 2.0f * (1.0f - blue) * blue / green * chroma,
-          .green_v = 2.0f * (1.0f - red) * red / green * chroma,
-          .blue_u = 2.0f * (1.0f - blue) * chroma};
-}
 
 // How the rows of a chroma plane are blended for one row of pixels: (near * near_weight + far * (4 - ...))
 // / 4.
@@ -135,7 +100,7 @@ struct PixelRow {
 };
 
 // `count` pixels, a multiple of kLanes; the last store reaches one byte further.
-void convert_pixels(const Matrix& m, const PixelRow& row, int count, uint8_t* out) {
+void convert_pixels(const YuvMatrix& m, const PixelRow& row, int count, uint8_t* out) {
   for (int x = 0; x < count; x += kLanes) {
     VByte bytes;
     std::memcpy(&bytes, row.luma + x, kLanes);
@@ -164,14 +129,14 @@ bool is_plain_yuv(const AVFrame& frame) {
     case AV_PIX_FMT_YUVJ422P:
     case AV_PIX_FMT_YUVJ440P:
     case AV_PIX_FMT_YUVJ444P:
-      return frame.colorspace != AVCOL_SPC_YCGCO && frame.colorspace != AVCOL_SPC_RGB;
+      return has_yuv_matrix(frame);
     default:
       return false;
   }
 }
 
 void yuv_to_rgb(const AVFrame& frame, uint8_t* out) {
-  const Matrix matrix = matrix_of(frame);
+  const YuvMatrix matrix = yuv_matrix(frame);
   ChromaRows chroma(frame, *av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format)));
   const int width = frame.width, whole = width / kLanes * kLanes;
   std::vector<float> u(static_cast<size_t>(width + kLanes)), v(u.size());

@@ -13,8 +13,7 @@ namespace fs = std::filesystem;
 
 using Metadata = std::map<std::string, std::string>;
 
-// Without the sample rate where it is the one of every file from before the rate was an option, so that
-// programs of that time read the file as well.
+// Without the sample rate where it is the one of every file from before the rate was an option.
 std::string stated_as_metadata(const InputSpec& spec) {
   Json json = option_to_json(spec);
   if (spec.sample_rate_hz == InputSpec{}.sample_rate_hz) json.erase("sample_rate_hz");

@@ -72,6 +72,8 @@ void describe_inputs(ModelDescription& out, const ModelFile& contents) {
   const Json stated = metadata_json(contents, "features", where);
   out.spec = stated_input(contents, where).value_or(InputSpec{});
   out.states_spec = !stated.is_null();
+  out.states_exif = states_exif(contents, where);
+  if (!out.states_exif) out.spec.exif = false;
   const bool authors = is_authors_shape(out.config), whole = out.states_spec && contents.described_in.empty();
   const auto describe = [&](const char* option, double value, bool used) {
     if (!used || whole || (stated.is_object() && stated.contains(option))) return;

@@ -18,6 +18,7 @@ struct ModelDescription {
   CavMaeConfig config;              // as stated, or inferred from the tensors
   InputSpec spec;                   // as stated; else the authors', which `unstated` tells whether to believe
   bool states_spec = false;         // whether the file, or the description beside it, states it
+  bool states_exif = false;         // see model_file.h
   std::optional<HeadOptions> head;  // of a classifier
   std::vector<ClassLabel> labels;   // [C]; empty when the file states none
   // Note [What a .pth cannot say]: of the network and its inputs, and of the head. What the tensors cannot

@@ -179,4 +179,8 @@ std::optional<InputSpec> stated_input(const TensorFile& contents, const fs::path
   return spec;
 }
 
+bool states_exif(const TensorFile& contents, const fs::path& file) {
+  return metadata_json(contents, "features", file).contains("exif");
+}
+
 }  // namespace cavmae

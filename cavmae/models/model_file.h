@@ -46,5 +46,7 @@ Json metadata_json(const TensorFile& contents, const std::string& key, const std
 std::optional<CavMaeConfig> stated_config(const TensorFile& contents, const std::filesystem::path& file);
 // What the metadata says that the network is fed, likewise.
 std::optional<InputSpec> stated_input(const TensorFile& contents, const std::filesystem::path& file);
+// Whether it says if photos are turned as their EXIF orientation asks. What does not was trained without.
+bool states_exif(const TensorFile& contents, const std::filesystem::path& file);
 
 }  // namespace cavmae

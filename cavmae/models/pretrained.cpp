@@ -14,10 +14,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-InputSpec spec_with(InputSpec spec, const InputShape& shape) {
+InputSpec spec_with(InputSpec spec, const LoadOptions& options) {
+  const InputShape& shape = options.shape;
   spec.window_seconds = shape.window_seconds.value_or(spec.window_seconds);
   spec.fbank_mean = shape.fbank_mean.value_or(spec.fbank_mean);
   spec.fbank_std = shape.fbank_std.value_or(spec.fbank_std);
+  spec.exif = options.reading.exif.value_or(spec.exif);
+  spec.audio_channels = options.reading.audio_channels.value_or(spec.audio_channels);
+  spec.audio_track = options.reading.audio_track.value_or(spec.audio_track);
   spec.validate();
   return spec;
 }
@@ -111,7 +115,8 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
   out.network_in_file = contents.network;
   out.copies = contents.copies;
   out.states_spec = described.states_spec;
-  out.spec = spec_with(input_spec(config, described.spec), options.shape);
+  out.states_exif = described.states_exif;
+  out.spec = spec_with(input_spec(config, described.spec), options);
   out.labels = described.labels;
   out.network_->set_precision(options.precision);
   out.network_->set_runtime(options.runtime);

@@ -26,6 +26,13 @@ struct InputShape {
   std::optional<double> fbank_mean = std::nullopt, fbank_std = std::nullopt;
 };
 
+// How files are read instead of what the checkpoint says.
+struct InputReading {
+  std::optional<bool> exif = std::nullopt;
+  std::optional<ChannelMix> audio_channels = std::nullopt;
+  std::optional<std::optional<int64_t>> audio_track = std::nullopt;  // InputSpec::audio_track
+};
+
 // What a .pth does not state of a classifier; overrides what the metadata say.
 struct HeadHints {
   // E.g. a classifier of both of audio alone: one uni-modal stream.
@@ -44,6 +51,7 @@ struct LoadOptions {
   DecoderUse decoder = DecoderUse::if_any;
   HeadHints head_hints = {};
   InputShape shape = {};
+  InputReading reading = {};
   PositionFit positions = PositionFit::refuse;  // of position embeddings that are those of another shape
   PartialFile partial = PartialFile::refuse;
   Precision precision = Precision::fp32;
@@ -60,6 +68,7 @@ class Pretrained {
   std::vector<UnstatedOption> assumed;
   InputSpec spec;                  // what the file states, else the authors', in the network's sizes
   bool states_spec = false;        // whether the file, or the description beside it, states it
+  bool states_exif = false;        // see model_file.h
   std::vector<ClassLabel> labels;  // [C] of a classifier; empty when the file states none
   LoadReport report;               // parameters that kept their initial value, tensors of no use, ...
 

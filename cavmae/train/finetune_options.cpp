@@ -75,6 +75,7 @@ FinetuneDefaults finetune_defaults(const std::filesystem::path& init, const Give
   options.model.decoder_depth = 0;
   options.mode = trained.config.modalities;
   options.data = RunInput{trained.spec};
+  if (!trained.states_exif) options.data.exif = true;  // a new run
   defaults.assumed = std::move(trained.unstated);
   return defaults;
 }

@@ -65,7 +65,8 @@ struct FinetuneOptions : RunOptions {
 };
 
 // The defaults of a run that begins with a checkpoint: its network's shape and the features it was trained
-// on. The number of classes is that of the labels, not the checkpoint's. `given`: the options that the run
+// on; where it says nothing of EXIF orientation, the new run obeys it. The number of classes is that of the
+// labels, not the checkpoint's. `given`: the options that the run
 // sets itself, with their values. Throws ConfigError naming what neither they nor the checkpoint say (Note
 // [What a .pth cannot say]).
 struct GivenOptions {

@@ -129,6 +129,8 @@ std::vector<std::string> check_resumable(const Json& saved, const Json& config, 
   Json before = saved;
   if (before.value("resize_positions", Json()) == true)
     before["resize_positions"] = ResizePositions{PositionFit::interpolate}.to_json();
+  if (before.contains("data") && !before["data"].contains("exif"))
+    before["data"]["exif"] = false;  // see options_from_saved()
   compare(found, before, config, now);
   found.forbidden.throw_if_any(
       "the run was made with other options; give the same ones, or start anew in another --out");

@@ -21,7 +21,10 @@
 namespace cavmae {
 
 // What the network is fed, as far as options of the run decide it: shapes are the model's, see input_spec().
+// A new run obeys EXIF orientation.
 struct RunInput : InputSpec {
+  RunInput() { exif = true; }
+  explicit RunInput(const InputSpec& spec) : InputSpec(spec) {}
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
     InputSpec::visit_beside_shapes(o, v);
@@ -126,6 +129,14 @@ struct RunOptions {
            (average_to_epoch == 0 || epoch <= average_to_epoch);
   }
 };
+
+// Sets `options` from the configuration that a run of this or an older program has saved. What an older one
+// did not know is as it was then: it obeyed no EXIF orientation.
+template <OptionStruct Options>
+void options_from_saved(const Json& saved, Options& options, const std::string& where) {
+  options.data.exif = false;
+  option_from_json(saved, options, where);
+}
 
 // Adds every bad field to `problems`.
 void collect_problems(Problems& problems, const RunOptions& options);

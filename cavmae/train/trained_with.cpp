@@ -44,9 +44,9 @@ TrainedWith training_of(const fs::path& path) {
   if (!config.options.is_object()) return out;
   // An option that fine-tuning alone has.
   if (config.options.contains("head_lr_scale"))
-    option_from_json(config.options, out.finetuning.emplace(), config.where);
+    options_from_saved(config.options, out.finetuning.emplace(), config.where);
   else
-    option_from_json(config.options, out.pretraining.emplace(), config.where);
+    options_from_saved(config.options, out.pretraining.emplace(), config.where);
   return out;
 }
 

@@ -124,7 +124,7 @@ void Trainer::restore(const FoundCheckpoint& found) {
 }
 
 void Trainer::open_data() {
-  const auto reader = std::make_shared<const ClipReader>(setup_.spec, paths_.cache);
+  const auto reader = std::make_shared<const ClipReader>(setup_.spec, paths_.cache, log_);
   loader_ = std::make_unique<Loader>(setup_.clips, reader, options_.view, setup_.need, options_.loader, log_);
   if (setup_.supervision) loader_->supervise(*setup_.supervision);
   feed_ = std::make_unique<DeviceFeed>(*loader_, DeviceFeedOptions{.device = task().model()->device()});

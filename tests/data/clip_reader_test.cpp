@@ -9,6 +9,7 @@
 #include "cavmae/data/media_files.h"
 #include "cavmae/features/fbank.h"
 #include "cavmae/features/image_transform.h"
+#include "cavmae/media/image_writer.h"
 #include "cavmae/media/media_reader.h"
 
 #include "tests/data/toy_media.h"
@@ -233,6 +234,83 @@ TEST_F(ClipReaderTest, HostileFilesAreMediaErrorsThatNameThem) {
 TEST_F(ClipReaderTest, SilenceIsAClip) {
   const Sample sample = reader.read(clip_at(kGoldenMedia / "silence_2s_16k.wav"), {}, Need::audio, 0);
   EXPECT_TRUE(sample.audio.isfinite().all().item<bool>());
+}
+
+// A damaged picture of a list gives way like a missing one, and is named once.
+TEST_F(ClipReaderTest, DamagedPicturesOfAListGiveWay) {
+  ClipSource clip;
+  for (int i = 0; i < 5; ++i) {
+    clip.frames.push_back(folder / ("f" + std::to_string(i) + ".jpg"));
+    write_file(clip.frames.back().path(), encode_jpeg(torch::full({32, 32, 3}, 50 * i, torch::kUInt8)));
+  }
+  for (const int i : {0, 3}) {
+    const std::string bytes = testing_support::read_whole(clip.frames[i].path());
+    write_file(clip.frames[i].path(), bytes.substr(0, bytes.size() / 2));
+  }
+  const CapturedLog log;
+  const ClipReader logged(tiny_features(), {}, log.log);
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    const Sample all = logged.read(clip, {.frames = FrameChoice::all}, Need::video, 0);
+    EXPECT_TRUE(at::equal(all.video[0], all.video[2])) << "the next one stands for the first";
+    EXPECT_TRUE(at::equal(all.video[6], all.video[4])) << "the one before stands for a later one";
+    EXPECT_FALSE(at::equal(all.video[8], all.video[6]));
+  }
+  const std::string said = log.text->str();
+  for (const char* name : {"f0.jpg", "f3.jpg"}) {
+    const size_t first = said.find(std::string(name) + ": another picture");
+    ASSERT_NE(first, std::string::npos) << said;
+    EXPECT_EQ(said.find(std::string(name) + ": another picture", first + 1), std::string::npos) << said;
+  }
+  for (const auto& frame : clip.frames) write_file(frame.path(), "no picture");
+  EXPECT_THAT(media_error(clip, Need::video), HasSubstr("nor can any other picture"));
+}
+
+TEST_F(ClipReaderTest, PhotosAreTurnedWhereTheSpecSaysSo) {
+  const torch::Tensor stored =
+      at::cat({torch::full({32, 16, 3}, 250, torch::kUInt8), torch::zeros({32, 16, 3}, torch::kUInt8)}, 1);
+  const std::string jpeg = encode_jpeg(stored);
+  const std::string exif(
+      "\xff\xe1\0\x22"
+      "Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0",
+      36);
+  write_file(folder / "turned.jpg", jpeg.substr(0, 2) + exif + jpeg.substr(2));
+  const ClipSource clip = clip_at(folder / "turned.jpg");
+  InputSpec spec = tiny_features();
+  const torch::Tensor as_stored = ClipReader(spec).read(clip, {}, Need::video, 0).video;
+  EXPECT_GT((as_stored[0][16][2] - as_stored[0][16][29]).item<float>(), 1.0f) << "light at the left";
+  spec.exif = true;
+  const torch::Tensor upright = ClipReader(spec).read(clip, {}, Need::video, 0).video;
+  EXPECT_GT((upright[0][2][16] - upright[0][29][16]).item<float>(), 1.0f) << "light at the top";
+  const fs::path cache = folder / "cache";
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    EXPECT_TRUE(
+        at::equal(ClipReader(tiny_features(), cache).read(clip, {}, Need::video, 0).video, as_stored));
+    EXPECT_TRUE(at::equal(ClipReader(spec, cache).read(clip, {}, Need::video, 0).video, upright));
+  }
+}
+
+// Once a clip, also where the sound comes out of the cache.
+TEST_F(ClipReaderTest, SilenceForWantOfAnotherOptionIsTold) {
+  const std::string command =
+      "ffmpeg -nostdin -v error -y -f lavfi -i 'aevalsrc=0|0.5*sin(2000*t):s=16000:d=2' " +
+      (folder / "right.wav").string();
+  ASSERT_EQ(testing_support::run_shell(command).exit_code, 0);
+  const ClipSource clip = clip_at(folder / "right.wav");
+  for (const bool cached : {false, true, true}) {
+    const CapturedLog log;
+    const ClipReader logged(tiny_features(), cached ? folder / "cache" : fs::path(), log.log);
+    for (int repeat = 0; repeat < 2; ++repeat) logged.read(clip, {}, Need::audio, 0);
+    const std::string said = log.text->str();
+    const size_t first = said.find("--audio-channels mean");
+    ASSERT_NE(first, std::string::npos) << said;
+    EXPECT_THAT(said, HasSubstr("right.wav"));
+    EXPECT_EQ(said.find("--audio-channels mean", first + 1), std::string::npos) << said;
+  }
+  InputSpec spec = tiny_features();
+  spec.audio_channels = ChannelMix::mean;
+  const CapturedLog log;
+  ClipReader(spec, folder / "cache", log.log).read(clip, {}, Need::audio, 0);
+  EXPECT_EQ(log.text->str(), "");
 }
 
 TEST(InputSpec, EveryWrongFieldIsNamed) {

@@ -296,7 +296,7 @@ TEST_F(MediaTimesTest, KnownTimesSaveTheScanAndGiveTheSame) {
   const MediaTimes times = probe_media(at("a.ts")).times;
   EXPECT_TRUE(at::equal(read_audio(at("a.ts"), {.start_seconds = 2.0, .times = &times}),
                         read_audio(at("a.ts"), {.start_seconds = 2.0})));
-  EXPECT_TRUE(at::equal(read_frames(at("a.ts"), {4.0}, &times)[0], read_frames(at("a.ts"), {4.0})[0]));
+  EXPECT_TRUE(at::equal(read_frames(at("a.ts"), {4.0}, {}, &times)[0], read_frames(at("a.ts"), {4.0})[0]));
 }
 
 }  // namespace

@@ -70,7 +70,7 @@ TEST(Checkpoint, StatesTheSampleRateOnlyWhereItIsNotTheUsualOne) {
   EXPECT_EQ(
       stated(16000),
       R"({"num_fbank_frames":1024,"num_mel_bins":128,"image_size":224,"num_frames":10,"window_seconds":10.0,)"
-      R"("fbank_mean":-5.081,"fbank_std":4.4849,"audio_channels":"first"})");
+      R"("fbank_mean":-5.081,"fbank_std":4.4849,"audio_channels":"first","audio_track":null,"exif":false})");
   EXPECT_THAT(stated(32000), HasSubstr("\"sample_rate_hz\":32000"));
   EXPECT_EQ(load_pretrained(folder / "model.safetensors").spec.sample_rate_hz, 32000);
 }
@@ -91,6 +91,42 @@ TEST(Checkpoint, SavedModelsComeBackWithConfigurationAndFeatures) {
   EXPECT_THAT(loaded.report.missing, IsEmpty());
   EXPECT_THAT(loaded.report.unexpected, IsEmpty());
   expect_same_parameters(network, model);
+}
+
+TEST(Checkpoint, SaysHowFilesAreRead) {
+  TemporaryFolder folder;
+  auto model = random_model(small_config(), 1);
+  save_model(folder / "model.safetensors", model,
+             InputSpec{.audio_channels = ChannelMix::mean, .audio_track = 2, .exif = true});
+  const Pretrained loaded = load_pretrained(folder / "model.safetensors");
+  EXPECT_TRUE(loaded.states_exif);
+  EXPECT_TRUE(loaded.spec.exif);
+  EXPECT_EQ(loaded.spec.audio_track, 2);
+  EXPECT_EQ(loaded.spec.audio_channels, ChannelMix::mean);
+  const std::optional<int64_t> default_track;
+  const Pretrained otherwise = load_pretrained(
+      folder / "model.safetensors",
+      {.reading = {.exif = false, .audio_channels = ChannelMix::first, .audio_track = default_track}});
+  EXPECT_FALSE(otherwise.spec.exif);
+  EXPECT_EQ(otherwise.spec.audio_track, std::nullopt);
+  EXPECT_EQ(otherwise.spec.audio_channels, ChannelMix::first);
+}
+
+// One from before there was a word for it.
+TEST(Checkpoint, ThatSaysNothingOfExifWasTrainedWithout) {
+  TemporaryFolder folder;
+  auto model = random_model(small_config(), 1);
+  save_model(folder / "model.safetensors", model, InputSpec{.exif = true});
+  std::string bytes = read_text(folder / "model.safetensors");
+  const std::string word = R"(,\"exif\":true)";
+  ASSERT_NE(bytes.find(word), std::string::npos);
+  bytes.replace(bytes.find(word), word.size(), std::string(word.size(), ' '));
+  write_file(folder / "model.safetensors", bytes);
+  const Pretrained loaded = load_pretrained(folder / "model.safetensors");
+  EXPECT_FALSE(loaded.states_exif);
+  EXPECT_FALSE(loaded.spec.exif);
+  EXPECT_TRUE(load_pretrained(folder / "model.safetensors", {.reading = {.exif = true}}).spec.exif);
+  EXPECT_TRUE(loaded.states_spec);
 }
 
 TEST(Checkpoint, PthComesBackWithItsConfigurationInferred) {

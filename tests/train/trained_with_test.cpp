@@ -44,6 +44,21 @@ TEST_F(TrainedWithTest, ARunACheckpointAndItsFileTellTheSame) {
   }
 }
 
+// Its program knew no EXIF orientation.
+TEST_F(TrainedWithTest, AnOlderRunObeyedNoExif) {
+  Json options = option_to_json(some_pretraining());
+  EXPECT_TRUE(options["data"]["exif"]) << "a new run does";
+  options["data"].erase("exif");
+  options["data"].erase("audio_track");
+  put("config.json", options);
+  const PretrainOptions trained = training_of(run_.path()).pretraining.value();
+  EXPECT_FALSE(trained.data.exif);
+  EXPECT_EQ(trained.data.audio_track, std::nullopt);
+  EXPECT_NO_THROW(check_resumable(options, trained));
+  EXPECT_THAT(message_from<ConfigError>([&] { check_resumable(options, some_pretraining()); }),
+              testing::HasSubstr("exif"));
+}
+
 TEST_F(TrainedWithTest, AFineTuningIsToldApart) {
   put("config.json", option_to_json(FinetuneOptions()));
   const TrainedWith trained = training_of(run_.path());

@@ -1,0 +1,26 @@
+// The alpha plane of an AVIF picture, which is a picture of its own in the file that FFmpeg does not read.
+// Private to this folder; free functions, safe from several threads.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cavmae/core/torch.h"
+#include "cavmae/media/media_source.h"
+
+namespace cavmae {
+
+struct AvifAlpha {
+  torch::Tensor opacity;       // uint8 [H, W]
+  bool premultiplied = false;  // the colours are what is left of them
+};
+
+// Nothing of what is no AVIF picture, and of one without alpha. Throws MediaError with `name` when it is
+// damaged.
+std::optional<AvifAlpha> read_avif_alpha(const MediaBytes& source, const std::string& name);
+
+// image: uint8 [H, W, 3]; as it looks on white paper. An alpha plane of another size changes nothing.
+torch::Tensor on_white(const torch::Tensor& image, const AvifAlpha& alpha);
+
+}  // namespace cavmae
