@@ -72,8 +72,8 @@ INSTANTIATE_TEST_SUITE_P(
         Container{"a.flac", "", true, false}, Container{"a.mp3", "-c:a libmp3lame -q:a 2", true, false},
         Container{"constant.mp3", "-c:a libmp3lame -b:a 128k", true, false},
         Container{"no_xing.mp3", "-c:a libmp3lame -q:a 2 -write_xing 0", true, false},
-        Container{"a.aac", "-c:a aac", true, false}, Container{"a.ogg", "-c:a libvorbis", true, false},
-        Container{"a.opus", "-c:a libopus", true, false},
+        Container{"a.ac3", "-c:a ac3", true, false}, Container{"a.aac", "-c:a aac", true, false},
+        Container{"a.ogg", "-c:a libvorbis", true, false}, Container{"a.opus", "-c:a libopus", true, false},
         Container{"a.m4a", "-c:a aac -movflags +faststart", true, false},
         Container{"a.ts", "-c:v libx264 -preset veryfast -c:a aac"},
         Container{"mpeg2.ts", "-c:v mpeg2video -c:a mp2"}, Container{"sound.ts", "-c:a aac", true, false},
@@ -119,7 +119,7 @@ TEST_F(WholeFiles, BytesBehindTheEndAreNoDamage) {
       write_file(at(std::string("tail_") + name), read_text(at(name)) + tail);
       const MediaInfo info = probe_media(at(std::string("tail_") + name));
       EXPECT_FALSE(info.times.cut_off) << name;
-      EXPECT_NEAR(info.duration_seconds, 2.0, 0.1) << name;
+      EXPECT_NEAR(info.duration_seconds, 2.0, 0.25) << name;
       if (info.has_video) EXPECT_EQ(read_frames(at(std::string("tail_") + name), {5.0}).size(), 1u) << name;
       if (info.has_audio) EXPECT_GT(read_audio(at(std::string("tail_") + name), {}).numel(), 30000) << name;
     }

@@ -135,7 +135,7 @@ class UnmeasuredFiles : public MediaTimesTest, public testing::WithParamInterfac
 TEST_P(UnmeasuredFiles, AreAsLongAsTheirPackets) {
   const auto& [file, arguments, has_audio, has_video] = GetParam();
   make_movie("movie.mp4", 12, "-c:v libx264 -preset veryfast -g 50 -c:a aac");
-  ffmpeg("-i movie.mp4 " + arguments + " > " + file);
+  ffmpeg("-i movie.mp4 " + arguments + " 3> " + file);
   const MediaTimes times = probe_media(at(file)).times;
   EXPECT_FALSE(times.cut_off);
   if (has_audio) {
@@ -153,23 +153,23 @@ TEST_P(UnmeasuredFiles, AreAsLongAsTheirPackets) {
 INSTANTIATE_TEST_SUITE_P(
     Files, UnmeasuredFiles,
     testing::Values(
-        Unmeasured{"no_xing.mp3", "-vn -c:a libmp3lame -q:a 0 -write_xing 0 -f mp3 pipe:1", true, false},
-        Unmeasured{"adts.aac", "-vn -c copy -f adts pipe:1", true, false},
+        Unmeasured{"no_xing.mp3", "-vn -c:a libmp3lame -q:a 0 -write_xing 0 -f mp3 pipe:3", true, false},
+        Unmeasured{"adts.aac", "-vn -c copy -f adts pipe:3", true, false},
         Unmeasured{"live.webm",
-                   "-c:v libvpx -deadline realtime -cpu-used 8 -c:a libopus -f webm -live 1 pipe:1"},
-        Unmeasured{"pipe.mkv", "-c copy -f matroska pipe:1"},
-        Unmeasured{"pipe.flac", "-vn -c:a flac -f flac pipe:1", true, false},
-        Unmeasured{"pipe.avi", "-c:v mpeg4 -c:a libmp3lame -f avi pipe:1"},
-        Unmeasured{"pipe.flv", "-c copy -f flv pipe:1"},
-        Unmeasured{"pipe.wav", "-vn -c:a pcm_f32le -f wav pipe:1", true, false},
-        Unmeasured{"pipe.au", "-vn -c:a pcm_s16be -f au pipe:1", true, false},
-        Unmeasured{"pipe.ogg", "-vn -c:a libvorbis -f ogg pipe:1", true, false},
-        Unmeasured{"pipe.ts", "-c copy -f mpegts pipe:1"},
-        Unmeasured{"pipe.mpg", "-c:v mpeg2video -c:a mp2 -f mpeg pipe:1"},
-        Unmeasured{"pipe.wmv", "-c:v wmv2 -c:a wmav2 -f asf pipe:1"},
-        Unmeasured{"fragments.mp4", "-c copy -movflags frag_keyframe+empty_moov -f mp4 pipe:1"},
-        Unmeasured{"raw.h264", "-an -c copy -bsf:v h264_mp4toannexb -f h264 pipe:1", false, true},
-        Unmeasured{"raw.ac3", "-vn -c:a ac3 -f ac3 pipe:1", true, false}),
+                   "-c:v libvpx -deadline realtime -cpu-used 8 -c:a libopus -f webm -live 1 pipe:3"},
+        Unmeasured{"pipe.mkv", "-c copy -f matroska pipe:3"},
+        Unmeasured{"pipe.flac", "-vn -c:a flac -f flac pipe:3", true, false},
+        Unmeasured{"pipe.avi", "-c:v mpeg4 -c:a libmp3lame -f avi pipe:3"},
+        Unmeasured{"pipe.flv", "-c copy -f flv pipe:3"},
+        Unmeasured{"pipe.wav", "-vn -c:a pcm_f32le -f wav pipe:3", true, false},
+        Unmeasured{"pipe.au", "-vn -c:a pcm_s16be -f au pipe:3", true, false},
+        Unmeasured{"pipe.ogg", "-vn -c:a libvorbis -f ogg pipe:3", true, false},
+        Unmeasured{"pipe.ts", "-c copy -f mpegts pipe:3"},
+        Unmeasured{"pipe.mpg", "-c:v mpeg2video -c:a mp2 -f mpeg pipe:3"},
+        Unmeasured{"pipe.wmv", "-c:v wmv2 -c:a wmav2 -f asf pipe:3"},
+        Unmeasured{"fragments.mp4", "-c copy -movflags frag_keyframe+empty_moov -f mp4 pipe:3"},
+        Unmeasured{"raw.h264", "-an -c copy -bsf:v h264_mp4toannexb -f h264 pipe:3", false, true},
+        Unmeasured{"raw.ac3", "-vn -c:a ac3 -f ac3 pipe:3", true, false}),
     [](const auto& file) {
       std::string name = file.param.file;
       std::replace(name.begin(), name.end(), '.', '_');
@@ -221,7 +221,7 @@ TEST_F(MediaTimesTest, ALastPictureThatIsHeldIsNoDamage) {
 
 TEST_F(MediaTimesTest, OnePictureStaysAsLongAsTheSound) {
   write_wav("s.wav", 44100, 6);
-  ffmpeg(numbered_frames(25, 0.04) + "-i s.wav -frames:v 1 -c:v libx264 -c:a aac one.mp4");
+  ffmpeg(numbered_frames(25, 0.04) + "-i s.wav -c:v libx264 -c:a aac one.mp4");
   ffmpeg("-i one.mp4 -c copy one.mkv");
   ffmpeg("-i one.mp4 -c copy one.flv");
   for (const char* name : {"one.mp4", "one.mkv", "one.flv"}) {
