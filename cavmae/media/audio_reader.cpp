@@ -32,10 +32,11 @@ class Recorder {
   Recorder(int64_t begin, int64_t end, ChannelMix channels)
       : begin_(begin), end_(end), recorded_end_(begin), channels_(channels) {}
 
-  // Keeps what of the frame lies within; gaps stay silent. False for an unknown sample format.
+  // Keeps what of the frame lies within and behind all frames before; gaps stay silent. False for an unknown
+  // sample format.
   bool add(const AVFrame& frame, int64_t start) {
+    const int64_t from = std::max({start, begin_, last_end_});
     last_end_ = std::max(last_end_, start + frame.nb_samples);
-    const int64_t from = std::max(start, begin_);
     const int64_t to = std::min<int64_t>(start + frame.nb_samples, end_);
     if (from >= to) return true;
     if (to > recorded_end_) {
@@ -124,16 +125,23 @@ int64_t AudioReader::next_frame() {
 // Passes over what lies before `sample` where that saves decoding; returns where the current frame starts,
 // at or before `sample`.
 int64_t AudioReader::skip_towards(int64_t sample, int64_t start) {
-  const double seconds = static_cast<double>(sample - start) / static_cast<double>(rate_hz_);
-  if (seconds < kMinSkipSeconds || skip_ == SoundSkip::decode) return start;
+  if (skip_ == SoundSkip::seek && !clock_.exact_after_seek(rate_hz_)) skip_ = SoundSkip::decode;
+  if (start == kEnd || skip_ == SoundSkip::decode) return start;
+  if (static_cast<double>(sample - start) < kMinSkipSeconds * static_cast<double>(rate_hz_)) return start;
   int64_t landed = skip_ == SoundSkip::seek ? seek_before(sample) : count_up_to(sample);
   // On the way to the window the timestamps show whether this is the place that it is taken for.
-  const auto in_doubt = [&] { return landed == kEnd || (skip_ == SoundSkip::seek && !clock_.is_steady()); };
-  while (!in_doubt() && landed + frame_->nb_samples <= sample) landed = next_frame();
-  return in_doubt() || landed > sample ? start_over() : landed;
+  while (landed != kEnd && landed + frame_->nb_samples <= sample) landed = next_frame();
+  const bool in_doubt = landed == kEnd || (skip_ == SoundSkip::seek && !clock_.is_steady());
+  if (!in_doubt && landed <= sample) {
+    clock_.settle();
+    return landed;
+  }
+  const bool counts = skip_ == SoundSkip::seek && can_be_counted(stream().codecpar->codec_id);
+  skip_ = counts ? SoundSkip::count : SoundSkip::decode;
+  return skip_towards(sample, start_over());
 }
 
-// Reads from the beginning, and passes over nothing any more.
+// Reads from the beginning.
 int64_t AudioReader::start_over() {
   ++stats_.restarts;
   demuxer_.restart();
@@ -144,7 +152,6 @@ int64_t AudioReader::start_over() {
 }
 
 int64_t AudioReader::seek_before(int64_t sample) {
-  if (!clock_.exact_after_seek(rate_hz_)) return kEnd;
   ++stats_.seeks;
   const double target = static_cast<double>(sample) / static_cast<double>(rate_hz_) - kPrerollSeconds +
                         demuxer_.origin_seconds();
@@ -160,12 +167,18 @@ int64_t AudioReader::count_up_to(int64_t sample) {
   if (next_frame() == kEnd) return kEnd;
   const int64_t size = frame_->nb_samples;
   const auto from = sample - static_cast<int64_t>(kPrerollSeconds * static_cast<double>(rate_hz_));
-  const double tick = 1.0 / (av_q2d(stream().time_base) * static_cast<double>(rate_hz_));
+  const double ticks_per_sample = 1.0 / (av_q2d(stream().time_base) * static_cast<double>(rate_hz_));
   bool constant = true;
   int64_t held = AV_NOPTS_VALUE;
   const auto passes = [&](const AVPacket& packet) {
     held = packet.pts;
-    if (packet.duration > 0 && std::abs(static_cast<double>(packet.duration) - tick * size) > 1.0 + tick)
+    const double ticks = ticks_per_sample * static_cast<double>(size);
+    if (packet.duration > 0 &&
+        std::abs(static_cast<double>(packet.duration) - ticks) > 1.0 + ticks_per_sample)
+      constant = false;
+    // An edit list or priming in the middle: not all of the packet's samples are heard.
+    if ((packet.flags & AV_PKT_FLAG_DISCARD) != 0 ||
+        av_packet_get_side_data(&packet, AV_PKT_DATA_SKIP_SAMPLES, nullptr) != nullptr)
       constant = false;
     if (!constant || clock_.next() >= from) return false;
     clock_.place(packet, size, rate_hz_);

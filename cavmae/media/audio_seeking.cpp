@@ -47,6 +47,11 @@ bool has_constant_frames(AVCodecID codec) {
   return contains(kConstant, codec);
 }
 
+bool can_be_counted(AVCodecID codec) {
+  // Opus's packets may differ in length, and a decoder that starts anew holds some of the first one back.
+  return has_constant_frames(codec) && codec != AV_CODEC_ID_OPUS;
+}
+
 SoundSkip sound_skip(const AVInputFormat& container, const AVStream& stream) {
   const AVCodecParameters& codec = *stream.codecpar;
   if (is_pcm(codec.codec_id)) {
@@ -55,9 +60,7 @@ SoundSkip sound_skip(const AVInputFormat& container, const AVStream& stream) {
   }
   if (!contains(kIndependentOfWhatLiesBefore, codec.codec_id)) return SoundSkip::decode;
   if (finds_packets(container.name)) return SoundSkip::seek;
-  // Opus's packets may differ in length, and a decoder that starts anew holds some of the first one back.
-  const bool counts = has_constant_frames(codec.codec_id) && codec.codec_id != AV_CODEC_ID_OPUS;
-  return counts ? SoundSkip::count : SoundSkip::decode;
+  return can_be_counted(codec.codec_id) ? SoundSkip::count : SoundSkip::decode;
 }
 
 }  // namespace cavmae

@@ -16,13 +16,17 @@ namespace cavmae {
 //   An index of packets and the numbers in Ogg's and FLAC's frames are; the place in bytes that a bit rate
 //   gives, and the clock of a transport stream, are not.
 // So seeking is done for the pairs that are known to be exact, and checked by the timestamps that follow. In
-// the other containers the packets of codecs whose frames all have one size are counted from the start, and
-// decoding begins shortly before the window. Everything else is decoded from the start.
+// the other containers, and where that check fails, packets are counted from the start if the codec's frames
+// all have one size, and decoding begins shortly before the window. Everything else is decoded from the
+// start.
 enum class SoundSkip { decode, count, seek };
 
 SoundSkip sound_skip(const AVInputFormat& container, const AVStream& stream);
 
 // Whether each packet of the codec gives a frame, and all frames have one size.
 bool has_constant_frames(AVCodecID codec);
+
+// Whether packets of the codec may be counted in the place of their frames.
+bool can_be_counted(AVCodecID codec);
 
 }  // namespace cavmae

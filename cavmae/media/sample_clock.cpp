@@ -29,24 +29,34 @@ int64_t SampleClock::place(const AVPacket& packet, int64_t num_samples, int64_t 
 }
 
 int64_t SampleClock::place(const Stretch& stretch) {
-  int64_t start = stretch.stamped.value_or(expected_.value_or(0));
-  const bool after_seek = first_end_ && !expected_;
-  if (expected_ && stretch.stamped) {
-    if (!agree(start, *expected_, stretch.rate_hz)) steady_ = false;
-    const auto drift = static_cast<double>(std::abs(start - *expected_));
-    if (drift < kResyncSeconds * static_cast<double>(stretch.rate_hz)) start = *expected_;
-  } else if (after_seek && stretch.stamped && constant_frames_ && stretch.num_samples > 0) {
-    const int64_t snapped = on_lattice(stretch);
-    if (!agree(start, snapped, stretch.rate_hz))
-      steady_ = false;
-    else if (!is_fine(stretch.rate_hz))
-      start = snapped;
-  } else if (after_seek && !stretch.stamped) {
-    steady_ = false;
+  const bool anew = first_end_ && !expected_;  // after a seek
+  int64_t start = expected_.value_or(stretch.stamped.value_or(0));
+  if (anew) {
+    start = place_anew(stretch);
+  } else if (expected_ && stretch.stamped) {
+    const auto drift = static_cast<double>(std::abs(*stretch.stamped - *expected_));
+    if (settling_ && !agree(*stretch.stamped, *expected_, stretch.rate_hz)) {
+      start = place_anew(stretch);
+      agreeing_ = 0;
+    } else if (drift >= kResyncSeconds * static_cast<double>(stretch.rate_hz)) {
+      start = *stretch.stamped;
+    } else {
+      ++agreeing_;
+    }
   }
   expected_ = start + stretch.num_samples;
   if (!first_end_) first_end_ = expected_;
   return start;
+}
+
+// By the timestamp alone: a coarse one needs the lattice.
+int64_t SampleClock::place_anew(const Stretch& stretch) {
+  const bool fine = is_fine(stretch.rate_hz);
+  if (!stretch.stamped || (!fine && !constant_frames_) || stretch.num_samples <= 0) in_doubt_ = true;
+  if (in_doubt_ || !constant_frames_) return stretch.stamped.value_or(expected_.value_or(0));
+  const int64_t snapped = on_lattice(stretch);
+  if (!agree(*stretch.stamped, snapped, stretch.rate_hz)) in_doubt_ = true;
+  return fine ? *stretch.stamped : snapped;
 }
 
 std::optional<int64_t> SampleClock::from_timestamp(int64_t timestamp, int64_t rate_hz) const {

@@ -14,7 +14,8 @@ namespace cavmae {
 // frames before it is exact. So: frames that follow each other are counted; after a seek a coarse timestamp
 // is snapped to the lattice of frame starts, which is known where the codec's frames all have one size. Where
 // they have not (Vorbis or PCM in Matroska) seeking is not exact, and the caller reads on from the beginning;
-// so it does when the timestamps behind a seek do not agree with the count or the lattice (is_steady()).
+// so it does when the timestamps behind a seek do not agree with the count or the lattice (is_steady()). In
+// Ogg a single timestamp behind a seek may be off where Vorbis changes the size of its blocks.
 class SampleClock {
  public:
   SampleClock(const AVStream& stream, double origin_seconds);
@@ -25,16 +26,22 @@ class SampleClock {
   int64_t place(const AVPacket& packet, int64_t num_samples, int64_t rate_hz);
   // Where the frame that follows begins, if nothing lacks.
   int64_t next() const { return expected_.value_or(0); }
-  // The next frame does not follow the last one.
+  // The next frame does not follow the last one. From here to settle() timestamps are trusted more than the
+  // count, and watched.
   void after_seek() {
     expected_.reset();
-    steady_ = true;
+    settling_ = true;
+    in_doubt_ = false;
+    agreeing_ = kEnoughAgreeing;
   }
-  // Whether timestamps, count and lattice have agreed to a tick since the start or the last seek.
-  bool is_steady() const { return steady_; }
+  void settle() { settling_ = false; }
+  // Whether timestamps, count and lattice have agreed to a tick of late.
+  bool is_steady() const { return !in_doubt_ && agreeing_ >= kEnoughAgreeing; }
   bool exact_after_seek(int64_t rate_hz) const { return is_fine(rate_hz) || constant_frames_; }
 
  private:
+  static constexpr int kEnoughAgreeing = 3;
+
   // A stretch of sound; what its timestamp says of its first sample is absent where it has none.
   struct Stretch {
     std::optional<int64_t> stamped;
@@ -44,6 +51,7 @@ class SampleClock {
   bool is_fine(int64_t rate_hz) const { return time_base_.num * rate_hz <= time_base_.den; }
   std::optional<int64_t> from_timestamp(int64_t timestamp, int64_t rate_hz) const;
   int64_t place(const Stretch& stretch);
+  int64_t place_anew(const Stretch& stretch);
   int64_t on_lattice(const Stretch& stretch) const;
   bool agree(int64_t a, int64_t b, int64_t rate_hz) const;
 
@@ -52,7 +60,8 @@ class SampleClock {
   bool constant_frames_;
   std::optional<int64_t> first_end_;  // of the very first frame, which priming may have shortened
   std::optional<int64_t> expected_;   // the first sample of the frame that follows
-  bool steady_ = true;
+  bool settling_ = false, in_doubt_ = false;
+  int agreeing_ = kEnoughAgreeing;  // frames in a row whose timestamps agree with the count
 };
 
 }  // namespace cavmae
