@@ -12,8 +12,8 @@ namespace cavmae {
 // each node that it runs, its number. The numbers at which scopes began and ended in the forward pass
 // therefore show what a node works on, and nothing need be added to the graph. A scope that is opened while a
 // node runs, as in a fused operator's own backward, lies inside what the node works on. What follows the last
-// node belongs to it until the scope around the pass ends, so such a scope there should be. Every instant
-// belongs to one path, so that the times sum to what went by.
+// node is counted as that node's until the scope around the backward pass ends, so the caller has to open
+// one. Every instant belongs to one path, so the times add up to the time that passed.
 
 struct RangeTime {
   std::string path;  // the open scopes, outermost first: "decoder/attention"; "" outside of any

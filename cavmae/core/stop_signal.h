@@ -1,5 +1,5 @@
-// SIGINT and SIGTERM as a question that a long job asks between steps. A second signal ends the process at
-// once.
+// Whether SIGINT or SIGTERM arrived, which a long job asks between its steps so that it can stop in order. A
+// second signal ends the process at once.
 #pragma once
 
 namespace cavmae {

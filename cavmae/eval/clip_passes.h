@@ -1,4 +1,4 @@
-// One pass over clips in evaluation view, batch by batch: validation, embedding, classification, statistics
+// One pass over clips without augmentation, batch by batch: validation, embedding, classification, statistics
 // and the report's examples are all made by it. Several ranks share the clips. One owner a pass; the sink is
 // called by the thread that asked for it.
 #pragma once

@@ -14,8 +14,8 @@ struct MachinePeak {
   std::string fp32_instructions;      // "avx2", "avx512f"; "compiled code" where neither is there
 };
 
-// The best of several short rounds on all of LibTorch's threads at once: what a neighbour takes away in one
-// round is there in another. About half a second.
+// The best of several short rounds on all of LibTorch's threads at once, since other programs may take the
+// processor during some of them. Takes about half a second.
 MachinePeak measure_peak();
 
 }  // namespace cavmae

@@ -1,4 +1,4 @@
-// Between the two halves of machine.h. Private to core.
+// What process.cpp tells machine.cpp about the process. Private to machine.
 #pragma once
 
 namespace cavmae {

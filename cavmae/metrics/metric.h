@@ -19,7 +19,7 @@ enum class MetricKind {
 };
 enum class MetricUnit { number, percent };  // percent: a share, shown times 100
 enum class Better { lower, higher, neither };
-// Whose colour a curve has.
+// The modality whose colour a curve is drawn in.
 enum class MetricModality { any, audio, video };
 
 struct Metric {

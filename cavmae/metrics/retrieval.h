@@ -1,5 +1,5 @@
-// Retrieval: how high each clip's partner stands when one modality asks for the other. Free functions; safe
-// from several threads.
+// Retrieval: the rank of each clip's partner when the clips of one modality are searched by the other. Free
+// functions; safe from several threads.
 #pragma once
 
 #include <cstdint>
