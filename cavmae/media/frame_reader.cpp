@@ -26,7 +26,7 @@ class FrameReader {
  public:
   FrameReader(const MediaSource& source, const MediaTimes* times, FrameStats& stats)
       : stats_(stats),
-        demuxer_(source, times),
+        demuxer_(source, std::nullopt, times),
         stream_index_(demuxer_.require_video_stream().index),
         decoder_(demuxer_, stream()),
         converter_(ffmpeg::rotation_degrees(stream())) {
