@@ -120,8 +120,12 @@ TEST_F(WholeFiles, BytesBehindTheEndAreNoDamage) {
       const MediaInfo info = probe_media(at(std::string("tail_") + name));
       EXPECT_FALSE(info.times.cut_off) << name;
       EXPECT_NEAR(info.duration_seconds, 2.0, 0.25) << name;
-      if (info.has_video) EXPECT_EQ(read_frames(at(std::string("tail_") + name), {5.0}).size(), 1u) << name;
-      if (info.has_audio) EXPECT_GT(read_audio(at(std::string("tail_") + name), {}).numel(), 30000) << name;
+      if (info.has_video) {
+        EXPECT_EQ(read_frames(at(std::string("tail_") + name), {5.0}).size(), 1u) << name;
+      }
+      if (info.has_audio) {
+        EXPECT_GT(read_audio(at(std::string("tail_") + name), {}).numel(), 30000) << name;
+      }
     }
   }
 }
