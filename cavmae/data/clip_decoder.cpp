@@ -4,6 +4,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/data/media_files.h"
+#include "cavmae/data/opened_clip.h"
 #include "cavmae/features/image_transform.h"
 #include "cavmae/media/media_reader.h"
 
@@ -17,6 +18,16 @@ const MediaSource& existing_frame(const std::vector<MediaSource>& frames, int64_
   for (auto i = static_cast<size_t>(index) + 1; i < frames.size(); ++i)
     if (frames[i].exists()) return frames[i];
   throw MediaError(concat(frames[index], ": does not exist, nor does any other picture of its clip"));
+}
+
+// Squares of the side `size`; pictures that share their memory share that of their squares.
+std::vector<torch::Tensor> squares_of(const std::vector<torch::Tensor>& images, int64_t size) {
+  std::vector<torch::Tensor> squares;
+  for (size_t i = 0; i < images.size(); ++i) {
+    const bool repeated = i > 0 && images[i].data_ptr() == images[i - 1].data_ptr();
+    squares.push_back(repeated ? squares.back() : resize_and_crop(images[i], size));
+  }
+  return squares;
 }
 
 }  // namespace
@@ -35,15 +46,20 @@ FileFacts ClipDecoder::facts(const MediaSource& source) const {
           .duration_seconds = info.duration_seconds};
 }
 
-torch::Tensor ClipDecoder::waveform(const MediaSource& source, const ClipWindow& window) const {
-  torch::Tensor waveform = read_audio(source, {.start_seconds = window.start_seconds,
-                                               .duration_seconds = spec_.window_seconds,
-                                               .sample_rate_hz = spec_.sample_rate_hz,
-                                               .channels = spec_.audio_channels});
+torch::Tensor ClipDecoder::waveform(const MediaSource& source, const ClipWindow& window,
+                                    OpenedClip* opened) const {
+  const AudioRequest request{.start_seconds = window.start_seconds,
+                             .duration_seconds = spec_.window_seconds,
+                             .sample_rate_hz = spec_.sample_rate_hz,
+                             .channels = spec_.audio_channels};
+  torch::Tensor waveform = opened != nullptr ? opened->audio(source, request) : read_audio(source, request);
   const int64_t one_frame = spec_.sample_rate_hz / 40;  // 25 ms
   CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= one_frame, source, ": the audio is too short: ",
                   1000.0 * static_cast<double>(waveform.size(0)) / static_cast<double>(spec_.sample_rate_hz),
                   " ms, at least 25 ms are needed; leave this clip out or give it longer audio");
+  CAVMAE_CHECK_AS(
+      MediaError, waveform.isfinite().all().item<bool>(), source,
+      ": the audio holds samples that are not finite (NaN or infinity); write it anew, or as integers");
   return waveform;
 }
 
@@ -51,8 +67,9 @@ torch::Tensor ClipDecoder::fbank(const torch::Tensor& waveform) const {
   return fbank_.compute(waveform);
 }
 
-torch::Tensor ClipDecoder::fbank(const MediaSource& source, const ClipWindow& window) const {
-  return fbank(waveform(source, window));
+torch::Tensor ClipDecoder::fbank(const MediaSource& source, const ClipWindow& window,
+                                 OpenedClip* opened) const {
+  return fbank(waveform(source, window, opened));
 }
 
 int64_t ClipDecoder::num_pictures(const ClipSource& clip, const FileFacts& video) const {
@@ -75,27 +92,25 @@ std::vector<torch::Tensor> ClipDecoder::listed_pictures(const ClipSource& clip,
   return images;
 }
 
+std::vector<torch::Tensor> ClipDecoder::still_pictures(const ClipSource& clip, const FileFacts& video,
+                                                       const std::vector<int64_t>& positions) const {
+  CAVMAE_CHECK(!clip.frames.empty() || video.is_picture, "still_pictures: of a moving picture");
+  const auto images = clip.frames.empty()
+                          ? std::vector<torch::Tensor>(positions.size(), read_image(clip.video))
+                          : listed_pictures(clip, positions);
+  return squares_of(images, spec_.image_size);
+}
+
 std::vector<torch::Tensor> ClipDecoder::pictures(const ClipSource& clip, const FileFacts& video,
                                                  const ClipWindow& window,
-                                                 const std::vector<int64_t>& positions) const {
-  std::vector<torch::Tensor> images;
-  if (!clip.frames.empty()) {
-    images = listed_pictures(clip, positions);
-  } else if (video.is_picture) {
-    images.assign(positions.size(), read_image(clip.video));
-  } else {
-    std::vector<double> times;
-    for (const int64_t i : positions)
-      times.push_back(window.start_seconds +
-                      window.length_seconds * static_cast<double>(i) / static_cast<double>(spec_.num_frames));
-    images = read_frames(clip.video, times);
-  }
-  std::vector<torch::Tensor> squares;
-  for (size_t i = 0; i < images.size(); ++i) {
-    const bool repeated = i > 0 && images[i].data_ptr() == images[i - 1].data_ptr();
-    squares.push_back(repeated ? squares.back() : resize_and_crop(images[i], spec_.image_size));
-  }
-  return squares;
+                                                 const std::vector<int64_t>& positions,
+                                                 OpenedClip* opened) const {
+  const bool still = !clip.frames.empty() || video.is_picture;
+  if (still && opened == nullptr) return still_pictures(clip, video, positions);
+  if (still) return opened->stills(positions, [&] { return still_pictures(clip, video, positions); });
+  if (opened != nullptr) return opened->squares(clip.video, window, positions, spec_);
+  return squares_of(read_frames(clip.video, picture_times(window, positions, spec_.num_frames)),
+                    spec_.image_size);
 }
 
 }  // namespace cavmae

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,8 @@
 #include "cavmae/media/image_converter.h"
 #include "cavmae/media/jpeg_reader.h"
 #include "cavmae/media/media_reader.h"
+#include "cavmae/media/media_sequence.h"
+#include "cavmae/media/sequence_of.h"
 
 namespace cavmae {
 namespace {
@@ -235,6 +238,25 @@ std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vec
 std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds) {
   FrameStats stats;
   return read_frames(source, times_seconds, stats);
+}
+
+struct FrameSequence::State {
+  MediaSource source;
+  double last_seconds = 0.0;
+  FrameStats stats = {};
+  SequenceOf<FrameReader> readers = {};
+};
+
+FrameSequence::FrameSequence(const MediaSource& source) : state_(new State{.source = source}) {}
+
+FrameSequence::~FrameSequence() = default;
+
+torch::Tensor FrameSequence::at(double seconds) {
+  State& s = *state_;
+  CAVMAE_CHECK(seconds >= s.last_seconds && seconds < 1e7, "FrameSequence: the times must ascend");
+  s.last_seconds = seconds;
+  return s.readers.read([&] { return std::make_unique<FrameReader>(s.source, s.stats); },
+                        [&](FrameReader& reader) { return reader.picture_at(seconds); });
 }
 
 torch::Tensor read_image(const MediaSource& source) {
