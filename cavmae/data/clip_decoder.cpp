@@ -40,8 +40,9 @@ FileFacts ClipDecoder::facts(const MediaSource& source) const {
   if (media_kind(source.name()) == MediaKind::picture)
     return {.has_audio = false, .has_video = true, .is_picture = true, .duration_seconds = 0.0};
   const MediaInfo info = probe_media(source);
-  return {.has_audio = info.has_audio,
-          .has_video = info.has_video,
+  // What cannot be decoded is there all the same: reading it tells why not.
+  return {.has_audio = info.has_audio || info.has_undecodable_audio,
+          .has_video = info.has_video || info.has_undecodable_video,
           .is_picture = info.is_picture,
           .duration_seconds = info.duration_seconds};
 }

@@ -17,6 +17,8 @@ struct MediaInfo {
   bool has_audio = false;
   bool has_video = false;               // moving pictures or a single picture
   bool is_picture = false;              // a single picture (jpg, png, webp, cover art excluded)
+  bool has_undecodable_audio = false;   // has sound, but none that FFmpeg can decode
+  bool has_undecodable_video = false;   // the same of moving pictures
   double duration_seconds = 0.0;        // of the longer stream; 0 for a picture
   int64_t width_px = 0, height_px = 0;  // as shown, after rotation
   double frame_rate_hz = 0.0;
