@@ -29,7 +29,7 @@ struct EvaluationFlags {
   PassOptions pass_options(const GlobalOptions& global) const;
 };
 
-// "3 clips could not be read:" and the reasons.
+// "3 clips could not be read, or not whole:" and the sides and reasons.
 void report_failed(const std::vector<BadClip>& failed, Log& log);
 
 }  // namespace cavmae::apps

@@ -19,6 +19,8 @@ namespace cavmae {
 struct ReadResult {
   Sample sample;
   std::optional<std::string> bad_reason;
+  ClipSide bad_side = ClipSide::both;
+  bool is_lacking = false;  // as SideError's
   std::exception_ptr error;
 };
 

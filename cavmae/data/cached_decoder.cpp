@@ -49,8 +49,8 @@ FileFacts CachedDecoder::facts(const MediaSource& source) const {
 }
 
 torch::Tensor CachedDecoder::fbank(const MediaSource& source, const ClipWindow& window,
-                                   const MediaTimes* times) const {
-  if (!cache_) return decoder_.fbank(source, window, times);
+                                   const MediaTimes* times, OpenedClip* opened) const {
+  if (!cache_) return decoder_.fbank(source, window, times, opened);
   const CacheKey key{.name = concat("fbank\n", source.identity(), "\n", microseconds(window.start_seconds),
                                     " ", microseconds(spec_.window_seconds), " ", spec_.num_mel_bins, " ",
                                     enum_name(spec_.audio_channels), rate_in_name(spec_)),
@@ -60,7 +60,7 @@ torch::Tensor CachedDecoder::fbank(const MediaSource& source, const ClipWindow& 
     if (shape.size() == 2 && shape[1] == spec_.num_mel_bins)
       if (auto kept = entry->read(0)) return std::move(*kept);
   }
-  torch::Tensor fbank = decoder_.fbank(source, window, times);
+  torch::Tensor fbank = decoder_.fbank(source, window, times, opened);
   cache_->store(key, fbank.unsqueeze(0));
   return fbank;
 }
@@ -102,8 +102,9 @@ std::vector<torch::Tensor> CachedDecoder::cached_pictures(const CacheKey& key, i
 
 std::vector<torch::Tensor> CachedDecoder::pictures(const ClipSource& clip, const FileFacts& video,
                                                    const ClipWindow& window,
-                                                   const std::vector<int64_t>& positions) const {
-  if (!cache_) return decoder_.pictures(clip, video, window, positions);
+                                                   const std::vector<int64_t>& positions,
+                                                   OpenedClip* opened) const {
+  if (!cache_) return decoder_.pictures(clip, video, window, positions, opened);
   const std::vector<MediaSource> sources = clip.frames.empty() ? std::vector{clip.video} : clip.frames;
   const ClipWindow place = video.is_picture ? ClipWindow{} : window;  // a picture is the same at any time
   CacheKey key{
@@ -115,7 +116,7 @@ std::vector<torch::Tensor> CachedDecoder::pictures(const ClipSource& clip, const
   if (auto found = cached_pictures(key, num, positions); !found.empty()) return found;
   std::vector<int64_t> all(num);
   std::iota(all.begin(), all.end(), 0);
-  const auto decoded = decoder_.pictures(clip, video, window, all);
+  const auto decoded = decoder_.pictures(clip, video, window, all, opened);
   cache_->store(key, at::stack(decoded));
   std::vector<torch::Tensor> chosen;
   for (const int64_t position : positions) chosen.push_back(decoded[position]);

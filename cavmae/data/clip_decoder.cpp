@@ -4,6 +4,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/data/media_files.h"
+#include "cavmae/data/opened_clip.h"
 #include "cavmae/features/image_transform.h"
 #include "cavmae/media/media_reader.h"
 
@@ -19,6 +20,16 @@ const MediaSource& existing_frame(const std::vector<MediaSource>& frames, int64_
   throw MediaError(concat(frames[index], ": does not exist, nor does any other picture of its clip"));
 }
 
+// Squares of the side `size`; pictures that share their memory share that of their squares.
+std::vector<torch::Tensor> squares_of(const std::vector<torch::Tensor>& images, int64_t size) {
+  std::vector<torch::Tensor> squares;
+  for (size_t i = 0; i < images.size(); ++i) {
+    const bool repeated = i > 0 && images[i].data_ptr() == images[i - 1].data_ptr();
+    squares.push_back(repeated ? squares.back() : resize_and_crop(images[i], size));
+  }
+  return squares;
+}
+
 }  // namespace
 
 ClipDecoder::ClipDecoder(const InputSpec& spec)
@@ -29,23 +40,28 @@ FileFacts ClipDecoder::facts(const MediaSource& source) const {
   if (media_kind(source.name()) == MediaKind::picture)
     return {.has_audio = false, .has_video = true, .is_picture = true};
   const MediaInfo info = probe_media(source);
-  return {.has_audio = info.has_audio,
-          .has_video = info.has_video,
+  // What cannot be decoded is there all the same: reading it tells why not.
+  return {.has_audio = info.has_audio || info.has_undecodable_audio,
+          .has_video = info.has_video || info.has_undecodable_video,
           .is_picture = info.is_picture,
           .times = info.times};
 }
 
 torch::Tensor ClipDecoder::waveform(const MediaSource& source, const ClipWindow& window,
-                                    const MediaTimes* times) const {
-  torch::Tensor waveform = read_audio(source, {.start_seconds = window.start_seconds,
-                                               .duration_seconds = spec_.window_seconds,
-                                               .sample_rate_hz = spec_.sample_rate_hz,
-                                               .channels = spec_.audio_channels,
-                                               .times = times});
+                                    const MediaTimes* times, OpenedClip* opened) const {
+  const AudioRequest request{.start_seconds = window.start_seconds,
+                             .duration_seconds = spec_.window_seconds,
+                             .sample_rate_hz = spec_.sample_rate_hz,
+                             .channels = spec_.audio_channels,
+                             .times = times};
+  torch::Tensor waveform = opened != nullptr ? opened->audio(source, request) : read_audio(source, request);
   const int64_t one_frame = spec_.sample_rate_hz / 40;  // 25 ms
   CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= one_frame, source, ": the audio is too short: ",
                   1000.0 * static_cast<double>(waveform.size(0)) / static_cast<double>(spec_.sample_rate_hz),
                   " ms, at least 25 ms are needed; leave this clip out or give it longer audio");
+  CAVMAE_CHECK_AS(
+      MediaError, waveform.isfinite().all().item<bool>(), source,
+      ": the audio holds samples that are not finite (NaN or infinity); write it anew, or as integers");
   return waveform;
 }
 
@@ -53,9 +69,9 @@ torch::Tensor ClipDecoder::fbank(const torch::Tensor& waveform) const {
   return fbank_.compute(waveform);
 }
 
-torch::Tensor ClipDecoder::fbank(const MediaSource& source, const ClipWindow& window,
-                                 const MediaTimes* times) const {
-  return fbank(waveform(source, window, times));
+torch::Tensor ClipDecoder::fbank(const MediaSource& source, const ClipWindow& window, const MediaTimes* times,
+                                 OpenedClip* opened) const {
+  return fbank(waveform(source, window, times, opened));
 }
 
 int64_t ClipDecoder::num_pictures(const ClipSource& clip, const FileFacts& video) const {
@@ -78,27 +94,25 @@ std::vector<torch::Tensor> ClipDecoder::listed_pictures(const ClipSource& clip,
   return images;
 }
 
+std::vector<torch::Tensor> ClipDecoder::still_pictures(const ClipSource& clip, const FileFacts& video,
+                                                       const std::vector<int64_t>& positions) const {
+  CAVMAE_CHECK(!clip.frames.empty() || video.is_picture, "still_pictures: of a moving picture");
+  const auto images = clip.frames.empty()
+                          ? std::vector<torch::Tensor>(positions.size(), read_image(clip.video))
+                          : listed_pictures(clip, positions);
+  return squares_of(images, spec_.image_size);
+}
+
 std::vector<torch::Tensor> ClipDecoder::pictures(const ClipSource& clip, const FileFacts& video,
                                                  const ClipWindow& window,
-                                                 const std::vector<int64_t>& positions) const {
-  std::vector<torch::Tensor> images;
-  if (!clip.frames.empty()) {
-    images = listed_pictures(clip, positions);
-  } else if (video.is_picture) {
-    images.assign(positions.size(), read_image(clip.video));
-  } else {
-    std::vector<double> times;
-    for (const int64_t i : positions)
-      times.push_back(window.start_seconds +
-                      window.length_seconds * static_cast<double>(i) / static_cast<double>(spec_.num_frames));
-    images = read_frames(clip.video, times, &video.times);
-  }
-  std::vector<torch::Tensor> squares;
-  for (size_t i = 0; i < images.size(); ++i) {
-    const bool repeated = i > 0 && images[i].data_ptr() == images[i - 1].data_ptr();
-    squares.push_back(repeated ? squares.back() : resize_and_crop(images[i], spec_.image_size));
-  }
-  return squares;
+                                                 const std::vector<int64_t>& positions,
+                                                 OpenedClip* opened) const {
+  const bool still = !clip.frames.empty() || video.is_picture;
+  if (still && opened == nullptr) return still_pictures(clip, video, positions);
+  if (still) return opened->stills(positions, [&] { return still_pictures(clip, video, positions); });
+  if (opened != nullptr) return opened->squares(clip.video, &video.times, window, positions, spec_);
+  const std::vector<double> times = picture_times(window, positions, spec_.num_frames);
+  return squares_of(read_frames(clip.video, times, &video.times), spec_.image_size);
 }
 
 }  // namespace cavmae

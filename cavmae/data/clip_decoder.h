@@ -14,6 +14,8 @@
 
 namespace cavmae {
 
+class OpenedClip;
+
 class ClipDecoder {
  public:
   explicit ClipDecoder(const InputSpec& spec);
@@ -21,21 +23,28 @@ class ClipDecoder {
   // Opens the source, but for a picture by its name. Throws MediaError.
   FileFacts facts(const MediaSource& source) const;
 
-  // The window's audio at the spec's rate, float [n], long enough for one frame. `times`: the source's, or
-  // null. Throws MediaError.
-  torch::Tensor waveform(const MediaSource& source, const ClipWindow& window, const MediaTimes* times) const;
+  // What follows takes the source's `times`, or null, and an `opened` clip where windows of one clip are read
+  // in turn, or nullptr.
+
+  // The window's audio at the spec's rate, float [n], long enough for one frame, finite. Throws MediaError.
+  torch::Tensor waveform(const MediaSource& source, const ClipWindow& window, const MediaTimes* times,
+                         OpenedClip* opened = nullptr) const;
   // Its filterbank, float [t, F], t >= 1. waveform: float [n], of that length.
   torch::Tensor fbank(const torch::Tensor& waveform) const;
   // Both.
-  torch::Tensor fbank(const MediaSource& source, const ClipWindow& window, const MediaTimes* times) const;
+  torch::Tensor fbank(const MediaSource& source, const ClipWindow& window, const MediaTimes* times,
+                      OpenedClip* opened = nullptr) const;
 
   // Distinct pictures that a window has: K of a video, 1 of a picture, at most K of a list.
   int64_t num_pictures(const ClipSource& clip, const FileFacts& video) const;
   // Those at `positions` (ascending, below num_pictures()): uint8 [S, S, 3] each. Decodes no others.
   std::vector<torch::Tensor> pictures(const ClipSource& clip, const FileFacts& video,
-                                      const ClipWindow& window, const std::vector<int64_t>& positions) const;
+                                      const ClipWindow& window, const std::vector<int64_t>& positions,
+                                      OpenedClip* opened = nullptr) const;
 
  private:
+  std::vector<torch::Tensor> still_pictures(const ClipSource& clip, const FileFacts& video,
+                                            const std::vector<int64_t>& positions) const;
   std::vector<torch::Tensor> listed_pictures(const ClipSource& clip,
                                              const std::vector<int64_t>& positions) const;
 

@@ -20,6 +20,7 @@ struct ClipSource {
   std::vector<MediaSource> frames;  // separate pictures in order, instead of `video`
   std::vector<std::string> labels;
   std::optional<double> start_seconds;  // pins the window
+  std::string file;  // of one of several windows (windows.h): the id of the clip that it is cut from; else ""
 };
 
 // Reads every --data argument (folder, text/CSV list, JSONL manifest, the authors' JSON) and joins them.

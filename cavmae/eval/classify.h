@@ -17,6 +17,8 @@ struct ClipScores {
   std::vector<int64_t> indices;  // positions in the list of clips, [N], ascending
   // Clips that were scored by one modality though the classifier takes both: Note [Pooled output].
   std::vector<int64_t> audio_only, video_only;
+  // Clips that could not be read, or not whole: of those the side says what they were not scored by. One
+  // whose scores are not finite has no row.
   std::vector<BadClip> failed;
 };
 

@@ -197,12 +197,25 @@ bool Demuxer::is_picture() const {
   return is_picture_format(context_->iformat->name);
 }
 
+const AVStream* Demuxer::undecodable_video() const {
+  for (unsigned i = 0; i < context_->nb_streams && video_ == nullptr; ++i) {
+    const AVStream* stream = context_->streams[i];
+    const bool is_cover =
+        (stream->disposition & (AV_DISPOSITION_ATTACHED_PIC | AV_DISPOSITION_TIMED_THUMBNAILS)) != 0;
+    if (stream->codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !is_cover) return stream;
+  }
+  return nullptr;
+}
+
 AVStream& Demuxer::require_audio_stream() const {
   if (audio_ == nullptr) fail(why_no_audio(*context_, audio_track_));
   return *audio_;
 }
 
 AVStream& Demuxer::require_video_stream() const {
+  if (const AVStream* lost = undecodable_video())
+    fail(concat("has pictures that this FFmpeg cannot decode (", avcodec_get_name(lost->codecpar->codec_id),
+                "); convert them to H.264"));
   if (video_ == nullptr) fail("has no video stream");
   return *video_;
 }

@@ -30,6 +30,8 @@ class Demuxer {
   AVStream* audio_stream() const { return audio_; }
   AVStream* video_stream() const { return video_; }
   bool is_picture() const;  // a jpg, png, webp, ...
+  // Moving pictures of which none can be decoded, or nullptr.
+  const AVStream* undecodable_video() const;
 
   // The same, with a MediaError that names what is missing.
   AVStream& require_audio_stream() const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,8 @@
 #include "cavmae/media/image_converter.h"
 #include "cavmae/media/jpeg_reader.h"
 #include "cavmae/media/media_reader.h"
+#include "cavmae/media/media_sequence.h"
+#include "cavmae/media/sequence_of.h"
 
 namespace cavmae {
 namespace {
@@ -26,7 +29,7 @@ class FrameReader {
  public:
   FrameReader(const MediaSource& source, const MediaTimes* times, FrameStats& stats)
       : stats_(stats),
-        demuxer_(source, times),
+        demuxer_(source, std::nullopt, times),
         stream_index_(demuxer_.require_video_stream().index),
         decoder_(demuxer_, stream()),
         converter_(ffmpeg::rotation_degrees(stream())) {
@@ -239,6 +242,30 @@ std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vec
                                        const MediaTimes* times) {
   FrameStats stats;
   return read_frames(source, times_seconds, stats, times);
+}
+
+struct FrameSequence::State {
+  MediaSource source;
+  std::optional<MediaTimes> times = std::nullopt;
+  double last_seconds = 0.0;
+  FrameStats stats = {};
+  SequenceOf<FrameReader> readers = {};
+};
+
+FrameSequence::FrameSequence(const MediaSource& source, const MediaTimes* times)
+    : state_(new State{.source = source}) {
+  if (times != nullptr) state_->times = *times;
+}
+
+FrameSequence::~FrameSequence() = default;
+
+torch::Tensor FrameSequence::at(double seconds) {
+  State& s = *state_;
+  CAVMAE_CHECK(seconds >= s.last_seconds && seconds < 1e7, "FrameSequence: the times must ascend");
+  s.last_seconds = seconds;
+  const MediaTimes* times = s.times ? &*s.times : nullptr;
+  return s.readers.read([&] { return std::make_unique<FrameReader>(s.source, times, s.stats); },
+                        [&](FrameReader& reader) { return reader.picture_at(seconds); });
 }
 
 torch::Tensor read_image(const MediaSource& source) {

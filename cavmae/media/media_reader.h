@@ -18,6 +18,8 @@ struct MediaInfo {
   bool has_audio = false;
   bool has_video = false;               // moving pictures or a single picture
   bool is_picture = false;              // a single picture (jpg, png, webp, cover art excluded)
+  bool has_undecodable_audio = false;   // has sound, but none that FFmpeg can decode
+  bool has_undecodable_video = false;   // the same of moving pictures
   double duration_seconds = 0.0;        // to the end of the longer of the two; 0: a picture, or not known
   MediaTimes times;                     // of the sound and the pictures, each for itself
   int64_t width_px = 0, height_px = 0;  // as shown, after rotation

@@ -53,6 +53,10 @@ MediaInfo probe_media(const MediaSource& source, const MediaChoice& choice) {
     info.audio_track = audio_track_number(context, *demuxer.audio_stream());
     describe_audio(*demuxer.audio_stream(), info);
   }
+  // Sound of another programme does not count.
+  info.has_undecodable_audio =
+      demuxer.audio_stream() == nullptr && info.num_audio_tracks > 0 && context.nb_programs <= 1;
+  info.has_undecodable_video = demuxer.undecodable_video() != nullptr;
   if (demuxer.video_stream() != nullptr) describe_video(*demuxer.video_stream(), info);
   return info;
 }
