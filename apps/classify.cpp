@@ -30,7 +30,7 @@ int run(const ClassifyFlags& flags, const GlobalOptions& global) {
   std::vector<std::filesystem::path> data = flags.evaluation.data;
   data.insert(data.end(), flags.files.begin(), flags.files.end());
   CAVMAE_CHECK_AS(ConfigError, !data.empty(), "nothing to classify: name files, or give --data");
-  const auto clips = read_clip_sources(data, *log);
+  const auto clips = read_clip_sources(data, *log, flags.evaluation.lists.options());
   const Pretrained model = flags.evaluation.model.load(*log);
   Classifier classifier = model.classifier();
   const LabelSet labels = labels_of(model, flags.labels);
@@ -41,7 +41,7 @@ int run(const ClassifyFlags& flags, const GlobalOptions& global) {
   for (size_t row = 0; row < scores.indices.size() && flags.json != "-"; ++row) {
     const int64_t clip = scores.indices[row];
     const std::string missing = missing_modality(scores, clip);
-    fmt::print("{}{}\n", clips[clip].id, missing.empty() ? "" : " (" + missing + ")");
+    fmt::print("{}{}\n", clips.id(clip), missing.empty() ? "" : " (" + missing + ")");
     print_best(scores.scores[static_cast<int64_t>(row)], labels, flags.top);
   }
   write_json_result(flags.json, to_json(scores, labels, clips));

@@ -20,9 +20,9 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
   std::vector<std::filesystem::path> data = flags.evaluation.data;
   data.insert(data.end(), flags.files.begin(), flags.files.end());
   CAVMAE_CHECK_AS(ConfigError, !data.empty(), "nothing to embed: name files, or give --data");
-  auto clips = read_clip_sources(data, *log);
+  auto clips = read_clip_sources(data, *log, flags.evaluation.lists.options());
   std::vector<std::string> ids;
-  for (const ClipSource& clip : clips) ids.push_back(clip.id);
+  for (size_t i = 0; i < clips.size(); ++i) ids.emplace_back(clips.id(i));
   const Pretrained model = flags.evaluation.model.load(*log);
   CavMae network = model.network();
   PassOptions options = flags.evaluation.pass_options(global);

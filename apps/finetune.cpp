@@ -1,6 +1,7 @@
 // cavmae finetune: from a pretrained model and labelled clips to a classifier.
 #include <fmt/format.h>
 
+#include "cavmae/core/json_text.h"
 #include "cavmae/train/finetuning.h"
 
 #include "apps/classification_table.h"
@@ -37,7 +38,7 @@ int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
   const FinetuneOptions options = resolve_finetuning(flags);
   if (flags.print_config) {
     options.validate();
-    fmt::print("{}\n", option_to_json(options).dump(2));
+    fmt::print("{}\n", to_text(option_to_json(options), 2));
     return 0;
   }
   CAVMAE_CHECK_AS(ConfigError, !options.init.empty(),

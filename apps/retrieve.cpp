@@ -10,7 +10,7 @@ namespace {
 int run(const EvaluationFlags& flags, const GlobalOptions& global, const std::filesystem::path& json) {
   CAVMAE_CHECK_AS(ConfigError, !flags.data.empty(), "--data is needed: the clips to search among");
   auto log = make_log(global.verbosity());
-  auto clips = read_clip_sources(flags.data, *log);
+  auto clips = read_clip_sources(flags.data, *log, flags.lists.options());
   const Pretrained model = flags.model.load(*log);
   CavMae network = model.network();
   PassOptions options = flags.pass_options(global);

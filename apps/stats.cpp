@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "apps/command.h"
+#include "apps/list_flags.h"
 
 namespace cavmae::apps {
 namespace {
@@ -12,6 +12,7 @@ struct StatsFlags {
   std::vector<std::filesystem::path> data;
   std::filesystem::path cache, json;
   OptionFlags spec, loader;
+  ListFlags lists;
 };
 
 int run(const StatsFlags& flags, const GlobalOptions& global) {
@@ -21,7 +22,8 @@ int run(const StatsFlags& flags, const GlobalOptions& global) {
   PassOptions options{.loader = {.batch_size = 16}, .cache_dir = flags.cache, .show_progress = !global.quiet};
   flags.loader.apply(options.loader);
   auto log = make_log(global.verbosity());
-  const FbankStats stats = compute_fbank_stats(read_clip_sources(flags.data, *log), spec, options, log);
+  const FbankStats stats =
+      compute_fbank_stats(read_clip_sources(flags.data, *log, flags.lists.options()), spec, options, log);
   if (flags.json != "-") {
     fmt::print("mean {:.4f}, standard deviation {:.4f}, over {} clips\n", stats.mean, stats.std,
                stats.num_clips);
@@ -43,6 +45,7 @@ void add_stats(CLI::App& app, Program& program) {
   app.add_option("--cache", flags->cache, "folder that keeps decoded clips")->type_name("DIR");
   add_json_flag(app, flags->json);
   flags->spec.add(app, InputSpec{}, "Features", {"fbank_mean", "fbank_std", "image_size", "num_frames"});
+  flags->lists.add(app);
   flags->loader.add(app, LoaderOptions{.batch_size = 16}, "Reading clips");
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }

@@ -22,7 +22,7 @@ void BatchAssembler::scan() {
     const int64_t index = in_.order[next_++];
     if (result.error) std::rethrow_exception(result.error);
     if (result.bad_reason) {
-      in_.bad.count_bad(in_.clips[index].id, *result.bad_reason);
+      in_.bad.count_bad(std::string(in_.clips.id(index)), *result.bad_reason);
       in_.bad.check_share(/*at_end=*/false);
       continue;
     }

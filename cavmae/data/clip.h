@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cavmae/core/torch.h"
-#include "cavmae/data/clip_source.h"
+#include "cavmae/data/clip_list.h"
 
 namespace cavmae {
 

@@ -119,12 +119,16 @@ ClipWindow ClipReader::State::window(const ClipSource& clip, const ViewOptions& 
     if (duration > 0) shortest = shortest > 0 ? std::min(shortest, duration) : duration;
   }
   const WindowPlace anywhere = decoder.has_cache() ? WindowPlace::random_of_few : WindowPlace::random;
+  // A file that ends before the segment would is that segment, cut out.
+  constexpr double kTolerance = 1.0;
+  const bool is_cut_out = clip.end_seconds && shortest > 0 && shortest < *clip.end_seconds - kTolerance;
+  const std::optional<double> listed_start = is_cut_out ? std::nullopt : clip.start_seconds;
   Random random = random_for(seed, Draw::window);
   try {
     return choose_window({.file_seconds = shortest,
                           .window_seconds = spec.window_seconds,
                           .place = view.random_window ? anywhere : WindowPlace::middle,
-                          .pinned_start = view.window_start ? view.window_start : clip.start_seconds},
+                          .pinned_start = view.window_start ? view.window_start : listed_start},
                          random);
   } catch (const MediaError& e) {
     throw MediaError(concat(audio.wanted ? clip.audio : clip.video, ": ", e.what()));

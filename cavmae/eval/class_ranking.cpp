@@ -38,7 +38,7 @@ std::string missing_modality(const ClipScores& scores, int64_t clip) {
   return "";
 }
 
-Json to_json(const ClipScores& scores, const LabelSet& labels, const std::vector<ClipSource>& clips) {
+Json to_json(const ClipScores& scores, const LabelSet& labels, const ClipList& clips) {
   Json items = Json::array(), failed = Json::array();
   for (size_t row = 0; row < scores.indices.size(); ++row) {
     const int64_t clip = scores.indices[row];
@@ -47,7 +47,8 @@ Json to_json(const ClipScores& scores, const LabelSet& labels, const std::vector
     for (const auto& [index, label, score] : rank_classes(scores.scores[static_cast<int64_t>(row)], labels))
       ranked.push_back(
           {{"label", label.display_name}, {"mid", label.mid}, {"score", static_cast<double>(score)}});
-    items.push_back({{"id", clips[clip].id}, {"by", missing.empty() ? "all" : missing}, {"labels", ranked}});
+    items.push_back(
+        {{"id", std::string(clips.id(clip))}, {"by", missing.empty() ? "all" : missing}, {"labels", ranked}});
   }
   for (const BadClip& clip : scores.failed) failed.push_back({{"id", clip.id}, {"reason", clip.reason}});
   return {{"clips", items}, {"failed", failed}};

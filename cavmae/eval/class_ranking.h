@@ -31,6 +31,6 @@ std::vector<ScoredClass> rank_classes(const torch::Tensor& scores, const LabelSe
 std::string missing_modality(const ClipScores& scores, int64_t clip);
 
 // What 'cavmae classify --json' writes: each clip with every class, and what failed.
-Json to_json(const ClipScores& scores, const LabelSet& labels, const std::vector<ClipSource>& clips);
+Json to_json(const ClipScores& scores, const LabelSet& labels, const ClipList& clips);
 
 }  // namespace cavmae

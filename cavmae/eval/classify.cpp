@@ -44,7 +44,7 @@ BatchScores classify_batch(Classifier& classifier, const Inputs& inputs) {
   return out;
 }
 
-ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const std::vector<ClipSource>& clips,
+ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const ClipList& clips,
                           const PassOptions& options, std::shared_ptr<Log> log) {
   const Modalities mode = classifier->head_options().mode;
   PassOptions pass = options;

@@ -51,21 +51,14 @@ Positions all_positions(size_t n) {
   return out;
 }
 
-std::vector<ClipSource> clips_at(const Positions& positions, const std::vector<ClipSource>& clips) {
-  std::vector<ClipSource> out;
-  for (const int64_t position : positions) out.push_back(clips[static_cast<size_t>(position)]);
-  return out;
-}
-
 // Positions of the clips named in `bad`, of those at `positions`.
-Positions positions_of(const std::vector<BadClip>& bad, const std::vector<ClipSource>& clips,
-                       const Positions& positions) {
+Positions positions_of(const std::vector<BadClip>& bad, const ClipList& clips, const Positions& positions) {
   std::vector<std::string> ids;
   for (const BadClip& clip : bad) ids.push_back(clip.id);
-  std::ranges::sort(ids);
+  std::ranges::sort(ids, std::less<>());
   Positions out;
   for (const int64_t position : positions)
-    if (std::ranges::binary_search(ids, clips[static_cast<size_t>(position)].id)) out.push_back(position);
+    if (std::ranges::binary_search(ids, clips.id(position), std::less<>())) out.push_back(position);
   return out;
 }
 
@@ -138,11 +131,11 @@ std::vector<BadClip> gather_bad_clips(World& world, std::vector<BadClip> own) {
 }  // namespace
 
 struct ClipPass::State {
-  State(const std::vector<ClipSource>& clips, std::shared_ptr<const ClipReader> reader,
-        const PassOptions& pass, std::shared_ptr<Log> log)
+  State(const ClipList& clips, std::shared_ptr<const ClipReader> reader, const PassOptions& pass,
+        std::shared_ptr<Log> log)
       : options(pass), num_clips(clips.size()), share(share_of(all_positions(clips.size()), pass)) {
     if (share.positions.empty()) return;  // more ranks than batches
-    loader.emplace(clips_at(share.positions, clips), std::move(reader), pass.view, pass.need, pass.loader,
+    loader.emplace(clips.at(share.positions), std::move(reader), pass.view, pass.need, pass.loader,
                    std::move(log));
   }
 
@@ -152,7 +145,7 @@ struct ClipPass::State {
   std::optional<Loader> loader;  // of the share
 };
 
-ClipPass::ClipPass(const std::vector<ClipSource>& clips, std::shared_ptr<const ClipReader> reader,
+ClipPass::ClipPass(const ClipList& clips, std::shared_ptr<const ClipReader> reader,
                    const PassOptions& options, std::shared_ptr<Log> log)
     : state_(std::make_unique<State>(clips, std::move(reader), options, std::move(log))) {}
 
@@ -179,14 +172,14 @@ World& ClipPass::world() const {
   return state_->options.world;
 }
 
-PassResult for_each_batch(const std::vector<ClipSource>& clips, const InputSpec& spec,
-                          const PassOptions& options, const BatchSink& sink, std::shared_ptr<Log> log) {
+PassResult for_each_batch(const ClipList& clips, const InputSpec& spec, const PassOptions& options,
+                          const BatchSink& sink, std::shared_ptr<Log> log) {
   ClipPass pass(clips, std::make_shared<const ClipReader>(spec, options.cache_dir, log), options, log);
   const PassEnd end = pass.for_each_batch(sink);
   return {.end = end, .failed = gather_bad_clips(options.world, pass.bad_clips())};
 }
 
-PassResult for_each_batch_any_modality(const std::vector<ClipSource>& clips, const InputSpec& spec,
+PassResult for_each_batch_any_modality(const ClipList& clips, const InputSpec& spec,
                                        const PassOptions& options, const BatchSink& sink,
                                        std::shared_ptr<Log> log) {
   const auto reader = std::make_shared<const ClipReader>(spec, options.cache_dir, log);
@@ -201,7 +194,7 @@ PassResult for_each_batch_any_modality(const std::vector<ClipSource>& clips, con
   PassEnd end = PassEnd::done;
   const auto go = [&](const Positions& positions, Need need) -> std::vector<BadClip> {
     if (positions.empty() || end == PassEnd::interrupted) return {};
-    Loader loader(clips_at(positions, clips), reader, options.view, need, patient, null_log());
+    Loader loader(clips.at(positions), reader, options.view, need, patient, null_log());
     end = pass_over(loader, positions, options.device, progress, sink);
     return loader.bad_clips();
   };
@@ -221,7 +214,7 @@ PassResult for_each_batch_any_modality(const std::vector<ClipSource>& clips, con
   return {.end = end, .failed = std::move(failed)};
 }
 
-ClipsByModality sort_by_modality(const std::vector<ClipSource>& clips) {
+ClipsByModality sort_by_modality(const ClipList& clips) {
   ClipsByModality out;
   for (size_t i = 0; i < clips.size(); ++i) {
     const ClipSource& clip = clips[i];
@@ -234,7 +227,7 @@ ClipsByModality sort_by_modality(const std::vector<ClipSource>& clips) {
   return out;
 }
 
-void check_failed_share(const std::vector<BadClip>& failed, const std::vector<ClipSource>& clips,
+void check_failed_share(const std::vector<BadClip>& failed, const ClipList& clips,
                         const LoaderOptions& loader) {
   const auto allowed = loader.max_bad_ratio * static_cast<double>(clips.size());
   CAVMAE_CHECK_AS(DataError, static_cast<double>(failed.size()) <= allowed, failed.size(), " of ",
