@@ -29,7 +29,7 @@ struct AblationPlan {
   std::vector<AblationAxis> axes;
   std::vector<std::filesystem::path> data, val;
   std::filesystem::path out, cache;
-  ListOptions lists;
+  ListOptions lists = {};
   std::filesystem::path labels;  // the classes of the linear probe, a CSV; empty: the clips' own labels
   // The options of a cell before its axes' values: those of a configuration by name or file, or of the
   // default one where the name is empty.
