@@ -30,12 +30,12 @@ void print_best(const torch::Tensor& scores, const LabelSet& labels, int64_t top
     fmt::print("  {:.3f}  {}\n", ranked[i].score, ranked[i].label.display_name);
 }
 
-void print_clips(const ClipScores& scores, const LabelSet& labels, const std::vector<ClipSource>& clips,
+void print_clips(const ClipScores& scores, const LabelSet& labels, const ClipList& clips,
                  int64_t top) {
   for (size_t row = 0; row < scores.indices.size(); ++row) {
     const int64_t clip = scores.indices[row];
     const std::string missing = missing_modality(scores, clip);
-    fmt::print("{}{}\n", clips[clip].id, missing.empty() ? "" : " (" + missing + ")");
+    fmt::print("{}{}\n", clips.id(clip), missing.empty() ? "" : " (" + missing + ")");
     print_best(scores.scores[static_cast<int64_t>(row)], labels, top);
   }
 }
@@ -47,13 +47,13 @@ std::string time_text(double seconds) {
 }
 
 // A heading for each file, and a line for each of its windows.
-void print_timeline(const ClipScores& scores, const LabelSet& labels, const std::vector<ClipSource>& clips,
+void print_timeline(const ClipScores& scores, const LabelSet& labels, const ClipList& clips,
                     int64_t top) {
-  const std::string* file = nullptr;
+  std::string file;
   for (size_t row = 0; row < scores.indices.size(); ++row) {
     const ClipSource& clip = clips[scores.indices[row]];
-    if (file == nullptr || *file != clip.file) fmt::print("{}\n", clip.file);
-    file = &clip.file;
+    if (row == 0 || file != clip.file) fmt::print("{}\n", clip.file);
+    file = clip.file;
     const auto ranked = rank_classes(scores.scores[static_cast<int64_t>(row)], labels);
     std::string line = fmt::format("  {:>11}", time_text(clip.start_seconds.value_or(0.0)));
     for (int64_t i = 0; i < std::min(top, labels.size()); ++i)
@@ -64,7 +64,7 @@ void print_timeline(const ClipScores& scores, const LabelSet& labels, const std:
 }
 
 void write_result(const std::filesystem::path& file, const ClipScores& scores, const LabelSet& labels,
-                  const std::vector<ClipSource>& clips) {
+                  const ClipList& clips) {
   if (file.empty()) return;
   if (file == "-") {
     write_scores(std::cout, scores, labels, clips);
@@ -87,12 +87,12 @@ int run(const ClassifyFlags& flags, const GlobalOptions& global) {
   CAVMAE_CHECK_AS(ConfigError, !data.empty(), "nothing to classify: name files, or give --data");
   PassOptions options = flags.evaluation.pass_options(global);
   flags.windows.check(options.view);
-  auto clips = read_clip_sources(data, *log);
+  auto clips = read_clip_sources(data, *log, flags.evaluation.lists.options());
   const Pretrained model = flags.evaluation.model.load(*log);
   Classifier classifier = model.classifier();
   const LabelSet labels = labels_of(model, flags.labels);
   options.need = needed_of_mode(classifier->head_options().mode);
-  clips = flags.windows.of(std::move(clips), model.spec, options, log);
+  clips = flags.windows.of(clips, model.spec, options, log);
   const ClipScores scores = classify_clips(classifier, model.spec, clips, options, log);
   report_failed(scores.failed, *log);
   CAVMAE_CHECK_AS(DataError, !scores.indices.empty(), "no clip could be read");

@@ -25,13 +25,13 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
   CAVMAE_CHECK_AS(ConfigError, !data.empty(), "nothing to embed: name files, or give --data");
   PassOptions options = flags.evaluation.pass_options(global);
   flags.windows.check(options.view);
-  auto clips = read_clip_sources(data, *log);
+  auto clips = read_clip_sources(data, *log, flags.evaluation.lists.options());
   const Pretrained model = flags.evaluation.model.load(*log);
   CavMae network = model.network();
   options.need = needed_of(network->config());
-  clips = flags.windows.of(std::move(clips), model.spec, options, log);
+  clips = flags.windows.of(clips, model.spec, options, log);
   std::vector<std::string> ids;
-  for (const ClipSource& clip : clips) ids.push_back(clip.id);
+  for (size_t i = 0; i < clips.size(); ++i) ids.emplace_back(clips.id(i));
   const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log);
   report_failed(embeddings.failed, *log);
   CAVMAE_CHECK_AS(DataError, !embeddings.indices.empty(), "no clip could be read, nothing was written");

@@ -17,6 +17,7 @@ void EvaluationFlags::add(CLI::App& app, HeadUse head, DecoderUse decoder) {
       ->type_name("");
   loader.batch_size = 16;
   loader_flags.add(app, loader, "Reading clips");
+  lists.add(app);
 }
 
 PassOptions EvaluationFlags::pass_options(const GlobalOptions& global) const {

@@ -14,20 +14,21 @@ void OneClipFlags::add(CLI::App& app, DecoderUse decoder) {
   app.add_option("--window-start", window_start,
                  "pin the window's start in longer files, in seconds [the middle]")
       ->type_name("");
+  lists.add(app);
   add_json_flag(app, json);
 }
 
 ClipSource OneClipFlags::source(Log& log) const {
-  auto clips = read_clip_sources({file}, log);
+  const ClipList clips = read_clip_sources({file}, log, lists.options());
   if (clip.empty()) {
     CAVMAE_CHECK_AS(DataError, clips.size() == 1, file.string(), ": holds ", clips.size(),
-                    " clips; choose one with --clip ID, the first is '", clips.front().id, "'");
+                    " clips; choose one with --clip ID, the first is '", clips.id(0), "'");
     return clips.front();
   }
   std::vector<std::string> ids;
-  for (ClipSource& candidate : clips) {
-    if (candidate.id == clip) return candidate;
-    ids.push_back(candidate.id);
+  for (size_t i = 0; i < clips.size(); ++i) {
+    if (clips.id(i) == clip) return clips[i];
+    ids.emplace_back(clips.id(i));
   }
   const std::string near = nearest_word(clip, ids);
   throw DataError(concat(file.string(), ": none of its ", ids.size(), " clips is called '", clip, "'",

@@ -6,12 +6,14 @@
 
 #include "cavmae/data/clip_reader.h"
 
+#include "apps/list_flags.h"
 #include "apps/model_flags.h"
 
 namespace cavmae::apps {
 
 struct OneClipFlags {
   ModelFlags model;
+  ListFlags lists;
   std::filesystem::path file, out, json;
   std::string clip;  // its id, where `file` is a list of several
   std::string window_start = "none";

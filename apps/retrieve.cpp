@@ -16,10 +16,10 @@ int run(const EvaluationFlags& flags, const WindowFlags& windows, const GlobalOp
   PassOptions options = flags.pass_options(global);
   options.need = Need::both;
   windows.check(options.view);
-  auto clips = read_clip_sources(flags.data, *log);
+  auto clips = read_clip_sources(flags.data, *log, flags.lists.options());
   const Pretrained model = flags.model.load(*log);
   CavMae network = model.network();
-  clips = windows.of(std::move(clips), model.spec, options, log);
+  clips = windows.of(clips, model.spec, options, log);
   const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log);
   CAVMAE_CHECK_AS(DataError, embeddings.indices.size() >= 2, "--data: ", embeddings.indices.size(),
                   " clips could be read; retrieval needs at least 2 with audio and video");

@@ -6,7 +6,7 @@
 
 #include "cavmae/data/clip_reader.h"
 
-#include "apps/command.h"
+#include "apps/list_flags.h"
 
 namespace cavmae::apps {
 
@@ -17,6 +17,7 @@ struct RunReportOptions {
   std::filesystem::path out;  // the page; empty: RUN/report.html
   FrameChoice frames = FrameChoice::middle;
   DeviceOptions device;
+  ListFlags lists;
 };
 
 // Writes the page and prints where it is.

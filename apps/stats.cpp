@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "apps/list_flags.h"
 #include "apps/window_flags.h"
 
 namespace cavmae::apps {
@@ -13,6 +14,7 @@ struct StatsFlags {
   std::filesystem::path cache, json;
   OptionFlags spec, loader;
   WindowFlags windows;
+  ListFlags lists;
 };
 
 int run(const StatsFlags& flags, const GlobalOptions& global) {
@@ -24,7 +26,8 @@ int run(const StatsFlags& flags, const GlobalOptions& global) {
   options.need = Need::audio;
   flags.windows.check(options.view);
   auto log = make_log(global.verbosity());
-  const auto clips = flags.windows.of(read_clip_sources(flags.data, *log), spec, options, log);
+  const ClipList clips = flags.windows.of(read_clip_sources(flags.data, *log, flags.lists.options()), spec,
+                                          options, log);
   const FbankStats stats = compute_fbank_stats(clips, spec, options, log);
   if (flags.json != "-") {
     fmt::print("mean {:.4f}, standard deviation {:.4f}, over {} {}\n", stats.mean, stats.std, stats.num_clips,
@@ -51,6 +54,7 @@ void add_stats(CLI::App& app, Program& program) {
   add_json_flag(app, flags->json);
   flags->windows.add(app);
   flags->spec.add(app, InputSpec{}, "Features", {"fbank_mean", "fbank_std", "image_size", "num_frames"});
+  flags->lists.add(app);
   flags->loader.add(app, LoaderOptions{.batch_size = 16}, "Reading clips");
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }

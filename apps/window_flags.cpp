@@ -43,8 +43,8 @@ void WindowFlags::check(const ViewOptions& view) const {
                   "--window-start pins one window and --windows asks for others; give one of both");
 }
 
-std::vector<ClipSource> WindowFlags::of(std::vector<ClipSource> clips, const InputSpec& spec,
-                                        const PassOptions& pass, const std::shared_ptr<Log>& log) const {
+ClipList WindowFlags::of(const ClipList& clips, const InputSpec& spec, const PassOptions& pass,
+                         const std::shared_ptr<Log>& log) const {
   check(pass.view);
   if (!given()) return clips;
   const ClipReader reader(spec, pass.cache_dir, log);
@@ -57,13 +57,13 @@ std::vector<ClipSource> WindowFlags::of(std::vector<ClipSource> clips, const Inp
   return found;
 }
 
-int64_t num_files(const std::vector<ClipSource>& clips, const std::vector<int64_t>& indices) {
-  std::set<std::string_view> files;
+int64_t num_files(const ClipList& clips, const std::vector<int64_t>& indices) {
+  std::set<std::string> files;
   for (const int64_t index : indices) files.insert(clips[index].file);
   return static_cast<int64_t>(files.size());
 }
 
-std::string count_text(const std::vector<ClipSource>& clips, const std::vector<int64_t>& indices) {
+std::string count_text(const ClipList& clips, const std::vector<int64_t>& indices) {
   if (indices.empty() || clips[indices[0]].file.empty()) return fmt::format("{} clips", indices.size());
   return fmt::format("{} windows of {} files", indices.size(), num_files(clips, indices));
 }

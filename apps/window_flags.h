@@ -24,15 +24,15 @@ struct WindowFlags {
   void check(const ViewOptions& view) const;
   // The clips as they are or, with --windows, their windows (data/windows.h) as pass.need and pass.view ask
   // for.
-  std::vector<ClipSource> of(std::vector<ClipSource> clips, const InputSpec& spec, const PassOptions& pass,
-                             const std::shared_ptr<Log>& log) const;
+  ClipList of(const ClipList& clips, const InputSpec& spec, const PassOptions& pass,
+              const std::shared_ptr<Log>& log) const;
 
  private:
   WindowSpacing spacing() const;
 };
 
 // "3 windows of 2 files", or "3 clips": of the clips at `indices`.
-std::string count_text(const std::vector<ClipSource>& clips, const std::vector<int64_t>& indices);
-int64_t num_files(const std::vector<ClipSource>& clips, const std::vector<int64_t>& indices);
+std::string count_text(const ClipList& clips, const std::vector<int64_t>& indices);
+int64_t num_files(const ClipList& clips, const std::vector<int64_t>& indices);
 
 }  // namespace cavmae::apps

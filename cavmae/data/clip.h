@@ -8,7 +8,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/torch.h"
-#include "cavmae/data/clip_source.h"
+#include "cavmae/data/clip_list.h"
 
 namespace cavmae {
 

@@ -1,6 +1,8 @@
 #include "cavmae/data/clip_decoder.h"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 
 #include "cavmae/core/error.h"
 #include "cavmae/data/media_files.h"
@@ -30,6 +32,20 @@ std::vector<torch::Tensor> squares_of(const std::vector<torch::Tensor>& images, 
   return squares;
 }
 
+// Whether the source begins as a file of videos does, whatever it is called.
+bool begins_as_video(const MediaSource& source) {
+  std::array<char, 12> bytes{};
+  try {
+    source.open()->read_at(0, bytes.data(), bytes.size());
+  } catch (const MediaError&) {
+    return false;  // told when it is read
+  }
+  const std::string_view begin(bytes.data(), bytes.size());
+  const bool is_still = begin.substr(8) == "avif" || begin.substr(8) == "heic" || begin.substr(8) == "mif1";
+  return (begin.substr(4, 4) == "ftyp" && !is_still) || begin.starts_with("\x1a\x45\xdf\xa3") ||
+         begin.starts_with("OggS") || (begin.starts_with("RIFF") && begin.substr(8) == "AVI ");
+}
+
 }  // namespace
 
 ClipDecoder::ClipDecoder(const InputSpec& spec)
@@ -37,7 +53,7 @@ ClipDecoder::ClipDecoder(const InputSpec& spec)
       fbank_(FbankOptions{.sample_rate_hz = spec.sample_rate_hz, .num_mel_bins = spec.num_mel_bins}) {}
 
 FileFacts ClipDecoder::facts(const MediaSource& source) const {
-  if (media_kind(source.name()) == MediaKind::picture)
+  if (media_kind(source.name()) == MediaKind::picture && !begins_as_video(source))
     return {.has_audio = false, .has_video = true, .is_picture = true};
   const MediaInfo info = probe_media(source);
   // What cannot be decoded is there all the same: reading it tells why not.

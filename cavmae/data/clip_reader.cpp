@@ -185,16 +185,20 @@ StreamTimes ClipReader::State::common_times(const ClipSource& clip, const Side& 
 
 ClipWindow ClipReader::State::window(const ClipSource& clip, const ViewOptions& view, const Side& audio,
                                      const Side& video, uint64_t seed) const {
-  const std::optional<double> pinned = view.window_start ? view.window_start : clip.start_seconds;
-  const StreamTimes both = common_times(clip, audio, video, pinned.has_value());
+  const StreamTimes both = common_times(clip, audio, video, view.window_start || clip.start_seconds);
   const WindowPlace anywhere = decoder.has_cache() ? WindowPlace::random_of_few : WindowPlace::random;
+  // A file that ends before the segment would is that segment, cut out.
+  constexpr double kTolerance = 1.0;
+  const bool is_cut_out =
+      clip.end_seconds && both.end_seconds > 0 && both.end_seconds < *clip.end_seconds - kTolerance;
+  const std::optional<double> listed_start = is_cut_out ? std::nullopt : clip.start_seconds;
   Random random = random_for(seed, Draw::window);
   try {
     return choose_window({.file_seconds = both.end_seconds,
                           .begin_seconds = both.start_seconds,
                           .window_seconds = spec.window_seconds,
                           .place = view.random_window ? anywhere : WindowPlace::middle,
-                          .pinned_start = pinned},
+                          .pinned_start = view.window_start ? view.window_start : listed_start},
                          random);
   } catch (const MediaError& e) {
     throw MediaError(concat(audio.wanted ? clip.audio : clip.video, ": ", e.what()));

@@ -17,7 +17,7 @@ EpochReader::EpochReader(const Inputs& inputs, const EpochOptions& epoch)
                          inputs.supervision ? inputs.supervision->weights : std::vector<double>())),
       occurrence_(occurrences(order_, static_cast<int64_t>(inputs.clips.size()))),
       run_end_(order_.size()) {
-  const bool may_run = !in_.supervision && in_.view.is_deterministic();
+  const bool may_run = !in_.supervision && in_.view.is_deterministic() && in_.clips.has_windows();
   for (int64_t p = num_positions() - 1; p >= 0; --p) {
     const bool goes_on =
         may_run && p + 1 < num_positions() && follows(in_.clips[order_[p]], in_.clips[order_[p + 1]]);

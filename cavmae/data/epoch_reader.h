@@ -24,7 +24,7 @@ struct ClipRun {
 class EpochReader {
  public:
   struct Inputs {
-    const std::vector<ClipSource>& clips;
+    const ClipList& clips;
     const std::shared_ptr<const ClipReader>& reader;
     const std::optional<Supervision>& supervision;
     ViewOptions view;

@@ -68,7 +68,7 @@ struct Loader::State {
       : options(loader_options), bad(loader_options.max_bad_ratio, std::move(log)) {}
 
   // Set before the workers start and not changed while they run.
-  std::vector<ClipSource> clips;
+  ClipList clips;
   std::shared_ptr<const ClipReader> reader;
   ViewOptions view;
   Need need = Need::both;
@@ -231,8 +231,8 @@ Item Loader::State::read_item() {
   }
 }
 
-Loader::Loader(std::vector<ClipSource> clips, std::shared_ptr<const ClipReader> reader, ViewOptions view,
-               Need need, LoaderOptions options, std::shared_ptr<Log> log) {
+Loader::Loader(ClipList clips, std::shared_ptr<const ClipReader> reader, ViewOptions view, Need need,
+               LoaderOptions options, std::shared_ptr<Log> log) {
   options.validate();
   CAVMAE_CHECK_AS(DataError, !clips.empty(), "the data hold no clips");
   // A batch has one shape: a clip that lacks a side cannot stand beside one that has it.
@@ -279,7 +279,7 @@ std::optional<Batch> Loader::next() {
   return std::nullopt;
 }
 
-const std::vector<ClipSource>& Loader::clips() const {
+const ClipList& Loader::clips() const {
   return state_->clips;
 }
 

@@ -33,7 +33,7 @@ struct LoaderOptions {
 
 class Loader {
  public:
-  Loader(std::vector<ClipSource> clips, std::shared_ptr<const ClipReader> reader, ViewOptions view, Need need,
+  Loader(ClipList clips, std::shared_ptr<const ClipReader> reader, ViewOptions view, Need need,
          LoaderOptions options, std::shared_ptr<Log> log);
   ~Loader();  // stops and joins
 
@@ -44,7 +44,7 @@ class Loader {
   // The next batch, or nothing at the end of the epoch. Throws DataError past max_bad_ratio.
   std::optional<Batch> next();
 
-  const std::vector<ClipSource>& clips() const;
+  const ClipList& clips() const;
   // Seconds that next() waited since start_epoch().
   double wait_seconds() const;
   // Every clip that could not be read so far, once each, in order of discovery.

@@ -117,7 +117,7 @@ std::vector<ClipSource> windows_of_clip(const ClipSource& clip, const ClipReader
   return windows;
 }
 
-std::vector<ClipSource> windows_of_clips(const std::vector<ClipSource>& clips, const ClipReader& reader,
+std::vector<ClipSource> windows_of_clips(const ClipList& clips, const ClipReader& reader,
                                          const WindowListOptions& options) {
   options.spacing.validate();
   Progress progress({.title = "finding windows",

@@ -43,7 +43,7 @@ struct WindowListOptions {
   bool show_progress = false;
 };
 // Those of all clips, in the clips' order.
-std::vector<ClipSource> windows_of_clips(const std::vector<ClipSource>& clips, const ClipReader& reader,
+std::vector<ClipSource> windows_of_clips(const ClipList& clips, const ClipReader& reader,
                                          const WindowListOptions& options);
 
 // Whether `next` is a later window of the clip that `clip` is a window of.

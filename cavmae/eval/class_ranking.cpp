@@ -5,12 +5,13 @@
 #include <utility>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/json_text.h"
 
 namespace cavmae {
 namespace {
 
 Json clip_json(const ClipScores& scores, size_t row, const LabelSet& labels,
-               const std::vector<ClipSource>& clips) {
+               const ClipList& clips) {
   const ClipSource& clip = clips[scores.indices[row]];
   const std::string missing = missing_modality(scores, scores.indices[row]);
   Json ranked = Json::array();
@@ -29,7 +30,7 @@ Json clip_json(const ClipScores& scores, size_t row, const LabelSet& labels,
 
 // As it stands so many spaces further right; text is never cut in lines.
 std::string indented(const Json& json, size_t spaces) {
-  const std::string text = json.dump(2, ' ', false, Json::error_handler_t::replace);
+  const std::string text = to_text(json, 2);
   std::string out;
   for (const char c : text) {
     out += c;
@@ -72,7 +73,7 @@ std::string missing_modality(const ClipScores& scores, int64_t clip) {
   return "";
 }
 
-Json to_json(const ClipScores& scores, const LabelSet& labels, const std::vector<ClipSource>& clips) {
+Json to_json(const ClipScores& scores, const LabelSet& labels, const ClipList& clips) {
   Json items = Json::array();
   for (size_t row = 0; row < scores.indices.size(); ++row)
     items.push_back(clip_json(scores, row, labels, clips));
@@ -80,7 +81,7 @@ Json to_json(const ClipScores& scores, const LabelSet& labels, const std::vector
 }
 
 void write_scores(std::ostream& out, const ClipScores& scores, const LabelSet& labels,
-                  const std::vector<ClipSource>& clips) {
+                  const ClipList& clips) {
   out << "{\n  \"clips\": [";
   for (size_t row = 0; row < scores.indices.size(); ++row)
     out << (row == 0 ? "\n    " : ",\n    ") << indented(clip_json(scores, row, labels, clips), 4);

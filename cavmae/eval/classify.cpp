@@ -44,7 +44,7 @@ BatchScores classify_batch(Classifier& classifier, const Inputs& inputs) {
   return out;
 }
 
-ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const std::vector<ClipSource>& clips,
+ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const ClipList& clips,
                           const PassOptions& options, std::shared_ptr<Log> log) {
   const Modalities mode = classifier->head_options().mode;
   PassOptions pass = options;
@@ -64,7 +64,7 @@ ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const s
     for (size_t row = 0; row < batch.indices.size(); ++row) {
       const int64_t position = batch.indices[row];
       if (!is_finite[static_cast<int64_t>(row)].item<bool>()) {
-        broken.push_back({.id = clips[static_cast<size_t>(position)].id,
+        broken.push_back({.id = std::string(clips.id(position)),
                           .reason = "its scores are not finite (NaN or infinity); check the checkpoint"});
         log->warn("{}", to_line(broken.back()));
         continue;

@@ -26,7 +26,7 @@ struct ClipScores {
 // here. options.view.frames all: the mean of the scores over a clip's pictures, as the authors evaluate; the
 // sound is encoded once. Every rank of options.world gets the whole result. Throws DataError past
 // loader.max_bad_ratio.
-ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const std::vector<ClipSource>& clips,
+ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const ClipList& clips,
                           const PassOptions& options, std::shared_ptr<Log> log);
 
 // What of a clip such a classifier is given.

@@ -51,12 +51,6 @@ Positions all_positions(size_t n) {
   return out;
 }
 
-std::vector<ClipSource> clips_at(const Positions& positions, const std::vector<ClipSource>& clips) {
-  std::vector<ClipSource> out;
-  for (const int64_t position : positions) out.push_back(clips[static_cast<size_t>(position)]);
-  return out;
-}
-
 // How far this rank has come.
 class PassProgress {
  public:
@@ -112,11 +106,11 @@ PassEnd end_of_all(PassEnd own, const PassOptions& options, const PassProgress& 
 }  // namespace
 
 struct ClipPass::State {
-  State(const std::vector<ClipSource>& clips, std::shared_ptr<const ClipReader> reader,
-        const PassOptions& pass, std::shared_ptr<Log> log)
+  State(const ClipList& clips, std::shared_ptr<const ClipReader> reader, const PassOptions& pass,
+        std::shared_ptr<Log> log)
       : options(pass), num_clips(clips.size()), share(share_of(all_positions(clips.size()), pass)) {
     if (share.positions.empty()) return;  // more ranks than batches
-    loader.emplace(clips_at(share.positions, clips), std::move(reader), pass.view, pass.need, pass.loader,
+    loader.emplace(clips.at(share.positions), std::move(reader), pass.view, pass.need, pass.loader,
                    std::move(log));
   }
 
@@ -126,7 +120,7 @@ struct ClipPass::State {
   std::optional<Loader> loader;  // of the share
 };
 
-ClipPass::ClipPass(const std::vector<ClipSource>& clips, std::shared_ptr<const ClipReader> reader,
+ClipPass::ClipPass(const ClipList& clips, std::shared_ptr<const ClipReader> reader,
                    const PassOptions& options, std::shared_ptr<Log> log)
     : state_(std::make_unique<State>(clips, std::move(reader), options, std::move(log))) {}
 
@@ -153,14 +147,14 @@ World& ClipPass::world() const {
   return state_->options.world;
 }
 
-PassResult for_each_batch(const std::vector<ClipSource>& clips, const InputSpec& spec,
-                          const PassOptions& options, const BatchSink& sink, std::shared_ptr<Log> log) {
+PassResult for_each_batch(const ClipList& clips, const InputSpec& spec, const PassOptions& options,
+                          const BatchSink& sink, std::shared_ptr<Log> log) {
   ClipPass pass(clips, std::make_shared<const ClipReader>(spec, options.cache_dir, log), options, log);
   const PassEnd end = pass.for_each_batch(sink);
   return {.end = end, .failed = gather_bad_clips(options.world, pass.bad_clips())};
 }
 
-PassResult for_each_batch_any_modality(const std::vector<ClipSource>& clips, const InputSpec& spec,
+PassResult for_each_batch_any_modality(const ClipList& clips, const InputSpec& spec,
                                        const PassOptions& options, const BatchSink& sink,
                                        std::shared_ptr<Log> log) {
   const auto reader = std::make_shared<const ClipReader>(spec, options.cache_dir, log);
@@ -175,7 +169,7 @@ PassResult for_each_batch_any_modality(const std::vector<ClipSource>& clips, con
   PassEnd end = PassEnd::done;
   const auto go = [&](const Positions& positions, Need need) -> std::map<int64_t, BadClip> {
     if (positions.empty() || end == PassEnd::interrupted) return {};
-    Loader loader(clips_at(positions, clips), reader, options.view, need, patient, null_log());
+    Loader loader(clips.at(positions), reader, options.view, need, patient, null_log());
     end = pass_over(loader, positions, options.device, progress, sink);
     return by_position(loader.bad_clips(), clips, positions);
   };
@@ -208,7 +202,7 @@ PassResult for_each_batch_any_modality(const std::vector<ClipSource>& clips, con
   return result;
 }
 
-ClipsByModality sort_by_modality(const std::vector<ClipSource>& clips) {
+ClipsByModality sort_by_modality(const ClipList& clips) {
   ClipsByModality out;
   for (size_t i = 0; i < clips.size(); ++i) {
     const ClipSource& clip = clips[i];

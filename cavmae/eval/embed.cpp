@@ -92,7 +92,7 @@ class Collector {
 };
 
 // What is there of each clip; a network that needs both inputs gets only clips that have them.
-PassResult embed_any_modality(CavMae& model, const InputSpec& spec, const std::vector<ClipSource>& clips,
+PassResult embed_any_modality(CavMae& model, const InputSpec& spec, const ClipList& clips,
                               const PassOptions& options, const BatchSink& sink, std::shared_ptr<Log> log) {
   if (!needs_both_inputs(model))
     return for_each_batch_any_modality(clips, spec, options, sink, std::move(log));
@@ -100,10 +100,9 @@ PassResult embed_any_modality(CavMae& model, const InputSpec& spec, const std::v
   both.need = Need::both;
   both.loader.max_bad_ratio = 1.0;
   PassResult result = for_each_batch(clips, spec, both, sink, null_log());
-  const ClipsByModality groups = sort_by_modality(clips);
   std::set<std::string> lack_one;
-  for (const auto* group : {&groups.audio_only, &groups.video_only})
-    for (const int64_t i : *group) lack_one.insert(clips[static_cast<size_t>(i)].id);
+  for (size_t i = 0; i < clips.size(); ++i)
+    if (const auto [audio, video] = clips.promised(i); !audio || !video) lack_one.emplace(clips.id(i));
   for (BadClip& clip : result.failed) {
     if (lack_one.contains(clip.id)) clip.reason = "this network needs both audio and video";
     clip.side = ClipSide::both;
@@ -128,7 +127,7 @@ Need resolve_need(const CavMae& model, Need need) {
 }
 
 // Clips whose lists name one side alone.
-void add_unnamed(const std::vector<ClipSource>& clips, ClipEmbeddings& out) {
+void add_unnamed(const ClipList& clips, ClipEmbeddings& out) {
   if (!out.audio.defined() || !out.video.defined()) return;
   for (const int64_t index : out.indices) {
     const ClipSource& clip = clips[static_cast<size_t>(index)];
@@ -142,10 +141,10 @@ void add_unnamed(const std::vector<ClipSource>& clips, ClipEmbeddings& out) {
 }
 
 std::vector<BadClip> bad_clips_of(const std::map<int64_t, ClipSide>& broken,
-                                  const std::vector<ClipSource>& clips) {
+                                  const ClipList& clips) {
   std::vector<BadClip> out;
   for (const auto& [position, side] : broken)
-    out.push_back({.id = clips[static_cast<size_t>(position)].id,
+    out.push_back({.id = std::string(clips.id(position)),
                    .reason =
                        "the network gives values for it that are not finite (NaN or infinity); check the "
                        "checkpoint",
@@ -163,7 +162,7 @@ Embeddings embed_batch(CavMae& model, const Inputs& inputs) {
   return {.audio = to_result(out.audio), .video = to_result(out.video)};
 }
 
-ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, const std::vector<ClipSource>& clips,
+ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, const ClipList& clips,
                            const PassOptions& options, std::shared_ptr<Log> log) {
   PassOptions pass = options;
   pass.need = resolve_need(model, options.need);

@@ -29,7 +29,7 @@ struct ClipEmbeddings {
 // values that are not finite. options.view.frames all: the mean over the pictures' outputs; the audio is
 // computed once. Title and device are set here. Every rank of options.world gets the whole result. Throws
 // ConfigError when the network cannot give what is needed, DataError past loader.max_bad_ratio.
-ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, const std::vector<ClipSource>& clips,
+ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, const ClipList& clips,
                            const PassOptions& options, std::shared_ptr<Log> log);
 
 // The embeddings of one batch, float [B, D] each on the CPU; a video of [B, K, 3, S, S] is averaged over its

@@ -59,7 +59,7 @@ torch::Tensor side(const TensorFile& file, const std::string& name, size_t rows,
 
 }  // namespace
 
-std::vector<FilePlace> places_of(const std::vector<ClipSource>& clips) {
+std::vector<FilePlace> places_of(const ClipList& clips) {
   std::vector<FilePlace> places;
   bool are_windows = false;
   for (const ClipSource& clip : clips) {

@@ -17,7 +17,7 @@ struct FilePlace {
   double start_seconds = 0.0;
 };
 // Those of every clip, or none where they are no windows (data/windows.h).
-std::vector<FilePlace> places_of(const std::vector<ClipSource>& clips);
+std::vector<FilePlace> places_of(const ClipList& clips);
 
 // `ids`: of every clip that was asked for, so that ids[embeddings.indices[row]] names a row; `places`
 // likewise, or empty. `model`: the checkpoint they were made with. Written beside and renamed.

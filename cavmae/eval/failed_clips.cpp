@@ -33,20 +33,20 @@ void account_for(const LostSides& lost, const ClipSource& source, FailedClips& r
 
 }  // namespace
 
-FailedClips account_for(const std::map<int64_t, LostSides>& lost, const std::vector<ClipSource>& clips) {
+FailedClips account_for(const std::map<int64_t, LostSides>& lost, const ClipList& clips) {
   FailedClips result;
   for (const auto& [position, sides] : lost)
     if (sides.audio || sides.video) account_for(sides, clips[static_cast<size_t>(position)], result);
   return result;
 }
 
-std::map<int64_t, BadClip> by_position(std::vector<BadClip> bad, const std::vector<ClipSource>& clips,
+std::map<int64_t, BadClip> by_position(std::vector<BadClip> bad, const ClipList& clips,
                                        const std::vector<int64_t>& positions) {
-  std::map<std::string, BadClip> by_id;
+  std::map<std::string, BadClip, std::less<>> by_id;
   for (BadClip& clip : bad) by_id.emplace(clip.id, std::move(clip));
   std::map<int64_t, BadClip> out;
   for (const int64_t position : positions)
-    if (const auto found = by_id.find(clips[static_cast<size_t>(position)].id); found != by_id.end())
+    if (const auto found = by_id.find(clips.id(position)); found != by_id.end())
       out.emplace(position, found->second);
   return out;
 }
@@ -82,7 +82,7 @@ void join_failed(std::vector<BadClip>& failed, const std::vector<BadClip>& more)
   }
 }
 
-void check_failed_share(const std::vector<BadClip>& failed, const std::vector<ClipSource>& clips,
+void check_failed_share(const std::vector<BadClip>& failed, const ClipList& clips,
                         const LoaderOptions& loader) {
   const auto allowed = loader.max_bad_ratio * static_cast<double>(clips.size());
   CAVMAE_CHECK_AS(DataError, static_cast<double>(failed.size()) <= allowed, failed.size(), " of ",

@@ -25,10 +25,10 @@ struct FailedClips {
 };
 
 // `lost` by position in `clips`.
-FailedClips account_for(const std::map<int64_t, LostSides>& lost, const std::vector<ClipSource>& clips);
+FailedClips account_for(const std::map<int64_t, LostSides>& lost, const ClipList& clips);
 
 // `bad` by position, of the clips at `positions`.
-std::map<int64_t, BadClip> by_position(std::vector<BadClip> bad, const std::vector<ClipSource>& clips,
+std::map<int64_t, BadClip> by_position(std::vector<BadClip> bad, const ClipList& clips,
                                        const std::vector<int64_t>& positions);
 
 // The bad clips of all ranks.
@@ -38,7 +38,7 @@ std::vector<BadClip> gather_bad_clips(World& world, std::vector<BadClip> own);
 void join_failed(std::vector<BadClip>& failed, const std::vector<BadClip>& more);
 
 // Throws DataError when more clips failed than loader.max_bad_ratio allows.
-void check_failed_share(const std::vector<BadClip>& failed, const std::vector<ClipSource>& clips,
+void check_failed_share(const std::vector<BadClip>& failed, const ClipList& clips,
                         const LoaderOptions& loader);
 
 // "x: reason", or "x (its audio): reason" of a clip of which one side was lost.

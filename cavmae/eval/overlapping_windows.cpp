@@ -25,7 +25,7 @@ void add_overlaps(std::vector<PlacedRow>& of_file, double window_seconds, LeftOu
 
 }  // namespace
 
-LeftOut overlapping_windows(const std::vector<ClipSource>& clips, const std::vector<int64_t>& indices,
+LeftOut overlapping_windows(const ClipList& clips, const std::vector<int64_t>& indices,
                             double window_seconds) {
   std::unordered_map<std::string, std::vector<PlacedRow>> files;
   for (size_t row = 0; row < indices.size(); ++row) {
