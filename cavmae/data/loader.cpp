@@ -12,6 +12,7 @@
 #include "cavmae/core/options.h"
 #include "cavmae/core/random.h"
 #include "cavmae/core/text.h"
+#include "cavmae/core/time_limit.h"
 #include "cavmae/data/bad_clips.h"
 #include "cavmae/data/batch_assembler.h"
 #include "cavmae/data/epoch_order.h"
@@ -62,6 +63,8 @@ void LoaderOptions::validate() const {
                    "; it must be at least 1");
   problems.require(max_bad_ratio >= 0 && max_bad_ratio <= 1, "max_bad_ratio is ", max_bad_ratio,
                    "; allowed are 0 to 1");
+  problems.require(clip_timeout >= 0, "clip_timeout is ", clip_timeout,
+                   "; it must be a number of seconds, or 0 for none");
   problems.throw_if_any("the loader's options do not fit");
 }
 
@@ -124,6 +127,7 @@ bool Loader::State::is_done() const {
 ReadResult Loader::State::read(int64_t position) const {
   const ClipSource& clip = clips[order[position]];
   ReadResult result;
+  const TimeLimit limit(options.clip_timeout);
   try {
     uint64_t seed = mix_seed({epoch.seed, static_cast<uint64_t>(epoch.epoch), stable_hash(clip.id)});
     // A clip that is drawn again is seen another way.
@@ -135,6 +139,7 @@ ReadResult Loader::State::read(int64_t position) const {
                                                  .need = need},
                                                 order[position], seed)
                                 : reader->read(clip, view, need, seed);
+    limit.check_kept();
   } catch (const MediaError& e) {
     result.bad_reason = e.what();
   } catch (...) {

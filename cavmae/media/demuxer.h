@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "cavmae/core/time_limit.h"
 #include "cavmae/media/ffmpeg.h"
 #include "cavmae/media/media_io.h"
 #include "cavmae/media/media_source.h"
@@ -44,7 +45,13 @@ class Demuxer {
 
   // After av_read_frame() has failed: throws when the source could not be read, which is no end of the file.
   void throw_if_unreadable() const { io_.throw_if_failed(); }
+  // To be called between packets: throws when the thread's TimeLimit has run out.
+  void check_time() const { TimeLimit::check(name()); }
+  // Throws MediaError when FFmpeg has refused a picture, or streams, for more than one file may ask for.
+  void fail_if_too_large() const;
   [[noreturn]] void fail(const std::string& what) const;
+  [[noreturn]] void fail_of_size(int64_t width, int64_t height) const;
+  [[noreturn]] void fail_of_memory() const;
 
  private:
   void open();

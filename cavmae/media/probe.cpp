@@ -1,7 +1,9 @@
 #include <algorithm>
 
+#include "cavmae/core/error.h"
 #include "cavmae/media/demuxer.h"
 #include "cavmae/media/has_media.h"
+#include "cavmae/media/limits.h"
 #include "cavmae/media/media_reader.h"
 
 namespace cavmae {
@@ -43,6 +45,10 @@ MediaInfo probe_media(const MediaSource& source) {
   } else if (context.duration > 0) {
     info.duration_seconds = static_cast<double>(context.duration) / AV_TIME_BASE;
   }
+  if (!(info.duration_seconds <= kMaxSeconds))
+    demuxer.fail(
+        concat("says that it lasts ", info.duration_seconds, " s; at most ", kMaxSeconds,
+               " are read: its header or clock is damaged, write it anew (ffmpeg -i FILE -c copy NEW)"));
   if (demuxer.audio_stream() != nullptr) describe_audio(*demuxer.audio_stream(), info);
   if (demuxer.video_stream() != nullptr) describe_video(*demuxer.video_stream(), info);
   return info;
