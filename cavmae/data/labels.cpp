@@ -207,8 +207,7 @@ ClipClasses classes_of_clips(const std::vector<ClipSource>& clips, const LabelSe
       }
     }
     std::ranges::sort(classes[i]);
-    const auto repeated = std::ranges::unique(classes[i]);
-    classes[i].erase(repeated.begin(), repeated.end());
+    classes[i].erase(std::unique(classes[i].begin(), classes[i].end()), classes[i].end());
   }
   if (!unknown.empty()) throw_unknown(unknown, set, where);
   check_rules(clips, set, rules, classes);
