@@ -25,7 +25,11 @@ class ClipTimeout : public testing::Test {
       const auto wav = folder_ / (std::to_string(i) + ".wav"), png = folder_ / (std::to_string(i) + ".png");
       write_wav(wav, 0.5, 300.0);
       write_flat_png(png, 10 * i);
-      clips.push_back({.id = "clip" + std::to_string(i), .audio = wav, .video = png});
+      ClipSource clip;
+      clip.id = "clip" + std::to_string(i);
+      clip.audio = wav;
+      clip.video = png;
+      clips.push_back(std::move(clip));
     }
     Loader loader(clips, std::make_shared<const ClipReader>(tiny_features()), training_view(), Need::both,
                   options, captured_.log);
