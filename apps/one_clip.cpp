@@ -1,5 +1,8 @@
 #include "apps/one_clip.h"
 
+#include <fmt/format.h>
+
+#include "cavmae/core/time_limit.h"
 #include "cavmae/eval/model.h"
 
 namespace cavmae::apps {
@@ -15,6 +18,10 @@ void OneClipFlags::add(CLI::App& app, DecoderUse decoder) {
                  "pin the window's start in longer files, in seconds [the middle]")
       ->type_name("");
   lists.add(app);
+  app.add_option(
+         "--clip-timeout", clip_timeout,
+         "seconds that reading the clip may take (0: any time) [" + fmt::format("{}", clip_timeout) + "]")
+      ->type_name("");
   add_json_flag(app, json);
 }
 
@@ -40,7 +47,10 @@ Sample OneClipFlags::read(const ClipSource& source, const Pretrained& from, Fram
   ViewOptions view{.frames = frames};
   option_from_json(option_text_to_json<std::optional<double>>(window_start, "--window-start"),
                    view.window_start, "--window-start");
-  return ClipReader(from.spec).read(source, view, need, /*seed=*/0);
+  const TimeLimit limit(clip_timeout);
+  Sample sample = ClipReader(from.spec).read(source, view, need, /*seed=*/0);
+  limit.check_kept();
+  return sample;
 }
 
 }  // namespace cavmae::apps

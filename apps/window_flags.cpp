@@ -52,6 +52,7 @@ ClipList WindowFlags::of(const ClipList& clips, const InputSpec& spec, const Pas
                                                    {.need = pass.need,
                                                     .spacing = spacing(),
                                                     .num_workers = pass.loader.num_workers,
+                                                    .clip_timeout = pass.loader.clip_timeout,
                                                     .show_progress = pass.show_progress});
   log->info("{} windows of {} files", found.size(), clips.size());
   return found;

@@ -6,6 +6,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/random.h"
 #include "cavmae/core/text.h"
+#include "cavmae/core/time_limit.h"
 #include "cavmae/data/epoch_order.h"
 
 namespace cavmae {
@@ -51,8 +52,10 @@ Sample EpochReader::read_sample(int64_t position, ClipRun& run) const {
 
 ReadResult EpochReader::read(int64_t position, ClipRun& run) const {
   ReadResult result;
+  const TimeLimit limit(in_.clip_timeout);
   try {
     result.sample = read_sample(position, run);
+    limit.check_kept();
   } catch (const SideError& e) {
     result.bad_reason = e.what();
     result.bad_side = e.side();

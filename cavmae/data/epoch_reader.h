@@ -29,6 +29,7 @@ class EpochReader {
     const std::optional<Supervision>& supervision;
     ViewOptions view;
     Need need = Need::both;
+    double clip_timeout = 0.0;  // seconds that reading a clip may take; 0: any time
   };
   EpochReader(const Inputs& inputs, const EpochOptions& epoch);
 

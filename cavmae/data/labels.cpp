@@ -217,8 +217,7 @@ ClipClasses classes_of_clips(const ClipList& clips, const LabelSet& set, const L
       }
     }
     std::ranges::sort(of_list);
-    const auto repeated = std::ranges::unique(of_list);
-    of_list.erase(repeated.begin(), repeated.end());
+    of_list.erase(std::unique(of_list.begin(), of_list.end()), of_list.end());
     classes[i] = of_list;
   }
   if (!unknown.empty()) throw_unknown(unknown, set, where);

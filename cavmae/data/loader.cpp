@@ -60,6 +60,8 @@ void LoaderOptions::validate() const {
                    "; it must be at least 1");
   problems.require(max_bad_ratio >= 0 && max_bad_ratio <= 1, "max_bad_ratio is ", max_bad_ratio,
                    "; allowed are 0 to 1");
+  problems.require(clip_timeout >= 0, "clip_timeout is ", clip_timeout,
+                   "; it must be a number of seconds, or 0 for none");
   problems.throw_if_any("the loader's options do not fit");
 }
 
@@ -186,7 +188,8 @@ void Loader::State::start(const EpochOptions& new_epoch) {
   epoch = new_epoch;
   epoch_reader.emplace(
       EpochReader::Inputs{
-          .clips = clips, .reader = reader, .supervision = supervision, .view = view, .need = need},
+          .clips = clips, .reader = reader, .supervision = supervision, .view = view, .need = need,
+          .clip_timeout = options.clip_timeout},
       epoch);
   run = {.end = epoch.start_position, .windows = std::nullopt};
   wait_seconds = 0.0;

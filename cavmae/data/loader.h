@@ -19,6 +19,7 @@ struct LoaderOptions {
   int64_t num_workers = 2;
   int64_t prefetch_batches = 4;  // ready ahead of the consumer
   double max_bad_ratio = 0.1;    // more bad clips than this share stop the run
+  double clip_timeout = 600.0;   // seconds that reading a clip may take, else it is a bad one; 0: any time
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -26,6 +27,8 @@ struct LoaderOptions {
     v("num_workers", o.num_workers, "threads that read clips (0: the thread that computes reads them)");
     v("prefetch_batches", o.prefetch_batches, "batches kept ready ahead of the training step");
     v("max_bad_ratio", o.max_bad_ratio, "stop when more than this share of the clips cannot be read");
+    v("clip_timeout", o.clip_timeout,
+      "seconds after which a clip that is still being read counts as one that cannot be read (0: never)");
   }
   // One ConfigError listing every bad field.
   void validate() const;

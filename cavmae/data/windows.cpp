@@ -12,6 +12,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
 #include "cavmae/core/progress.h"
+#include "cavmae/core/time_limit.h"
 #include "cavmae/data/opened_clip.h"
 #include "cavmae/data/worker_thread.h"
 
@@ -131,6 +132,7 @@ std::vector<ClipSource> windows_of_clips(const ClipList& clips, const ClipReader
   const auto work = [&] {
     try {
       for (size_t i = next++; i < clips.size(); i = next++) {
+        const TimeLimit limit(options.clip_timeout);
         found[i] = windows_of_clip(clips[i], reader, options.need, options.spacing);
         const std::lock_guard lock(mutex);
         progress.update(++num_done);

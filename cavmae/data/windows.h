@@ -40,6 +40,7 @@ struct WindowListOptions {
   Need need = Need::both;
   WindowSpacing spacing = {};
   int64_t num_workers = 2;  // threads that open files
+  double clip_timeout = 0.0;  // seconds that opening one may take; 0: any time
   bool show_progress = false;
 };
 // Those of all clips, in the clips' order.

@@ -8,9 +8,12 @@
 #include <string_view>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/time_limit.h"
 #include "cavmae/media/audio_track.h"
 #include "cavmae/media/declared_times.h"
 #include "cavmae/media/file_end.h"
+#include "cavmae/media/jpeg_size.h"
+#include "cavmae/media/limits.h"
 #include "cavmae/media/packet_scan.h"
 #include "cavmae/media/programme.h"
 
@@ -70,7 +73,7 @@ bool can_decode(const AVStream& stream) {
 
 Demuxer::Demuxer(const MediaSource& source, std::optional<int64_t> audio_track, const MediaTimes* known)
     : source_(source), audio_track_(audio_track), io_(source) {
-  ffmpeg::silence_log();
+  ffmpeg::tame();
   open();
   if (is_picture()) return;
   if (known != nullptr) {
@@ -123,13 +126,40 @@ const AVInputFormat& Demuxer::find_format(AVIOContext& io) const {
 
 void Demuxer::fail_to_open(int error) const {
   io_.throw_if_failed();
+  fail_if_too_large();
+  if (error == AVERROR(ENOMEM)) fail_of_memory();
   if (error == AVERROR_INVALIDDATA && begins_like_mp4(io_))
     fail("is cut off or damaged: its index (the moov box) is missing; copy or record it again");
   if (error == AVERROR_INVALIDDATA) fail("is not a media file (FFmpeg does not know its format)");
   fail(concat("cannot be opened: ", ffmpeg::error_text(error)));
 }
 
+void Demuxer::fail_if_too_large() const {
+  const ffmpeg::Refusals& refused = ffmpeg::refusals();
+  if (uint64_t{refused.width} * refused.height > uint64_t{kMaxPixels})
+    fail_of_size(refused.width, refused.height);
+  // A JPEG that has not the bytes for its size is refused by FFmpeg before that.
+  if (const auto size = jpeg_size(io_.bytes()); size && size->width * size->height > kMaxPixels)
+    fail_of_size(size->width, size->height);
+  if (refused.too_many_streams)
+    fail(
+        concat("has more than ", kMaxStreams,
+               " streams; copy those that are wanted out of it (ffmpeg -i FILE -map 0:v:0 -map 0:a:0 -c copy "
+               "NEW.mkv)"));
+}
+
+void Demuxer::fail_of_size(int64_t width, int64_t height) const {
+  fail(concat("has pictures of ", width, "x", height, " pixels; at most ", kMaxPixels,
+              " are read: scale it down (ffmpeg -i FILE -vf scale=1024:-2 NEW), or it is damaged"));
+}
+
+void Demuxer::fail_of_memory() const {
+  fail(concat("asks for more memory than there is, or for more than ", kMaxBytesAtOnce,
+              " bytes at once; it is damaged: copy or record it again"));
+}
+
 void Demuxer::open() {
+  ffmpeg::refusals() = {};
   AVIOContext* io = io_.begin();
   const bool is_wav = begins_like_wav(io_);
   const AVInputFormat* format = is_wav ? av_find_input_format("wav") : &find_format(*io);
@@ -140,6 +170,8 @@ void Demuxer::open() {
   AVFormatContext* raw = avformat_alloc_context();
   if (raw == nullptr) throw std::bad_alloc();
   raw->pb = io;
+  raw->interrupt_callback = io_.interrupt_callback();
+  raw->max_streams = kMaxStreams;
   const int result = avformat_open_input(&raw, name().c_str(), format, &options);
   av_dict_free(&options);
   if (result < 0) fail_to_open(result);  // and `raw` is freed
@@ -149,11 +181,12 @@ void Demuxer::open() {
   if (is_wav) enlarge_wav_packets(*context_);
   io_.throw_if_failed();
   choose_streams();
-  if (audio_ == nullptr && video_ == nullptr && num_audio_tracks(*context_) > 0)
-    fail(why_no_audio(*context_, audio_track_));
-  if (audio_ == nullptr && video_ == nullptr)
+  if (audio_ == nullptr && video_ == nullptr) {
+    fail_if_too_large();
+    if (num_audio_tracks(*context_) > 0) fail(why_no_audio(*context_, audio_track_));
     fail(concat("holds neither audio nor video that FFmpeg can decode (format ", context_->iformat->name,
                 ")"));
+  }
 }
 
 void Demuxer::choose_streams() {
@@ -213,6 +246,7 @@ AVStream& Demuxer::require_audio_stream() const {
 }
 
 AVStream& Demuxer::require_video_stream() const {
+  if (video_ == nullptr) fail_if_too_large();
   if (const AVStream* lost = undecodable_video())
     fail(concat("has pictures that this FFmpeg cannot decode (", avcodec_get_name(lost->codecpar->codec_id),
                 "); convert them to H.264"));
@@ -248,6 +282,7 @@ size_t Demuxer::piece_at(int64_t position) const {
 bool Demuxer::read(AVPacket& packet) {
   do {
     av_packet_unref(&packet);
+    TimeLimit::check(name());
     if (av_read_frame(context_.get(), &packet) < 0) {
       io_.throw_if_failed();
       return false;

@@ -2,7 +2,11 @@
 
 #include <array>
 #include <cmath>
+#include <cstdarg>
 #include <new>
+#include <string_view>
+
+#include "cavmae/media/limits.h"
 
 namespace cavmae::ffmpeg {
 namespace {
@@ -20,6 +24,18 @@ const int32_t* display_matrix(const AVStream& stream) {
   const uint8_t* data = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
   return data != nullptr && size >= kMatrixBytes ? reinterpret_cast<const int32_t*>(data) : nullptr;
 #endif
+}
+
+// Takes the place of FFmpeg's printing. The messages are those of av_image_check_size2() and
+// avformat_new_stream().
+void note_refusal(void* /*context*/, int /*level*/, const char* format, va_list values) {
+  const std::string_view text = format;
+  if (text.starts_with("Picture size %ux%u")) {
+    const unsigned width = va_arg(values, unsigned), height = va_arg(values, unsigned);
+    if (width > 0 && height > 0) refusals().width = width, refusals().height = height;
+  } else if (text.starts_with("Number of streams exceeds")) {
+    refusals().too_many_streams = true;
+  }
 }
 
 }  // namespace
@@ -48,9 +64,15 @@ std::string error_text(int code) {
   return text.data();
 }
 
-void silence_log() {
+Refusals& refusals() {
+  thread_local Refusals of_this_thread;
+  return of_this_thread;
+}
+
+void tame() {
   static const bool done = [] {
-    av_log_set_level(AV_LOG_QUIET);
+    av_log_set_callback(note_refusal);
+    av_max_alloc(kMaxBytesAtOnce);
     return true;
   }();
   static_cast<void>(done);

@@ -194,7 +194,10 @@ torch::Tensor FrameReader::picture_at(double seconds) {
   advance(target_);
   if (pending_.empty && ended_) check_not_cut_off(seconds);
   if (current_.empty) {  // the first picture comes after the time asked for
-    if (pending_.empty) demuxer_.fail("holds no picture that can be decoded; it is damaged");
+    if (pending_.empty) {
+      demuxer_.fail_if_too_large();
+      demuxer_.fail("holds no picture that can be decoded; it is damaged");
+    }
     std::swap(current_, pending_);
     converted_ = torch::Tensor();
   }

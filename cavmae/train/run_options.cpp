@@ -10,13 +10,14 @@ namespace cavmae {
 namespace {
 
 // What may differ between a run and its resumption without changing what a step computes.
-constexpr std::array<std::string_view, 12> kHarmless = {"epochs",
+constexpr std::array<std::string_view, 13> kHarmless = {"epochs",
                                                         "recompute",
                                                         "log_interval_steps",
                                                         "validate_every_epochs",
                                                         "num_workers",
                                                         "prefetch_batches",
                                                         "max_bad_ratio",
+                                                        "clip_timeout",
                                                         "checkpoint_interval_steps",
                                                         "checkpoint_interval_seconds",
                                                         "keep_checkpoints",
