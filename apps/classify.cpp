@@ -30,8 +30,7 @@ void print_best(const torch::Tensor& scores, const LabelSet& labels, int64_t top
     fmt::print("  {:.3f}  {}\n", ranked[i].score, ranked[i].label.display_name);
 }
 
-void print_clips(const ClipScores& scores, const LabelSet& labels, const ClipList& clips,
-                 int64_t top) {
+void print_clips(const ClipScores& scores, const LabelSet& labels, const ClipList& clips, int64_t top) {
   for (size_t row = 0; row < scores.indices.size(); ++row) {
     const int64_t clip = scores.indices[row];
     const std::string missing = missing_modality(scores, clip);
@@ -47,8 +46,7 @@ std::string time_text(double seconds) {
 }
 
 // A heading for each file, and a line for each of its windows.
-void print_timeline(const ClipScores& scores, const LabelSet& labels, const ClipList& clips,
-                    int64_t top) {
+void print_timeline(const ClipScores& scores, const LabelSet& labels, const ClipList& clips, int64_t top) {
   std::string file;
   for (size_t row = 0; row < scores.indices.size(); ++row) {
     const ClipSource& clip = clips[scores.indices[row]];

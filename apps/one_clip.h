@@ -19,8 +19,8 @@ struct OneClipFlags {
   std::string window_start = "none";
   double clip_timeout = LoaderOptions{}.clip_timeout;
 
-  // Registers the file, the model's flags, --out, --json, --clip, --window-start, --clip-timeout and the flags
-  // of lists.
+  // Registers the file, the model's flags, --out, --json, --clip, --window-start, --clip-timeout and the
+  // flags of lists.
   void add(CLI::App& app, DecoderUse decoder);
   // The clip that is meant. Throws DataError naming how many there are.
   ClipSource source(Log& log) const;

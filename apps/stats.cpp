@@ -26,8 +26,8 @@ int run(const StatsFlags& flags, const GlobalOptions& global) {
   options.need = Need::audio;
   flags.windows.check(options.view);
   auto log = make_log(global.verbosity());
-  const ClipList clips = flags.windows.of(read_clip_sources(flags.data, *log, flags.lists.options()), spec,
-                                          options, log);
+  const ClipList clips =
+      flags.windows.of(read_clip_sources(flags.data, *log, flags.lists.options()), spec, options, log);
   const FbankStats stats = compute_fbank_stats(clips, spec, options, log);
   if (flags.json != "-") {
     fmt::print("mean {:.4f}, standard deviation {:.4f}, over {} {}\n", stats.mean, stats.std, stats.num_clips,

@@ -164,11 +164,12 @@ StreamTimes ClipReader::State::common_times(const ClipSource& clip, const Side& 
                               : side == &audio         ? ClipSide::audio
                                                        : ClipSide::video;
     if (side->facts.times.cut_off && !is_pinned)
-      throw SideError(at_fault, /*is_lacking=*/false,
-                      concat(*source,
-                             ": is cut off or damaged: it ends in the middle of a packet, so that nothing tells "
-                             "how long it was; copy or download it again, or keep what is there: "
-                             "ffmpeg -i OLD -c copy NEW"));
+      throw SideError(
+          at_fault, /*is_lacking=*/false,
+          concat(*source,
+                 ": is cut off or damaged: it ends in the middle of a packet, so that nothing tells "
+                 "how long it was; copy or download it again, or keep what is there: "
+                 "ffmpeg -i OLD -c copy NEW"));
     if (times->end_seconds <= 0.0) continue;
     both.start_seconds = std::max(both.start_seconds, times->start_seconds);
     both.end_seconds =

@@ -186,11 +186,13 @@ void Loader::State::stop() {
 void Loader::State::start(const EpochOptions& new_epoch) {
   stop();
   epoch = new_epoch;
-  epoch_reader.emplace(
-      EpochReader::Inputs{
-          .clips = clips, .reader = reader, .supervision = supervision, .view = view, .need = need,
-          .clip_timeout = options.clip_timeout},
-      epoch);
+  epoch_reader.emplace(EpochReader::Inputs{.clips = clips,
+                                           .reader = reader,
+                                           .supervision = supervision,
+                                           .view = view,
+                                           .need = need,
+                                           .clip_timeout = options.clip_timeout},
+                       epoch);
   run = {.end = epoch.start_position, .windows = std::nullopt};
   wait_seconds = 0.0;
   {

@@ -38,8 +38,8 @@ class OpenedClip {
   // As read_audio(); the clip has one sound.
   torch::Tensor audio(const MediaSource& source, const AudioRequest& request);
 
-  // A video's pictures at the positions of the window: uint8 [S, S, 3] each. `source_times`: of the source, or
-  // null. Throws MediaError.
+  // A video's pictures at the positions of the window: uint8 [S, S, 3] each. `source_times`: of the source,
+  // or null. Throws MediaError.
   Pictures squares(const MediaSource& source, const MediaTimes* source_times, const ClipWindow& window,
                    const std::vector<int64_t>& positions, const InputSpec& spec);
 

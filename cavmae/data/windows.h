@@ -31,15 +31,15 @@ std::vector<double> window_starts(double clip_seconds, double window_seconds, co
 std::string window_id(const std::string& file, double start_seconds);
 
 // The windows of a clip, from where all its sides begin to where one ends, as clips that are pinned to their
-// starts, with `file` and an id each. A clip that its list pins is one window, and one that cannot be opened is
-// returned as it is: it fails when it is read. `need`: the sides that decide.
+// starts, with `file` and an id each. A clip that its list pins is one window, and one that cannot be opened
+// is returned as it is: it fails when it is read. `need`: the sides that decide.
 std::vector<ClipSource> windows_of_clip(const ClipSource& clip, const ClipReader& reader, Need need,
                                         const WindowSpacing& spacing);
 
 struct WindowListOptions {
   Need need = Need::both;
   WindowSpacing spacing = {};
-  int64_t num_workers = 2;  // threads that open files
+  int64_t num_workers = 2;    // threads that open files
   double clip_timeout = 0.0;  // seconds that opening one may take; 0: any time
   bool show_progress = false;
 };

@@ -10,8 +10,7 @@
 namespace cavmae {
 namespace {
 
-Json clip_json(const ClipScores& scores, size_t row, const LabelSet& labels,
-               const ClipList& clips) {
+Json clip_json(const ClipScores& scores, size_t row, const LabelSet& labels, const ClipList& clips) {
   const ClipSource& clip = clips[scores.indices[row]];
   const std::string missing = missing_modality(scores, scores.indices[row]);
   Json ranked = Json::array();

@@ -35,7 +35,6 @@ std::string missing_modality(const ClipScores& scores, int64_t clip);
 // `file` and `start_seconds`.
 Json to_json(const ClipScores& scores, const LabelSet& labels, const ClipList& clips);
 // The same as text, indented, clip by clip: the windows of long files times hundreds of classes are many.
-void write_scores(std::ostream& out, const ClipScores& scores, const LabelSet& labels,
-                  const ClipList& clips);
+void write_scores(std::ostream& out, const ClipScores& scores, const LabelSet& labels, const ClipList& clips);
 
 }  // namespace cavmae

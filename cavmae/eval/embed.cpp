@@ -140,8 +140,7 @@ void add_unnamed(const ClipList& clips, ClipEmbeddings& out) {
   }
 }
 
-std::vector<BadClip> bad_clips_of(const std::map<int64_t, ClipSide>& broken,
-                                  const ClipList& clips) {
+std::vector<BadClip> bad_clips_of(const std::map<int64_t, ClipSide>& broken, const ClipList& clips) {
   std::vector<BadClip> out;
   for (const auto& [position, side] : broken)
     out.push_back({.id = std::string(clips.id(position)),
