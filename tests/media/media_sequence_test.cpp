@@ -90,8 +90,12 @@ TEST_F(MediaSequences, OfADamagedFileReadWhatIsWhole) {
     }
     ASSERT_EQ(alone.defined(), heard.defined()) << start;
     ASSERT_EQ(seen_alone.defined(), seen.defined()) << start;
-    if (alone.defined()) EXPECT_TRUE(at::equal(alone, heard)) << start;
-    if (seen_alone.defined()) EXPECT_TRUE(at::equal(seen_alone, seen)) << start;
+    if (alone.defined()) {
+      EXPECT_TRUE(at::equal(alone, heard)) << start;
+    }
+    if (seen_alone.defined()) {
+      EXPECT_TRUE(at::equal(seen_alone, seen)) << start;
+    }
     ++(alone.defined() && seen.defined() ? num_read : num_refused);
   }
   EXPECT_GE(num_read, 3);
