@@ -212,7 +212,7 @@ while (( full < full_disks )); do
   (( code == 1 )) || fail "$kind on a full disk: exit code $code instead of 1"
   if grep -q "No space left on device" "$work/err"; then
     what="a write failed" written=$((written + 1))
-  elif grep -q "not enough space on the disk" "$work/err"; then
+  elif grep -Eq "not enough space on the disk|cannot be written: it needs" "$work/err"; then
     what="told before the write" refused=$((refused + 1))
   else
     fail "$kind on a full disk does not say so"
