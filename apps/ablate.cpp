@@ -6,6 +6,7 @@
 
 #include "apps/command.h"
 #include "apps/configs.h"
+#include "apps/list_flags.h"
 
 namespace cavmae::apps {
 namespace {
@@ -16,6 +17,7 @@ struct AblateFlags {
   std::vector<std::filesystem::path> data, val;
   std::filesystem::path out, cache, labels, json;
   OptionFlags options;
+  ListFlags lists;
 };
 
 int run(const AblateFlags& flags, const GlobalOptions& global) {
@@ -24,6 +26,7 @@ int run(const AblateFlags& flags, const GlobalOptions& global) {
                     .val = flags.val,
                     .out = flags.out,
                     .cache = flags.cache,
+                    .lists = flags.lists.options(),
                     .labels = flags.labels,
                     .options_of = [&flags](const std::string& name) {
                       PretrainOptions options;
@@ -74,6 +77,7 @@ void add_ablate(CLI::App& app, Program& program) {
   app.add_option("--labels", flags->labels,
                  "classes of the linear probe: a CSV with index, mid, display_name [the clips' own labels]")
       ->type_name("FILE");
+  flags->lists.add(app);
   add_json_flag(app, flags->json);
   flags->options.add(app, PretrainOptions{}, "Configuration");
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });

@@ -1,17 +1,23 @@
 // cavmae classify: what is heard and seen in files.
 #include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <iostream>
 
 #include <fmt/format.h>
 
+#include "cavmae/core/files.h"
 #include "cavmae/eval/class_ranking.h"
 
 #include "apps/evaluation.h"
+#include "apps/window_flags.h"
 
 namespace cavmae::apps {
 namespace {
 
 struct ClassifyFlags {
   EvaluationFlags evaluation;
+  WindowFlags windows;
   std::filesystem::path labels;
   std::vector<std::filesystem::path> files;
   int64_t top = 5;
@@ -24,27 +30,73 @@ void print_best(const torch::Tensor& scores, const LabelSet& labels, int64_t top
     fmt::print("  {:.3f}  {}\n", ranked[i].score, ranked[i].label.display_name);
 }
 
+void print_clips(const ClipScores& scores, const LabelSet& labels, const ClipList& clips, int64_t top) {
+  for (size_t row = 0; row < scores.indices.size(); ++row) {
+    const int64_t clip = scores.indices[row];
+    const std::string missing = missing_modality(scores, clip);
+    fmt::print("{}{}\n", clips.id(clip), missing.empty() ? "" : " (" + missing + ")");
+    print_best(scores.scores[static_cast<int64_t>(row)], labels, top);
+  }
+}
+
+// "1:02:05.500"
+std::string time_text(double seconds) {
+  const int64_t milliseconds = std::llround(seconds * 1000.0), whole = milliseconds / 1000;
+  return fmt::format("{}:{:02}:{:02}.{:03}", whole / 3600, whole / 60 % 60, whole % 60, milliseconds % 1000);
+}
+
+// A heading for each file, and a line for each of its windows.
+void print_timeline(const ClipScores& scores, const LabelSet& labels, const ClipList& clips, int64_t top) {
+  std::string file;
+  for (size_t row = 0; row < scores.indices.size(); ++row) {
+    const ClipSource& clip = clips[scores.indices[row]];
+    if (row == 0 || file != clip.file) fmt::print("{}\n", clip.file);
+    file = clip.file;
+    const auto ranked = rank_classes(scores.scores[static_cast<int64_t>(row)], labels);
+    std::string line = fmt::format("  {:>11}", time_text(clip.start_seconds.value_or(0.0)));
+    for (int64_t i = 0; i < std::min(top, labels.size()); ++i)
+      line += fmt::format("  {:.3f} {}", ranked[i].score, ranked[i].label.display_name);
+    const std::string missing = missing_modality(scores, scores.indices[row]);
+    fmt::print("{}{}\n", line, missing.empty() ? "" : "  (" + missing + ")");
+  }
+}
+
+void write_result(const std::filesystem::path& file, const ClipScores& scores, const LabelSet& labels,
+                  const ClipList& clips) {
+  if (file.empty()) return;
+  if (file == "-") {
+    write_scores(std::cout, scores, labels, clips);
+    std::cout.flush();
+    return;
+  }
+  write_file_with(file, [&](const std::filesystem::path& temporary) {
+    std::ofstream out(temporary, std::ios::binary);
+    write_scores(out, scores, labels, clips);
+    out.close();
+    CAVMAE_CHECK(out.good(), temporary.string(), ": cannot be written");
+  });
+}
+
 int run(const ClassifyFlags& flags, const GlobalOptions& global) {
   auto log = make_log(global.verbosity());
   CAVMAE_CHECK_AS(ConfigError, flags.top >= 1, "--top is ", flags.top, "; it must be at least 1");
   std::vector<std::filesystem::path> data = flags.evaluation.data;
   data.insert(data.end(), flags.files.begin(), flags.files.end());
   CAVMAE_CHECK_AS(ConfigError, !data.empty(), "nothing to classify: name files, or give --data");
-  const auto clips = read_clip_sources(data, *log);
+  PassOptions options = flags.evaluation.pass_options(global);
+  flags.windows.check(options.view);
+  auto clips = read_clip_sources(data, *log, flags.evaluation.lists.options());
   const Pretrained model = flags.evaluation.model.load(*log);
   Classifier classifier = model.classifier();
   const LabelSet labels = labels_of(model, flags.labels);
-  const ClipScores scores =
-      classify_clips(classifier, model.spec, clips, flags.evaluation.pass_options(global), log);
+  options.need = needed_of_mode(classifier->head_options().mode);
+  clips = flags.windows.of(clips, model.spec, options, log);
+  const ClipScores scores = classify_clips(classifier, model.spec, clips, options, log);
   report_failed(scores.failed, *log);
   CAVMAE_CHECK_AS(DataError, !scores.indices.empty(), "no clip could be read");
-  for (size_t row = 0; row < scores.indices.size() && flags.json != "-"; ++row) {
-    const int64_t clip = scores.indices[row];
-    const std::string missing = missing_modality(scores, clip);
-    fmt::print("{}{}\n", clips[clip].id, missing.empty() ? "" : " (" + missing + ")");
-    print_best(scores.scores[static_cast<int64_t>(row)], labels, flags.top);
-  }
-  write_json_result(flags.json, to_json(scores, labels, clips));
+  if (flags.json != "-" && flags.windows.given()) print_timeline(scores, labels, clips, flags.top);
+  if (flags.json != "-" && !flags.windows.given()) print_clips(scores, labels, clips, flags.top);
+  write_result(flags.json, scores, labels, clips);
   return 0;
 }
 
@@ -53,12 +105,15 @@ int run(const ClassifyFlags& flags, const GlobalOptions& global) {
 void add_classify(CLI::App& app, Program& program) {
   describe(
       app,
-      "A classifier of audio and video also answers where one of them is missing, and says so. --json holds every class.",
-      {"cavmae classify --data archive --checkpoint finetuned.pth --labels class_labels_indices.csv --json all.json"});
+      "A classifier of audio and video also answers where one of them is missing, and says so. --json holds every class.\n"
+      "With --windows a long file becomes a timeline: a line for each window, from its start on.",
+      {"cavmae classify lecture.mp4 --checkpoint classifier --windows all --top 3",
+       "cavmae classify --data archive --checkpoint finetuned.pth --labels class_labels_indices.csv --json all.json"});
   auto flags = std::make_shared<ClassifyFlags>();
   flags->evaluation.frames = "all";
   flags->evaluation.loader.max_bad_ratio = 1.0;
   flags->evaluation.add(app, HeadUse::if_any);
+  flags->windows.add(app);
   add_labels_flag(app, flags->labels);
   app.add_option("files", flags->files, "media files")->type_name("FILE");
   app.add_option("--top", flags->top, "classes printed of each file [5]")->type_name("N");

@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "cavmae/core/json_text.h"
+
 namespace cavmae::apps {
 
 std::string flag_name(const std::string& option) {
@@ -64,7 +66,7 @@ void add_json_flag(CLI::App& app, std::filesystem::path& file) {
 void write_json_result(const std::filesystem::path& file, const Json& value) {
   if (file.empty()) return;
   if (file == "-") {
-    std::puts(value.dump(2).c_str());
+    std::puts(to_text(value, 2).c_str());
   } else {
     write_json(file, value);
   }

@@ -2,14 +2,17 @@
 #include <fmt/format.h>
 
 #include "cavmae/eval/embed_file.h"
+#include "cavmae/eval/model.h"
 
 #include "apps/evaluation.h"
+#include "apps/window_flags.h"
 
 namespace cavmae::apps {
 namespace {
 
 struct EmbedFlags {
   EvaluationFlags evaluation;
+  WindowFlags windows;
   std::vector<std::filesystem::path> files;
   std::filesystem::path out;
   std::filesystem::path json;
@@ -20,22 +23,25 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
   std::vector<std::filesystem::path> data = flags.evaluation.data;
   data.insert(data.end(), flags.files.begin(), flags.files.end());
   CAVMAE_CHECK_AS(ConfigError, !data.empty(), "nothing to embed: name files, or give --data");
-  auto clips = read_clip_sources(data, *log);
-  std::vector<std::string> ids;
-  for (const ClipSource& clip : clips) ids.push_back(clip.id);
+  PassOptions options = flags.evaluation.pass_options(global);
+  flags.windows.check(options.view);
+  auto clips = read_clip_sources(data, *log, flags.evaluation.lists.options());
   const Pretrained model = flags.evaluation.model.load(*log);
   CavMae network = model.network();
-  PassOptions options = flags.evaluation.pass_options(global);
-  options.need = Need::any;
+  options.need = needed_of(network->config());
+  clips = flags.windows.of(clips, model.spec, options, log);
+  std::vector<std::string> ids;
+  for (size_t i = 0; i < clips.size(); ++i) ids.emplace_back(clips.id(i));
   const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log);
   report_failed(embeddings.failed, *log);
   CAVMAE_CHECK_AS(DataError, !embeddings.indices.empty(), "no clip could be read, nothing was written");
-  write_embeddings(flags.out, embeddings, ids, model.path);
-  const Json out = {{"out", flags.out.string()},
-                    {"clips", embeddings.indices.size()},
-                    {"dimension", network->config().embed_dim},
-                    {"failed", embeddings.failed.size()}};
-  if (flags.json != "-") fmt::print("{} clips -> {}\n", embeddings.indices.size(), flags.out.string());
+  write_embeddings(flags.out, embeddings, ids, model.path, places_of(clips));
+  Json out = {{"out", flags.out.string()},
+              {"clips", embeddings.indices.size()},
+              {"dimension", network->config().embed_dim},
+              {"failed", embeddings.failed.size()}};
+  if (flags.windows.given()) out["files"] = num_files(clips, embeddings.indices);
+  if (flags.json != "-") fmt::print("{} -> {}\n", count_text(clips, embeddings.indices), flags.out.string());
   write_json_result(flags.json, out);
   return 0;
 }
@@ -46,10 +52,13 @@ void add_embed(CLI::App& app, Program& program) {
   describe(
       app,
       "Writes `audio` and `video`, float32 [N, D], the mean-pooled outputs of each clip before L2 normalisation, with\n"
-      "the clips' ids and what failed in the metadata. A clip without audio (or video) has NaN in that row.",
-      {"cavmae embed --checkpoint run --out e.safetensors a.mp4 b.wav"});
+      "the clips' ids and what failed in the metadata. A clip without audio (or video) has NaN in that row, and the\n"
+      "metadata say why. --windows all makes a row of every window of long files, called FILE@SECONDS.",
+      {"cavmae embed --checkpoint run --out e.safetensors a.mp4 b.wav",
+       "cavmae embed --checkpoint run --out lecture.safetensors lecture.mp4 --windows all --hop 2"});
   auto flags = std::make_shared<EmbedFlags>();
   flags->evaluation.add(app);
+  flags->windows.add(app);
   app.add_option("files", flags->files, "media files")->type_name("FILE");
   app.add_option("--out", flags->out, "the .safetensors file to write")->required()->type_name("FILE");
   add_json_flag(app, flags->json);

@@ -4,7 +4,7 @@
 #include "cavmae/data/enhancement.h"
 #include "cavmae/data/manifest_writer.h"
 
-#include "apps/command.h"
+#include "apps/list_flags.h"
 
 namespace cavmae::apps {
 namespace {
@@ -13,6 +13,7 @@ struct EnhanceFlags {
   std::vector<std::filesystem::path> data;
   std::filesystem::path labels, ontology, scores, out, json;
   std::string threshold = "mean";
+  ListFlags lists;
 };
 
 std::optional<double> read_threshold(const std::string& text) {
@@ -27,31 +28,27 @@ EnhancementSources read_sources(const EnhanceFlags& flags, const LabelSet& set) 
   return sources;
 }
 
-// Classes written as the data sets do: by mid.
-std::vector<ClipSource> relabelled(std::vector<ClipSource> clips, const ClipClasses& classes,
-                                   const LabelSet& set) {
-  for (size_t i = 0; i < clips.size(); ++i) {
-    clips[i].labels.clear();
-    for (const int64_t c : classes[i]) clips[i].labels.push_back(set[c].mid);
-  }
-  return clips;
-}
-
 int run(const EnhanceFlags& flags, const GlobalOptions& global) {
   CAVMAE_CHECK_AS(ConfigError, !flags.ontology.empty() || !flags.scores.empty(),
                   "enhance-labels: nothing to add labels by; give --ontology, --scores or both");
+  check_manifest_path(flags.out);
   auto log = make_log(global.verbosity());
   const LabelSet set = read_label_csv(flags.labels);
   const auto sources = read_sources(flags, set);
-  const auto clips = read_clip_sources(flags.data, *log);
+  const auto clips = read_clip_sources(flags.data, *log, flags.lists.options(), &set);
   const auto classes = classes_of_clips(clips, set, {.empty_classes = EmptyClasses::allowed});
   int64_t scored = 0;
-  for (const ClipSource& clip : clips) scored += sources.teacher.contains(clip.id);
+  for (size_t i = 0; i < clips.size(); ++i) scored += sources.teacher.contains(std::string(clips.id(i)));
   CAVMAE_CHECK_AS(DataError, flags.scores.empty() || scored > 0, flags.scores.string(), ": has scores of ",
                   sources.teacher.size(), " clips, but of none of the ", clips.size(),
                   " of --data; ids must be the same in both");
   const Enhancement enhanced = enhance_labels(clips, classes, set, sources);
-  write_manifest(flags.out, relabelled(clips, enhanced.classes, set));
+  // Classes are written as the data sets do: by mid.
+  write_manifest(flags.out, clips, [&](size_t i) {
+    std::vector<std::string> mids;
+    for (const int64_t c : enhanced.classes[i]) mids.push_back(set[c].mid);
+    return mids;
+  });
   if (flags.json != "-") {
     fmt::print("{} labels added ({} by the taxonomy, {} by the teacher) to {} of {} clips, in {}\n",
                enhanced.from_taxonomy + enhanced.from_teacher, enhanced.from_taxonomy, enhanced.from_teacher,
@@ -93,6 +90,7 @@ void add_enhance_labels(CLI::App& app, Program& program) {
   app.add_option("--out", flags->out, "the new list: .jsonl, or .json in the authors' form")
       ->required()
       ->type_name("FILE");
+  flags->lists.add(app);
   add_json_flag(app, flags->json);
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }

@@ -31,8 +31,7 @@ void print_classes(const ClassificationResult& result, const LabelSet& labels) {
 }
 
 int evaluate_classes(const EvaluateFlags& flags, const GlobalOptions& global, const Pretrained& model,
-                     const std::vector<ClipSource>& clips, std::shared_ptr<Log> log) {
-  const LabelSet labels = labels_of(model, flags.labels);
+                     const LabelSet& labels, const ClipList& clips, std::shared_ptr<Log> log) {
   const ClassifierEvaluation evaluation = evaluate_classifier(model.classifier(), model.spec, clips, labels,
                                                               flags.evaluation.pass_options(global), log);
   report_failed(evaluation.scores.failed, *log);
@@ -48,7 +47,7 @@ int evaluate_classes(const EvaluateFlags& flags, const GlobalOptions& global, co
 }
 
 int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global, const Pretrained& model,
-                         const std::vector<ClipSource>& clips, std::shared_ptr<Log> log) {
+                         const ClipList& clips, std::shared_ptr<Log> log) {
   const auto trained = training_of(model.path).pretraining;
   if (!trained)
     log->warn("the file stands without its run, so masks and losses are those of the paper's recipe");
@@ -76,10 +75,14 @@ int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global
 int run(const EvaluateFlags& flags, const GlobalOptions& global) {
   CAVMAE_CHECK_AS(ConfigError, !flags.evaluation.data.empty(), "--data is needed: the clips to measure on");
   auto log = make_log(global.verbosity());
-  const auto clips = read_clip_sources(flags.evaluation.data, *log);
   const Pretrained model = flags.evaluation.model.load(*log);
-  return model.is_classifier() ? evaluate_classes(flags, global, model, clips, log)
-                               : evaluate_pretraining(flags, global, model, clips, log);
+  const ListOptions lists = flags.evaluation.lists.options();
+  if (!model.is_classifier())
+    return evaluate_pretraining(flags, global, model, read_clip_sources(flags.evaluation.data, *log, lists),
+                                log);
+  const LabelSet labels = labels_of(model, flags.labels);
+  return evaluate_classes(flags, global, model, labels,
+                          read_clip_sources(flags.evaluation.data, *log, lists, &labels), log);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "apps/evaluation.h"
 
+#include <algorithm>
+
 namespace cavmae::apps {
 
 void EvaluationFlags::add(CLI::App& app, HeadUse head, DecoderUse decoder) {
@@ -15,6 +17,7 @@ void EvaluationFlags::add(CLI::App& app, HeadUse head, DecoderUse decoder) {
       ->type_name("");
   loader.batch_size = 16;
   loader_flags.add(app, loader, "Reading clips");
+  lists.add(app);
 }
 
 PassOptions EvaluationFlags::pass_options(const GlobalOptions& global) const {
@@ -33,8 +36,10 @@ PassOptions EvaluationFlags::pass_options(const GlobalOptions& global) const {
 
 void report_failed(const std::vector<BadClip>& failed, Log& log) {
   if (failed.empty()) return;
-  log.warn("{} clip{} could not be read:", failed.size(), failed.size() == 1 ? "" : "s");
-  for (const BadClip& clip : failed) log.warn("  {}: {}", clip.id, clip.reason);
+  const bool whole = std::ranges::all_of(failed, [](const BadClip& c) { return c.side == ClipSide::both; });
+  log.warn("{} clip{} could not be read{}:", failed.size(), failed.size() == 1 ? "" : "s",
+           whole ? "" : ", or not whole");
+  for (const BadClip& clip : failed) log.warn("  {}", to_line(clip));
 }
 
 }  // namespace cavmae::apps

@@ -11,6 +11,7 @@
 #include "cavmae/eval/classify.h"
 #include "cavmae/eval/embed.h"
 
+#include "apps/list_flags.h"
 #include "apps/model_flags.h"
 
 namespace cavmae::apps {
@@ -23,13 +24,15 @@ struct EvaluationFlags {
   std::string window_start = "none";
   LoaderOptions loader;
   OptionFlags loader_flags;
+  ListFlags lists;
 
-  // Registers the model's flags, --data, --cache, --frames, --window-start and the loader's flags.
+  // Registers the model's flags, --data, --cache, --frames, --window-start, and the flags of the loader and
+  // of lists.
   void add(CLI::App& app, HeadUse head = HeadUse::leave_out, DecoderUse decoder = DecoderUse::none);
   PassOptions pass_options(const GlobalOptions& global) const;
 };
 
-// "3 clips could not be read:" and the reasons.
+// "3 clips could not be read, or not whole:" and the sides and reasons.
 void report_failed(const std::vector<BadClip>& failed, Log& log);
 
 }  // namespace cavmae::apps

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "cavmae/core/json_text.h"
 #include "cavmae/train/finetuning.h"
 
 #include "apps/classification_table.h"
@@ -58,7 +59,7 @@ int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
   const FinetuneOptions& options = resolved.options;
   if (flags.print_config) {
     options.validate();
-    fmt::print("{}\n", option_to_json(options).dump(2));
+    fmt::print("{}\n", to_text(option_to_json(options), 2));
     return 0;
   }
   CAVMAE_CHECK_AS(ConfigError, !options.init.empty(),

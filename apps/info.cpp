@@ -3,7 +3,9 @@
 #include <fmt/ranges.h>
 
 #include "cavmae/core/files.h"
-#include "cavmae/data/clip_source.h"
+#include "cavmae/core/json_text.h"
+#include "cavmae/data/manifest.h"
+#include "cavmae/data/read_clips.h"
 #include "cavmae/eval/embed_file.h"
 #include "cavmae/features/fbank.h"
 #include "cavmae/features/image_transform.h"
@@ -16,6 +18,7 @@
 #include "cavmae/train/crc32c.h"
 #include "cavmae/train/optimizer/adam_kernel.h"
 
+#include "apps/list_flags.h"
 #include "apps/model_flags.h"
 
 namespace cavmae::apps {
@@ -28,6 +31,7 @@ struct InfoFlags {
   ModelFlags model;
   bool machine = false;
   fs::path json;
+  ListFlags lists;
 };
 
 // What is printed, and the same as JSON.
@@ -66,7 +70,8 @@ Description machine_info() {
 }
 
 void add_options(Description& out, const Json& options) {
-  for (const auto& [key, value] : options.items()) out.text += fmt::format("{:<22} {}\n", key, value.dump());
+  for (const auto& [key, value] : options.items())
+    out.text += fmt::format("{:<22} {}\n", key, to_text(value));
 }
 
 void add_classifier(Description& out, const Pretrained& model) {
@@ -206,15 +211,16 @@ Description media_info(const fs::path& path) {
   return out;
 }
 
-Description data_set_info(const fs::path& path, Log& log) {
+Description data_set_info(const fs::path& path, const ListOptions& lists, Log& log) {
   Description out;
-  const auto clips = read_clip_sources({path}, log);
+  const ClipList clips = read_clip_sources({path}, log, lists);
   std::map<std::string, int64_t> labels;
   int64_t with_audio = 0, with_video = 0;
-  for (const ClipSource& clip : clips) {
-    with_audio += !clip.audio.empty();
-    with_video += !clip.video.empty() || !clip.frames.empty();
-    for (const std::string& label : clip.labels) ++labels[label];
+  for (size_t i = 0; i < clips.size(); ++i) {
+    const PromisedModalities promised = clips.promised(i);
+    with_audio += promised.audio;
+    with_video += promised.video;
+    for (const std::string& label : clips.labels(i)) ++labels[label];
   }
   out.text += fmt::format("data set       {}\nclips          {}\n", path.string(), clips.size());
   out.text +=
@@ -235,13 +241,11 @@ bool is_checkpoint(const fs::path& path) {
 }
 
 bool is_data_set(const fs::path& path) {
-  const std::string extension = lower(path.extension().string());
-  return fs::is_directory(path) || extension == ".json" || extension == ".jsonl" || extension == ".csv" ||
-         extension == ".txt" || extension == ".lst";
+  return fs::is_directory(path) || is_list_file(path);
 }
 
-Description other_info(const fs::path& path, Log& log) {
-  return is_data_set(path) ? data_set_info(path, log) : media_info(path);
+Description other_info(const fs::path& path, const ListOptions& lists, Log& log) {
+  return is_data_set(path) ? data_set_info(path, lists, log) : media_info(path);
 }
 
 int run(const InfoFlags& flags, const GlobalOptions& global) {
@@ -254,7 +258,7 @@ int run(const InfoFlags& flags, const GlobalOptions& global) {
     CAVMAE_CHECK(fs::exists(flags.path), flags.path.string(), ": no such file or folder");
     out = holds_embeddings(flags.path) ? embeddings_info(flags.path)
           : is_checkpoint(flags.path)  ? model_info(flags.model, *log)
-                                       : other_info(flags.path, *log);
+                                       : other_info(flags.path, flags.lists.options(), *log);
   }
   if (flags.json != "-") fmt::print("{}", out.text);
   write_json_result(flags.json, out.json);
@@ -273,6 +277,7 @@ void add_info(CLI::App& app, Program& program) {
   app.add_option("path", flags->path, "a checkpoint, media file, folder or manifest")->type_name("PATH");
   app.add_flag("--machine", flags->machine, "describe this machine");
   flags->model.add_file_flags(app, HeadUse::if_any, DecoderUse::if_any);
+  flags->lists.add(app);
   add_json_flag(app, flags->json);
   app.callback([=, &program] {
     flags->model.checkpoint = flags->path;

@@ -2,9 +2,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 
 #include "cavmae/core/torch.h"
+#include "cavmae/data/manifest.h"
+#include "cavmae/data/media_files.h"
 #include "cavmae/machine/machine.h"
 
 #include "apps/command.h"
@@ -60,12 +63,35 @@ std::vector<std::string> command_names(const CLI::App& root) {
   return names;
 }
 
+std::string dash_hint(const std::string& file) {
+  return concat("'", file, "' was taken for a flag; a file of this name is given as ./", file,
+                " or behind --");
+}
+
+// A file whose name begins with '-', as those of many videos of YouTube's, is no flag.
+void reject_files_like_flags(const CLI::App& root, int argc, char** argv) {
+  std::vector<std::string> known;
+  for (const CLI::App* sub : root.get_subcommands([](const CLI::App*) { return true; }))
+    for (std::string& flag : known_flags(root, *sub)) known.push_back(std::move(flag));
+  for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; ++i) {
+    const std::string word = argv[i];
+    std::error_code failed;
+    const bool is_flag = word == "-q" || word == "-v" || word == "-h" ||
+                         std::find(known.begin(), known.end(), word) != known.end();
+    if (word.size() > 1 && word[0] == '-' && !is_flag && std::filesystem::exists(word, failed))
+      throw ConfigError(dash_hint(word));
+  }
+}
+
 // Words that no flag or subcommand took: names the nearest known one.
 void reject_extras(const CLI::App& root) {
   const CLI::App& command = named_command(root);
   auto extras = root.remaining(true);
+  std::erase(extras, "--");  // what ends the flags
   if (extras.empty()) return;
   const std::string word = extras.front().substr(0, extras.front().find('='));
+  if (word.starts_with("-") && (media_kind(word) != MediaKind::unknown || is_list_file(word)))
+    throw ConfigError(dash_hint(word));
   if (word.starts_with("-")) {
     const std::string near = nearest_word(word, known_flags(root, command));
     throw ConfigError(concat("unknown flag '", word, "'",
@@ -106,6 +132,7 @@ int parse_and_run(Program& program, int argc, char** argv) {
   program.root.allow_extras();
   for (CLI::App* sub : program.root.get_subcommands([](const CLI::App*) { return true; }))
     sub->allow_extras();
+  reject_files_like_flags(program.root, argc, argv);
   try {
     program.root.parse(with_words_written_out(argc, argv));
     reject_extras(program.root);

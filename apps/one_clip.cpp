@@ -1,5 +1,8 @@
 #include "apps/one_clip.h"
 
+#include <fmt/format.h>
+
+#include "cavmae/core/time_limit.h"
 #include "cavmae/eval/model.h"
 
 namespace cavmae::apps {
@@ -14,20 +17,25 @@ void OneClipFlags::add(CLI::App& app, DecoderUse decoder) {
   app.add_option("--window-start", window_start,
                  "pin the window's start in longer files, in seconds [the middle]")
       ->type_name("");
+  lists.add(app);
+  app.add_option(
+         "--clip-timeout", clip_timeout,
+         "seconds that reading the clip may take (0: any time) [" + fmt::format("{}", clip_timeout) + "]")
+      ->type_name("");
   add_json_flag(app, json);
 }
 
 ClipSource OneClipFlags::source(Log& log) const {
-  auto clips = read_clip_sources({file}, log);
+  const ClipList clips = read_clip_sources({file}, log, lists.options());
   if (clip.empty()) {
     CAVMAE_CHECK_AS(DataError, clips.size() == 1, file.string(), ": holds ", clips.size(),
-                    " clips; choose one with --clip ID, the first is '", clips.front().id, "'");
+                    " clips; choose one with --clip ID, the first is '", clips.id(0), "'");
     return clips.front();
   }
   std::vector<std::string> ids;
-  for (ClipSource& candidate : clips) {
-    if (candidate.id == clip) return candidate;
-    ids.push_back(candidate.id);
+  for (size_t i = 0; i < clips.size(); ++i) {
+    if (clips.id(i) == clip) return clips[i];
+    ids.emplace_back(clips.id(i));
   }
   const std::string near = nearest_word(clip, ids);
   throw DataError(concat(file.string(), ": none of its ", ids.size(), " clips is called '", clip, "'",
@@ -40,7 +48,10 @@ Sample OneClipFlags::read(const ClipSource& source, const Pretrained& from, Fram
   ViewOptions view{.frames = frames};
   option_from_json(option_text_to_json<std::optional<double>>(window_start, "--window-start"),
                    view.window_start, "--window-start");
-  return ClipReader(from.spec, {}, std::move(log)).read(source, view, need, /*seed=*/0);
+  const TimeLimit limit(clip_timeout);
+  Sample sample = ClipReader(from.spec, {}, std::move(log)).read(source, view, need, /*seed=*/0);
+  limit.check_kept();
+  return sample;
 }
 
 }  // namespace cavmae::apps

@@ -4,19 +4,23 @@
 #include <filesystem>
 #include <string>
 
-#include "cavmae/data/clip_reader.h"
+#include "cavmae/data/loader.h"
 
+#include "apps/list_flags.h"
 #include "apps/model_flags.h"
 
 namespace cavmae::apps {
 
 struct OneClipFlags {
   ModelFlags model;
+  ListFlags lists;
   std::filesystem::path file, out, json;
   std::string clip;  // its id, where `file` is a list of several
   std::string window_start = "none";
+  double clip_timeout = LoaderOptions{}.clip_timeout;
 
-  // Registers the file, the model's flags, --out, --json, --clip and --window-start.
+  // Registers the file, the model's flags, --out, --json, --clip, --window-start, --clip-timeout and the
+  // flags of lists.
   void add(CLI::App& app, DecoderUse decoder);
   // The clip that is meant. Throws DataError naming how many there are.
   ClipSource source(Log& log) const;

@@ -1,6 +1,7 @@
 // cavmae pretrain: from clips to a trained model.
 #include <fmt/format.h>
 
+#include "cavmae/core/json_text.h"
 #include "cavmae/train/pretraining.h"
 
 #include "apps/configs.h"
@@ -27,7 +28,7 @@ int run(const TrainingFlags& flags, const GlobalOptions& global) {
   const PretrainOptions options = resolve_options(flags);
   options.validate();
   if (flags.print_config) {
-    fmt::print("{}\n", option_to_json(options).dump(2));
+    fmt::print("{}\n", to_text(option_to_json(options), 2));
     return 0;
   }
   TrainingFlags::check(paths);

@@ -41,7 +41,7 @@ ReportContent pretraining_report(const RunReportOptions& options, const Pretrain
   load.reading = options.reading;
   const Pretrained model = load_model(options.run, load, *log);
   CavMae network = model.network();
-  const auto clips = read_clip_sources(data, *log);
+  const auto clips = read_clip_sources(data, *log, options.lists.options(saved.lists));
   const ReportExampleOptions example_options = report_example_options(resolved, trained, global);
   ReportContent content = read_run(options.run);
   add_examples(content, make_report_examples(network, model.spec, clips, example_options, log),
@@ -80,6 +80,7 @@ void add_report(CLI::App& app, Program& program) {
   auto frames = std::make_shared<std::string>("middle");
   app.add_option("run", options->run, "the run's folder")->required()->type_name("RUN");
   app.add_option("--data", options->data, "clips to show; may be given several times")->type_name("PATH");
+  options->lists.add(app);
   app.add_option("--cache", options->cache, "folder that keeps decoded clips")->type_name("DIR");
   app.add_option("--frames", *frames, "pictures of a clip: middle, or all (their mean) [middle]")
       ->type_name("");

@@ -24,7 +24,7 @@ void print_retrieval(const RetrievalResult& r) {
   fmt::print("\n");
   print_row("audio -> video", r.audio_to_video);
   print_row("video -> audio", r.video_to_audio);
-  print_row("chance", chance_scores(r.clips));
+  print_row("chance", chance_scores(r));
   fmt::print("{} clips\n", r.clips);
 }
 

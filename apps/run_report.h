@@ -7,7 +7,7 @@
 #include "cavmae/data/clip_reader.h"
 #include "cavmae/models/pretrained.h"
 
-#include "apps/command.h"
+#include "apps/list_flags.h"
 
 namespace cavmae::apps {
 
@@ -19,6 +19,7 @@ struct RunReportOptions {
   FrameChoice frames = FrameChoice::middle;
   DeviceOptions device;
   InputReading reading;
+  ListFlags lists;
 };
 
 // Writes the page and prints where it is.

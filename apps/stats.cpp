@@ -3,7 +3,8 @@
 
 #include <fmt/format.h>
 
-#include "apps/command.h"
+#include "apps/list_flags.h"
+#include "apps/window_flags.h"
 
 namespace cavmae::apps {
 namespace {
@@ -12,6 +13,8 @@ struct StatsFlags {
   std::vector<std::filesystem::path> data;
   std::filesystem::path cache, json;
   OptionFlags spec, loader;
+  WindowFlags windows;
+  ListFlags lists;
 };
 
 int run(const StatsFlags& flags, const GlobalOptions& global) {
@@ -20,11 +23,15 @@ int run(const StatsFlags& flags, const GlobalOptions& global) {
   spec.validate();
   PassOptions options{.loader = {.batch_size = 16}, .cache_dir = flags.cache, .show_progress = !global.quiet};
   flags.loader.apply(options.loader);
+  options.need = Need::audio;
+  flags.windows.check(options.view);
   auto log = make_log(global.verbosity());
-  const FbankStats stats = compute_fbank_stats(read_clip_sources(flags.data, *log), spec, options, log);
+  const ClipList clips =
+      flags.windows.of(read_clip_sources(flags.data, *log, flags.lists.options()), spec, options, log);
+  const FbankStats stats = compute_fbank_stats(clips, spec, options, log);
   if (flags.json != "-") {
-    fmt::print("mean {:.4f}, standard deviation {:.4f}, over {} clips\n", stats.mean, stats.std,
-               stats.num_clips);
+    fmt::print("mean {:.4f}, standard deviation {:.4f}, over {} {}\n", stats.mean, stats.std, stats.num_clips,
+               flags.windows.given() ? "windows" : "clips");
     fmt::print("train with: --fbank-mean {:.4f} --fbank-std {:.4f}\n", stats.mean, stats.std);
   }
   write_json_result(flags.json, {{"fbank_mean", stats.mean},
@@ -37,13 +44,18 @@ int run(const StatsFlags& flags, const GlobalOptions& global) {
 }  // namespace
 
 void add_stats(CLI::App& app, Program& program) {
-  describe(app, "Reads every clip's sound and computes what its filterbank is normalised by.");
+  describe(
+      app,
+      "Reads every clip's sound and computes what its filterbank is normalised by. --windows all reads the whole of\n"
+      "long files, not their middle alone.");
   auto flags = std::make_shared<StatsFlags>();
   app.add_option("--data", flags->data, "clips; may be given several times")->required()->type_name("PATH");
   app.add_option("--cache", flags->cache, "folder that keeps decoded clips")->type_name("DIR");
   add_json_flag(app, flags->json);
+  flags->windows.add(app);
   flags->spec.add(app, InputSpec{}, "Features",
                   {"fbank_mean", "fbank_std", "image_size", "num_frames", "exif"});
+  flags->lists.add(app);
   flags->loader.add(app, LoaderOptions{.batch_size = 16}, "Reading clips");
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }

@@ -17,17 +17,20 @@ void TrainingFlags::add(CLI::App& app) {
       ->type_name("DIR");
   app.add_flag("--resume", resume, "go on with the run in --out from its last checkpoint");
   app.add_flag("--report,!--no-report", report, "write report.html at the end [true]");
+  lists.add(app);
   app.add_flag("--print-config", print_config, "print the resolved configuration and leave");
 }
 
 RunPaths TrainingFlags::resolved_paths() const {
   RunPaths resolved = paths;
   resolved.start = resume ? RunStart::resume : RunStart::fresh;
+  resolved.lists = lists.options();
   if (!resume) return resolved;
   const RunPaths saved = read_run_paths(paths.out);
   if (resolved.data.empty()) resolved.data = saved.data;
   if (resolved.val.empty()) resolved.val = saved.val;
   if (resolved.cache.empty()) resolved.cache = saved.cache;
+  resolved.lists = lists.options(saved.lists);
   return resolved;
 }
 

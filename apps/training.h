@@ -6,7 +6,7 @@
 
 #include "cavmae/train/trainer.h"
 
-#include "apps/command.h"
+#include "apps/list_flags.h"
 
 namespace cavmae::apps {
 
@@ -17,6 +17,7 @@ struct TrainingFlags {
   bool report = true;
   bool print_config = false;
   OptionFlags options;
+  ListFlags lists;
 
   // Registers --config and the flags of the run's folder, but not those of the options.
   void add(CLI::App& app);

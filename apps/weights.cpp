@@ -5,7 +5,7 @@
 
 #include "cavmae/data/sample_weights.h"
 
-#include "apps/command.h"
+#include "apps/list_flags.h"
 
 namespace cavmae::apps {
 namespace {
@@ -13,12 +13,16 @@ namespace {
 struct WeightsFlags {
   std::vector<std::filesystem::path> data;
   std::filesystem::path labels, out, json;
+  ListFlags lists;
 };
 
 int run(const WeightsFlags& flags, const GlobalOptions& global) {
   auto log = make_log(global.verbosity());
-  const auto clips = read_clip_sources(flags.data, *log);
-  const LabelSet set = flags.labels.empty() ? labels_of_clips(clips) : read_label_csv(flags.labels);
+  LabelSet set;
+  if (!flags.labels.empty()) set = read_label_csv(flags.labels);
+  const auto clips =
+      read_clip_sources(flags.data, *log, flags.lists.options(), flags.labels.empty() ? nullptr : &set);
+  if (flags.labels.empty()) set = labels_of_clips(clips);
   const auto classes = classes_of_clips(clips, set, {.empty_classes = EmptyClasses::allowed});
   const auto weights = balancing_weights(classes, set.size());
   write_sample_weights(flags.out, weights);
@@ -49,6 +53,7 @@ void add_weights(CLI::App& app, Program& program) {
                  "label file with index, mid, display_name [the clips' own labels]")
       ->type_name("FILE");
   app.add_option("--out", flags->out, "file that receives the weights")->required()->type_name("FILE");
+  flags->lists.add(app);
   add_json_flag(app, flags->json);
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }

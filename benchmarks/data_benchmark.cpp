@@ -18,7 +18,7 @@
 #include "cavmae/core/log.h"
 #include "cavmae/core/random.h"
 #include "cavmae/data/clip_reader.h"
-#include "cavmae/data/clip_source.h"
+#include "cavmae/data/read_clips.h"
 #include "cavmae/features/augment.h"
 #include "cavmae/features/fbank.h"
 #include "cavmae/features/image_transform.h"
@@ -57,7 +57,7 @@ double seconds_each(const Settings& settings, size_t num_clips, const std::funct
   return elapsed / static_cast<double>(count);
 }
 
-Json measure_samples(const Settings& settings, const std::vector<ClipSource>& clips) {
+Json measure_samples(const Settings& settings, const ClipList& clips) {
   const ClipReader reader(InputSpec{}, settings.cache, null_log());
   uint64_t seed = 0;
   const double each = seconds_each(settings, clips.size(), [&](size_t i) {
@@ -68,7 +68,7 @@ Json measure_samples(const Settings& settings, const std::vector<ClipSource>& cl
 }
 
 // What `ffmpeg` would be asked for: ten seconds of sound at 16 kHz and ten pictures, scaled and cropped.
-Json measure_extract(const Settings& settings, const std::vector<ClipSource>& clips) {
+Json measure_extract(const Settings& settings, const ClipList& clips) {
   std::vector<double> times;
   for (int i = 0; i < 10; ++i) times.push_back(i);
   const double each = seconds_each(settings, clips.size(), [&](size_t i) {
@@ -79,7 +79,7 @@ Json measure_extract(const Settings& settings, const std::vector<ClipSource>& cl
 }
 
 // The stages of a sample from a sound file and a picture.
-Json measure_stages(const Settings& settings, const std::vector<ClipSource>& clips) {
+Json measure_stages(const Settings& settings, const ClipList& clips) {
   const Fbank fbank;
   std::vector<torch::Tensor> waveforms, pictures, squares;
   std::vector<MediaSource> picture_files;
@@ -125,7 +125,7 @@ Settings parse(int argc, char** argv) {
 int run(int argc, char** argv) {
   const Settings settings = parse(argc, argv);
   tune_process({.num_threads = 1});
-  const std::map<std::string, Json (*)(const Settings&, const std::vector<ClipSource>&)> modes = {
+  const std::map<std::string, Json (*)(const Settings&, const ClipList&)> modes = {
       {"samples", measure_samples}, {"stages", measure_stages}, {"extract", measure_extract}};
   const auto mode = modes.find(settings.mode);
   CAVMAE_CHECK(mode != modes.end(), "no mode '", settings.mode, "'; there are samples, stages and extract");

@@ -12,7 +12,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/torch.h"
-#include "cavmae/data/clip_source.h"
+#include "cavmae/data/read_clips.h"
 #include "cavmae/eval/classify.h"
 #include "cavmae/eval/embed.h"
 #include "cavmae/eval/embed_file.h"

@@ -12,6 +12,13 @@ if(CAVMAE_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   target_compile_options(cavmae_warnings INTERFACE -Wno-maybe-uninitialized)  # is often wrong in instrumented code
 endif()
 
+if(CAVMAE_FUZZ)
+  # What is wrong ends the program; the macro is the one that libraries know fuzzing by (core/fuzzing.h). Without a time
+  # in it, ccache may keep what was compiled with a precompiled header.
+  add_compile_options(-fno-sanitize-recover=all -Wno-unknown-pragmas "SHELL:-Xclang -fno-pch-timestamp")
+  add_compile_definitions(FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
+endif()
+
 if(CAVMAE_SANITIZE)
   add_compile_options(-fsanitize=${CAVMAE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize=vptr)
   add_link_options(-fsanitize=${CAVMAE_SANITIZE})

@@ -44,6 +44,6 @@ if(TORCH_CXX_FLAGS MATCHES "_GLIBCXX_USE_CXX11_ABI=0")
 endif()
 # at::parallel_for() is a template: compiled without OpenMP it is a loop on one thread. ThreadSanitizer does not see how
 # GNU's OpenMP waits and would report every loop.
-if(NOT CAVMAE_SANITIZE MATCHES thread)
+if(NOT CAVMAE_SANITIZE MATCHES thread AND NOT CAVMAE_FUZZ)
   target_link_libraries(cavmae_torch INTERFACE OpenMP::OpenMP_CXX)
 endif()

@@ -10,7 +10,7 @@ packages=(
   libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libjs-chart.js libfreetype-dev fonts-dejavu-core
 )
 if [[ "${1:-}" == --tests ]]; then
-  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg python3-torch)
+  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg python3-torch clang libclang-rt-14-dev)
 fi
 
 missing=()

@@ -4,8 +4,30 @@
 #include "cavmae/core/files.h"
 
 namespace cavmae {
+namespace {
+
+constexpr int kMaxNesting = 200;  // nobody's JSON is deeper, and what walks through it does so by recursion
+
+// Before anything is made of the text.
+void check_nesting(const std::string& text, const std::string& where) {
+  int depth = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"') {  // brackets in strings are none
+      while (++i < text.size() && text[i] != '"') i += text[i] == '\\' ? 1 : 0;
+    } else if (c == '[' || c == '{') {
+      CAVMAE_CHECK_AS(ConfigError, ++depth <= kMaxNesting, where, ": lists or objects are nested more than ",
+                      kMaxNesting, " deep at byte ", i + 1, "; it is damaged");
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+}
+
+}  // namespace
 
 Json parse_json(const std::string& text, const std::string& where) {
+  check_nesting(text, where);
   try {
     return Json::parse(text, nullptr, /*allow_exceptions=*/true, /*ignore_comments=*/true);
   } catch (const Json::parse_error& e) {

@@ -16,7 +16,8 @@ Json read_json(const std::filesystem::path& path);
 // Writes `value` indented, beside the target and renamed into place.
 void write_json(const std::filesystem::path& path, const Json& value);
 
-// Parses text; `where` names it in the error ("clips.jsonl:12").
+// Parses text; `where` names it in the error ("clips.jsonl:12"). More than 200 lists or objects in one
+// another are an error.
 Json parse_json(const std::string& text, const std::string& where);
 
 }  // namespace cavmae

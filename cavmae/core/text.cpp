@@ -3,30 +3,39 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
 namespace cavmae {
 
 size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
-  for (size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
-  for (size_t j = 0; j <= b.size(); ++j) d[0][j] = j;
+  if (a.size() < b.size()) std::swap(a, b);
+  // Rows i, i - 1 and i - 2 of the table of distances between beginnings.
+  std::vector<size_t> row(b.size() + 1), above(b.size() + 1), two_above(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
   for (size_t i = 1; i <= a.size(); ++i) {
+    std::swap(two_above, above);
+    std::swap(above, row);
+    row[0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replace = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, replace});
+      const size_t replace = above[j - 1] + (a[i - 1] != b[j - 1]);
+      row[j] = std::min({above[j] + 1, row[j - 1] + 1, replace});
       if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+        row[j] = std::min(row[j], two_above[j - 2] + 1);
     }
   }
-  return d[a.size()][b.size()];
+  return row[b.size()];
 }
 
 std::string nearest_word(std::string_view word, const std::vector<std::string>& candidates) {
+  constexpr size_t kLongest = 200;  // of what somebody mistypes; the time grows with the square
   std::string best;
+  if (word.size() > kLongest) return best;
   size_t best_distance = std::max<size_t>(2, word.size() / 2) + 1;  // beyond it: something else was meant
   for (const auto& candidate : candidates) {
+    if (candidate.size() > kLongest) continue;
     const size_t distance = edit_distance(word, candidate);
     const bool prefix = word.size() >= 3 && candidate.size() > word.size() && candidate.starts_with(word);
     const size_t score = prefix ? std::min<size_t>(distance, 1) : distance;

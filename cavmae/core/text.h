@@ -11,7 +11,8 @@ namespace cavmae {
 // Number of single-letter edits (insert, delete, replace, swap of neighbours) that turn `a` into `b`.
 size_t edit_distance(std::string_view a, std::string_view b);
 
-// The candidate nearest to `word`, or "" when none is near enough to be what was meant.
+// The candidate nearest to `word`, or "" when none is near enough to be what was meant. Texts of more than
+// 200 letters are near to nothing.
 std::string nearest_word(std::string_view word, const std::vector<std::string>& candidates);
 
 // " (did you mean 'x'?)", or the list of candidates when nothing is near.

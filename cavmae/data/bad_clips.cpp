@@ -1,6 +1,7 @@
 #include "cavmae/data/bad_clips.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "cavmae/core/error.h"
 
@@ -19,13 +20,13 @@ void BadClips::start_epoch(int64_t num_clips) {
   examples_.clear();
 }
 
-void BadClips::count_bad(const std::string& id, const std::string& reason) {
+void BadClips::count_bad(BadClip clip) {
   ++num_seen_;
   ++num_bad_;
-  if (num_bad_ <= kNumExamples) examples_.push_back({.id = id, .reason = reason});
-  if (!known_.insert(id).second) return;
-  all_.push_back({.id = id, .reason = reason});
-  log_->warn("skipped clip '{}': {}", id, reason);
+  if (num_bad_ <= kNumExamples) examples_.push_back(clip);
+  if (!known_.insert(clip.id).second) return;
+  log_->warn("skipped clip '{}': {}", clip.id, clip.reason);
+  all_.push_back(std::move(clip));
 }
 
 void BadClips::check_share(bool at_end) const {

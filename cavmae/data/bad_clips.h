@@ -23,7 +23,7 @@ class BadClips {
 
   // The next clip in order was read, or was not.
   void count_good() { ++num_seen_; }
-  void count_bad(const std::string& id, const std::string& reason);
+  void count_bad(BadClip clip);
 
   // Throws DataError when too many are bad. That is so when more than the allowed share of the whole epoch
   // is, and waits for a handful of examples to show or for the end of the epoch; or when most of a good

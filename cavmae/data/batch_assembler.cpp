@@ -22,7 +22,10 @@ void BatchAssembler::scan() {
     const int64_t index = in_.order[next_++];
     if (result.error) std::rethrow_exception(result.error);
     if (result.bad_reason) {
-      in_.bad.count_bad(in_.clips[index].id, *result.bad_reason);
+      in_.bad.count_bad({.id = std::string(in_.clips.id(index)),
+                         .reason = *result.bad_reason,
+                         .side = result.bad_side,
+                         .is_lacking = result.is_lacking});
       in_.bad.check_share(/*at_end=*/false);
       continue;
     }

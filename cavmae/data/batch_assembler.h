@@ -19,6 +19,8 @@ namespace cavmae {
 struct ReadResult {
   Sample sample;
   std::optional<std::string> bad_reason;
+  ClipSide bad_side = ClipSide::both;
+  bool is_lacking = false;  // as SideError's
   std::exception_ptr error;
 };
 
@@ -33,10 +35,10 @@ struct EndOfEpoch {};
 
 class BatchAssembler {
  public:
-  // `order`, `clips` and `bad` must outlive it.
+  // `order` and `bad` must outlive it.
   struct Inputs {
     const std::vector<int64_t>& order;
-    const std::vector<ClipSource>& clips;
+    ClipList clips;
     BadClips& bad;
   };
   BatchAssembler(Inputs inputs, int64_t batch_size, const EpochOptions& epoch);

@@ -70,8 +70,8 @@ CacheKey CachedDecoder::silence_key(const MediaSource& source, const ClipWindow&
 
 // Warns where it is silent for want of another option, and lets the cache remember it.
 torch::Tensor CachedDecoder::decode_sound(const MediaSource& source, const ClipWindow& window,
-                                          const MediaTimes* times) const {
-  torch::Tensor waveform = decoder_.waveform(source, window, times);
+                                          const MediaTimes* times, OpenedClip* opened) const {
+  torch::Tensor waveform = decoder_.waveform(source, window, times, opened);
   const std::string silence = decoder_.silence(waveform, source, window, times);
   if (silence.empty()) return waveform;
   warnings_->warn(source.name(), silence);
@@ -91,8 +91,8 @@ void CachedDecoder::repeat_warning(const MediaSource& source, const ClipWindow& 
 }
 
 torch::Tensor CachedDecoder::fbank(const MediaSource& source, const ClipWindow& window,
-                                   const MediaTimes* times) const {
-  if (!cache_) return decoder_.fbank(decode_sound(source, window, times));
+                                   const MediaTimes* times, OpenedClip* opened) const {
+  if (!cache_) return decoder_.fbank(decode_sound(source, window, times, opened));
   const CacheKey key{
       .name = concat("fbank\n", source.identity(), "\n", microseconds(window.start_seconds), " ",
                      microseconds(spec_.window_seconds), " ", spec_.num_mel_bins, " ",
@@ -106,7 +106,7 @@ torch::Tensor CachedDecoder::fbank(const MediaSource& source, const ClipWindow& 
         return std::move(*kept);
       }
   }
-  torch::Tensor fbank = decoder_.fbank(decode_sound(source, window, times));
+  torch::Tensor fbank = decoder_.fbank(decode_sound(source, window, times, opened));
   cache_->store(key, fbank.unsqueeze(0));
   return fbank;
 }
@@ -152,8 +152,9 @@ std::vector<torch::Tensor> CachedDecoder::cached_pictures(const CacheKey& key, i
 
 std::vector<torch::Tensor> CachedDecoder::pictures(const ClipSource& clip, const FileFacts& video,
                                                    const ClipWindow& window,
-                                                   const std::vector<int64_t>& positions) const {
-  if (!cache_) return decoder_.pictures(clip, video, window, positions);
+                                                   const std::vector<int64_t>& positions,
+                                                   OpenedClip* opened) const {
+  if (!cache_) return decoder_.pictures(clip, video, window, positions, opened);
   const std::vector<MediaSource> sources = clip.frames.empty() ? std::vector{clip.video} : clip.frames;
   const ClipWindow place = video.is_picture ? ClipWindow{} : window;  // a picture is the same at any time
   CacheKey key{
@@ -165,7 +166,7 @@ std::vector<torch::Tensor> CachedDecoder::pictures(const ClipSource& clip, const
   if (auto found = cached_pictures(key, num, positions); !found.empty()) return found;
   std::vector<int64_t> all(num);
   std::iota(all.begin(), all.end(), 0);
-  const auto decoded = decoder_.pictures(clip, video, window, all);
+  const auto decoded = decoder_.pictures(clip, video, window, all, opened);
   cache_->store(key, at::stack(decoded));
   std::vector<torch::Tensor> chosen;
   for (const int64_t position : positions) chosen.push_back(decoded[position]);

@@ -27,7 +27,8 @@ class CachedDecoder {
   FileFacts facts(const MediaSource& source) const;
 
   // As ClipDecoder::fbank(): a new tensor.
-  torch::Tensor fbank(const MediaSource& source, const ClipWindow& window, const MediaTimes* times) const;
+  torch::Tensor fbank(const MediaSource& source, const ClipWindow& window, const MediaTimes* times,
+                      OpenedClip* opened = nullptr) const;
 
   // As ClipDecoder's: what mixup mixes. With a cache the sound is kept beside the filterbank.
   torch::Tensor waveform(const MediaSource& source, const ClipWindow& window, const MediaTimes* times) const;
@@ -36,15 +37,16 @@ class CachedDecoder {
   // As ClipDecoder; with a cache, all pictures of the window are decoded the first time.
   int64_t num_pictures(const ClipSource& clip, const FileFacts& video) const;
   std::vector<torch::Tensor> pictures(const ClipSource& clip, const FileFacts& video,
-                                      const ClipWindow& window, const std::vector<int64_t>& positions) const;
+                                      const ClipWindow& window, const std::vector<int64_t>& positions,
+                                      OpenedClip* opened = nullptr) const;
 
  private:
   // The entry's pictures at `positions`, or none when any is missing or damaged.
   std::vector<torch::Tensor> cached_pictures(const CacheKey& key, int64_t num_pictures,
                                              const std::vector<int64_t>& positions) const;
 
-  torch::Tensor decode_sound(const MediaSource& source, const ClipWindow& window,
-                             const MediaTimes* times) const;
+  torch::Tensor decode_sound(const MediaSource& source, const ClipWindow& window, const MediaTimes* times,
+                             OpenedClip* opened = nullptr) const;
   CacheKey silence_key(const MediaSource& source, const ClipWindow& window) const;
   void repeat_warning(const MediaSource& source, const ClipWindow& window) const;
 

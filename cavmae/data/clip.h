@@ -6,8 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "cavmae/core/error.h"
 #include "cavmae/core/torch.h"
-#include "cavmae/data/clip_source.h"
+#include "cavmae/data/clip_list.h"
 
 namespace cavmae {
 
@@ -29,9 +30,36 @@ struct Batch {
   int64_t next_position = 0;     // where in the epoch's order to go on after this batch
 };
 
+enum class ClipSide { both, audio, video };
+
+// "both", "audio", "video", as files and JSON have it.
+inline const char* side_name(ClipSide side) {
+  return side == ClipSide::audio ? "audio" : side == ClipSide::video ? "video" : "both";
+}
+inline ClipSide side_of_name(const std::string& name) {
+  return name == "audio" ? ClipSide::audio : name == "video" ? ClipSide::video : ClipSide::both;
+}
+
+// Why a side of a clip is not there.
+class SideError : public MediaError {
+ public:
+  // `is_lacking`: the clip has no such side, which is no damage.
+  SideError(ClipSide side, bool is_lacking, const std::string& reason)
+      : MediaError(reason), side_(side), is_lacking_(is_lacking) {}
+
+  ClipSide side() const { return side_; }
+  bool is_lacking() const { return is_lacking_; }
+
+ private:
+  ClipSide side_;
+  bool is_lacking_;
+};
+
 struct BadClip {
   std::string id;
   std::string reason;
+  ClipSide side = ClipSide::both;  // what could not be read
+  bool is_lacking = false;         // as SideError's
 };
 
 // An epoch's order: clip indices that depend on (seed, epoch) alone, each once or, with Supervision::weights,

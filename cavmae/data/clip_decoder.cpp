@@ -1,10 +1,13 @@
 #include "cavmae/data/clip_decoder.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <string_view>
 
 #include "cavmae/core/error.h"
 #include "cavmae/data/media_files.h"
+#include "cavmae/data/opened_clip.h"
 #include "cavmae/features/image_transform.h"
 
 namespace cavmae {
@@ -53,6 +56,30 @@ class ListedPictures {
   std::string damage_;  // of the last one that could not be read
 };
 
+// Squares of the side `size`; pictures that share their memory share that of their squares.
+std::vector<torch::Tensor> squares_of(const std::vector<torch::Tensor>& images, int64_t size) {
+  std::vector<torch::Tensor> squares;
+  for (size_t i = 0; i < images.size(); ++i) {
+    const bool repeated = i > 0 && images[i].data_ptr() == images[i - 1].data_ptr();
+    squares.push_back(repeated ? squares.back() : resize_and_crop(images[i], size));
+  }
+  return squares;
+}
+
+// Whether the source begins as a file of videos does, whatever it is called.
+bool begins_as_video(const MediaSource& source) {
+  std::array<char, 12> bytes{};
+  try {
+    source.open()->read_at(0, bytes.data(), bytes.size());
+  } catch (const MediaError&) {
+    return false;  // told when it is read
+  }
+  const std::string_view begin(bytes.data(), bytes.size());
+  const bool is_still = begin.substr(8) == "avif" || begin.substr(8) == "heic" || begin.substr(8) == "mif1";
+  return (begin.substr(4, 4) == "ftyp" && !is_still) || begin.starts_with("\x1a\x45\xdf\xa3") ||
+         begin.starts_with("OggS") || (begin.starts_with("RIFF") && begin.substr(8) == "AVI ");
+}
+
 }  // namespace
 
 ClipDecoder::ClipDecoder(const InputSpec& spec, std::shared_ptr<OnceLog> warnings)
@@ -65,8 +92,9 @@ MediaChoice ClipDecoder::media_choice() const {
 }
 
 FileFacts ClipDecoder::facts(const MediaSource& source) const {
-  if (media_kind(source.name()) == MediaKind::picture)
+  if (media_kind(source.name()) == MediaKind::picture && !begins_as_video(source))
     return {.has_audio = false, .has_video = true, .is_picture = true};
+  // What cannot be decoded is there all the same: reading it tells why not.
   const MediaInfo info = probe_media(source, media_choice());
   return {.has_audio = info.has_audio,
           .has_video = info.has_video,
@@ -84,12 +112,16 @@ AudioRequest ClipDecoder::audio_request(const ClipWindow& window, const MediaTim
 }
 
 torch::Tensor ClipDecoder::waveform(const MediaSource& source, const ClipWindow& window,
-                                    const MediaTimes* times) const {
-  torch::Tensor waveform = read_audio(source, audio_request(window, times));
+                                    const MediaTimes* times, OpenedClip* opened) const {
+  const AudioRequest request = audio_request(window, times);
+  torch::Tensor waveform = opened != nullptr ? opened->audio(source, request) : read_audio(source, request);
   const int64_t one_frame = spec_.sample_rate_hz / 40;  // 25 ms
   CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= one_frame, source, ": the audio is too short: ",
                   1000.0 * static_cast<double>(waveform.size(0)) / static_cast<double>(spec_.sample_rate_hz),
                   " ms, at least 25 ms are needed; leave this clip out or give it longer audio");
+  CAVMAE_CHECK_AS(
+      MediaError, waveform.isfinite().all().item<bool>(), source,
+      ": the audio holds samples that are not finite (NaN or infinity); write it anew, or as integers");
   return waveform;
 }
 
@@ -118,27 +150,25 @@ std::vector<torch::Tensor> ClipDecoder::listed_pictures(const ClipSource& clip,
   return images;
 }
 
+std::vector<torch::Tensor> ClipDecoder::still_pictures(const ClipSource& clip, const FileFacts& video,
+                                                       const std::vector<int64_t>& positions) const {
+  CAVMAE_CHECK(!clip.frames.empty() || video.is_picture, "still_pictures: of a moving picture");
+  const auto images = clip.frames.empty()
+                          ? std::vector<torch::Tensor>(positions.size(), read_image(clip.video, media_choice()))
+                          : listed_pictures(clip, positions);
+  return squares_of(images, spec_.image_size);
+}
+
 std::vector<torch::Tensor> ClipDecoder::pictures(const ClipSource& clip, const FileFacts& video,
                                                  const ClipWindow& window,
-                                                 const std::vector<int64_t>& positions) const {
-  std::vector<torch::Tensor> images;
-  if (!clip.frames.empty()) {
-    images = listed_pictures(clip, positions);
-  } else if (video.is_picture) {
-    images.assign(positions.size(), read_image(clip.video, media_choice()));
-  } else {
-    std::vector<double> times;
-    for (const int64_t i : positions)
-      times.push_back(window.start_seconds +
-                      window.length_seconds * static_cast<double>(i) / static_cast<double>(spec_.num_frames));
-    images = read_frames(clip.video, times, media_choice(), &video.times);
-  }
-  std::vector<torch::Tensor> squares;
-  for (size_t i = 0; i < images.size(); ++i) {
-    const bool repeated = i > 0 && images[i].data_ptr() == images[i - 1].data_ptr();
-    squares.push_back(repeated ? squares.back() : resize_and_crop(images[i], spec_.image_size));
-  }
-  return squares;
+                                                 const std::vector<int64_t>& positions,
+                                                 OpenedClip* opened) const {
+  const bool still = !clip.frames.empty() || video.is_picture;
+  if (still && opened == nullptr) return still_pictures(clip, video, positions);
+  if (still) return opened->stills(positions, [&] { return still_pictures(clip, video, positions); });
+  if (opened != nullptr) return opened->squares(clip.video, media_choice(), &video.times, window, positions, spec_);
+  const std::vector<double> times = picture_times(window, positions, spec_.num_frames);
+  return squares_of(read_frames(clip.video, times, media_choice(), &video.times), spec_.image_size);
 }
 
 }  // namespace cavmae

@@ -18,6 +18,8 @@
 
 namespace cavmae {
 
+class OpenedClip;
+
 class ClipDecoder {
  public:
   // `warnings`, which may be null, hears of pictures of a list that give way to others.
@@ -26,9 +28,12 @@ class ClipDecoder {
   // Opens the source, but for a picture by its name. Throws MediaError.
   FileFacts facts(const MediaSource& source) const;
 
-  // The window's audio at the spec's rate, float [n], long enough for one frame. `times`: the source's, or
-  // null. Throws MediaError.
-  torch::Tensor waveform(const MediaSource& source, const ClipWindow& window, const MediaTimes* times) const;
+  // What follows takes the source's `times`, or null, and an `opened` clip where windows of one clip are read
+  // in turn, or nullptr.
+
+  // The window's audio at the spec's rate, float [n], long enough for one frame, finite. Throws MediaError.
+  torch::Tensor waveform(const MediaSource& source, const ClipWindow& window, const MediaTimes* times,
+                         OpenedClip* opened = nullptr) const;
   // Why it is silent although the source is not, with the cure; else empty. See silence_of().
   std::string silence(const torch::Tensor& waveform, const MediaSource& source, const ClipWindow& window,
                       const MediaTimes* times) const;
@@ -39,11 +44,14 @@ class ClipDecoder {
   int64_t num_pictures(const ClipSource& clip, const FileFacts& video) const;
   // Those at `positions` (ascending, below num_pictures()): uint8 [S, S, 3] each. Decodes no others.
   std::vector<torch::Tensor> pictures(const ClipSource& clip, const FileFacts& video,
-                                      const ClipWindow& window, const std::vector<int64_t>& positions) const;
+                                      const ClipWindow& window, const std::vector<int64_t>& positions,
+                                      OpenedClip* opened = nullptr) const;
 
  private:
   MediaChoice media_choice() const;
   AudioRequest audio_request(const ClipWindow& window, const MediaTimes* times) const;
+  std::vector<torch::Tensor> still_pictures(const ClipSource& clip, const FileFacts& video,
+                                            const std::vector<int64_t>& positions) const;
   std::vector<torch::Tensor> listed_pictures(const ClipSource& clip,
                                              const std::vector<int64_t>& positions) const;
 

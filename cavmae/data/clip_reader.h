@@ -14,8 +14,11 @@
 #include "cavmae/core/torch.h"
 #include "cavmae/data/clip.h"
 #include "cavmae/features/input_spec.h"
+#include "cavmae/media/media_times.h"
 
 namespace cavmae {
+
+class OpenedClip;
 
 enum class FrameChoice { random, middle, all };
 inline std::vector<std::pair<FrameChoice, std::string>> option_names(FrameChoice) {
@@ -73,8 +76,15 @@ class ClipReader {
   const InputSpec& spec() const;
 
   // Reads a clip. What is random depends on `seed` alone (the loader mixes it from run seed, epoch and clip
-  // id). Throws MediaError naming the file and what is missing or broken.
-  Sample read(const ClipSource& clip, const ViewOptions& view, Need need, uint64_t seed) const;
+  // id). Throws MediaError naming the file and what is missing or broken; SideError where it is one side.
+  // `opened`: of a clip whose windows are read in turn, each as a clip that is pinned to its start
+  // (windows.h); else nullptr.
+  Sample read(const ClipSource& clip, const ViewOptions& view, Need need, uint64_t seed,
+              OpenedClip* opened = nullptr) const;
+
+  // Where in the clip each side is that is needed and there. An end of 0: a picture, or not known. Throws
+  // MediaError where `read` would before it decodes.
+  StreamTimes clip_times(const ClipSource& clip, Need need) const;
 
   // The same in two steps, with mix_clips() between them; `seed` draws the same things in both.
   RawClip read_raw(const ClipSource& clip, const ViewOptions& view, Need need, uint64_t seed) const;

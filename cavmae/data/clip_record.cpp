@@ -1,126 +1,170 @@
 #include "cavmae/data/clip_record.h"
 
+#include <algorithm>
 #include <cmath>
-#include <optional>
+#include <iterator>
+#include <string_view>
+#include <utility>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/text.h"
-#include "cavmae/data/media_files.h"
 
 namespace cavmae {
-namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kKnownKeys[] = {"path", "audio", "image", "frames", "id", "labels", "start_seconds"};
+constexpr std::string_view kPathKeys[] = {"path",     "file_name", "filename", "file",
+                                          "filepath", "file_path", "fname"};
+constexpr std::string_view kOtherKeys[] = {"audio",  "image", "frames",        "id",
+                                           "labels", "label", "start_seconds", "end_seconds"};
+// What 'cavmae synth' writes besides, and what people keep for themselves.
+constexpr std::string_view kPassedOver[] = {"parameters", "seed", "index", "comment"};
+// Words that are not near enough as letters.
+constexpr std::pair<std::string_view, std::string_view> kMeant[] = {{"start", "start_seconds"},
+                                                                    {"offset", "start_seconds"},
+                                                                    {"begin", "start_seconds"},
+                                                                    {"start_time", "start_seconds"},
+                                                                    {"end", "end_seconds"},
+                                                                    {"end_time", "end_seconds"},
+                                                                    {"class", "labels"},
+                                                                    {"classes", "labels"},
+                                                                    {"category", "labels"},
+                                                                    {"tags", "labels"},
+                                                                    {"target", "labels"},
+                                                                    {"name", "id"},
+                                                                    {"video_id", "id"},
+                                                                    {"clip_id", "id"},
+                                                                    {"ytid", "id"},
+                                                                    {"wav", "audio"},
+                                                                    {"sound", "audio"},
+                                                                    {"video", "path"},
+                                                                    {"picture", "image"},
+                                                                    {"img", "image"},
+                                                                    {"images", "frames"},
+                                                                    {"pictures", "frames"}};
 constexpr const char* kAllowedPaths = "'path', or 'audio' and 'image', or 'audio' and 'frames'";
 
-bool has(const Json& record, const char* key) {
-  return record.contains(key) && !record[key].is_null();
+template <class List>
+bool is_among(const List& list, std::string_view word) {
+  return std::ranges::find(list, word) != std::end(list);
 }
 
-std::string read_id(const Json& id, const std::string& where) {
-  CAVMAE_CHECK_AS(DataError, id.is_string() || id.is_number_integer(), where,
-                  ": 'id' must be text or a whole number, found ", shown(id));
-  const std::string text = id.is_string() ? id.get<std::string>() : id.dump();
-  CAVMAE_CHECK_AS(DataError, !text.empty(), where, ": 'id' is empty; leave it out or give it a value");
-  return text;
+const FieldValue* find_path(const ListRecord& record) {
+  for (const std::string_view key : kPathKeys)
+    if (const FieldValue* value = record.find(key)) return value;
+  return nullptr;
 }
 
-double read_start(const Json& start, const std::string& where) {
-  const double seconds = start.is_number() ? start.get<double>() : -1.0;
-  CAVMAE_CHECK_AS(DataError, seconds >= 0 && std::isfinite(seconds), where,
-                  ": 'start_seconds' must be a number of at least 0, found ", shown(start));
-  return seconds;
+const std::string& path_in(const FieldValue& value, std::string_view key, const ListPlace& place) {
+  CAVMAE_CHECK_AS(DataError, value.is_text() && !value.text.empty(), place, ": '", key,
+                  "' must be the path of a file, found ", shown(value));
+  return value.text;
+}
+
+void read_frames(const FieldValue& value, const ListPlace& place, ListedClip& clip) {
+  const bool is_list = value.kind == FieldValue::Kind::texts;
+  CAVMAE_CHECK_AS(DataError, is_list && !(value.texts.empty() && value.no_text.empty()), place,
+                  ": 'frames' must be a list of pictures in order, found ", shown(value));
+  CAVMAE_CHECK_AS(DataError, value.no_text.empty() && !is_among(value.texts, ""), place,
+                  ": 'frames' must hold paths of pictures, found ",
+                  value.no_text.empty() ? "\"\"" : value.no_text);
+  clip.frames = value.texts;
+}
+
+void read_media(const ListRecord& record, const ListPlace& place, ListedClip& clip) {
+  const FieldValue* path = find_path(record);
+  const FieldValue *audio = record.find("audio"), *image = record.find("image"),
+                   *frames = record.find("frames");
+  CAVMAE_CHECK_AS(DataError, path || audio || image || frames, place, ": names no media file; expected ",
+                  kAllowedPaths, ", found the keys ", record.keys());
+  CAVMAE_CHECK_AS(DataError, !(path && (audio || image || frames)) && !(image && frames), place,
+                  ": too many media files; give either ", kAllowedPaths, ", found the keys ", record.keys());
+  if (path) clip.path = path_in(*path, "path", place);
+  if (audio) clip.audio = path_in(*audio, "audio", place);
+  if (image) clip.video = path_in(*image, "image", place);
+  if (frames) read_frames(*frames, place, clip);
+}
+
+std::optional<double> read_seconds(const ListRecord& record, std::string_view key, const ListPlace& place) {
+  const FieldValue* value = record.find(key);
+  if (value == nullptr) return std::nullopt;
+  const bool is_number = value->kind == FieldValue::Kind::number;
+  CAVMAE_CHECK_AS(DataError, is_number && value->number >= 0 && std::isfinite(value->number), place, ": '",
+                  key, "' must be a number of at least 0, found ", shown(*value));
+  return value->number;
+}
+
+void read_id(const FieldValue& value, const ListPlace& place, ListedClip& clip) {
+  const bool is_number = value.kind == FieldValue::Kind::number && value.whole;
+  CAVMAE_CHECK_AS(DataError, value.is_text() || is_number, place,
+                  ": 'id' must be text or a whole number, found ", shown(value));
+  CAVMAE_CHECK_AS(DataError, !value.text.empty(), place, ": 'id' is empty; leave it out or give it a value");
+  clip.id = value.text;
 }
 
 }  // namespace
 
-std::vector<std::string> split_labels(std::string_view text) {
-  std::vector<std::string> labels;
-  for (const auto& part : split(text, ',')) {
-    for (const auto& label : split(part, ';'))
-      if (const auto word = trim(label); !word.empty()) labels.emplace_back(word);
-  }
-  return labels;
+bool is_path_key(std::string_view key) {
+  return is_among(kPathKeys, key);
 }
 
-std::vector<std::string> read_labels(const Json& labels, const std::string& where) {
-  if (labels.is_string()) return split_labels(labels.get<std::string>());
-  CAVMAE_CHECK_AS(DataError, labels.is_array(), where, ": 'labels' must be a list of words or a text, found ",
-                  shown(labels));
-  std::vector<std::string> out;
-  for (const Json& label : labels) {
-    CAVMAE_CHECK_AS(DataError, label.is_string(), where, ": 'labels' must hold words, found ", shown(label));
-    out.push_back(label.get<std::string>());
-  }
-  return out;
+bool is_record_key(std::string_view key) {
+  return is_among(kPathKeys, key) || is_among(kOtherKeys, key) || is_among(kPassedOver, key);
 }
 
-std::string shown(const Json& json) {
-  constexpr size_t kLongest = 80;
-  const std::string text = json.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
-  return text.size() <= kLongest ? text : text.substr(0, kLongest) + "...";
+std::string nearest_record_key(std::string_view key) {
+  const std::string word = lower(key);
+  for (const auto& [said, meant] : kMeant)
+    if (said == word) return std::string(meant);
+  std::string best;
+  size_t nearest = (word.size() - 1) / 2 < 2 ? 2 : 3;
+  const auto consider = [&](std::string_view known) {
+    const bool one_begins_other = word.starts_with(known) || known.starts_with(word);
+    const size_t distance = one_begins_other ? 1 : edit_distance(word, known);
+    if (word.size() >= 4 && distance < nearest) nearest = distance, best = known;
+  };
+  for (const std::string_view known : kOtherKeys) consider(known);
+  for (const std::string_view known : kPathKeys) consider(known);
+  return best;
 }
 
-std::string key_list(const Json& object) {
-  std::string text;
-  for (const auto& [key, value] : object.items()) text += (text.empty() ? "'" : ", '") + key + "'";
-  return text.empty() ? "none" : text;
-}
-
-fs::path ClipRecordReader::read_path(const Json& record, const char* key, const std::string& where) const {
-  const Json& value = record[key];
-  CAVMAE_CHECK_AS(DataError, value.is_string() && !value.get<std::string>().empty(), where, ": '", key,
-                  "' must be the path of a file, found ", shown(value));
-  return (base_ / value.get<std::string>()).lexically_normal();
-}
-
-void ClipRecordReader::read_media(const Json& record, const std::string& where, ClipSource& clip) const {
-  const bool path = has(record, "path"), audio = has(record, "audio"), image = has(record, "image"),
-             frames = has(record, "frames");
-  CAVMAE_CHECK_AS(DataError, path || audio || image || frames, where, ": names no media file; expected ",
-                  kAllowedPaths, ", found the keys ", key_list(record));
-  CAVMAE_CHECK_AS(DataError, !(path && (audio || image || frames)) && !(image && frames), where,
-                  ": too many media files; give either ", kAllowedPaths, ", found the keys ",
-                  key_list(record));
-  if (path) {
-    clip = clip_of_file(read_path(record, "path", where));
+void read_labels(const FieldValue& value, const ListPlace& place, ListedClip& clip) {
+  if (value.is_text()) {
+    clip.label_text = value.text;
     return;
   }
-  if (audio) clip.audio = read_path(record, "audio", where);
-  if (image) clip.video = read_path(record, "image", where);
-  if (!frames) return;
-  const Json& list = record["frames"];
-  CAVMAE_CHECK_AS(DataError, list.is_array() && !list.empty(), where,
-                  ": 'frames' must be a list of pictures in order, found ", shown(list));
-  for (const Json& item : list) {
-    CAVMAE_CHECK_AS(DataError, item.is_string() && !item.get<std::string>().empty(), where,
-                    ": 'frames' must hold paths of pictures, found ", shown(item));
-    clip.frames.push_back((base_ / item.get<std::string>()).lexically_normal());
+  CAVMAE_CHECK_AS(DataError, value.kind == FieldValue::Kind::texts, place,
+                  ": 'labels' must be a list of words or a text, found ", shown(value));
+  CAVMAE_CHECK_AS(DataError, value.no_text.empty(), place, ": 'labels' must hold words, found ",
+                  value.no_text);
+  clip.labels = value.texts;
+}
+
+void ClipRecordReader::warn_of_unused_keys(const ListRecord& record, const ListPlace& place) {
+  constexpr size_t kMostKeys = 20;
+  for (const auto& [key, value] : record) {
+    if (is_record_key(key) || warned_.size() >= kMostKeys || warned_.contains(key)) continue;
+    warned_.insert(key);
+    const std::string meant = nearest_record_key(key);
+    log_.warn("{}: the key '{}' is not used{}", place.text(), key,
+              meant.empty() || record.find(meant) ? "" : "; did you mean '" + meant + "'?");
   }
 }
 
-void ClipRecordReader::warn_of_misspelled_keys(const Json& record, const std::string& where) {
-  for (const auto& [key, value] : record.items()) {
-    for (const char* known : kKnownKeys) {
-      const size_t distance = edit_distance(key, known);
-      if (distance == 0 || distance > 2 || record.contains(known) || key.size() < 4) continue;
-      if (warned_.insert(key).second)
-        log_.warn("{}: the key '{}' is not used; did you mean '{}'?", where, key, known);
-    }
+void ClipRecordReader::read(const ListRecord& record, const ListPlace& place, ListedClip& clip) {
+  clip.clear();
+  read_media(record, place, clip);
+  if (const FieldValue* id = record.find("id")) read_id(*id, place, clip);
+  if (const FieldValue* labels = record.find("labels")) {
+    read_labels(*labels, place, clip);
+  } else if (const FieldValue* label = record.find("label")) {
+    // One label, commas and all.
+    const bool is_one = label->is_text() || (label->kind == FieldValue::Kind::number && label->whole);
+    if (!is_one) read_labels(*label, place, clip);
+    if (is_one && !label->text.empty()) clip.labels = {label->text};
   }
-}
-
-ListedClip ClipRecordReader::read(const Json& record, const std::string& where) {
-  CAVMAE_CHECK_AS(DataError, record.is_object(), where,
-                  ": expected an object such as {\"path\": \"clip.mp4\"}, found ", shown(record));
-  ListedClip listed{.clip = {}, .where = where, .base = base_};
-  read_media(record, where, listed.clip);
-  if (has(record, "id")) listed.clip.id = read_id(record["id"], where);
-  if (has(record, "labels")) listed.clip.labels = read_labels(record["labels"], where);
-  if (has(record, "start_seconds")) listed.clip.start_seconds = read_start(record["start_seconds"], where);
-  warn_of_misspelled_keys(record, where);
-  return listed;
+  clip.start_seconds = read_seconds(record, "start_seconds", place);
+  if (clip.start_seconds) clip.end_seconds = read_seconds(record, "end_seconds", place);
+  if (warns_) warn_of_unused_keys(record, place);
 }
 
 }  // namespace cavmae

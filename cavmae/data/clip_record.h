@@ -1,47 +1,40 @@
-// One clip as a JSON object: a line of a JSONL manifest, or a row of a CSV list under its header's names. One
-// owner; not for several threads at once.
+// From a record of a manifest or a table to a clip. One owner; not for several threads at once.
 #pragma once
 
-#include <filesystem>
 #include <set>
 #include <string>
-#include <string_view>
-#include <vector>
 
-#include "cavmae/core/json.h"
 #include "cavmae/core/log.h"
-#include "cavmae/data/manifest.h"
+#include "cavmae/data/list_record.h"
+#include "cavmae/data/listed_clip.h"
 
 namespace cavmae {
 
-// "a, b;c" -> a b c. Labels given as one text are split at commas and semicolons.
-std::vector<std::string> split_labels(std::string_view text);
+// Whether a table with such a column, or a record with such a key, names its file under it: 'path' and what
+// published lists call it ('file_name', 'filename', ...).
+bool is_path_key(std::string_view key);
 
-// Labels as a list of words, or as one text. Throws DataError that begins with `where`.
-std::vector<std::string> read_labels(const Json& labels, const std::string& where);
-
-// `json` as an error shows it: short, and text whatever it holds.
-std::string shown(const Json& json);
-
-// "'wav', 'lable'", the keys of an object as an error shows them; "none" when it is empty.
-std::string key_list(const Json& object);
+// The known key that `key` was probably meant to be; "" when there is none.
+std::string nearest_record_key(std::string_view key);
+bool is_record_key(std::string_view key);
 
 class ClipRecordReader {
  public:
-  // Relative paths are relative to `base`.
-  ClipRecordReader(std::filesystem::path base, Log& log) : base_(std::move(base)), log_(log) {}
+  // Keys that are not used are logged once each where `warns`.
+  explicit ClipRecordReader(Log& log, bool warns = true) : log_(log), warns_(warns) {}
 
-  // Throws DataError that begins with `where`. A key that is almost a known one is logged, once.
-  ListedClip read(const Json& record, const std::string& where);
+  // Sets all of `clip` but its number. Throws DataError that begins with `place`.
+  void read(const ListRecord& record, const ListPlace& place, ListedClip& clip);
 
  private:
-  void read_media(const Json& record, const std::string& where, ClipSource& clip) const;
-  std::filesystem::path read_path(const Json& record, const char* key, const std::string& where) const;
-  void warn_of_misspelled_keys(const Json& record, const std::string& where);
+  void warn_of_unused_keys(const ListRecord& record, const ListPlace& place);
 
-  std::filesystem::path base_;
   Log& log_;
-  std::set<std::string> warned_;
+  bool warns_;
+  std::set<std::string, std::less<>> warned_;
 };
+
+// `value` as labels: one text that is yet to be cut, or a list. Throws DataError that begins with `place`.
+void read_labels(const FieldValue& value, const ListPlace& place, ListedClip& clip);
 
 }  // namespace cavmae

@@ -1,18 +1,16 @@
-// Where clips come from: the forms that --data takes, turned into a list of clips. No media file is opened
-// here.
+// One clip: where its sound and its pictures come from, and what is known of it. To name it opens no file.
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "cavmae/core/log.h"
 #include "cavmae/media/media_source.h"
 
 namespace cavmae {
 
-// One clip. `audio` and `video` may be the same source; that of a modality which the clip lacks is empty.
+// `audio` and `video` may be the same source, which then may turn out to have one of them alone; that of a
+// modality which the clip lacks is empty.
 struct ClipSource {
   std::string id;                   // unique in a list
   MediaSource audio;                // alone or that of a video; may be empty
@@ -20,11 +18,16 @@ struct ClipSource {
   std::vector<MediaSource> frames;  // separate pictures in order, instead of `video`
   std::vector<std::string> labels;
   std::optional<double> start_seconds;  // pins the window
+  // With it, `start_seconds` to here is a part of a longer recording, and a file that ends before is that
+  // part alone.
+  std::optional<double> end_seconds;
+  std::string file;  // of one of several windows (windows.h): the id of the clip that it is cut from; else ""
 };
 
-// Reads every --data argument (folder, text/CSV list, JSONL manifest, the authors' JSON) and joins them.
-// Throws DataError: missing path, nothing found (with what was looked for), a broken line (file and line
-// number), two clips of one id.
-std::vector<ClipSource> read_clip_sources(const std::vector<std::filesystem::path>& data, Log& log);
+// What a clip's list and the extensions of its files promise of it; what is in them only opening tells.
+struct PromisedModalities {
+  bool audio = false, video = false;
+};
+PromisedModalities promised_modalities(const ClipSource& clip);
 
 }  // namespace cavmae

@@ -4,8 +4,10 @@
 #include <cmath>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/json.h"
+#include "cavmae/core/json_text.h"
 #include "cavmae/core/text.h"
-#include "cavmae/data/clip_record.h"
+#include "cavmae/core/utf8.h"
 #include "cavmae/data/csv.h"
 #include "cavmae/data/manifest.h"
 
@@ -19,6 +21,19 @@ Json parse_file(const fs::path& path) {
   } catch (const ConfigError& e) {
     throw DataError(e.what());
   }
+}
+
+std::string shown(const Json& json) {
+  constexpr size_t kLongest = 80;
+  const std::string text = to_text(json);
+  return text.size() <= kLongest ? text : text.substr(0, kLongest) + "...";
+}
+
+// "'wav', 'lable'"; "none" when it is empty.
+std::string key_list(const Json& object) {
+  std::string text;
+  for (const auto& [key, value] : object.items()) text += (text.empty() ? "'" : ", '") + key + "'";
+  return text.empty() ? "none" : text;
 }
 
 // The text under the first of `keys` that `entry` has.
@@ -44,7 +59,7 @@ class ScoreCollector {
     CAVMAE_CHECK_AS(DataError, index.has_value(), where, ": '", label, "' is none of the ", set_.size(),
                     " classes of ", set_.origin(), "; give the label file of the teacher");
     CAVMAE_CHECK_AS(DataError, std::isfinite(score), where, ": a score must be a finite number");
-    scores_[clip][*index] = score;
+    scores_[escape_invalid_utf8(clip)][*index] = score;  // as clips are named
   }
   TeacherScores take() { return std::move(scores_); }
 
@@ -72,7 +87,7 @@ double to_number(const std::string& cell, const std::string& where) {
 }
 
 void read_score_csv(const fs::path& path, ScoreCollector& scores) {
-  const auto rows = parse_csv(read_list_text(path), ',', path.string());
+  const auto rows = read_small_table(path);
   CAVMAE_CHECK_AS(DataError, !rows.empty(), path.string(), ": is empty; expected the columns id,label,score");
   const size_t id = column_among(rows[0], {"id"}, path.string()),
                label = column_among(rows[0], {"label", "mid"}, path.string()),
@@ -102,12 +117,12 @@ void read_score_json(const fs::path& path, ScoreCollector& scores) {
 }
 
 // Of each class: the mean score over the clips that have it.
-std::map<int64_t, double> mean_scores(const std::vector<ClipSource>& clips, const ClipClasses& classes,
+std::map<int64_t, double> mean_scores(const ClipList& clips, const ClipClasses& classes,
                                       const TeacherScores& teacher) {
   std::map<int64_t, double> sums;
   std::map<int64_t, int64_t> counts;
   for (size_t i = 0; i < clips.size(); ++i) {
-    const auto scores = teacher.find(clips[i].id);
+    const auto scores = teacher.find(std::string(clips.id(i)));
     if (scores == teacher.end()) continue;
     for (const int64_t c : classes[i]) {
       const auto score = scores->second.find(c);
@@ -201,13 +216,14 @@ TeacherScores read_teacher_scores(const fs::path& path, const LabelSet& set) {
   return scores.take();
 }
 
-Enhancement enhance_labels(const std::vector<ClipSource>& clips, const ClipClasses& classes,
-                           const LabelSet& set, const EnhancementSources& sources) {
+Enhancement enhance_labels(const ClipList& clips, const ClipClasses& classes, const LabelSet& set,
+                           const EnhancementSources& sources) {
   const Enhancer enhancer(set, sources, mean_scores(clips, classes, sources.teacher));
   Enhancement out;
   for (size_t i = 0; i < clips.size(); ++i) {
     std::set<int64_t> all(classes[i].begin(), classes[i].end());
-    const int64_t by_teacher = enhancer.add_teachers(clips[i].id, all), above = enhancer.add_above(all);
+    const int64_t by_teacher = enhancer.add_teachers(std::string(clips.id(i)), all),
+                  above = enhancer.add_above(all);
     out.from_teacher += by_teacher;
     out.from_taxonomy += above;
     out.clips_changed += by_teacher + above > 0;

@@ -55,7 +55,7 @@ struct Enhancement {
 };
 
 // The teacher's classes first, then what stands above all that a clip has then. Taxonomy and set meet by mid.
-Enhancement enhance_labels(const std::vector<ClipSource>& clips, const ClipClasses& classes,
-                           const LabelSet& set, const EnhancementSources& sources);
+Enhancement enhance_labels(const ClipList& clips, const ClipClasses& classes, const LabelSet& set,
+                           const EnhancementSources& sources);
 
 }  // namespace cavmae

@@ -15,6 +15,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
+#include "cavmae/core/fuzzing.h"
 #include "cavmae/core/text.h"
 #include "cavmae/media/has_media.h"
 
@@ -127,12 +128,16 @@ bool is_consistent(const FixedPart& fixed, uint64_t file_bytes) {
   if (fixed.num_records == 0 || fixed.num_records > limit / 8) return false;
   if (fixed.name_bytes > limit || fixed.stamp_bytes > limit) return false;
   if (sizeof(fixed) + fixed.num_records * 8 + fixed.name_bytes + fixed.stamp_bytes > limit) return false;
-  uint64_t bytes = torch::elementSize(kTypes[fixed.dtype]);
+  // Sizes of 0 count as 1 for the limit, since LibTorch multiplies the others into strides.
+  uint64_t bounded = torch::elementSize(kTypes[fixed.dtype]);
+  bool empty = false;
   for (uint64_t d = 0; d < fixed.num_dims; ++d) {
     const int64_t size = fixed.shape[d];
-    if (size < 0 || (size > 0 && bytes > file_bytes / static_cast<uint64_t>(size))) return false;
-    bytes *= static_cast<uint64_t>(size);
+    empty = empty || size == 0;
+    if (size < 0 || (size > 0 && bounded > file_bytes / static_cast<uint64_t>(size))) return false;
+    bounded *= static_cast<uint64_t>(std::max<int64_t>(size, 1));
   }
+  const uint64_t bytes = empty ? 0 : bounded;
   return bytes == fixed.record_bytes && fixed.num_records <= file_bytes / std::max<uint64_t>(bytes, 1) &&
          file_bytes == limit + fixed.num_records * bytes;
 }
@@ -154,7 +159,9 @@ std::string read_header(int file) {
   const size_t have = header.size();
   header.resize(size);
   if (size > have && !read_fully(file, header.data() + have, size - have, have)) return {};
-  if (checksum(header.data() + kChecksumFrom, size - kChecksumFrom) != fixed.header_checksum) return {};
+  if (kChecksumsCount &&
+      checksum(header.data() + kChecksumFrom, size - kChecksumFrom) != fixed.header_checksum)
+    return {};
   return is_consistent(fixed, file_bytes) ? header : std::string();
 }
 

@@ -8,8 +8,8 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
 #include "cavmae/core/text.h"
+#include "cavmae/core/utf8.h"
 #include "cavmae/data/csv.h"
-#include "cavmae/data/manifest.h"
 
 namespace cavmae {
 namespace fs = std::filesystem;
@@ -49,7 +49,7 @@ struct ListedLabel {
 // By index, each index and each mid once.
 std::map<int64_t, ListedLabel> read_rows(const fs::path& path) {
   const std::string where = path.string();
-  const auto rows = parse_csv(read_list_text(path), ',', where);
+  auto rows = read_small_table(path);
   CAVMAE_CHECK_AS(DataError, !rows.empty(), where,
                   ": is empty; expected the columns index, mid, display_name");
   std::vector<std::string> header;
@@ -59,11 +59,15 @@ std::map<int64_t, ListedLabel> read_rows(const fs::path& path) {
   std::map<int64_t, ListedLabel> labels;
   std::unordered_map<std::string, int64_t> line_of_mid;
   for (size_t r = 1; r < rows.size(); ++r) {
-    const auto& [line, cells] = rows[r];
+    auto& [line, cells] = rows[r];
     const std::string place = concat(where, ":", line);
+    while (cells.size() > header.size() && cells.back().empty()) cells.pop_back();
     CAVMAE_CHECK_AS(DataError, cells.size() == header.size(), place, ": has ", cells.size(),
                     " cells where the header has ", header.size(),
                     "; put a cell that holds a comma in double quotes");
+    for (const size_t column : {mid, name})
+      CAVMAE_CHECK_AS(DataError, is_utf8(cells[column]), place, ": '", escape_invalid_utf8(cells[column]),
+                      "' is no UTF-8 text; save the file as UTF-8 (iconv -f LATIN1 -t UTF-8 OLD > NEW)");
     const int64_t number = read_index(cells[index], place);
     const auto [at, is_new] =
         labels.emplace(number, ListedLabel{.label = {cells[mid], cells[name]}, .line = line});
@@ -104,14 +108,14 @@ std::string beginning(const LabelRules& rules) {
   return rules.where.empty() ? "" : rules.where + ": ";
 }
 
-void check_rules(const std::vector<ClipSource>& clips, const LabelSet& set, const LabelRules& rules,
+void check_rules(const ClipList& clips, const LabelSet& set, const LabelRules& rules,
                  const ClipClasses& classes) {
   const std::string where = beginning(rules);
   std::vector<bool> has_clip(set.size(), false);
   for (size_t i = 0; i < clips.size(); ++i) {
     CAVMAE_CHECK_AS(DataError, rules.labels_per_clip == LabelsPerClip::several || classes[i].size() == 1,
-                    where, "clip '", clips[i].id, "' has ", classes[i].size(), " labels (",
-                    some_of(clips[i].labels), "), but the loss 'ce' takes one a clip; use --loss bce");
+                    where, "clip '", clips.id(i), "' has ", classes[i].size(), " labels (",
+                    some_of(clips.labels(i)), "), but the loss 'ce' takes one a clip; use --loss bce");
     for (const int64_t c : classes[i]) has_clip[c] = true;
   }
   std::vector<std::string> empty;
@@ -130,6 +134,8 @@ LabelSet::LabelSet(std::vector<ClassLabel> labels, std::string origin)
   for (int64_t i = 0; i < size(); ++i) {
     const auto& [mid, name] = labels_[i];
     CAVMAE_CHECK_AS(DataError, !mid.empty(), origin_, ": class ", i, " has no mid");
+    CAVMAE_CHECK_AS(DataError, is_utf8(mid) && is_utf8(name), origin_, ": class ", i,
+                    " has a name that is no UTF-8 text: '", escape_invalid_utf8(name), "'");
     const auto [before, is_new] = by_mid_.emplace(mid, i);
     CAVMAE_CHECK_AS(DataError, is_new, origin_, ": classes ", before->second, " and ", i,
                     " have the same mid '", mid, "'");
@@ -180,9 +186,9 @@ void write_label_csv(const fs::path& path, const LabelSet& set) {
   write_file(path, text);
 }
 
-LabelSet labels_of_clips(const std::vector<ClipSource>& clips) {
+LabelSet labels_of_clips(const ClipList& clips) {
   std::set<std::string> words;
-  for (const ClipSource& clip : clips) words.insert(clip.labels.begin(), clip.labels.end());
+  for (size_t i = 0; i < clips.size(); ++i) words.insert(clips.labels(i).begin(), clips.labels(i).end());
   CAVMAE_CHECK_AS(DataError, !words.empty(), "none of the ", clips.size(),
                   " clips has a label; give 'labels' in a manifest, a CSV or the authors' JSON");
   std::vector<ClassLabel> labels;
@@ -190,25 +196,29 @@ LabelSet labels_of_clips(const std::vector<ClipSource>& clips) {
   return {std::move(labels), "the clips' own labels"};
 }
 
-ClipClasses classes_of_clips(const std::vector<ClipSource>& clips, const LabelSet& set,
-                             const LabelRules& rules) {
+ClipClasses classes_of_clips(const ClipList& clips, const LabelSet& set, const LabelRules& rules) {
   const std::string where = beginning(rules);
   ClipClasses classes(clips.size());
   std::map<std::string, std::string> unknown;
+  std::unordered_map<const std::vector<std::string>*, std::vector<int64_t>>
+      known;  // clips share their lists of labels
   for (size_t i = 0; i < clips.size(); ++i) {
+    const std::vector<std::string>& labels = clips.labels(i);
     CAVMAE_CHECK_AS(
-        DataError, !clips[i].labels.empty(), where, "clip '", clips[i].id,
+        DataError, !labels.empty(), where, "clip '", clips.id(i),
         "' has no label; give 'labels' in a manifest, a CSV or the authors' JSON, or leave it out");
-    for (const std::string& label : clips[i].labels) {
+    const auto [found, is_new] = known.try_emplace(&labels);
+    auto& [list, of_list] = *found;
+    for (const std::string& label : is_new ? labels : std::vector<std::string>()) {
       if (const auto index = set.find(label)) {
-        classes[i].push_back(*index);
+        of_list.push_back(*index);
       } else {
-        unknown.emplace(label, clips[i].id);
+        unknown.emplace(label, clips.id(i));
       }
     }
-    std::ranges::sort(classes[i]);
-    const auto repeated = std::ranges::unique(classes[i]);
-    classes[i].erase(repeated.begin(), repeated.end());
+    std::ranges::sort(of_list);
+    of_list.erase(std::unique(of_list.begin(), of_list.end()), of_list.end());
+    classes[i] = of_list;
   }
   if (!unknown.empty()) throw_unknown(unknown, set, where);
   check_rules(clips, set, rules, classes);

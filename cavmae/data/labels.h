@@ -11,14 +11,15 @@
 
 #include "cavmae/core/class_label.h"
 #include "cavmae/core/torch.h"
-#include "cavmae/data/clip_source.h"
+#include "cavmae/data/clip_list.h"
 
 namespace cavmae {
 
 class LabelSet {
  public:
   LabelSet() = default;
-  // `origin` names the set in errors. Throws DataError for a mid that is empty or given twice.
+  // `origin` names the set in errors. Throws DataError for a mid that is empty or given twice, and for text
+  // that is no UTF-8.
   LabelSet(std::vector<ClassLabel> labels, std::string origin);
 
   int64_t size() const { return static_cast<int64_t>(labels_.size()); }  // C
@@ -38,13 +39,13 @@ class LabelSet {
   std::unordered_map<std::string, int64_t> by_mid_, by_name_;
 };
 
-// The authors' label file: a CSV with the columns index, mid and display_name. Throws DataError naming file
-// and line: a column that is missing, an index or mid given twice, indices with a gap.
+// The authors' label file: a table with the columns index, mid and display_name. Throws DataError naming file
+// and line: a column that is missing, an index or mid given twice, indices with a gap, text that is no UTF-8.
 LabelSet read_label_csv(const std::filesystem::path& path);
 void write_label_csv(const std::filesystem::path& path, const LabelSet& set);
 
 // Where there is no label file: every label of the clips, sorted; mid and display name are the label.
-LabelSet labels_of_clips(const std::vector<ClipSource>& clips);
+LabelSet labels_of_clips(const ClipList& clips);
 
 enum class LabelsPerClip { several, one };       // one: what cross-entropy needs
 enum class EmptyClasses { forbidden, allowed };  // allowed: evaluation, or a subset that lacks some
@@ -58,8 +59,7 @@ using ClipClasses = std::vector<std::vector<int64_t>>;  // of each clip, ascendi
 
 // Throws DataError that says what breaks the rules and how to mend it: a clip without a label, a label that
 // is no class (with the nearest), several labels where one is allowed, a class without a clip.
-ClipClasses classes_of_clips(const std::vector<ClipSource>& clips, const LabelSet& set,
-                             const LabelRules& rules);
+ClipClasses classes_of_clips(const ClipList& clips, const LabelSet& set, const LabelRules& rules);
 
 // Throws DataError naming both sizes when a classifier's head has not one output a class. `checkpoint` names
 // the model in the message.

@@ -10,11 +10,9 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/mutex.h"
 #include "cavmae/core/options.h"
-#include "cavmae/core/random.h"
-#include "cavmae/core/text.h"
 #include "cavmae/data/bad_clips.h"
 #include "cavmae/data/batch_assembler.h"
-#include "cavmae/data/epoch_order.h"
+#include "cavmae/data/epoch_reader.h"
 #include "cavmae/data/worker_thread.h"
 
 namespace cavmae {
@@ -62,6 +60,8 @@ void LoaderOptions::validate() const {
                    "; it must be at least 1");
   problems.require(max_bad_ratio >= 0 && max_bad_ratio <= 1, "max_bad_ratio is ", max_bad_ratio,
                    "; allowed are 0 to 1");
+  problems.require(clip_timeout >= 0, "clip_timeout is ", clip_timeout,
+                   "; it must be a number of seconds, or 0 for none");
   problems.throw_if_any("the loader's options do not fit");
 }
 
@@ -70,28 +70,29 @@ struct Loader::State {
       : options(loader_options), bad(loader_options.max_bad_ratio, std::move(log)) {}
 
   // Set before the workers start and not changed while they run.
-  std::vector<ClipSource> clips;
+  ClipList clips;
   std::shared_ptr<const ClipReader> reader;
   ViewOptions view;
   Need need = Need::both;
   LoaderOptions options;
   std::optional<Supervision> supervision;
   EpochOptions epoch;
-  std::vector<int64_t> order;
-  std::vector<int64_t> occurrence;  // how often the clip at a position came before in this order
+  std::optional<EpochReader> epoch_reader;
 
   // The consumer's own.
   std::vector<std::thread> workers;
   bool running = false;
   double wait_seconds = 0.0;
+  ClipRun run;  // without workers
 
   mutable Mutex mutex;
-  std::condition_variable may_go_on;   // for workers: room for more clips, or the end
-  std::condition_variable item_ready;  // for the consumer
+  std::condition_variable may_go_on_reading;  // for workers: room for more clips, or the end
+  std::condition_variable item_ready;         // for the consumer
   BadClips bad CAVMAE_GUARDED_BY(mutex);
   std::optional<BatchAssembler> assembler CAVMAE_GUARDED_BY(mutex);
   bool stopping CAVMAE_GUARDED_BY(mutex) = false;
-  int64_t next_ticket CAVMAE_GUARDED_BY(mutex) = 0;  // position that the next free worker reads
+  int64_t next_ticket CAVMAE_GUARDED_BY(mutex) = 0;  // where the run begins that the next free worker reads
+  int64_t num_begun CAVMAE_GUARDED_BY(mutex) = 0;    // clips that are or were read
   int64_t num_consumed CAVMAE_GUARDED_BY(mutex) = 0;
   int64_t num_outputs CAVMAE_GUARDED_BY(mutex) = 0;
   int64_t next_item CAVMAE_GUARDED_BY(mutex) = 0;
@@ -100,10 +101,10 @@ struct Loader::State {
 
   void start(const EpochOptions& new_epoch);
   void stop();
-  ReadResult read(int64_t position) const;
   void work();
   void work_unprotected();
   bool may_read() const CAVMAE_REQUIRES(mutex);
+  bool may_go_on(int64_t position) const CAVMAE_REQUIRES(mutex);
   bool is_done() const CAVMAE_REQUIRES(mutex);
   Item wait_for_item();
   Item read_item();
@@ -113,47 +114,42 @@ struct Loader::State {
 // fits, so workers never wait for a consumer that waits for them.
 bool Loader::State::may_read() const {
   const int64_t num_scanned = assembler->num_scanned(), num_good = assembler->num_good();
-  const int64_t under_way = (next_ticket - epoch.start_position - num_scanned) + (num_good - num_consumed);
+  const int64_t under_way = (num_begun - num_scanned) + (num_good - num_consumed);
   return under_way < options.prefetch_batches * options.batch_size + options.num_workers;
 }
 
 bool Loader::State::is_done() const {
-  return stopping || assembler->ended() || next_ticket == static_cast<int64_t>(order.size());
+  return stopping || assembler->ended() || next_ticket == epoch_reader->num_positions();
 }
 
-ReadResult Loader::State::read(int64_t position) const {
-  const ClipSource& clip = clips[order[position]];
-  ReadResult result;
-  try {
-    uint64_t seed = mix_seed({epoch.seed, static_cast<uint64_t>(epoch.epoch), stable_hash(clip.id)});
-    // A clip that is drawn again is seen another way.
-    if (occurrence[position] > 0) seed = mix_seed({seed, static_cast<uint64_t>(occurrence[position])});
-    result.sample = supervision ? read_labelled({.clips = clips,
-                                                 .supervision = *supervision,
-                                                 .reader = *reader,
-                                                 .view = view,
-                                                 .need = need},
-                                                order[position], seed)
-                                : reader->read(clip, view, need, seed);
-  } catch (const MediaError& e) {
-    result.bad_reason = e.what();
-  } catch (...) {
-    result.error = std::current_exception();
-  }
-  return result;
+// In the middle of a run: the clip that is the next in order does not wait for those behind it.
+bool Loader::State::may_go_on(int64_t position) const {
+  const bool is_next = position == epoch.start_position + assembler->num_scanned();
+  const int64_t in_batches = assembler->num_good() - num_consumed;
+  return may_read() || (is_next && in_batches < options.prefetch_batches * options.batch_size);
 }
 
 void Loader::State::work_unprotected() {
   keep_torch_on_this_thread();
+  ClipRun own;
+  int64_t position = 0;
   MutexLock lock(mutex);
   while (true) {
-    while (!is_done() && !may_read()) lock.wait(may_go_on);
-    if (is_done()) return;
-    const int64_t position = next_ticket++;
+    if (position == own.end) {
+      while (!is_done() && !may_read()) lock.wait(may_go_on_reading);
+      if (is_done()) return;
+      position = next_ticket;
+      own = epoch_reader->begin_run(position);
+      next_ticket = own.end;
+    } else {
+      while (!stopping && !assembler->ended() && !may_go_on(position)) lock.wait(may_go_on_reading);
+      if (stopping || assembler->ended()) return;
+    }
+    ++num_begun;
     lock.unlock();
-    ReadResult result = read(position);
+    ReadResult result = epoch_reader->read(position, own);
     lock.lock();
-    assembler->add(position, std::move(result));
+    assembler->add(position++, std::move(result));
     while (auto output = assembler->take()) {
       const int64_t number = num_outputs++;
       lock.unlock();
@@ -162,7 +158,7 @@ void Loader::State::work_unprotected() {
       ready.emplace(number, std::move(item));
       item_ready.notify_one();
     }
-    may_go_on.notify_all();  // bad clips made room, or the epoch ended
+    may_go_on_reading.notify_all();  // bad clips made room, or the epoch ended
   }
 }
 
@@ -180,7 +176,7 @@ void Loader::State::stop() {
   {
     MutexLock lock(mutex);
     stopping = true;
-    may_go_on.notify_all();
+    may_go_on_reading.notify_all();
   }
   for (std::thread& worker : workers) worker.join();
   workers.clear();
@@ -190,18 +186,23 @@ void Loader::State::stop() {
 void Loader::State::start(const EpochOptions& new_epoch) {
   stop();
   epoch = new_epoch;
-  order = epoch_order(static_cast<int64_t>(clips.size()), epoch,
-                      supervision ? supervision->weights : std::vector<double>());
-  occurrence = occurrences(order, static_cast<int64_t>(clips.size()));
+  epoch_reader.emplace(EpochReader::Inputs{.clips = clips,
+                                           .reader = reader,
+                                           .supervision = supervision,
+                                           .view = view,
+                                           .need = need,
+                                           .clip_timeout = options.clip_timeout},
+                       epoch);
+  run = {.end = epoch.start_position, .windows = std::nullopt};
   wait_seconds = 0.0;
   {
     MutexLock lock(mutex);
     bad.start_epoch(static_cast<int64_t>(clips.size()));
-    assembler.emplace(BatchAssembler::Inputs{.order = order, .clips = clips, .bad = bad}, options.batch_size,
-                      epoch);
+    assembler.emplace(BatchAssembler::Inputs{.order = epoch_reader->order(), .clips = clips, .bad = bad},
+                      options.batch_size, epoch);
     stopping = false;
     next_ticket = epoch.start_position;
-    num_consumed = num_outputs = next_item = 0;
+    num_begun = num_consumed = num_outputs = next_item = 0;
     ready.clear();
     worker_failure = nullptr;
     // Nothing left to read: no worker would ever find the end.
@@ -218,7 +219,7 @@ Item Loader::State::wait_for_item() {
   Item item = std::move(ready.extract(next_item++).mapped());
   if (const auto* batch = std::get_if<Batch>(&item)) {
     num_consumed += static_cast<int64_t>(batch->indices.size());
-    may_go_on.notify_all();
+    may_go_on_reading.notify_all();
   }
   return item;
 }
@@ -230,12 +231,13 @@ Item Loader::State::read_item() {
     if (ready.contains(next_item)) return std::move(ready.extract(next_item++).mapped());
     if (auto output = assembler->take()) return finish(std::move(*output));
     const int64_t position = next_ticket++;
-    assembler->add(position, read(position));
+    if (position == run.end) run = epoch_reader->begin_run(position);
+    assembler->add(position, epoch_reader->read(position, run));
   }
 }
 
-Loader::Loader(std::vector<ClipSource> clips, std::shared_ptr<const ClipReader> reader, ViewOptions view,
-               Need need, LoaderOptions options, std::shared_ptr<Log> log) {
+Loader::Loader(ClipList clips, std::shared_ptr<const ClipReader> reader, ViewOptions view, Need need,
+               LoaderOptions options, std::shared_ptr<Log> log) {
   options.validate();
   CAVMAE_CHECK_AS(DataError, !clips.empty(), "the data hold no clips");
   // A batch has one shape: a clip that lacks a side cannot stand beside one that has it.
@@ -282,7 +284,7 @@ std::optional<Batch> Loader::next() {
   return std::nullopt;
 }
 
-const std::vector<ClipSource>& Loader::clips() const {
+const ClipList& Loader::clips() const {
   return state_->clips;
 }
 

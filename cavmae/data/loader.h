@@ -19,6 +19,7 @@ struct LoaderOptions {
   int64_t num_workers = 2;
   int64_t prefetch_batches = 4;  // ready ahead of the consumer
   double max_bad_ratio = 0.1;    // more bad clips than this share stop the run
+  double clip_timeout = 600.0;   // seconds that reading a clip may take, else it is a bad one; 0: any time
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -26,6 +27,8 @@ struct LoaderOptions {
     v("num_workers", o.num_workers, "threads that read clips (0: the thread that computes reads them)");
     v("prefetch_batches", o.prefetch_batches, "batches kept ready ahead of the training step");
     v("max_bad_ratio", o.max_bad_ratio, "stop when more than this share of the clips cannot be read");
+    v("clip_timeout", o.clip_timeout,
+      "seconds after which a clip that is still being read counts as one that cannot be read (0: never)");
   }
   // One ConfigError listing every bad field.
   void validate() const;
@@ -33,7 +36,7 @@ struct LoaderOptions {
 
 class Loader {
  public:
-  Loader(std::vector<ClipSource> clips, std::shared_ptr<const ClipReader> reader, ViewOptions view, Need need,
+  Loader(ClipList clips, std::shared_ptr<const ClipReader> reader, ViewOptions view, Need need,
          LoaderOptions options, std::shared_ptr<Log> log);
   ~Loader();  // stops and joins
 
@@ -44,7 +47,7 @@ class Loader {
   // The next batch, or nothing at the end of the epoch. Throws DataError past max_bad_ratio.
   std::optional<Batch> next();
 
-  const std::vector<ClipSource>& clips() const;
+  const ClipList& clips() const;
   // Seconds that next() waited since start_epoch().
   double wait_seconds() const;
   // Every clip that could not be read so far, once each, in order of discovery.

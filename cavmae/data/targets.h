@@ -45,9 +45,9 @@ struct TargetPart {
 // classes; mixed clips add share * (1 - smoothing) at theirs.
 torch::Tensor soft_target(const std::vector<TargetPart>& parts, int64_t num_classes, double smoothing);
 
-// Everything that a labelled clip is read from. Refers to what must outlive it.
+// Everything that a labelled clip is read from. What it refers to must outlive it.
 struct LabelledClips {
-  const std::vector<ClipSource>& clips;
+  ClipList clips;
   const Supervision& supervision;
   const ClipReader& reader;
   ViewOptions view;

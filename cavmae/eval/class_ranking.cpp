@@ -1,10 +1,44 @@
 #include "cavmae/eval/class_ranking.h"
 
 #include <algorithm>
+#include <ostream>
+#include <utility>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/json_text.h"
 
 namespace cavmae {
+namespace {
+
+Json clip_json(const ClipScores& scores, size_t row, const LabelSet& labels, const ClipList& clips) {
+  const ClipSource& clip = clips[scores.indices[row]];
+  const std::string missing = missing_modality(scores, scores.indices[row]);
+  Json ranked = Json::array();
+  for (const auto& [index, label, score] : rank_classes(scores.scores[static_cast<int64_t>(row)], labels))
+    ranked.push_back(
+        {{"label", label.display_name}, {"mid", label.mid}, {"score", static_cast<double>(score)}});
+  Json out = {{"id", clip.id}};
+  if (!clip.file.empty()) {
+    out["file"] = clip.file;
+    out["start_seconds"] = clip.start_seconds.value_or(0.0);
+  }
+  out["by"] = missing.empty() ? "all" : missing;
+  out["labels"] = std::move(ranked);
+  return out;
+}
+
+// As it stands so many spaces further right; text is never cut in lines.
+std::string indented(const Json& json, size_t spaces) {
+  const std::string text = to_text(json, 2);
+  std::string out;
+  for (const char c : text) {
+    out += c;
+    if (c == '\n') out.append(spaces, ' ');
+  }
+  return out;
+}
+
+}  // namespace
 
 LabelSet labels_of(const Pretrained& model, const std::filesystem::path& label_file) {
   const std::string where = model.path.string();
@@ -38,19 +72,20 @@ std::string missing_modality(const ClipScores& scores, int64_t clip) {
   return "";
 }
 
-Json to_json(const ClipScores& scores, const LabelSet& labels, const std::vector<ClipSource>& clips) {
-  Json items = Json::array(), failed = Json::array();
-  for (size_t row = 0; row < scores.indices.size(); ++row) {
-    const int64_t clip = scores.indices[row];
-    const std::string missing = missing_modality(scores, clip);
-    Json ranked = Json::array();
-    for (const auto& [index, label, score] : rank_classes(scores.scores[static_cast<int64_t>(row)], labels))
-      ranked.push_back(
-          {{"label", label.display_name}, {"mid", label.mid}, {"score", static_cast<double>(score)}});
-    items.push_back({{"id", clips[clip].id}, {"by", missing.empty() ? "all" : missing}, {"labels", ranked}});
-  }
-  for (const BadClip& clip : scores.failed) failed.push_back({{"id", clip.id}, {"reason", clip.reason}});
-  return {{"clips", items}, {"failed", failed}};
+Json to_json(const ClipScores& scores, const LabelSet& labels, const ClipList& clips) {
+  Json items = Json::array();
+  for (size_t row = 0; row < scores.indices.size(); ++row)
+    items.push_back(clip_json(scores, row, labels, clips));
+  return {{"clips", items}, {"failed", to_json(scores.failed)}};
+}
+
+void write_scores(std::ostream& out, const ClipScores& scores, const LabelSet& labels,
+                  const ClipList& clips) {
+  out << "{\n  \"clips\": [";
+  for (size_t row = 0; row < scores.indices.size(); ++row)
+    out << (row == 0 ? "\n    " : ",\n    ") << indented(clip_json(scores, row, labels, clips), 4);
+  out << (scores.indices.empty() ? "]" : "\n  ]")
+      << ",\n  \"failed\": " << indented(to_json(scores.failed), 2) << "\n}\n";
 }
 
 }  // namespace cavmae

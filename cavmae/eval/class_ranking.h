@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,10 @@ std::vector<ScoredClass> rank_classes(const torch::Tensor& scores, const LabelSe
 // position in the list of clips.
 std::string missing_modality(const ClipScores& scores, int64_t clip);
 
-// What 'cavmae classify --json' writes: each clip with every class, and what failed.
-Json to_json(const ClipScores& scores, const LabelSet& labels, const std::vector<ClipSource>& clips);
+// What 'cavmae classify --json' writes: each clip with every class, and what failed. A window has the fields
+// `file` and `start_seconds`.
+Json to_json(const ClipScores& scores, const LabelSet& labels, const ClipList& clips);
+// The same as text, indented, clip by clip: the windows of long files times hundreds of classes are many.
+void write_scores(std::ostream& out, const ClipScores& scores, const LabelSet& labels, const ClipList& clips);
 
 }  // namespace cavmae

@@ -44,7 +44,7 @@ BatchScores classify_batch(Classifier& classifier, const Inputs& inputs) {
   return out;
 }
 
-ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const std::vector<ClipSource>& clips,
+ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const ClipList& clips,
                           const PassOptions& options, std::shared_ptr<Log> log) {
   const Modalities mode = classifier->head_options().mode;
   PassOptions pass = options;
@@ -53,24 +53,35 @@ ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const s
   pass.title = "classifying";
   const int64_t classes = classifier->head_options().num_classes;
   ClipScores out;
+  std::vector<BadClip> broken;
   std::vector<torch::Tensor> scores = {torch::empty({0, classes})}, logits = scores;
   const BatchSink sink = [&](const Batch& batch) {
     const BatchScores of_batch = classify_batch(classifier, {.audio = batch.audio, .video = batch.video});
-    scores.push_back(of_batch.scores);
-    logits.push_back(of_batch.frame_logits.mean(1));
-    const auto append = [&](std::vector<int64_t>& to) {
-      to.insert(to.end(), batch.indices.begin(), batch.indices.end());
-    };
-    append(out.indices);
-    if (mode == Modalities::both && !batch.video.defined()) append(out.audio_only);
-    if (mode == Modalities::both && !batch.audio.defined()) append(out.video_only);
+    const torch::Tensor is_finite = of_batch.scores.isfinite().all(1);  // [B]
+    const torch::Tensor rows = is_finite.nonzero().flatten();
+    scores.push_back(of_batch.scores.index_select(0, rows));
+    logits.push_back(of_batch.frame_logits.mean(1).index_select(0, rows));
+    for (size_t row = 0; row < batch.indices.size(); ++row) {
+      const int64_t position = batch.indices[row];
+      if (!is_finite[static_cast<int64_t>(row)].item<bool>()) {
+        broken.push_back({.id = std::string(clips.id(position)),
+                          .reason = "its scores are not finite (NaN or infinity); check the checkpoint"});
+        log->warn("{}", to_line(broken.back()));
+        continue;
+      }
+      out.indices.push_back(position);
+      if (mode == Modalities::both && !batch.video.defined()) out.audio_only.push_back(position);
+      if (mode == Modalities::both && !batch.audio.defined()) out.video_only.push_back(position);
+    }
   };
-  PassResult result = mode == Modalities::both
-                          ? for_each_batch_any_modality(clips, spec, pass, sink, std::move(log))
-                          : for_each_batch(clips, spec, pass, sink, std::move(log));
+  PassResult result = mode == Modalities::both ? for_each_batch_any_modality(clips, spec, pass, sink, log)
+                                               : for_each_batch(clips, spec, pass, sink, log);
   check_complete(result);
   gather_scores(out, scores, logits, pass.world);
   out.failed = std::move(result.failed);
+  broken = gather_bad_clips(pass.world, std::move(broken));
+  join_failed(out.failed, broken);
+  if (!broken.empty()) check_failed_share(out.failed, clips, pass.loader);
   return out;
 }
 

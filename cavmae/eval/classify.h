@@ -17,6 +17,8 @@ struct ClipScores {
   std::vector<int64_t> indices;  // positions in the list of clips, [N], ascending
   // Clips that were scored by one modality though the classifier takes both: Note [Pooled output].
   std::vector<int64_t> audio_only, video_only;
+  // Clips that could not be read, or not whole: of those the side says what they were not scored by. One
+  // whose scores are not finite has no row.
   std::vector<BadClip> failed;
 };
 
@@ -24,7 +26,7 @@ struct ClipScores {
 // here. options.view.frames all: the mean of the scores over a clip's pictures, as the authors evaluate; the
 // sound is encoded once. Every rank of options.world gets the whole result. Throws DataError past
 // loader.max_bad_ratio.
-ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const std::vector<ClipSource>& clips,
+ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const ClipList& clips,
                           const PassOptions& options, std::shared_ptr<Log> log);
 
 // What of a clip such a classifier is given.

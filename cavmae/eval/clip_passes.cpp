@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -48,24 +48,6 @@ Share share_of(const Positions& positions, const PassOptions& options) {
 Positions all_positions(size_t n) {
   Positions out(n);
   std::iota(out.begin(), out.end(), 0);
-  return out;
-}
-
-std::vector<ClipSource> clips_at(const Positions& positions, const std::vector<ClipSource>& clips) {
-  std::vector<ClipSource> out;
-  for (const int64_t position : positions) out.push_back(clips[static_cast<size_t>(position)]);
-  return out;
-}
-
-// Positions of the clips named in `bad`, of those at `positions`.
-Positions positions_of(const std::vector<BadClip>& bad, const std::vector<ClipSource>& clips,
-                       const Positions& positions) {
-  std::vector<std::string> ids;
-  for (const BadClip& clip : bad) ids.push_back(clip.id);
-  std::ranges::sort(ids);
-  Positions out;
-  for (const int64_t position : positions)
-    if (std::ranges::binary_search(ids, clips[static_cast<size_t>(position)].id)) out.push_back(position);
   return out;
 }
 
@@ -121,28 +103,14 @@ PassEnd end_of_all(PassEnd own, const PassOptions& options, const PassProgress& 
   return PassEnd::done;
 }
 
-std::vector<BadClip> gather_bad_clips(World& world, std::vector<BadClip> own) {
-  if (world.size() == 1) return own;
-  std::string text;
-  for (const BadClip& clip : own) text += clip.id + '\0' + clip.reason + '\0';
-  const torch::Tensor bytes = torch::empty({static_cast<int64_t>(text.size())}, torch::kUInt8);
-  std::memcpy(bytes.data_ptr(), text.data(), text.size());
-  const torch::Tensor all = gather_rows(world, bytes).contiguous();
-  const std::string_view joined(static_cast<const char*>(all.data_ptr()), static_cast<size_t>(all.numel()));
-  const std::vector<std::string> texts = split(joined, '\0');
-  std::vector<BadClip> out;
-  for (size_t i = 0; i + 1 < texts.size(); i += 2) out.push_back({.id = texts[i], .reason = texts[i + 1]});
-  return out;
-}
-
 }  // namespace
 
 struct ClipPass::State {
-  State(const std::vector<ClipSource>& clips, std::shared_ptr<const ClipReader> reader,
-        const PassOptions& pass, std::shared_ptr<Log> log)
+  State(const ClipList& clips, std::shared_ptr<const ClipReader> reader, const PassOptions& pass,
+        std::shared_ptr<Log> log)
       : options(pass), num_clips(clips.size()), share(share_of(all_positions(clips.size()), pass)) {
     if (share.positions.empty()) return;  // more ranks than batches
-    loader.emplace(clips_at(share.positions, clips), std::move(reader), pass.view, pass.need, pass.loader,
+    loader.emplace(clips.at(share.positions), std::move(reader), pass.view, pass.need, pass.loader,
                    std::move(log));
   }
 
@@ -152,7 +120,7 @@ struct ClipPass::State {
   std::optional<Loader> loader;  // of the share
 };
 
-ClipPass::ClipPass(const std::vector<ClipSource>& clips, std::shared_ptr<const ClipReader> reader,
+ClipPass::ClipPass(const ClipList& clips, std::shared_ptr<const ClipReader> reader,
                    const PassOptions& options, std::shared_ptr<Log> log)
     : state_(std::make_unique<State>(clips, std::move(reader), options, std::move(log))) {}
 
@@ -179,14 +147,14 @@ World& ClipPass::world() const {
   return state_->options.world;
 }
 
-PassResult for_each_batch(const std::vector<ClipSource>& clips, const InputSpec& spec,
-                          const PassOptions& options, const BatchSink& sink, std::shared_ptr<Log> log) {
+PassResult for_each_batch(const ClipList& clips, const InputSpec& spec, const PassOptions& options,
+                          const BatchSink& sink, std::shared_ptr<Log> log) {
   ClipPass pass(clips, std::make_shared<const ClipReader>(spec, options.cache_dir, log), options, log);
   const PassEnd end = pass.for_each_batch(sink);
   return {.end = end, .failed = gather_bad_clips(options.world, pass.bad_clips())};
 }
 
-PassResult for_each_batch_any_modality(const std::vector<ClipSource>& clips, const InputSpec& spec,
+PassResult for_each_batch_any_modality(const ClipList& clips, const InputSpec& spec,
                                        const PassOptions& options, const BatchSink& sink,
                                        std::shared_ptr<Log> log) {
   const auto reader = std::make_shared<const ClipReader>(spec, options.cache_dir, log);
@@ -199,29 +167,42 @@ PassResult for_each_batch_any_modality(const std::vector<ClipSource>& clips, con
   LoaderOptions patient = options.loader;
   patient.max_bad_ratio = 1.0;
   PassEnd end = PassEnd::done;
-  const auto go = [&](const Positions& positions, Need need) -> std::vector<BadClip> {
+  const auto go = [&](const Positions& positions, Need need) -> std::map<int64_t, BadClip> {
     if (positions.empty() || end == PassEnd::interrupted) return {};
-    Loader loader(clips_at(positions, clips), reader, options.view, need, patient, null_log());
+    Loader loader(clips.at(positions), reader, options.view, need, patient, null_log());
     end = pass_over(loader, positions, options.device, progress, sink);
-    return loader.bad_clips();
+    return by_position(loader.bad_clips(), clips, positions);
   };
-  std::vector<BadClip> failed = go(with_audio, Need::audio);
-  const auto append = [&](const std::vector<BadClip>& more) {
-    failed.insert(failed.end(), more.begin(), more.end());
-  };
-  append(go(with_video, Need::video));
-  Positions left = positions_of(go(with_both, Need::both), clips, with_both);
-  left = positions_of(go(left, Need::audio), clips, left);
-  append(go(left, Need::video));
+  std::map<int64_t, LostSides> lost;
+  for (auto& [position, clip] : go(with_audio, Need::audio)) lost[position].audio = clip;
+  for (auto& [position, clip] : go(with_video, Need::video)) lost[position].video = clip;
+  const auto in_part = go(with_both, Need::both);
+  Positions by_audio, by_video;
+  for (const auto& [position, clip] : in_part) {
+    if (clip.side == ClipSide::audio) lost[position].audio = clip;
+    if (clip.side != ClipSide::audio) lost[position].video = clip;
+    (clip.side == ClipSide::audio ? by_video : by_audio).push_back(position);
+  }
+  for (auto& [position, clip] : go(by_audio, Need::audio)) {
+    lost[position].audio = clip;
+    if (in_part.at(position).side == ClipSide::both) {
+      lost[position].video.reset();
+      by_video.push_back(position);
+    }
+  }
+  std::ranges::sort(by_video);
+  for (auto& [position, clip] : go(by_video, Need::video)) lost[position].video = clip;
   progress.finish(end);
-  end = end_of_all(end, options, progress, clips.size());
-  failed = gather_bad_clips(options.world, std::move(failed));
-  for (const BadClip& clip : failed) log->warn("{}: {}", clip.id, clip.reason);
-  check_failed_share(failed, clips, options.loader);
-  return {.end = end, .failed = std::move(failed)};
+  PassResult result{.end = end_of_all(end, options, progress, clips.size())};
+  const FailedClips account = account_for(lost, clips);
+  result.failed = gather_bad_clips(options.world, account.failed);
+  result.lacking = gather_bad_clips(options.world, account.lacking);
+  for (const BadClip& clip : result.failed) log->warn("{}", to_line(clip));
+  check_failed_share(result.failed, clips, options.loader);
+  return result;
 }
 
-ClipsByModality sort_by_modality(const std::vector<ClipSource>& clips) {
+ClipsByModality sort_by_modality(const ClipList& clips) {
   ClipsByModality out;
   for (size_t i = 0; i < clips.size(); ++i) {
     const ClipSource& clip = clips[i];
@@ -232,14 +213,6 @@ ClipsByModality sort_by_modality(const std::vector<ClipSource>& clips) {
         .push_back(static_cast<int64_t>(i));
   }
   return out;
-}
-
-void check_failed_share(const std::vector<BadClip>& failed, const std::vector<ClipSource>& clips,
-                        const LoaderOptions& loader) {
-  const auto allowed = loader.max_bad_ratio * static_cast<double>(clips.size());
-  CAVMAE_CHECK_AS(DataError, static_cast<double>(failed.size()) <= allowed, failed.size(), " of ",
-                  clips.size(), " clips could not be read, more than max_bad_ratio ", loader.max_bad_ratio,
-                  " allows; the last one: ", failed.back().id, ": ", failed.back().reason);
 }
 
 void check_complete(const PassResult& result) {

@@ -13,6 +13,7 @@
 #include "cavmae/core/log.h"
 #include "cavmae/data/loader.h"
 #include "cavmae/dist/world.h"
+#include "cavmae/eval/failed_clips.h"
 
 namespace cavmae {
 
@@ -45,8 +46,8 @@ enum class PassEnd { done, interrupted };  // interrupted: by a stop signal, on 
 class ClipPass {
  public:
   // `options.world` outlives this.
-  ClipPass(const std::vector<ClipSource>& clips, std::shared_ptr<const ClipReader> reader,
-           const PassOptions& options, std::shared_ptr<Log> log);
+  ClipPass(const ClipList& clips, std::shared_ptr<const ClipReader> reader, const PassOptions& options,
+           std::shared_ptr<Log> log);
   ~ClipPass();
 
   // Throws DataError past loader.max_bad_ratio of this rank's share, and when no rank could read a clip where
@@ -64,19 +65,21 @@ class ClipPass {
   std::unique_ptr<State> state_;
 };
 
+// Both of all ranks.
 struct PassResult {
   PassEnd end = PassEnd::done;
-  std::vector<BadClip> failed;  // of all ranks
+  std::vector<BadClip> failed;
+  std::vector<BadClip> lacking = {};  // clips that were read by one side because they have no other
 };
 
 // One pass of its own. Throws DataError past loader.max_bad_ratio.
-PassResult for_each_batch(const std::vector<ClipSource>& clips, const InputSpec& spec,
-                          const PassOptions& options, const BatchSink& sink, std::shared_ptr<Log> log);
+PassResult for_each_batch(const ClipList& clips, const InputSpec& spec, const PassOptions& options,
+                          const BatchSink& sink, std::shared_ptr<Log> log);
 
-// The same whatever options.need says: each clip once, with both modalities where it has them, then what is
-// left by its audio, then by its video. What fails on the way is not worth a warning; what fails every time
-// is.
-PassResult for_each_batch_any_modality(const std::vector<ClipSource>& clips, const InputSpec& spec,
+// The same whatever options.need says: each clip once, with both modalities where it has them, else by its
+// audio or by its video. A side that could not be read is a failure of its clip, which is named once with
+// that side.
+PassResult for_each_batch_any_modality(const ClipList& clips, const InputSpec& spec,
                                        const PassOptions& options, const BatchSink& sink,
                                        std::shared_ptr<Log> log);
 
@@ -84,11 +87,7 @@ PassResult for_each_batch_any_modality(const std::vector<ClipSource>& clips, con
 struct ClipsByModality {
   std::vector<int64_t> both, audio_only, video_only;
 };
-ClipsByModality sort_by_modality(const std::vector<ClipSource>& clips);
-
-// Throws DataError when more clips failed than loader.max_bad_ratio allows.
-void check_failed_share(const std::vector<BadClip>& failed, const std::vector<ClipSource>& clips,
-                        const LoaderOptions& loader);
+ClipsByModality sort_by_modality(const ClipList& clips);
 
 // Throws Error where a pass was interrupted whose results are worth nothing unless they are whole.
 void check_complete(const PassResult& result);

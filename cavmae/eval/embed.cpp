@@ -1,6 +1,7 @@
 #include "cavmae/eval/embed.h"
 
 #include <limits>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -40,6 +41,7 @@ class Collector {
   // A modality that is undefined has NaN in these rows.
   void add(const std::vector<int64_t>& indices, const Embeddings& rows) {
     const auto n = static_cast<int64_t>(indices.size());
+    note_broken(indices, rows);
     const auto or_nan = [&](const torch::Tensor& rows_of) {
       return rows_of.defined() ? rows_of : torch::full({n, width_}, std::numeric_limits<float>::quiet_NaN());
     };
@@ -64,14 +66,33 @@ class Collector {
     return out;
   }
 
+  // Positions of clips for which the network gave values that are not finite.
+  const std::map<int64_t, ClipSide>& broken() const { return broken_; }
+
  private:
+  void note_broken(const std::vector<int64_t>& indices, const Embeddings& rows) {
+    const auto is_finite = [](const torch::Tensor& values) {
+      return !values.defined() || values.isfinite().all().item<bool>();
+    };
+    const auto is_broken = [&](const torch::Tensor& of_side, size_t row) {
+      return of_side.defined() && !is_finite(of_side[static_cast<int64_t>(row)]);
+    };
+    if (is_finite(rows.audio) && is_finite(rows.video)) return;
+    for (size_t row = 0; row < indices.size(); ++row) {
+      const bool audio = is_broken(rows.audio, row), video = is_broken(rows.video, row);
+      if (audio || video)
+        broken_[indices[row]] = audio && video ? ClipSide::both : audio ? ClipSide::audio : ClipSide::video;
+    }
+  }
+
   int64_t width_;
+  std::map<int64_t, ClipSide> broken_;
   std::vector<int64_t> indices_;
   std::vector<torch::Tensor> audio_, video_;
 };
 
 // What is there of each clip; a network that needs both inputs gets only clips that have them.
-PassResult embed_any_modality(CavMae& model, const InputSpec& spec, const std::vector<ClipSource>& clips,
+PassResult embed_any_modality(CavMae& model, const InputSpec& spec, const ClipList& clips,
                               const PassOptions& options, const BatchSink& sink, std::shared_ptr<Log> log) {
   if (!needs_both_inputs(model))
     return for_each_batch_any_modality(clips, spec, options, sink, std::move(log));
@@ -79,13 +100,13 @@ PassResult embed_any_modality(CavMae& model, const InputSpec& spec, const std::v
   both.need = Need::both;
   both.loader.max_bad_ratio = 1.0;
   PassResult result = for_each_batch(clips, spec, both, sink, null_log());
-  const ClipsByModality groups = sort_by_modality(clips);
   std::set<std::string> lack_one;
-  for (const auto* group : {&groups.audio_only, &groups.video_only})
-    for (const int64_t i : *group) lack_one.insert(clips[static_cast<size_t>(i)].id);
+  for (size_t i = 0; i < clips.size(); ++i)
+    if (const auto [audio, video] = clips.promised(i); !audio || !video) lack_one.emplace(clips.id(i));
   for (BadClip& clip : result.failed) {
     if (lack_one.contains(clip.id)) clip.reason = "this network needs both audio and video";
-    log->warn("{}: {}", clip.id, clip.reason);
+    clip.side = ClipSide::both;
+    log->warn("{}", to_line(clip));
   }
   check_failed_share(result.failed, clips, options.loader);
   return result;
@@ -105,6 +126,31 @@ Need resolve_need(const CavMae& model, Need need) {
   return need;
 }
 
+// Clips whose lists name one side alone.
+void add_unnamed(const ClipList& clips, ClipEmbeddings& out) {
+  if (!out.audio.defined() || !out.video.defined()) return;
+  for (const int64_t index : out.indices) {
+    const ClipSource& clip = clips[static_cast<size_t>(index)];
+    const bool no_video = clip.video.empty() && clip.frames.empty();
+    if (!no_video && !clip.audio.empty()) continue;
+    out.lacking.push_back({.id = clip.id,
+                           .reason = no_video ? "is audio alone" : "is video alone",
+                           .side = no_video ? ClipSide::video : ClipSide::audio,
+                           .is_lacking = true});
+  }
+}
+
+std::vector<BadClip> bad_clips_of(const std::map<int64_t, ClipSide>& broken, const ClipList& clips) {
+  std::vector<BadClip> out;
+  for (const auto& [position, side] : broken)
+    out.push_back({.id = std::string(clips.id(position)),
+                   .reason =
+                       "the network gives values for it that are not finite (NaN or infinity); check the "
+                       "checkpoint",
+                   .side = side});
+  return out;
+}
+
 }  // namespace
 
 Embeddings embed_batch(CavMae& model, const Inputs& inputs) {
@@ -115,7 +161,7 @@ Embeddings embed_batch(CavMae& model, const Inputs& inputs) {
   return {.audio = to_result(out.audio), .video = to_result(out.video)};
 }
 
-ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, const std::vector<ClipSource>& clips,
+ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, const ClipList& clips,
                            const PassOptions& options, std::shared_ptr<Log> log) {
   PassOptions pass = options;
   pass.need = resolve_need(model, options.need);
@@ -125,12 +171,17 @@ ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, const std::vect
   const BatchSink sink = [&](const Batch& batch) {
     collector.add(batch.indices, embed_batch(model, {.audio = batch.audio, .video = batch.video}));
   };
-  PassResult result = pass.need == Need::any
-                          ? embed_any_modality(model, spec, clips, pass, sink, std::move(log))
-                          : for_each_batch(clips, spec, pass, sink, std::move(log));
+  PassResult result = pass.need == Need::any ? embed_any_modality(model, spec, clips, pass, sink, log)
+                                             : for_each_batch(clips, spec, pass, sink, log);
   check_complete(result);
   ClipEmbeddings out = collector.finish(pass.need, pass.world);
   out.failed = std::move(result.failed);
+  out.lacking = std::move(result.lacking);
+  add_unnamed(clips, out);
+  const auto broken = gather_bad_clips(pass.world, bad_clips_of(collector.broken(), clips));
+  for (const BadClip& clip : broken) log->warn("{}", to_line(clip));
+  join_failed(out.failed, broken);
+  if (!broken.empty()) check_failed_share(out.failed, clips, pass.loader);
   return out;
 }
 

@@ -1,5 +1,7 @@
 #include "cavmae/eval/embed_file.h"
 
+#include <map>
+
 #include "cavmae/core/error.h"
 #include "cavmae/core/json.h"
 #include "cavmae/core/own_errors.h"
@@ -22,6 +24,27 @@ Json metadata_list(const TensorFile& file, const std::string& key, const std::fi
   return list;
 }
 
+std::vector<BadClip> read_bad_clips(const Json& list, bool is_lacking) {
+  std::vector<BadClip> out;
+  for (const Json& item : list)
+    out.push_back({.id = item.at("id").get<std::string>(),
+                   .reason = item.at("reason").get<std::string>(),
+                   .side = side_of_name(item.value("side", "both")),
+                   .is_lacking = is_lacking});
+  return out;
+}
+
+std::vector<FilePlace> read_places(const TensorFile& file, const std::filesystem::path& path) {
+  const auto files = metadata_list(file, "file", path).get<std::vector<std::string>>();
+  const auto starts = metadata_list(file, "start_seconds", path).get<std::vector<double>>();
+  const size_t rows = metadata_list(file, "ids", path).size();
+  CAVMAE_CHECK_AS(CheckpointError, files.size() == rows && starts.size() == rows, path.string(), ": ", rows,
+                  " ids, but ", files.size(), " files and ", starts.size(), " starts");
+  std::vector<FilePlace> out;
+  for (size_t i = 0; i < rows; ++i) out.push_back({.file = files[i], .start_seconds = starts[i]});
+  return out;
+}
+
 torch::Tensor side(const TensorFile& file, const std::string& name, size_t rows,
                    const std::filesystem::path& path) {
   const torch::Tensor* tensor = file.find(name);
@@ -36,18 +59,40 @@ torch::Tensor side(const TensorFile& file, const std::string& name, size_t rows,
 
 }  // namespace
 
+std::vector<FilePlace> places_of(const ClipList& clips) {
+  std::vector<FilePlace> places;
+  bool are_windows = false;
+  for (const ClipSource& clip : clips) {
+    are_windows = are_windows || !clip.file.empty();
+    // One that could not be cut into windows has no row.
+    places.push_back(
+        {.file = clip.file.empty() ? clip.id : clip.file, .start_seconds = clip.start_seconds.value_or(0.0)});
+  }
+  return are_windows ? places : std::vector<FilePlace>();
+}
+
 void write_embeddings(const std::filesystem::path& path, const ClipEmbeddings& embeddings,
-                      const std::vector<std::string>& ids, const std::filesystem::path& model) {
-  Json row_ids = Json::array();
-  for (const int64_t index : embeddings.indices) row_ids.push_back(ids.at(index));
-  Json failed = Json::array();
-  for (const BadClip& clip : embeddings.failed) failed.push_back({{"id", clip.id}, {"reason", clip.reason}});
+                      const std::vector<std::string>& ids, const std::filesystem::path& model,
+                      const std::vector<FilePlace>& places) {
+  Json row_ids = Json::array(), files = Json::array(), starts = Json::array();
+  for (const int64_t index : embeddings.indices) {
+    row_ids.push_back(ids.at(index));
+    if (places.empty()) continue;
+    files.push_back(places.at(index).file);
+    starts.push_back(places.at(index).start_seconds);
+  }
   NamedTensors tensors;
   if (embeddings.audio.defined()) tensors.emplace_back("audio", embeddings.audio.to(torch::kFloat32));
   if (embeddings.video.defined()) tensors.emplace_back("video", embeddings.video.to(torch::kFloat32));
-  write_safetensors(
-      path, tensors,
-      {{"ids", dump(row_ids)}, {"failed", dump(failed)}, {"model", dump(Json(model.string()))}});
+  std::map<std::string, std::string> metadata = {{"ids", dump(row_ids)},
+                                                 {"failed", dump(to_json(embeddings.failed))},
+                                                 {"model", dump(Json(model.string()))}};
+  if (!embeddings.lacking.empty()) metadata["lacking"] = dump(to_json(embeddings.lacking));
+  if (!places.empty()) {
+    metadata["file"] = dump(files);
+    metadata["start_seconds"] = dump(starts);
+  }
+  write_safetensors(path, tensors, metadata);
 }
 
 bool holds_embeddings(const std::filesystem::path& path) {
@@ -60,8 +105,10 @@ StoredEmbeddings read_embeddings(const std::filesystem::path& path) {
   StoredEmbeddings out;
   try {
     out.ids = metadata_list(file, "ids", path).get<std::vector<std::string>>();
-    for (const Json& item : metadata_list(file, "failed", path))
-      out.failed.push_back({item.at("id").get<std::string>(), item.at("reason").get<std::string>()});
+    out.failed = read_bad_clips(metadata_list(file, "failed", path), /*is_lacking=*/false);
+    if (file.metadata.contains("lacking"))
+      out.lacking = read_bad_clips(metadata_list(file, "lacking", path), /*is_lacking=*/true);
+    if (file.metadata.contains("file")) out.places = read_places(file, path);
     if (const auto model = file.metadata.find("model"); model != file.metadata.end())
       out.model = Json::parse(model->second).get<std::string>();
   } catch (const Json::exception& e) {

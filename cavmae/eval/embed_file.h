@@ -1,5 +1,6 @@
 // Embeddings on disk: a .safetensors file with `audio` and `video`, float32 [N, D], and as metadata the
-// clips' ids and what failed. Free functions; safe from several threads on different files.
+// clips' ids, where they are windows the files and starts, and what failed. Free functions; safe from several
+// threads on different files.
 #pragma once
 
 #include <filesystem>
@@ -10,15 +11,25 @@
 
 namespace cavmae {
 
-// `ids`: of every clip that was asked for, so that ids[embeddings.indices[row]] names a row. `model`: the
-// checkpoint they were made with. Written beside and renamed.
+// Of a window: the id of the clip that it is cut from, and where it starts in it.
+struct FilePlace {
+  std::string file;
+  double start_seconds = 0.0;
+};
+// Those of every clip, or none where they are no windows (data/windows.h).
+std::vector<FilePlace> places_of(const ClipList& clips);
+
+// `ids`: of every clip that was asked for, so that ids[embeddings.indices[row]] names a row; `places`
+// likewise, or empty. `model`: the checkpoint they were made with. Written beside and renamed.
 void write_embeddings(const std::filesystem::path& path, const ClipEmbeddings& embeddings,
-                      const std::vector<std::string>& ids, const std::filesystem::path& model);
+                      const std::vector<std::string>& ids, const std::filesystem::path& model,
+                      const std::vector<FilePlace>& places = {});
 
 struct StoredEmbeddings {
   torch::Tensor audio, video;  // float [N, D]; undefined when the file lacks it; NaN rows: the clip lacked it
-  std::vector<std::string> ids;  // [N]
-  std::vector<BadClip> failed;
+  std::vector<std::string> ids;          // [N]
+  std::vector<FilePlace> places;         // [N], or empty
+  std::vector<BadClip> failed, lacking;  // as ClipEmbeddings has them
   std::filesystem::path model;
 };
 

@@ -24,13 +24,11 @@ torch::Tensor middle_picture(const torch::Tensor& video) {
 }
 
 // The clips at `positions` as the model gets them; one that cannot be read any more is left out.
-Samples read_samples(const InputSpec& spec, const std::vector<ClipSource>& clips,
-                     const std::set<int64_t>& positions, const ReportExampleOptions& options, Need need) {
+Samples read_samples(const InputSpec& spec, const ClipList& clips, const std::set<int64_t>& positions,
+                     const ReportExampleOptions& options, Need need) {
   Samples out;
   if (positions.empty()) return out;
   const std::vector<int64_t> order(positions.begin(), positions.end());
-  std::vector<ClipSource> chosen;
-  for (const int64_t position : order) chosen.push_back(clips[position]);
   PassOptions pass{.need = need,
                    .view = {.window_start = options.pass.view.window_start},
                    .loader = options.pass.loader,
@@ -45,12 +43,13 @@ Samples read_samples(const InputSpec& spec, const std::vector<ClipSource>& clips
       if (batch.video.defined()) sample.video = middle_picture(batch.video[r]).clone();
     }
   };
-  check_complete(for_each_batch(chosen, spec, pass, sink, null_log()));
+  check_complete(for_each_batch(clips.at(order), spec, pass, sink, null_log()));
   return out;
 }
 
-ShownClip shown_clip(int64_t position, const std::vector<ClipSource>& clips, const Samples& samples) {
-  ShownClip out{.id = clips[position].id, .labels = clips[position].labels, .picture = {}, .fbank = {}};
+ShownClip shown_clip(int64_t position, const ClipList& clips, const Samples& samples) {
+  ShownClip out{
+      .id = std::string(clips.id(position)), .labels = clips.labels(position), .picture = {}, .fbank = {}};
   const auto found = samples.find(position);
   if (found == samples.end()) return out;
   const Sample& sample = found->second;
@@ -93,9 +92,8 @@ std::vector<PlannedQuery> plan_queries(const ClipEmbeddings& embeddings, const R
   return out;
 }
 
-void show_queries(const ClipEmbeddings& embeddings, const InputSpec& spec,
-                  const std::vector<ClipSource>& clips, const ReportExampleOptions& options,
-                  ReportExamples& out) {
+void show_queries(const ClipEmbeddings& embeddings, const InputSpec& spec, const ClipList& clips,
+                  const ReportExampleOptions& options, ReportExamples& out) {
   const RetrievalRanks ranks = retrieval_ranks_both_ways(embeddings.audio, embeddings.video);
   out.retrieval = summarize_ranks(ranks);
   const auto planned = plan_queries(embeddings, ranks, options);
@@ -119,7 +117,7 @@ void show_queries(const ClipEmbeddings& embeddings, const InputSpec& spec,
   }
 }
 
-void show_reconstructions(CavMae& model, const InputSpec& spec, const std::vector<ClipSource>& clips,
+void show_reconstructions(CavMae& model, const InputSpec& spec, const ClipList& clips,
                           const std::vector<int64_t>& readable, const ReportExampleOptions& options,
                           ReportExamples& out) {
   const CavMaeConfig& config = model->config();
@@ -135,11 +133,11 @@ void show_reconstructions(CavMae& model, const InputSpec& spec, const std::vecto
     Inputs inputs;
     if (sample.audio.defined()) inputs.audio = sample.audio.unsqueeze(0);
     if (sample.video.defined()) inputs.video = sample.video.unsqueeze(0);
-    const uint64_t seed = mix_seed({options.seed, stable_hash(clips[position].id)});
+    const uint64_t seed = mix_seed({options.seed, stable_hash(clips.id(position))});
     const Masks masks = model->draw_masks(1, options.masks, at::detail::createCPUGenerator(seed));
     out.reconstructions.push_back(
         show_reconstruction(inpaint(model, inputs, masks, options.normalized_targets)));
-    out.reconstructions.back().id = clips[position].id;
+    out.reconstructions.back().id = clips.id(position);
   }
 }
 
@@ -165,9 +163,8 @@ std::vector<Example> choose_examples(const std::vector<double>& ranks, int64_t c
   return out;
 }
 
-ReportExamples make_report_examples(CavMae& model, const InputSpec& spec,
-                                    const std::vector<ClipSource>& clips, const ReportExampleOptions& options,
-                                    std::shared_ptr<Log> log) {
+ReportExamples make_report_examples(CavMae& model, const InputSpec& spec, const ClipList& clips,
+                                    const ReportExampleOptions& options, std::shared_ptr<Log> log) {
   const CavMaeConfig& config = model->config();
   const bool both = config.has_audio() && config.has_video();
   PassOptions pass = options.pass;

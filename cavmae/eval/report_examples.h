@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "cavmae/core/log.h"
+#include "cavmae/data/clip_list.h"
 #include "cavmae/data/clip_reader.h"
-#include "cavmae/data/clip_source.h"
 #include "cavmae/data/loader.h"
 #include "cavmae/eval/clip_passes.h"
 #include "cavmae/eval/shown_reconstruction.h"
@@ -59,9 +59,8 @@ struct ReportExamples {
 };
 
 // Embeds the clips, ranks them, and reads again those that are shown.
-ReportExamples make_report_examples(CavMae& model, const InputSpec& spec,
-                                    const std::vector<ClipSource>& clips, const ReportExampleOptions& options,
-                                    std::shared_ptr<Log> log);
+ReportExamples make_report_examples(CavMae& model, const InputSpec& spec, const ClipList& clips,
+                                    const ReportExampleOptions& options, std::shared_ptr<Log> log);
 
 // Rows to show from the ranks of all queries: a third (at most) each from the best, the middle and the worst,
 // drawn by `seed` among equal ranks; each row once.

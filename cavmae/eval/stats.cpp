@@ -43,8 +43,8 @@ Moments gather_moments(World& world, const Moments& own) {
 
 }  // namespace
 
-FbankStats compute_fbank_stats(const std::vector<ClipSource>& clips, const InputSpec& spec,
-                               const PassOptions& options, std::shared_ptr<Log> log) {
+FbankStats compute_fbank_stats(const ClipList& clips, const InputSpec& spec, const PassOptions& options,
+                               std::shared_ptr<Log> log) {
   InputSpec plain = spec;
   plain.fbank_mean = 0.0;
   plain.fbank_std = 1.0;

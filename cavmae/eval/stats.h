@@ -20,7 +20,7 @@ struct FbankStats {
 // As the authors compute theirs: over the model's inputs before normalisation, the zeros behind short sounds
 // included. Need and title are set here. Throws DataError past loader.max_bad_ratio or when no clip can be
 // read.
-FbankStats compute_fbank_stats(const std::vector<ClipSource>& clips, const InputSpec& spec,
-                               const PassOptions& options, std::shared_ptr<Log> log);
+FbankStats compute_fbank_stats(const ClipList& clips, const InputSpec& spec, const PassOptions& options,
+                               std::shared_ptr<Log> log);
 
 }  // namespace cavmae

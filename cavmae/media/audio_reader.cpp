@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <string_view>
@@ -9,12 +10,15 @@
 #include <vector>
 
 #include "cavmae/core/error.h"
+#include "cavmae/media/audio_recorder.h"
 #include "cavmae/media/audio_samples.h"
 #include "cavmae/media/audio_seeking.h"
 #include "cavmae/media/audio_track.h"
 #include "cavmae/media/decoder.h"
 #include "cavmae/media/demuxer.h"
+#include "cavmae/media/media_sequence.h"
 #include "cavmae/media/sample_clock.h"
+#include "cavmae/media/sequence_of.h"
 
 namespace cavmae {
 namespace {
@@ -26,37 +30,9 @@ constexpr double kMissingAudioSeconds =
 constexpr double kMarginSeconds = 0.1;   // sound around the window, for the resampler's filter
 constexpr double kLongestSeconds = 1e7;  // of a window
 
-// A stretch of the sound at the file's own rate, kept while frames come in.
-class Recorder {
- public:
-  Recorder(int64_t begin, int64_t end, ChannelMix channels)
-      : begin_(begin), end_(end), recorded_end_(begin), channels_(channels) {}
-
-  // Keeps what of the frame lies within and behind all frames before; gaps stay silent. False for an unknown
-  // sample format.
-  bool add(const AVFrame& frame, int64_t start) {
-    const int64_t from = std::max({start, begin_, last_end_});
-    last_end_ = std::max(last_end_, start + frame.nb_samples);
-    const int64_t to = std::min<int64_t>(start + frame.nb_samples, end_);
-    if (from >= to) return true;
-    if (to > recorded_end_) {
-      samples_.resize(static_cast<size_t>(to - begin_), 0.0f);
-      recorded_end_ = to;
-    }
-    return copy_mono(frame, channels_, from - start, to - from, samples_.data() + (from - begin_));
-  }
-
-  bool complete() const { return last_end_ >= end_; }
-  int64_t begin() const { return begin_; }
-  int64_t last_end() const { return last_end_; }  // of everything that was decoded
-  const std::vector<float>& samples() const { return samples_; }
-
- private:
-  int64_t begin_, end_, recorded_end_;
-  int64_t last_end_ = 0;
-  ChannelMix channels_;
-  std::vector<float> samples_;
-};
+// Instead of a frame's first sample.
+constexpr int64_t kEnd = INT64_MIN;
+constexpr int64_t kNotBegun = INT64_MIN + 1;
 
 class AudioReader {
  public:
@@ -68,13 +44,15 @@ class AudioReader {
         stream_index_(demuxer_.require_audio_stream().index),
         decoder_(std::in_place, demuxer_, stream()),
         clock_(stream(), demuxer_.origin_seconds()),
-        skip_(skip.value_or(sound_skip(*demuxer_.context().iformat, stream()))) {
+        skip_(skip.value_or(sound_skip(*demuxer_.context().iformat, stream()))),
+        recorder_(request.channels) {
     demuxer_.read_only(stream());
     watch_packets();
   }
 
-  // Nothing when not one frame of the track can be decoded.
-  std::optional<torch::Tensor> read();
+  // The window that starts there; starts come in ascending order. Nothing when not one frame of the track can
+  // be decoded.
+  std::optional<torch::Tensor> read(double start_seconds);
 
   int64_t track() const { return audio_track_number(demuxer_.context(), stream()); }
   int64_t num_tracks() const { return num_audio_tracks(demuxer_.context()); }
@@ -84,7 +62,7 @@ class AudioReader {
 
  private:
   const AVStream& stream() const { return *demuxer_.context().streams[stream_index_]; }
-  int64_t next_frame();  // its first sample; -1 at the end
+  int64_t next_frame();  // its first sample, or kEnd
   int64_t skip_towards(int64_t sample, int64_t start);
   void watch_packets() {
     decoder_->on_packet([this](const AVPacket& packet) {
@@ -94,7 +72,8 @@ class AudioReader {
   int64_t start_over();
   int64_t seek_before(int64_t sample);
   int64_t count_up_to(int64_t sample);
-  torch::Tensor cut_out(const Recorder& recorder) const;
+  void record();
+  torch::Tensor cut_out(const AudioRecorder& recorder) const;
   [[noreturn]] void fail_at_end(int64_t last_end) const;
   void check_not_cut_off(int64_t last_end) const;
 
@@ -105,12 +84,12 @@ class AudioReader {
   std::optional<Decoder> decoder_;
   SampleClock clock_;
   SoundSkip skip_;
+  AudioRecorder recorder_;
   ffmpeg::Frame frame_ = ffmpeg::make_frame();
+  int64_t frame_start_ = kNotBegun;
   int64_t rate_hz_ = 0;
   int64_t latest_packet_ = INT64_MIN;
 };
-
-constexpr int64_t kEnd = INT64_MIN;
 
 int64_t AudioReader::next_frame() {
   if (!decoder_->next(*frame_)) return kEnd;
@@ -192,9 +171,10 @@ int64_t AudioReader::count_up_to(int64_t sample) {
   return same ? start : kEnd;
 }
 
-std::optional<torch::Tensor> AudioReader::read() {
-  int64_t start = next_frame();
-  if (start == kEnd) return std::nullopt;
+std::optional<torch::Tensor> AudioReader::read(double start_seconds) {
+  request_.start_seconds = start_seconds;
+  if (frame_start_ == kNotBegun) frame_start_ = next_frame();
+  if (rate_hz_ == 0) return std::nullopt;
   // The window starts on a sample that input and output share, so that any window is a slice of the whole.
   const int64_t grid = rate_hz_ / std::gcd(rate_hz_, request_.sample_rate_hz);
   const bool same_rate = rate_hz_ == request_.sample_rate_hz;
@@ -206,18 +186,23 @@ std::optional<torch::Tensor> AudioReader::read() {
   const double end_seconds = request_.start_seconds + request_.duration_seconds;
   const int64_t end = same_rate ? begin + std::llround(request_.duration_seconds * rate)
                                 : static_cast<int64_t>(std::ceil((end_seconds + margin) * rate));
-  start = skip_towards(begin, start);
-  Recorder recorder(begin, end, request_.channels);
-  for (; start != kEnd; start = next_frame()) {
-    if (!recorder.add(*frame_, start))
-      demuxer_.fail(concat("holds audio in a sample format that is not known (", frame_->format, ")"));
-    if (recorder.complete()) return cut_out(recorder);
-  }
-  check_not_cut_off(recorder.last_end());
-  return cut_out(recorder);
+  recorder_.move_to(begin, end);
+  if (frame_start_ != kEnd) frame_start_ = skip_towards(begin, frame_start_);
+  record();
+  if (!recorder_.complete()) check_not_cut_off(recorder_.last_end());
+  return cut_out(recorder_);
 }
 
-torch::Tensor AudioReader::cut_out(const Recorder& recorder) const {
+// Decodes until the window is complete, or to the end. The frame that the last window ended in comes first.
+void AudioReader::record() {
+  for (; frame_start_ != kEnd; frame_start_ = next_frame()) {
+    if (!recorder_.add(*frame_, frame_start_))
+      demuxer_.fail(concat("holds audio in a sample format that is not known (", frame_->format, ")"));
+    if (recorder_.complete()) return;
+  }
+}
+
+torch::Tensor AudioReader::cut_out(const AudioRecorder& recorder) const {
   const int64_t out_hz = request_.sample_rate_hz;
   if (recorder.samples().empty()) fail_at_end(recorder.last_end());
   const std::vector<float>& decoded = recorder.samples();
@@ -273,7 +258,7 @@ torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request,
                          std::optional<SoundSkip> skip) {
   check_request(request);
   AudioReader reader(source, request, stats, skip);
-  if (auto waveform = reader.read()) return std::move(*waveform);
+  if (auto waveform = reader.read(request.start_seconds)) return std::move(*waveform);
   // A track that has a decoder and still cannot be decoded (it is encrypted, or another codec than it says)
   // gives way as well.
   AudioRequest other = request;
@@ -281,7 +266,8 @@ torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request,
     if (track == reader.track()) continue;
     other.audio_track = track;
     try {
-      if (auto waveform = AudioReader(source, other, stats, skip).read()) return std::move(*waveform);
+      if (auto waveform = AudioReader(source, other, stats, skip).read(request.start_seconds))
+        return std::move(*waveform);
     } catch (const MediaError&) {  // the next one may do
     }
   }
@@ -291,6 +277,35 @@ torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request,
 torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request) {
   AudioStats stats;
   return read_audio(source, request, stats);
+}
+
+struct AudioSequence::State {
+  MediaSource source;
+  AudioRequest request;  // whose times are these
+  std::optional<MediaTimes> times = std::nullopt;
+  AudioStats stats = {};
+  SequenceOf<AudioReader> readers = {};
+};
+
+AudioSequence::AudioSequence(const MediaSource& source, const AudioRequest& request)
+    : state_(new State{.source = source, .request = request}) {
+  if (request.times == nullptr) return;
+  state_->times = *request.times;
+  state_->request.times = &*state_->times;
+}
+
+AudioSequence::~AudioSequence() = default;
+
+torch::Tensor AudioSequence::read(double start_seconds) {
+  State& s = *state_;
+  CAVMAE_CHECK(start_seconds >= s.request.start_seconds, "AudioSequence: the starts must ascend");
+  s.request.start_seconds = start_seconds;
+  check_request(s.request);
+  const auto open = [&] { return std::make_unique<AudioReader>(s.source, s.request, s.stats, std::nullopt); };
+  return s.readers.read(open, [&](AudioReader& reader) {
+    auto waveform = reader.read(start_seconds);
+    return waveform ? std::move(*waveform) : read_audio(s.source, s.request, s.stats);
+  });
 }
 
 }  // namespace cavmae

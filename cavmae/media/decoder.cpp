@@ -4,12 +4,23 @@
 #include <utility>
 
 #include "cavmae/core/error.h"
+#include "cavmae/media/limits.h"
 
 namespace cavmae {
 namespace {
 
-constexpr int64_t kMaxPixels = int64_t{1} << 27;  // of a picture; 400 MB as RGB
-constexpr int kMaxErrorsInARow = 1000;            // then the rest of the stream is taken for lost
+constexpr int kMaxErrorsInARow = 1000;  // then the rest of the stream is taken for lost
+
+// Before the decoder takes memory by them.
+void check_limits(const Demuxer& demuxer, const AVCodecParameters& stream) {
+  if (int64_t{stream.width} * stream.height > kMaxPixels) demuxer.fail_of_size(stream.width, stream.height);
+  if (stream.ch_layout.nb_channels > kMaxChannels)
+    demuxer.fail(concat("has ", stream.ch_layout.nb_channels, " channels of sound; at most ", kMaxChannels,
+                        " are read: mix them (ffmpeg -i FILE -ac 2 NEW), or it is damaged"));
+  if (stream.sample_rate > kMaxSampleRateHz)
+    demuxer.fail(concat("has ", stream.sample_rate, " samples of sound a second; at most ", kMaxSampleRateHz,
+                        " are read: convert it (ffmpeg -i FILE -ar 48000 NEW), or it is damaged"));
+}
 
 // FFmpeg's own decoders of VP8 and VP9 leave out the alpha plane that WebM files may have beside the picture.
 const AVCodec* decoder_of(const AVStream& stream) {
@@ -30,6 +41,7 @@ Decoder::Decoder(Demuxer& demuxer, const AVStream& stream) : demuxer_(demuxer), 
   if (codec == nullptr)
     demuxer.fail(concat("is coded as ", avcodec_get_name(stream.codecpar->codec_id),
                         ", which this FFmpeg cannot decode"));
+  check_limits(demuxer, *stream.codecpar);
   context_ = ffmpeg::make_codec_context(codec);
   int result = avcodec_parameters_to_context(context_.get(), stream.codecpar);
   context_->pkt_timebase = stream.time_base;
@@ -50,7 +62,7 @@ bool Decoder::next(AVFrame& frame) {
     const int result = avcodec_receive_frame(context_.get(), &frame);
     if (result >= 0) return true;
     if (result == AVERROR_EOF) return false;
-    if (result == AVERROR(ENOMEM)) throw std::bad_alloc();
+    if (result == AVERROR(ENOMEM)) demuxer_.fail_of_memory();
     if (result == AVERROR(EAGAIN)) {
       if (draining_) return false;
       send_packet();
@@ -82,7 +94,7 @@ void Decoder::send_packet() {
   if (observer_) observer_(*packet_);
   // A damaged packet is refused here; the next one may be fine.
   const int sent = avcodec_send_packet(context_.get(), packet_.get());
-  if (sent == AVERROR(ENOMEM)) throw std::bad_alloc();
+  if (sent == AVERROR(ENOMEM)) demuxer_.fail_of_memory();
   if (sent < 0 && sent != AVERROR(EAGAIN)) last_error_ = sent;
   av_packet_unref(packet_.get());
 }

@@ -8,9 +8,12 @@
 #include <string_view>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/time_limit.h"
 #include "cavmae/media/audio_track.h"
 #include "cavmae/media/declared_times.h"
 #include "cavmae/media/file_end.h"
+#include "cavmae/media/jpeg_size.h"
+#include "cavmae/media/limits.h"
 #include "cavmae/media/packet_scan.h"
 #include "cavmae/media/programme.h"
 #include "cavmae/media/unsupported.h"
@@ -82,7 +85,7 @@ bool has_sound(const AVFormatContext& context) {
 
 Demuxer::Demuxer(const MediaSource& source, std::optional<int64_t> audio_track, const MediaTimes* known)
     : source_(source), audio_track_(audio_track), io_(source) {
-  ffmpeg::silence_log();
+  ffmpeg::tame();
   open();
   if (is_picture()) return;
   if (known != nullptr) {
@@ -135,6 +138,8 @@ const AVInputFormat& Demuxer::find_format(AVIOContext& io) const {
 
 void Demuxer::fail_to_open(int error) const {
   io_.throw_if_failed();
+  fail_if_too_large();
+  if (error == AVERROR(ENOMEM)) fail_of_memory();
   const std::string kind = unsupported_kind(io_.bytes());
   if (!kind.empty()) fail(concat(kind, ", ", cannot_read()));
   if (error == AVERROR_INVALIDDATA && begins_like_mp4(io_))
@@ -143,7 +148,32 @@ void Demuxer::fail_to_open(int error) const {
   fail(concat("cannot be opened: ", ffmpeg::error_text(error)));
 }
 
+void Demuxer::fail_if_too_large() const {
+  const ffmpeg::Refusals& refused = ffmpeg::refusals();
+  if (uint64_t{refused.width} * refused.height > uint64_t{kMaxPixels})
+    fail_of_size(refused.width, refused.height);
+  // A JPEG that has not the bytes for its size is refused by FFmpeg before that.
+  if (const auto size = jpeg_size(io_.bytes()); size && size->width * size->height > kMaxPixels)
+    fail_of_size(size->width, size->height);
+  if (refused.too_many_streams)
+    fail(
+        concat("has more than ", kMaxStreams,
+               " streams; copy those that are wanted out of it (ffmpeg -i FILE -map 0:v:0 -map 0:a:0 -c copy "
+               "NEW.mkv)"));
+}
+
+void Demuxer::fail_of_size(int64_t width, int64_t height) const {
+  fail(concat("has pictures of ", width, "x", height, " pixels; at most ", kMaxPixels,
+              " are read: scale it down (ffmpeg -i FILE -vf scale=1024:-2 NEW), or it is damaged"));
+}
+
+void Demuxer::fail_of_memory() const {
+  fail(concat("asks for more memory than there is, or for more than ", kMaxBytesAtOnce,
+              " bytes at once; it is damaged: copy or record it again"));
+}
+
 void Demuxer::open() {
+  ffmpeg::refusals() = {};
   AVIOContext* io = io_.begin();
   const bool is_wav = begins_like_wav(io_);
   const AVInputFormat* format = is_wav ? av_find_input_format("wav") : &find_format(*io);
@@ -154,6 +184,8 @@ void Demuxer::open() {
   AVFormatContext* raw = avformat_alloc_context();
   if (raw == nullptr) throw std::bad_alloc();
   raw->pb = io;
+  raw->interrupt_callback = io_.interrupt_callback();
+  raw->max_streams = kMaxStreams;
   const int result = avformat_open_input(&raw, name().c_str(), format, &options);
   av_dict_free(&options);
   if (result < 0) fail_to_open(result);  // and `raw` is freed
@@ -167,6 +199,7 @@ void Demuxer::open() {
   io_.throw_if_failed();
   choose_streams();
   if (audio_ != nullptr || video_ != nullptr) return;
+  fail_if_too_large();
   const std::string kind = unsupported_kind(io_.bytes());
   if (!kind.empty()) fail(concat(kind, ", ", cannot_read()));
   fail(!audio_problem_.empty()   ? audio_problem_
@@ -236,6 +269,7 @@ AVStream& Demuxer::require_audio_stream() const {
 }
 
 AVStream& Demuxer::require_video_stream() const {
+  if (video_ == nullptr) fail_if_too_large();
   if (video_ == nullptr) fail(video_problem_.empty() ? "has no video stream" : video_problem_);
   return *video_;
 }
@@ -268,6 +302,7 @@ size_t Demuxer::piece_at(int64_t position) const {
 bool Demuxer::read(AVPacket& packet) {
   do {
     av_packet_unref(&packet);
+    TimeLimit::check(name());
     if (av_read_frame(context_.get(), &packet) < 0) {
       io_.throw_if_failed();
       return false;

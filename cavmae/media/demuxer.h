@@ -50,7 +50,8 @@ class Demuxer {
   bool is_cut_off() const;
 
   // The next packet of the file, on a clock that never jumps (Note [Time axis]); false at the end, or at
-  // damage behind which nothing more comes. Throws MediaError when the source cannot be read.
+  // damage behind which nothing more comes. Throws MediaError when the source cannot be read or the thread's
+  // TimeLimit has run out.
   bool read(AVPacket& packet);
 
   // Moves to the last keyframe at or before `timestamp` (in the stream's time base); false when the file
@@ -59,9 +60,13 @@ class Demuxer {
   // Opens the file anew, at its beginning. References to its streams end.
   void restart();
 
+  // Throws MediaError when FFmpeg has refused a picture, or streams, for more than one file may ask for.
+  void fail_if_too_large() const;
   [[noreturn]] void fail(const std::string& what) const;
   // After nothing of the pictures could be decoded, with the decoder's last error.
   [[noreturn]] void fail_to_decode(int error) const;
+  [[noreturn]] void fail_of_size(int64_t width, int64_t height) const;
+  [[noreturn]] void fail_of_memory() const;
 
  private:
   void open();

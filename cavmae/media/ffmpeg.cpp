@@ -1,9 +1,29 @@
 #include "cavmae/media/ffmpeg.h"
 
 #include <array>
+#include <cstdarg>
 #include <new>
+#include <string_view>
+
+#include "cavmae/media/limits.h"
 
 namespace cavmae::ffmpeg {
+namespace {
+
+// Takes the place of FFmpeg's printing. The messages are those of av_image_check_size2() and
+// avformat_new_stream().
+void note_refusal(void* /*context*/, int /*level*/, const char* format, va_list values) {
+  const std::string_view text = format;
+  if (text.starts_with("Picture size %ux%u")) {
+    const unsigned width = va_arg(values, unsigned), height = va_arg(values, unsigned);
+    if (width > 0 && height > 0) refusals().width = width, refusals().height = height;
+  } else if (text.starts_with("Number of streams exceeds")) {
+    refusals().too_many_streams = true;
+  }
+}
+
+}  // namespace
+
 Frame make_frame() {
   Frame frame(av_frame_alloc());
   if (!frame) throw std::bad_alloc();
@@ -36,9 +56,15 @@ std::string codec_name(const AVStream& stream) {
   return std::string("'") + letters.data() + "'";
 }
 
-void silence_log() {
+Refusals& refusals() {
+  thread_local Refusals of_this_thread;
+  return of_this_thread;
+}
+
+void tame() {
   static const bool done = [] {
-    av_log_set_level(AV_LOG_QUIET);
+    av_log_set_callback(note_refusal);
+    av_max_alloc(kMaxBytesAtOnce);
     return true;
   }();
   static_cast<void>(done);

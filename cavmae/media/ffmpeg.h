@@ -54,8 +54,17 @@ std::string error_text(int code);
 // "aac", or the four letters of a codec that FFmpeg does not know: "'vvc1'".
 std::string codec_name(const AVStream& stream);
 
-// FFmpeg prints nothing from now on: what matters is said by exceptions. Cheap to call again.
-void silence_log();
+// FFmpeg prints nothing from now on and takes no more than kMaxBytesAtOnce at once: what matters is said by
+// exceptions. Cheap to call again. Holds for the whole process.
+void tame();
+
+// What FFmpeg has refused on this thread and tells its log alone: pictures of more pixels than it was allowed
+// (the size of the last one), streams beyond the number that it was allowed.
+struct Refusals {
+  unsigned width = 0, height = 0;
+  bool too_many_streams = false;
+};
+Refusals& refusals();
 
 // What an encoder of this codec puts before its first sample, at the least; 0 where there is none.
 double priming_seconds(const AVCodecParameters& audio);

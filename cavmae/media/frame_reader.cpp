@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -13,7 +14,9 @@
 #include "cavmae/media/image_converter.h"
 #include "cavmae/media/jpeg_reader.h"
 #include "cavmae/media/media_reader.h"
+#include "cavmae/media/media_sequence.h"
 #include "cavmae/media/orientation.h"
+#include "cavmae/media/sequence_of.h"
 
 namespace cavmae {
 namespace {
@@ -203,7 +206,10 @@ torch::Tensor FrameReader::picture_at(double seconds) {
   advance(target_);
   if (pending_.empty && ended_) check_not_cut_off(seconds);
   if (current_.empty) {  // the first picture comes after the time asked for
-    if (pending_.empty) demuxer_.fail_to_decode(decoder_.last_error());
+    if (pending_.empty) {
+      demuxer_.fail_if_too_large();
+      demuxer_.fail_to_decode(decoder_.last_error());
+    }
     std::swap(current_, pending_);
     converted_ = torch::Tensor();
   }
@@ -259,6 +265,31 @@ std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vec
                                        const MediaChoice& choice, const MediaTimes* times) {
   FrameStats stats;
   return read_frames(source, times_seconds, stats, choice, times);
+}
+
+struct FrameSequence::State {
+  MediaSource source;
+  MediaChoice choice;
+  std::optional<MediaTimes> times = std::nullopt;
+  double last_seconds = 0.0;
+  FrameStats stats = {};
+  SequenceOf<FrameReader> readers = {};
+};
+
+FrameSequence::FrameSequence(const MediaSource& source, const MediaChoice& choice, const MediaTimes* times)
+    : state_(new State{.source = source, .choice = choice}) {
+  if (times != nullptr) state_->times = *times;
+}
+
+FrameSequence::~FrameSequence() = default;
+
+torch::Tensor FrameSequence::at(double seconds) {
+  State& s = *state_;
+  CAVMAE_CHECK(seconds >= s.last_seconds && seconds < 1e7, "FrameSequence: the times must ascend");
+  s.last_seconds = seconds;
+  const MediaTimes* times = s.times ? &*s.times : nullptr;
+  return s.readers.read([&] { return std::make_unique<FrameReader>(s.source, s.stats, s.choice, times); },
+                        [&](FrameReader& reader) { return reader.picture_at(seconds); });
 }
 
 torch::Tensor read_image(const MediaSource& source, const MediaChoice& choice) {

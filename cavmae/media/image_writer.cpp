@@ -54,7 +54,7 @@ int quantizer_scale(int quality) {
 }
 
 std::string encode(const AVFrame& frame, AVCodecID id, int quantizer) {
-  ffmpeg::silence_log();
+  ffmpeg::tame();
   const AVCodec* codec = avcodec_find_encoder(id);
   CAVMAE_CHECK_AS(MediaError, codec != nullptr, "this FFmpeg cannot write ", avcodec_get_name(id),
                   " pictures");

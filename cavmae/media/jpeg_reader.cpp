@@ -10,13 +10,13 @@
 #include <jpeglib.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/media/limits.h"
 
 namespace cavmae {
 namespace {
 
 constexpr int64_t kLargestJpegBytes = int64_t{1} << 28;
-constexpr int64_t kMaxJpegPixels = int64_t{1} << 27;  // as of every picture
-constexpr size_t kFirstRead = 256 * 1024;             // most pictures whole; of other media not much
+constexpr size_t kFirstRead = 256 * 1024;  // most pictures whole; of other media not much
 
 // The source's bytes when it begins as a JPEG does, else none.
 std::vector<unsigned char> read_jpeg_bytes(const MediaBytes& source) {
@@ -72,7 +72,7 @@ void note(j_common_ptr info, int level) {
 bool is_ordinary(const jpeg_decompress_struct& jpeg) {
   const bool known = (jpeg.jpeg_color_space == JCS_YCbCr && jpeg.num_components == 3) ||
                      (jpeg.jpeg_color_space == JCS_GRAYSCALE && jpeg.num_components == 1);
-  return known && int64_t{jpeg.image_width} * jpeg.image_height <= kMaxJpegPixels;
+  return known && int64_t{jpeg.image_width} * jpeg.image_height <= kMaxPixels;
 }
 
 // False when it is none of ours. Holds no object with a destructor while libjpeg may jump out of it. `image`

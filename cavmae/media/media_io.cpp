@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <new>
 
+#include "cavmae/core/time_limit.h"
+
 namespace cavmae {
 namespace {
 
@@ -47,6 +49,7 @@ void MediaIo::throw_if_failed() const {
 
 int MediaIo::read(void* self, uint8_t* out, int count) {
   auto& io = *static_cast<MediaIo*>(self);
+  if (is_interrupted(self) != 0) return AVERROR_EXIT;
   try {
     const size_t n = io.bytes_->read_at(io.position_, out, static_cast<size_t>(count));
     io.position_ += static_cast<int64_t>(n);
@@ -54,6 +57,17 @@ int MediaIo::read(void* self, uint8_t* out, int count) {
   } catch (...) {  // nothing may be thrown through FFmpeg
     if (!io.failure_) io.failure_ = std::current_exception();
     return AVERROR(EIO);
+  }
+}
+
+int MediaIo::is_interrupted(void* self) {
+  auto& io = *static_cast<MediaIo*>(self);
+  try {
+    TimeLimit::check(io.name_);
+    return 0;
+  } catch (...) {
+    if (!io.failure_) io.failure_ = std::current_exception();
+    return 1;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "cavmae/media/ffmpeg.h"
@@ -16,7 +17,7 @@ namespace cavmae {
 class MediaIo {
  public:
   // Opens the source. Throws MediaError.
-  explicit MediaIo(const MediaSource& source) : bytes_(source.open()) {}
+  explicit MediaIo(const MediaSource& source) : name_(source.name()), bytes_(source.open()) {}
   MediaIo(const MediaIo&) = delete;  // FFmpeg keeps its address
   MediaIo& operator=(const MediaIo&) = delete;
 
@@ -30,9 +31,14 @@ class MediaIo {
   // Whether the source has `text` at `offset`.
   bool holds(int64_t offset, std::string_view text) const;
 
+  const MediaBytes& bytes() const { return *bytes_; }
+
   // FFmpeg knows only that reading failed, and takes that for the end: throws what the source threw, if it
-  // did.
+  // did, or that the thread's TimeLimit has run out.
   void throw_if_failed() const;
+
+  // Makes FFmpeg's own loops obey the TimeLimit.
+  AVIOInterruptCB interrupt_callback() { return {.callback = is_interrupted, .opaque = this}; }
 
  private:
   struct FreeContext {
@@ -40,8 +46,10 @@ class MediaIo {
   };
 
   static int read(void* self, uint8_t* out, int count);
+  static int is_interrupted(void* self);
   static int64_t seek(void* self, int64_t offset, int whence);
 
+  std::string name_;
   std::unique_ptr<MediaBytes> bytes_;
   int64_t position_ = 0;
   std::exception_ptr failure_;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/paths.h"
 #include "cavmae/core/text.h"
 
 namespace cavmae {
@@ -82,7 +83,7 @@ class FileBytes : public MediaBytes {
 };
 
 std::string absolute_name(const fs::path& path) {
-  return fs::absolute(path).lexically_normal().string();
+  return absolute_path(path).string();
 }
 
 // Part of the keys of caches: entries that exist are found by exactly this text.

@@ -1,8 +1,10 @@
 #include <algorithm>
 
+#include "cavmae/core/error.h"
 #include "cavmae/media/audio_track.h"
 #include "cavmae/media/demuxer.h"
 #include "cavmae/media/has_media.h"
+#include "cavmae/media/limits.h"
 #include "cavmae/media/media_reader.h"
 #include "cavmae/media/orientation.h"
 
@@ -70,6 +72,10 @@ MediaInfo probe_media(const MediaSource& source, const MediaChoice& choice) {
   }
   info.times = demuxer.times();
   info.duration_seconds = info.times.end_seconds();
+  if (!(info.duration_seconds <= kMaxSeconds))
+    demuxer.fail(
+        concat("says that it lasts ", info.duration_seconds, " s; at most ", kMaxSeconds,
+               " are read: its header or clock is damaged, write it anew (ffmpeg -i FILE -c copy NEW)"));
   info.num_audio_tracks = num_audio_tracks(context);
   // What is there and cannot be decoded is told by what reads it, so that it is not taken for absent.
   info.audio_problem = demuxer.audio_problem();

@@ -71,7 +71,7 @@ void VideoWriter::State::encode_samples(const float* data, size_t count) {
 
 VideoWriter::VideoWriter(const std::filesystem::path& path, const VideoWriterOptions& options)
     : state_(std::make_unique<State>()) {
-  ffmpeg::silence_log();
+  ffmpeg::tame();
   State& s = *state_;
   s.path = path;
   s.file = path.string();

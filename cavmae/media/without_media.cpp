@@ -3,6 +3,7 @@
 #include "cavmae/media/has_media.h"
 #include "cavmae/media/image_writer.h"
 #include "cavmae/media/media_reader.h"
+#include "cavmae/media/media_sequence.h"
 #include "cavmae/media/video_writer.h"
 
 namespace cavmae {
@@ -47,6 +48,24 @@ std::vector<torch::Tensor> read_frames(const MediaSource& source,
 
 torch::Tensor read_image(const MediaSource& source, const MediaChoice& /*choice*/) {
   fail(source.name());
+}
+
+struct AudioSequence::State {};
+AudioSequence::AudioSequence(const MediaSource& source, const AudioRequest& /*request*/) {
+  fail(source.name());
+}
+AudioSequence::~AudioSequence() = default;
+torch::Tensor AudioSequence::read(double /*start_seconds*/) {
+  return {};
+}
+
+struct FrameSequence::State {};
+FrameSequence::FrameSequence(const MediaSource& source, const MediaTimes* /*times*/) {
+  fail(source.name());
+}
+FrameSequence::~FrameSequence() = default;
+torch::Tensor FrameSequence::at(double /*seconds*/) {
+  return {};
 }
 
 std::string encode_png(const torch::Tensor& /*image*/) {

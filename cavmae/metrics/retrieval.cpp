@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "cavmae/core/error.h"
@@ -68,20 +69,32 @@ void count_columns(const Block& block, const float* partner, Places& places) {
   });
 }
 
+// Lowers the scores of answers that do not count below all others, in either direction.
+void leave_out(const LeftOut& left_out, const Block& block, float* scores) {
+  if (left_out.empty()) return;
+  for (int64_t r = 0; r < block.rows; ++r)
+    for (const int64_t answer : left_out[block.row + r])
+      if (const int64_t c = answer - block.column; c >= 0 && c < block.columns)
+        scores[r * block.columns + c] = -std::numeric_limits<float>::infinity();
+}
+
 // Calls `visit` with every block of the scores between queries and gallery, both normalised [N, D].
 template <class Visit>
-void for_each_block(const torch::Tensor& queries, const torch::Tensor& gallery, Visit&& visit) {
+void for_each_block(const torch::Tensor& queries, const torch::Tensor& gallery, const LeftOut& left_out,
+                    Visit&& visit) {
   const int64_t n = queries.size(0);
   for (int64_t row = 0; row < n; row += kBlockQueries) {
     const torch::Tensor some_queries = queries.narrow(0, row, std::min(kBlockQueries, n - row));
     for (int64_t column = 0; column < n; column += kBlockGallery) {
       const torch::Tensor some_gallery = gallery.narrow(0, column, std::min(kBlockGallery, n - column));
       const torch::Tensor scores = some_queries.matmul(some_gallery.t()).contiguous();
-      visit(Block{.scores = scores.data_ptr<float>(),
-                  .row = row,
-                  .rows = scores.size(0),
-                  .column = column,
-                  .columns = scores.size(1)});
+      const Block block{.scores = scores.data_ptr<float>(),
+                        .row = row,
+                        .rows = scores.size(0),
+                        .column = column,
+                        .columns = scores.size(1)};
+      leave_out(left_out, block, scores.data_ptr<float>());
+      visit(block);
     }
   }
 }
@@ -104,6 +117,16 @@ RetrievalScores share_of_hits(std::vector<double> ranks) {
   const size_t middle = ranks.size() / 2;
   out.set("median_rank", ranks.size() % 2 == 1 ? ranks[middle] : 0.5 * (ranks[middle - 1] + ranks[middle]));
   return out;
+}
+
+RetrievalScores mean_chance(const LeftOut& left_out) {
+  const auto num_clips = static_cast<int64_t>(left_out.size());
+  RetrievalScores mean;
+  for (const auto& own : left_out) {
+    const RetrievalScores one = chance_scores(num_clips - static_cast<int64_t>(own.size()));
+    for (const auto& [key, value] : one) mean.add(key, value / static_cast<double>(num_clips));
+  }
+  return mean;
 }
 
 }  // namespace
@@ -130,17 +153,20 @@ std::vector<double> retrieval_ranks(const torch::Tensor& queries, const torch::T
   const torch::Tensor g = normalize_embeddings(gallery, "gallery embedding");
   const torch::Tensor partner = (q * g).sum(1);
   Places places(q.size(0));
-  for_each_block(q, g, [&](const Block& block) { count_rows(block, partner.data_ptr<float>(), places); });
+  for_each_block(q, g, {}, [&](const Block& block) { count_rows(block, partner.data_ptr<float>(), places); });
   return places.ranks();
 }
 
-RetrievalRanks retrieval_ranks_both_ways(const torch::Tensor& audio, const torch::Tensor& video) {
+RetrievalRanks retrieval_ranks_both_ways(const torch::Tensor& audio, const torch::Tensor& video,
+                                         const LeftOut& left_out) {
   check_pair(audio, video);
+  CAVMAE_CHECK(left_out.empty() || static_cast<int64_t>(left_out.size()) == audio.size(0), "retrieval of ",
+               audio.size(0), " clips with answers left out of ", left_out.size());
   const torch::Tensor a = normalize_embeddings(audio, "audio embedding");
   const torch::Tensor v = normalize_embeddings(video, "video embedding");
   const torch::Tensor partner = (a * v).sum(1);
   Places to_video(a.size(0)), to_audio(a.size(0));
-  for_each_block(a, v, [&](const Block& block) {
+  for_each_block(a, v, left_out, [&](const Block& block) {
     count_rows(block, partner.data_ptr<float>(), to_video);
     count_columns(block, partner.data_ptr<float>(), to_audio);
   });
@@ -157,8 +183,11 @@ RetrievalResult summarize_ranks(const RetrievalRanks& ranks) {
           .clips = static_cast<int64_t>(ranks.audio_to_video.size())};
 }
 
-RetrievalResult evaluate_retrieval(const torch::Tensor& audio, const torch::Tensor& video) {
-  return summarize_ranks(retrieval_ranks_both_ways(audio, video));
+RetrievalResult evaluate_retrieval(const torch::Tensor& audio, const torch::Tensor& video,
+                                   const LeftOut& left_out) {
+  RetrievalResult result = summarize_ranks(retrieval_ranks_both_ways(audio, video, left_out));
+  if (!left_out.empty()) result.chance = mean_chance(left_out);
+  return result;
 }
 
 RetrievalScores chance_scores(int64_t clips) {
@@ -167,18 +196,22 @@ RetrievalScores chance_scores(int64_t clips) {
   return {{"r1", recall(1)}, {"r5", recall(5)}, {"r10", recall(10)}, {"median_rank", (n + 1) / 2}};
 }
 
+RetrievalScores chance_scores(const RetrievalResult& result) {
+  return result.chance ? *result.chance : chance_scores(result.clips);
+}
+
 MetricValues values_of(const RetrievalResult& result) {
   MetricValues values;
   values.append(result.audio_to_video, "audio_to_video_");
   values.append(result.video_to_audio, "video_to_audio_");
-  values.set("chance_r1", chance_scores(result.clips).at("r1"));
+  values.set("chance_r1", chance_scores(result).at("r1"));
   return values;
 }
 
 Json to_json(const RetrievalResult& result) {
   return {{"audio_to_video", to_json(result.audio_to_video)},
           {"video_to_audio", to_json(result.video_to_audio)},
-          {"chance_r1", chance_scores(result.clips).at("r1")},
+          {"chance_r1", chance_scores(result).at("r1")},
           {"clips", result.clips}};
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "cavmae/core/json.h"
@@ -23,8 +24,13 @@ using RetrievalScores = MetricValues;
 
 struct RetrievalResult {
   RetrievalScores audio_to_video, video_to_audio;
-  int64_t clips = 0;  // N
+  int64_t clips = 0;                                     // N
+  std::optional<RetrievalScores> chance = std::nullopt;  // where answers were left out, else that of N clips
 };
+
+// Answers that are neither right nor wrong: of each clip, those that do not count for it, without itself,
+// [N]. If a does not count for b, b does not for a. Empty: all count.
+using LeftOut = std::vector<std::vector<int64_t>>;
 
 // 1-based ranks [N], see Note [Ties]. Query i's partner is gallery i. queries, gallery: float [N, D], cosine
 // similarity; computed in blocks, never N x N in memory. Throws Error naming the first embedding that is zero
@@ -35,16 +41,20 @@ std::vector<double> retrieval_ranks(const torch::Tensor& queries, const torch::T
 struct RetrievalRanks {
   std::vector<double> audio_to_video, video_to_audio;  // [N]
 };
-RetrievalRanks retrieval_ranks_both_ways(const torch::Tensor& audio, const torch::Tensor& video);
+RetrievalRanks retrieval_ranks_both_ways(const torch::Tensor& audio, const torch::Tensor& video,
+                                         const LeftOut& left_out = {});
 
 // Rows divided by their length, float [N, D] on the CPU. `what` names them in the error ("audio embedding").
 torch::Tensor normalize_embeddings(const torch::Tensor& embeddings, const char* what);
 
 RetrievalScores summarize_ranks(const std::vector<double>& ranks);
 RetrievalResult summarize_ranks(const RetrievalRanks& ranks);
-RetrievalResult evaluate_retrieval(const torch::Tensor& audio, const torch::Tensor& video);
-// What answers in any order score among `clips` clips.
+RetrievalResult evaluate_retrieval(const torch::Tensor& audio, const torch::Tensor& video,
+                                   const LeftOut& left_out = {});
+// What answers in any order score among `clips` clips; the same of a result, the mean over its queries where
+// answers were left out.
 RetrievalScores chance_scores(int64_t clips);
+RetrievalScores chance_scores(const RetrievalResult& result);
 
 // Both directions and chance in one list: "audio_to_video_r1", ..., "chance_r1".
 MetricValues values_of(const RetrievalResult& result);

@@ -4,6 +4,7 @@
 
 #include "cavmae/core/files.h"
 #include "cavmae/core/options.h"
+#include "cavmae/core/paths.h"
 #include "cavmae/train/ablation_table.h"
 #include "cavmae/train/finetuning.h"
 #include "cavmae/train/pretraining.h"
@@ -25,13 +26,16 @@ constexpr double kProbeLr = 3e-3;
 Json identity(const AblationCell& cell, const AblationPlan& plan) {
   const auto absolute = [](const std::vector<fs::path>& paths) {
     Json out = Json::array();
-    for (const fs::path& path : paths) out.push_back(fs::absolute(path).lexically_normal().string());
+    for (const fs::path& path : paths) out.push_back(absolute_path(path).string());
     return out;
   };
   Json json = {{"options", option_to_json(cell.options)}};
   json["data"] = absolute(plan.data);
   json["val"] = absolute(plan.val);
   json["labels"] = plan.labels.empty() ? "" : fs::absolute(plan.labels).string();
+  // Only where they are not the default, so that what was made before there was a choice is found.
+  const Json lists = option_to_json(plan.lists);
+  if (lists != option_to_json(ListOptions())) json["lists"] = lists;
   return json;
 }
 
@@ -78,12 +82,14 @@ AblationCell make_cell(const AblationPlan& plan, std::vector<std::pair<std::stri
 }
 
 bool all_labelled(const AblationPlan& plan, Log& log) {
-  for (const auto* paths : {&plan.data, &plan.val})
-    for (const ClipSource& clip : read_clip_sources(*paths, log))
-      if (clip.labels.empty()) {
-        log.info("clip {} has no label: there will be no linear probe", clip.id);
-        return false;
-      }
+  for (const auto* paths : {&plan.data, &plan.val}) {
+    const ClipList clips = read_clip_sources(*paths, log, plan.lists);
+    for (size_t i = 0; i < clips.size(); ++i) {
+      if (!clips.labels(i).empty()) continue;
+      log.info("clip {} has no label: there will be no linear probe", clips.id(i));
+      return false;
+    }
+  }
   return true;
 }
 
@@ -184,6 +190,7 @@ RunPaths Ablation::paths(const AblationCell& cell, const char* run) const {
                  .val = plan_.val,
                  .out = folder(cell) / run,
                  .cache = plan_.cache,
+                 .lists = plan_.lists,
                  .start = RunStart::fresh};
   // Both are written before the first step; a run without them was killed before it began.
   if (fs::exists(paths.out / "config.json") && fs::exists(paths.out / "run.json"))

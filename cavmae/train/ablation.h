@@ -11,6 +11,7 @@
 
 #include "cavmae/core/json.h"
 #include "cavmae/core/log.h"
+#include "cavmae/data/read_clips.h"
 #include "cavmae/train/pretraining.h"
 
 namespace cavmae {
@@ -28,6 +29,7 @@ struct AblationPlan {
   std::vector<AblationAxis> axes;
   std::vector<std::filesystem::path> data, val;
   std::filesystem::path out, cache;
+  ListOptions lists = {};
   std::filesystem::path labels;  // the classes of the linear probe, a CSV; empty: the clips' own labels
   // The options of a cell before its axes' values: those of a configuration by name or file, or of the
   // default one where the name is empty.

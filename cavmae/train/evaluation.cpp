@@ -10,9 +10,9 @@
 
 namespace cavmae {
 
-ClassifierEvaluation evaluate_classifier(Classifier classifier, const InputSpec& spec,
-                                         const std::vector<ClipSource>& clips, const LabelSet& labels,
-                                         const PassOptions& options, std::shared_ptr<Log> log) {
+ClassifierEvaluation evaluate_classifier(Classifier classifier, const InputSpec& spec, const ClipList& clips,
+                                         const LabelSet& labels, const PassOptions& options,
+                                         std::shared_ptr<Log> log) {
   const ClipClasses classes = classes_of_clips(clips, labels, {.empty_classes = EmptyClasses::allowed});
   ClassifierEvaluation out;
   out.labels = labels;
@@ -26,7 +26,7 @@ ClassifierEvaluation evaluate_classifier(Classifier classifier, const InputSpec&
 }
 
 std::optional<PretrainedEvaluation> evaluate_pretrained(CavMae model, const InputSpec& spec,
-                                                        const std::vector<ClipSource>& clips,
+                                                        const ClipList& clips,
                                                         const PretrainedEvaluationOptions& options,
                                                         std::shared_ptr<Log> log) {
   const StopSignal stop_signal;

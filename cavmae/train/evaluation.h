@@ -24,9 +24,9 @@ struct ClassifierEvaluation {
 
 // Every clip must have a label, and every label be a class: DataError otherwise. Classes without a clip are
 // left out of the means.
-ClassifierEvaluation evaluate_classifier(Classifier classifier, const InputSpec& spec,
-                                         const std::vector<ClipSource>& clips, const LabelSet& labels,
-                                         const PassOptions& options, std::shared_ptr<Log> log);
+ClassifierEvaluation evaluate_classifier(Classifier classifier, const InputSpec& spec, const ClipList& clips,
+                                         const LabelSet& labels, const PassOptions& options,
+                                         std::shared_ptr<Log> log);
 
 struct PretrainedEvaluationOptions {
   PretrainOptions
@@ -42,7 +42,7 @@ struct PretrainedEvaluation {
 // Losses and contrastive accuracy under the validation's masks, and retrieval where the network has both
 // modalities. Nothing when a stop signal arrived meanwhile.
 std::optional<PretrainedEvaluation> evaluate_pretrained(CavMae model, const InputSpec& spec,
-                                                        const std::vector<ClipSource>& clips,
+                                                        const ClipList& clips,
                                                         const PretrainedEvaluationOptions& options,
                                                         std::shared_ptr<Log> log);
 

@@ -24,6 +24,8 @@ void FinetuneOptions::validate() const {
   collect(problems, [&] { cavmae::validate(model, head(1)); });
   collect(problems, [&] { targets.validate(); });
   collect_problems(problems, *this);
+  require_utf8(problems, "labels", labels);
+  require_utf8(problems, "sample_weights", sample_weights);
   problems.require(head_lr_scale > 0, "head_lr_scale is ", head_lr_scale, ", it must be above 0");
   for (const auto& [name, frames] :
        {std::pair{"validation_frames", validation_frames}, std::pair{"final_frames", final_frames}})

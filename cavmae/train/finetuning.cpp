@@ -1,6 +1,8 @@
 #include "cavmae/train/finetuning.h"
 
 #include "cavmae/core/error.h"
+#include "cavmae/data/media_files.h"
+#include "cavmae/data/read_clips.h"
 #include "cavmae/data/sample_weights.h"
 #include "cavmae/eval/classify.h"
 #include "cavmae/models/model_file.h"
@@ -17,20 +19,23 @@ namespace fs = std::filesystem;
 
 // The labelled clips of a run.
 struct LabelledData {
-  std::vector<ClipSource> clips, val_clips;
+  ClipList clips, val_clips;
   LabelSet labels;
   ClipClasses classes, val_classes;
 };
 
 // Throws DataError when what a clip's list names has not what the mode needs. What only its file can show,
 // the loader finds.
-void check_modalities(const std::vector<ClipSource>& clips, Modalities mode) {
-  for (const ClipSource& clip : clips) {
-    const bool has_video = !clip.video.empty() || !clip.frames.empty();
-    CAVMAE_CHECK_AS(DataError, mode == Modalities::video || !clip.audio.empty(), "clip ", clip.id,
+void check_modalities(const ClipList& clips, Modalities mode) {
+  for (size_t i = 0; i < clips.size(); ++i) {
+    PromisedModalities has = clips.promised(i);
+    const bool suffices =
+        (mode == Modalities::video || has.audio) && (mode == Modalities::audio || has.video);
+    if (!suffices) has = modalities_inside(clips[i]);
+    CAVMAE_CHECK_AS(DataError, mode == Modalities::video || has.audio, "clip ", clips.id(i),
                     " has no audio, which --mode ", enum_name(mode),
                     " needs; leave it out or use --mode video");
-    CAVMAE_CHECK_AS(DataError, mode == Modalities::audio || has_video, "clip ", clip.id,
+    CAVMAE_CHECK_AS(DataError, mode == Modalities::audio || has.video, "clip ", clips.id(i),
                     " has no video, which --mode ", enum_name(mode),
                     " needs; leave it out or use --mode audio");
   }
@@ -38,9 +43,11 @@ void check_modalities(const std::vector<ClipSource>& clips, Modalities mode) {
 
 LabelledData read_data(const FinetuneOptions& options, const RunPaths& paths, Log& log) {
   LabelledData data;
-  data.clips = read_clip_sources(paths.data, log);
-  if (!paths.val.empty()) data.val_clips = read_clip_sources(paths.val, log);
-  data.labels = options.labels.empty() ? labels_of_clips(data.clips) : read_label_csv(options.labels);
+  const bool has_file = !options.labels.empty();
+  if (has_file) data.labels = read_label_csv(options.labels);
+  data.clips = read_clip_sources(paths.data, log, paths.lists, has_file ? &data.labels : nullptr);
+  if (!has_file) data.labels = labels_of_clips(data.clips);
+  if (!paths.val.empty()) data.val_clips = read_clip_sources(paths.val, log, paths.lists, &data.labels);
   const LabelsPerClip per_clip =
       options.loss == ClassificationLoss::ce ? LabelsPerClip::one : LabelsPerClip::several;
   data.classes = classes_of_clips(

@@ -1,5 +1,6 @@
 #include "cavmae/train/pretraining.h"
 
+#include "cavmae/data/read_clips.h"
 #include "cavmae/models/model_input.h"
 #include "cavmae/train/pretraining_task.h"
 #include "cavmae/train/run_writer.h"
@@ -12,8 +13,8 @@ RunResult pretrain(const PretrainOptions& options, const RunPaths& paths, const 
   options.validate();
   const auto writer = open_run_writer(paths, options.checkpoint.keep_checkpoints, *log, world);
   if (writer) log = writer->log();
-  auto clips = read_clip_sources(paths.data, *log);
-  auto val_clips = paths.val.empty() ? std::vector<ClipSource>() : read_clip_sources(paths.val, *log);
+  auto clips = read_clip_sources(paths.data, *log, paths.lists);
+  auto val_clips = paths.val.empty() ? ClipList() : read_clip_sources(paths.val, *log, paths.lists);
   TrainingSetup setup{
       .options = options,
       .config = option_to_json(options),

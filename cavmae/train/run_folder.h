@@ -6,23 +6,25 @@
 #include <vector>
 
 #include "cavmae/core/json.h"
+#include "cavmae/data/read_clips.h"
 
 namespace cavmae {
 
 enum class RunStart { fresh, resume };
 
 // Where a run takes its clips from and puts its results. All but `out` and `start` is kept in RUN/run.json,
-// as absolute paths, so that a resumed run and the report need not be given them again.
+// paths as absolute ones, so that a resumed run and the report need not be given them again.
 struct RunPaths {
   std::vector<std::filesystem::path> data;
   std::vector<std::filesystem::path> val;  // may be empty: no validation
   std::filesystem::path out;
   std::filesystem::path cache;  // of decoded features; may be empty: none
+  ListOptions lists = {};       // how data and val are read
   RunStart start = RunStart::fresh;
 };
 
-// Throws ConfigError for a fresh run where something is already and for a resumption where no run is. Makes
-// nothing.
+// Throws ConfigError for a fresh run where something is already, for a resumption where no run is, and for a
+// path that run.json cannot hold. Makes nothing.
 void check_run_folder(const RunPaths& paths);
 
 // Keeps other processes out of a run for its lifetime; the system lifts it when the process ends, however it

@@ -3,17 +3,21 @@
 #include <algorithm>
 #include <array>
 
+#include "cavmae/core/json_text.h"
+#include "cavmae/core/utf8.h"
+
 namespace cavmae {
 namespace {
 
 // What may differ between a run and its resumption without changing what a step computes.
-constexpr std::array<std::string_view, 12> kHarmless = {"epochs",
+constexpr std::array<std::string_view, 13> kHarmless = {"epochs",
                                                         "recompute",
                                                         "log_interval_steps",
                                                         "validate_every_epochs",
                                                         "num_workers",
                                                         "prefetch_batches",
                                                         "max_bad_ratio",
+                                                        "clip_timeout",
                                                         "checkpoint_interval_steps",
                                                         "checkpoint_interval_seconds",
                                                         "keep_checkpoints",
@@ -87,10 +91,10 @@ void compare(Differences& found, const Json& saved, const Json& now, const RunOp
       compare(found, saved[name], value, options);
     } else if (saved[name] != value &&
                std::find(kSteering.begin(), kSteering.end(), name) != kSteering.end()) {
-      found.steering.push_back(concat(name, ": ", saved[name].dump(), ", now ", value.dump()));
+      found.steering.push_back(concat(name, ": ", to_text(saved[name]), ", now ", to_text(value)));
     } else {
-      found.forbidden.require(saved[name] == value, name, ": the run has ", saved[name].dump(),
-                              ", this call ", value.dump());
+      found.forbidden.require(saved[name] == value, name, ": the run has ", to_text(saved[name]),
+                              ", this call ", to_text(value));
     }
   }
 }
@@ -116,7 +120,13 @@ bool is_due(const CheckpointOptions& options, const CheckpointMoment& moment) {
   return (steps > 0 && moment.step % steps == 0) || (seconds > 0 && moment.seconds_since_last >= seconds);
 }
 
+void require_utf8(Problems& problems, const char* name, const std::filesystem::path& path) {
+  problems.require(is_utf8(path.native()), name, " is ", escape_invalid_utf8(path.native()),
+                   ", which is no UTF-8 text, as config.json needs; rename it, or give a link to it");
+}
+
 void collect_problems(Problems& problems, const RunOptions& options) {
+  require_utf8(problems, "init", options.init);
   collect(problems, [&] { parse_device(options.runtime.device); });
   collect(problems, [&] { options.loader.validate(); });
   check_run(problems, options);

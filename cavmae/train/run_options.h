@@ -141,6 +141,9 @@ void options_from_saved(const Json& saved, Options& options, const std::string& 
 // Adds every bad field to `problems`.
 void collect_problems(Problems& problems, const RunOptions& options);
 
+// A path that config.json is to hold, and JSON is UTF-8.
+void require_utf8(Problems& problems, const char* name, const std::filesystem::path& path);
+
 // Runs a check that throws ConfigError, adding its message to `problems`.
 template <class Check>
 void collect(Problems& problems, Check&& check) {

@@ -15,9 +15,9 @@ void IntervalSums::add(const StepMeans& step_sums, double step_gradient_norm, do
   means.add(step_sums);
 }
 
-DataFingerprint fingerprint(const std::vector<ClipSource>& clips) {
+DataFingerprint fingerprint(const ClipList& clips) {
   uint64_t hash = stable_hash("");
-  for (const ClipSource& clip : clips) hash = stable_hash(clip.id + '\n', hash);
+  for (size_t i = 0; i < clips.size(); ++i) hash = stable_hash("\n", stable_hash(clips.id(i), hash));
   return {.clips = static_cast<int64_t>(clips.size()), .hash = fmt::format("{:016x}", hash)};
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "cavmae/data/clip_source.h"
+#include "cavmae/data/clip_list.h"
 #include "cavmae/train/metrics_log.h"
 #include "cavmae/train/step_result.h"
 
@@ -24,7 +24,7 @@ struct DataFingerprint {
     v("hash", o.hash, "hash of their ids in order");
   }
 };
-DataFingerprint fingerprint(const std::vector<ClipSource>& clips);
+DataFingerprint fingerprint(const ClipList& clips);
 
 // Throws DataError naming both counts when a run that learned from `saved` is to go on with other clips.
 void check_same_data(const DataFingerprint& saved, const DataFingerprint& now);

@@ -10,8 +10,7 @@ namespace {
 std::vector<fs::path> make_run_folder(const RunPaths& paths) {
   check_run_folder(paths);
   std::vector<fs::path> made;
-  for (fs::path folder = fs::absolute(paths.out).lexically_normal(); !fs::exists(folder);
-       folder = folder.parent_path())
+  for (fs::path folder = absolute_path(paths.out); !fs::exists(folder); folder = folder.parent_path())
     if (folder.has_filename()) made.push_back(folder);
   if (!made.empty()) make_directories(paths.out);
   return made;

@@ -30,7 +30,7 @@ RunConfig find_config(const fs::path& path) {
     if (!json.contains("config")) return {};
     return {.options = json.at("config"), .where = state.string() + ": config"};
   }
-  const fs::path whole = fs::absolute(folder).lexically_normal();
+  const fs::path whole = absolute_path(folder);
   if (whole.filename() == "averaged" && whole.parent_path().filename() == "checkpoints")
     return config_of_run(whole.parent_path().parent_path());
   return fs::is_directory(path) ? config_of_run(path) : RunConfig{};

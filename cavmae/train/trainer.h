@@ -43,7 +43,7 @@ struct TrainingSetup {
   Json config;     // the resolved options of the task, kept in the run's folder
   InputSpec spec;  // what the network is fed
   std::shared_ptr<Task> task;
-  std::vector<ClipSource> clips, val_clips;  // the latter may be empty: no validation
+  ClipList clips, val_clips;  // the latter may be empty: no validation
   Need need = Need::both;
   ViewOptions val_view;
   std::optional<Supervision> supervision;  // of `clips`; nothing: batches have no targets

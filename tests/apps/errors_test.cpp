@@ -42,6 +42,17 @@ TEST(CommandLine, UnknownFlagNamesTheNearest) {
   expect_error(run_cavmae("retrieve --chekpoint x"), 2, "did you mean '--checkpoint'?");
 }
 
+TEST(CommandLine, AClipThatTakesTooLongIsNamedWithTheFlag) {
+  TemporaryFolder folder;
+  const std::string clips = (folder / "clips").string();
+  ASSERT_EQ(run_cavmae("synth --out " + clips + " --clips 2 --seconds 1 --image-size 48").exit_code, 0);
+  const Outcome outcome = run_cavmae("stats --data " + clips + " --clip-timeout 1e-9");
+  expect_error(outcome, 1, "000000.mp4' was not read within 1e-09 s");
+  EXPECT_THAT(outcome.err, HasSubstr("raise --clip-timeout"));
+  EXPECT_EQ(run_cavmae("stats --data " + clips + " --clip-timeout 600").exit_code, 0);
+  expect_error(run_cavmae("stats --data " + clips + " --clip-timeout -1"), 2, "clip_timeout is -1");
+}
+
 TEST(CommandLine, MissingRequiredFlagIsNamed) {
   expect_error(run_cavmae("retrieve --data x"), 2, "--checkpoint");
 }

@@ -24,6 +24,15 @@ TEST(Text, EditDistanceCountsSingleLetterEdits) {
   EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
   EXPECT_EQ(edit_distance("lr", "rl"), 1u);
   EXPECT_EQ(edit_distance("abc", "abc"), 0u);
+  EXPECT_EQ(edit_distance("abcdef", "badcfe"), 3u);
+  EXPECT_EQ(edit_distance("ab", "xbay"), edit_distance("xbay", "ab"));
+}
+
+TEST(Text, LongTextsTakeNoMemoryOfTheirSquare) {
+  const std::string a(2'000'000, 'a');
+  EXPECT_EQ(edit_distance(a, "labels"), a.size() - 1);
+  EXPECT_EQ(nearest_word(a, {a + "b", "aaaa"}), "");
+  EXPECT_EQ(nearest_word("aaaab", {a, "aaaa"}), "aaaa");
 }
 
 TEST(Text, NearestWordIsTheOneThatWasMeant) {

@@ -127,9 +127,9 @@ TEST_F(BatchAssemblerTest, FewerClipsThanABatchIsAnError) {
 TEST(BadClips, ShareIsThatOfTheWholeEpoch) {
   BadClips account(0.1, null_log());
   account.start_epoch(100);
-  for (int i = 0; i < 10; ++i) account.count_bad("c" + std::to_string(i), "broken");
+  for (int i = 0; i < 10; ++i) account.count_bad({.id = "c" + std::to_string(i), .reason = "broken"});
   EXPECT_NO_THROW(account.check_share(false));
-  account.count_bad("c10", "broken");
+  account.count_bad({.id = "c10", .reason = "broken"});
   const auto message = message_from<DataError>([&] { account.check_share(false); });
   EXPECT_THAT(message, HasSubstr("11 of the first 11 clips (100 in all)"));
   EXPECT_THAT(message, HasSubstr("c4: broken"));
@@ -141,7 +141,7 @@ TEST(BadClips, ShareIsThatOfTheWholeEpoch) {
 TEST(BadClips, SmallSetIsReadToTheEndBeforeItStops) {
   BadClips account(0.1, null_log());
   account.start_epoch(6);
-  account.count_bad("a", "broken");
+  account.count_bad({.id = "a", .reason = "broken"});
   EXPECT_NO_THROW(account.check_share(false));
   EXPECT_THROW(account.check_share(true), DataError);
 }
@@ -149,16 +149,16 @@ TEST(BadClips, SmallSetIsReadToTheEndBeforeItStops) {
 TEST(BadClips, HopelessDataStopsEarly) {
   BadClips account(0.1, null_log());
   account.start_epoch(1'000'000);
-  for (int i = 0; i < 19; ++i) account.count_bad("c" + std::to_string(i), "broken");
+  for (int i = 0; i < 19; ++i) account.count_bad({.id = "c" + std::to_string(i), .reason = "broken"});
   EXPECT_NO_THROW(account.check_share(false));
-  account.count_bad("c19", "broken");
+  account.count_bad({.id = "c19", .reason = "broken"});
   EXPECT_THROW(account.check_share(false), DataError);
 }
 
 TEST(BadClips, NoneAllowedStopsAtTheFirst) {
   BadClips account(0.0, null_log());
   account.start_epoch(1000);
-  account.count_bad("a", "broken");
+  account.count_bad({.id = "a", .reason = "broken"});
   EXPECT_THROW(account.check_share(false), DataError);
 }
 

@@ -1,5 +1,6 @@
 #include "cavmae/data/clip_reader.h"
 
+#include <optional>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -218,6 +219,45 @@ TEST_F(ClipReaderTest, LackOfASideIsAnErrorUnlessAnyWillDo) {
   EXPECT_FALSE(any.audio.defined());
   EXPECT_FALSE(reader.read(sound, {}, Need::any, 0).video.defined());
   EXPECT_FALSE(reader.read(picture, {}, Need::any, 0).audio.defined());
+}
+
+// A copy of the file with all places of a text replaced by another of its length.
+std::filesystem::path replaced(const fs::path& from, const fs::path& to, const std::string& text,
+                               const std::string& by) {
+  std::string bytes = testing_support::read_whole(from);
+  for (size_t at = bytes.find(text); at != std::string::npos; at = bytes.find(text, at + 1))
+    bytes.replace(at, text.size(), by);
+  write_text(to, bytes);
+  return to;
+}
+
+TEST_F(ClipReaderTest, ASideThatCannotBeDecodedIsThereAndNamed) {
+  const auto lost = [&](const ClipSource& clip) -> std::optional<SideError> {
+    try {
+      reader.read(clip, {}, Need::any, 0);
+    } catch (const SideError& e) {
+      return e;
+    }
+    return std::nullopt;
+  };
+  const auto deaf = lost(clip_at(replaced(video.video.path(), folder / "deaf.mp4", "mp4a", "apac")));
+  ASSERT_TRUE(deaf);
+  EXPECT_EQ(deaf->side(), ClipSide::audio);
+  EXPECT_FALSE(deaf->is_lacking());
+  EXPECT_THAT(deaf->what(), testing::AllOf(HasSubstr("deaf.mp4"), HasSubstr("cannot decode")));
+  const auto blind = lost(clip_at(replaced(video.video.path(), folder / "blind.mp4", "avc1", "xyz1")));
+  ASSERT_TRUE(blind);
+  EXPECT_EQ(blind->side(), ClipSide::video);
+  EXPECT_FALSE(blind->is_lacking());
+  EXPECT_THAT(blind->what(), testing::AllOf(HasSubstr("blind.mp4"), HasSubstr("cannot decode")));
+  // One that is not there at all.
+  EXPECT_FALSE(lost(clip_at(*shared_ / "mute.mp4")));
+}
+
+TEST_F(ClipReaderTest, SamplesThatAreNoNumbersAreRefused) {
+  write_video(folder / "nan.mkv", 1, "-c:v mpeg4 -c:a pcm_f32le", "aevalsrc=0/0:s=16000");
+  EXPECT_THAT(media_error(clip_at(folder / "nan.mkv"), Need::audio),
+              testing::AllOf(HasSubstr("nan.mkv"), HasSubstr("not finite")));
 }
 
 TEST_F(ClipReaderTest, HostileFilesAreMediaErrorsThatNameThem) {

@@ -93,6 +93,18 @@ TEST_F(LabelsTest, ClashesAndGapsNameTheLines) {
   EXPECT_THAT(error_of(""), HasSubstr("is empty"));
 }
 
+TEST_F(LabelsTest, TextThatIsNoUtf8IsRefusedWithItsLine) {
+  EXPECT_THAT(error_of("index,mid,display_name\n0,a,A\n1,b,caf\xe9\n"),
+              AllOf(HasSubstr("labels.csv:3: 'caf\\xE9' is no UTF-8 text"), HasSubstr("iconv")));
+  EXPECT_THAT(message_from<DataError>([] { LabelSet({{"a", "\xff"}}, "here"); }), HasSubstr("here: class 0"));
+}
+
+TEST_F(LabelsTest, TabsAndWhatSpreadsheetsAddAreRead) {
+  EXPECT_EQ(read("index\tmid\tdisplay_name\n0\ta\tOne, two\n\t\t\n").find("One, two"), 0);
+  EXPECT_EQ(read("index,mid,display_name,\n0,a,A,\n,,,\n").size(), 1);
+  EXPECT_THAT(error_of("index;mid;display_name\n0;a;A\n"), HasSubstr("parted by semicolons"));
+}
+
 TEST_F(LabelsTest, DisplayNameOfTwoClassesFindsNeither) {
   const LabelSet set = read("index,mid,display_name\n0,a,Bass\n1,b,Bass\n");
   EXPECT_FALSE(set.find("Bass").has_value());

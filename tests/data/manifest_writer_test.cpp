@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/data/read_clips.h"
 
 #include "tests/data/toy_media.h"
 
@@ -33,7 +34,8 @@ void expect_same(const std::vector<ClipSource>& a, const std::vector<ClipSource>
 class ManifestWriterTest : public testing::Test {
  protected:
   std::vector<ClipSource> read(const std::string& name) {
-    return read_clip_sources({folder / name}, *captured.log);
+    const ClipList clips = read_clip_sources({folder / name}, *captured.log);
+    return {clips.begin(), clips.end()};
   }
   TemporaryFolder folder;
   CapturedLog captured;
@@ -72,6 +74,32 @@ TEST_F(ManifestWriterTest, RelativePathsStayRelativeToTheNewList) {
   EXPECT_THAT(testing_support::read_whole("manifest_writer_test/m.jsonl"),
               HasSubstr("\"../some/where/x.wav\""));
   fs::remove_all("manifest_writer_test");
+}
+
+TEST_F(ManifestWriterTest, ABareNameIsAFileOfThisFolder) {
+  const fs::path before = fs::current_path();
+  fs::current_path(folder.path());
+  write_text("./here/x.flac", "");
+  ClipSource clip;
+  clip.id = "x";
+  clip.audio = fs::path("here/x.flac");
+  for (const char* name : {"bare.json", "bare.jsonl"}) {
+    EXPECT_NO_THROW(check_manifest_path(name));
+    write_manifest(name, {clip});
+    EXPECT_EQ(read(name).at(0).audio.identity(), (folder / "here/x.flac").string()) << name;
+  }
+  fs::current_path(before);
+  EXPECT_THAT(message_from<ConfigError>([&] { check_manifest_path(folder / "no/such.json"); }),
+              HasSubstr("there is no folder"));
+  EXPECT_THAT(message_from<ConfigError>([&] { check_manifest_path(folder / "x.csv"); }), HasSubstr("x.csv"));
+}
+
+TEST_F(ManifestWriterTest, APathThatIsNoUtf8IsRefused) {
+  ClipSource clip;
+  clip.id = "x";
+  clip.audio = folder / "caf\xe9.wav";
+  EXPECT_THAT(message_from<DataError>([&] { write_manifest(folder / "m.jsonl", {clip}); }),
+              HasSubstr("caf\\xE9.wav: the path is no UTF-8 text"));
 }
 
 TEST_F(ManifestWriterTest, WhatTheAuthorsFormCannotHoldIsNamed) {

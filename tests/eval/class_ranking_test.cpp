@@ -1,5 +1,7 @@
 #include "cavmae/eval/class_ranking.h"
 
+#include <sstream>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -38,6 +40,30 @@ TEST(ClassRanking, JsonSaysByWhatAClipWasScored) {
   EXPECT_EQ(json["clips"][1]["by"], "audio only");
   EXPECT_EQ(json["clips"][1]["labels"][0]["mid"], "a");
   EXPECT_EQ(json["failed"][0]["reason"], "broken");
+  EXPECT_EQ(json["failed"][0]["side"], "both");
+  EXPECT_FALSE(json["clips"][0].contains("file"));
+  std::ostringstream text;
+  write_scores(text, scores, three_classes(), clips);
+  EXPECT_EQ(text.str(), json.dump(2) + "\n");
+}
+
+TEST(ClassRanking, JsonOfWindowsSaysWhereTheyStart) {
+  ClipScores scores;
+  scores.scores = torch::tensor({{0.1f, 0.2f, 0.7f}});
+  scores.indices = {0};
+  std::vector<ClipSource> clips(1);
+  clips[0].id = "x\n@2.500", clips[0].file = "x\n", clips[0].start_seconds = 2.5;
+  const Json json = to_json(scores, three_classes(), clips);
+  EXPECT_EQ(json["clips"][0]["file"], "x\n");
+  EXPECT_EQ(json["clips"][0]["start_seconds"], 2.5);
+  std::ostringstream text;
+  write_scores(text, scores, three_classes(), clips);
+  EXPECT_EQ(text.str(), json.dump(2) + "\n");
+  scores.scores = torch::empty({0, 3});
+  scores.indices = {};
+  std::ostringstream none;
+  write_scores(none, scores, three_classes(), clips);
+  EXPECT_EQ(none.str(), to_json(scores, three_classes(), clips).dump(2) + "\n");
 }
 
 }  // namespace

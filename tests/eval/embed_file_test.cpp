@@ -47,6 +47,30 @@ TEST_F(EmbeddingFile, ComesBackAsItWasWritten) {
   EXPECT_EQ(back.model, "run/best");
 }
 
+TEST_F(EmbeddingFile, HoldsSidesThatWereLostAndWhereWindowsStart) {
+  std::vector<ClipSource> clips(3);
+  clips[0].id = "a@0.000", clips[1].id = "a@2.500", clips[2].id = "gone";
+  for (const int i : {0, 1}) clips[i].file = "a", clips[i].start_seconds = 2.5 * i;
+  const ClipEmbeddings embeddings{.audio = torch::randn({2, 5}),
+                                  .video = torch::randn({2, 5}),
+                                  .indices = {0, 1},
+                                  .failed = {{.id = "gone", .reason = "not there"},
+                                             {.id = "a@0.000", .reason = "broken", .side = ClipSide::audio}},
+                                  .lacking = {{.id = "a@2.500", .reason = "none", .side = ClipSide::video}}};
+  write_embeddings(folder_ / "e.safetensors", embeddings, {"a@0.000", "a@2.500", "gone"}, "m",
+                   places_of(clips));
+  const StoredEmbeddings back = read_embeddings(folder_ / "e.safetensors");
+  ASSERT_EQ(back.places.size(), 2u);
+  EXPECT_EQ(back.places[1].file, "a");
+  EXPECT_EQ(back.places[1].start_seconds, 2.5);
+  ASSERT_EQ(back.failed.size(), 2u);
+  EXPECT_EQ(back.failed[0].side, ClipSide::both);
+  EXPECT_EQ(back.failed[1].side, ClipSide::audio);
+  ASSERT_EQ(back.lacking.size(), 1u);
+  EXPECT_EQ(back.lacking[0].side, ClipSide::video);
+  EXPECT_TRUE(places_of(std::vector<ClipSource>(2)).empty());
+}
+
 TEST_F(EmbeddingFile, MayHoldOneSide) {
   const ClipEmbeddings embeddings{.audio = torch::ones({1, 3}), .video = {}, .indices = {0}, .failed = {}};
   write_embeddings(folder_ / "e.safetensors", embeddings, {"a"}, "m");

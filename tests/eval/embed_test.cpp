@@ -1,5 +1,9 @@
 #include "cavmae/eval/embed.h"
 
+#include <algorithm>
+#include <cmath>
+#include <map>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,6 +16,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 using ::testing::ThrowsMessage;
 
 PassOptions quiet_options() {
@@ -114,8 +119,73 @@ TEST(ClipEmbeddings, OfAnyKindHaveNanWhereASideIsMissing) {
   EXPECT_THAT(missing(all.video), ElementsAre(true, false, false, false, false));
   ASSERT_EQ(all.failed.size(), 1u);
   EXPECT_EQ(all.failed[0].id, "clip5");
+  EXPECT_EQ(all.failed[0].side, ClipSide::both);
+  std::map<std::string, ClipSide> lacking;
+  for (const BadClip& clip : all.lacking) lacking[clip.id] = clip.side;
+  EXPECT_THAT(lacking, ElementsAre(Pair("clip0", ClipSide::video), Pair("clip2", ClipSide::audio),
+                                   Pair("clip3", ClipSide::audio)));
   const Embeddings alone = embed_by_hand(model, testing::tiny_clips()[3], FrameChoice::middle);
   EXPECT_TRUE(all.video[3].allclose(alone.video, 1e-4, 1e-5));
+}
+
+// Every NaN row has its reason, in `failed` or in `lacking`.
+void expect_reasons(const ClipEmbeddings& all, const std::vector<ClipSource>& clips) {
+  const auto has_reason = [&](const std::string& id, ClipSide side) {
+    const auto is_it = [&](const BadClip& c) { return c.id == id && c.side == side && !c.reason.empty(); };
+    return std::ranges::any_of(all.failed, is_it) || std::ranges::any_of(all.lacking, is_it);
+  };
+  for (size_t row = 0; row < all.indices.size(); ++row) {
+    const std::string& id = clips[all.indices[row]].id;
+    const auto r = static_cast<int64_t>(row);
+    EXPECT_EQ(all.audio[r].isnan().any().item<bool>(), has_reason(id, ClipSide::audio)) << id;
+    EXPECT_EQ(all.video[r].isnan().any().item<bool>(), has_reason(id, ClipSide::video)) << id;
+  }
+}
+
+TEST(ClipEmbeddings, NameTheSideThatCouldNotBeRead) {
+  CavMae model = testing::tiny_model();
+  auto clips = testing::tiny_clips();
+  clips[0].audio = "/nowhere/sound.wav";
+  clips[1].frames = {"/nowhere/picture.png"};
+  clips[2].audio = testing::media_file("square_224.png");  // a sound that is none: lacks it
+  clips[3].audio = {};
+  clips[4].start_seconds = 1e6;
+  PassOptions options = quiet_options();
+  options.need = Need::any;
+  const ClipEmbeddings all = embed(model, clips, options);
+  std::map<std::string, ClipSide> failed;
+  for (const BadClip& clip : all.failed) failed[clip.id] = clip.side;
+  EXPECT_THAT(failed, ElementsAre(Pair("clip0", ClipSide::audio), Pair("clip1", ClipSide::video),
+                                  Pair("clip4", ClipSide::audio)));
+  EXPECT_THAT(all.failed[0].reason, HasSubstr("/nowhere/sound.wav"));
+  EXPECT_EQ(to_line(all.failed[0]).find("clip0 (its audio): "), 0u);
+  EXPECT_EQ(to_json(all.failed)[1]["side"], "video");
+  expect_reasons(all, clips);
+  // Lost sides count as bad clips do.
+  options.loader.max_bad_ratio = 0.4;
+  EXPECT_THROW(embed(model, clips, options), DataError);
+}
+
+TEST(ClipEmbeddings, ThatAreNotFiniteAreNamed) {
+  CavMae model = testing::tiny_model();
+  {
+    const torch::NoGradGuard no_grad;
+    for (auto& parameter : model->named_parameters())
+      if (parameter.key().find("blocks_a") != std::string::npos) parameter.value().fill_(NAN);
+  }
+  PassOptions options = quiet_options();
+  options.need = Need::any;
+  options.loader.max_bad_ratio = 1.0;
+  auto clips = testing::tiny_clips();
+  clips[1].frames = {"/nowhere/picture.png"};
+  const ClipEmbeddings all = embed(model, clips, options);
+  ASSERT_EQ(all.failed.size(), 6u);
+  for (const BadClip& clip : all.failed) {
+    EXPECT_EQ(clip.side, clip.id == "clip1" ? ClipSide::both : ClipSide::audio) << clip.id;
+    EXPECT_THAT(clip.reason, HasSubstr("not finite"));
+  }
+  options.loader.max_bad_ratio = 0.5;
+  EXPECT_THROW(embed(model, clips, options), DataError);
 }
 
 TEST(ClipEmbeddings, OfOneSideLeaveTheOtherUndefined) {

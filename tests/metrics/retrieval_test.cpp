@@ -1,5 +1,6 @@
 #include "cavmae/metrics/retrieval.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -66,6 +67,49 @@ TEST(RetrievalRanks, EqualBruteForceWithManyTies) {
   const RetrievalRanks both = retrieval_ranks_both_ways(a, v);
   EXPECT_EQ(both.audio_to_video, ranks_one_by_one(a, v));
   EXPECT_EQ(both.video_to_audio, ranks_one_by_one(v, a));
+}
+
+// The neighbours of each row, two on either side.
+LeftOut two_neighbours(int64_t n) {
+  LeftOut out(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = std::max<int64_t>(0, i - 2); j <= std::min(n - 1, i + 2); ++j)
+      if (j != i) out[static_cast<size_t>(i)].push_back(j);
+  return out;
+}
+
+TEST(RetrievalRanks, PassOverAnswersThatAreLeftOut) {
+  torch::manual_seed(5);
+  for (const int64_t n : {1, 4, 131, 700}) {
+    const torch::Tensor a = torch::randn({n, 5}), v = a + torch::randn({n, 5});
+    const LeftOut left_out = two_neighbours(n);
+    const RetrievalRanks got = retrieval_ranks_both_ways(a, v, left_out);
+    for (int64_t i = 0; i < n; ++i) {
+      std::vector<int64_t> counted = {i};  // the partner first, then what may be wrong
+      for (int64_t j = 0; j < n; ++j)
+        if (std::abs(i - j) > 2) counted.push_back(j);
+      const torch::Tensor rows = torch::tensor(counted, torch::kInt64);
+      EXPECT_EQ(got.audio_to_video[i], ranks_one_by_one(a.index_select(0, rows), v.index_select(0, rows))[0]);
+      EXPECT_EQ(got.video_to_audio[i], ranks_one_by_one(v.index_select(0, rows), a.index_select(0, rows))[0]);
+    }
+  }
+  EXPECT_THROW(retrieval_ranks_both_ways(torch::randn({3, 5}), torch::randn({3, 5}), LeftOut(2)), Error);
+}
+
+TEST(RetrievalRanks, OfCopiesThatAreLeftOutAreFirst) {
+  // Each direction three times in a row, as windows that overlap give it.
+  const torch::Tensor rows = torch::eye(4).repeat_interleave(3, 0);
+  LeftOut left_out(12);
+  for (int64_t i = 0; i < 12; ++i)
+    for (int64_t j = i / 3 * 3; j < i / 3 * 3 + 3; ++j)
+      if (j != i) left_out[i].push_back(j);
+  EXPECT_EQ(evaluate_retrieval(rows, rows).audio_to_video.at("r1"), 0.0);
+  const RetrievalResult result = evaluate_retrieval(rows, rows, left_out);
+  EXPECT_EQ(result.audio_to_video.at("r1"), 1.0);
+  EXPECT_EQ(result.video_to_audio.at("median_rank"), 1.0);
+  EXPECT_EQ(result.clips, 12);
+  EXPECT_DOUBLE_EQ(to_json(result)["chance_r1"].get<double>(), 0.1);  // one of the ten that count
+  EXPECT_NEAR(chance_scores(result).at("median_rank"), 5.5, 1e-12);
 }
 
 TEST(RetrievalRanks, EqualBruteForceAcrossBlocks) {

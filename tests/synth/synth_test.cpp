@@ -10,7 +10,7 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/json.h"
 #include "cavmae/core/text.h"
-#include "cavmae/data/clip_source.h"
+#include "cavmae/data/read_clips.h"
 #include "cavmae/media/media_reader.h"
 
 #include "tests/support/program.h"

@@ -1,0 +1,121 @@
+#include "cavmae/data/read_clips.h"
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/paths.h"
+#include "cavmae/core/text.h"
+#include "cavmae/data/clip_list_builder.h"
+#include "cavmae/data/manifest.h"
+#include "cavmae/data/media_files.h"
+
+namespace cavmae {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kManifestName = "manifest.jsonl";
+
+// Names the first folder of the path that is missing, and what it may have been meant to be.
+[[noreturn]] void throw_missing(const fs::path& path) {
+  fs::path missing = absolute_path(path);
+  if (!missing.has_filename()) missing = missing.parent_path();
+  std::error_code failed;
+  while (missing.has_relative_path() && !fs::exists(missing.parent_path(), failed))
+    missing = missing.parent_path();
+  std::vector<std::string> siblings;
+  for (fs::directory_iterator it(missing.parent_path(), failed), end; !failed && it != end;
+       it.increment(failed))
+    siblings.push_back(it->path().filename().string());
+  const std::string meant = nearest_word(missing.filename().string(), siblings);
+  throw DataError(concat("--data ", path.string(), ": does not exist: there is no '",
+                         missing.filename().string(), "' in ", missing.parent_path().string(),
+                         meant.empty() ? "" : concat(" (did you mean '", meant, "'?)")));
+}
+
+class DataReader {
+ public:
+  DataReader(ClipListBuilder& clips, const ListOptions& options, Log& log)
+      : clips_(clips), options_(options), log_(log) {}
+
+  void read(const fs::path& data);
+  // Files that were named but belong to other files, such as subtitles, and are no clips.
+  const std::vector<std::string>& left_out() const { return left_out_; }
+
+ private:
+  void read_folder(const fs::path& folder);
+  void read_file(const fs::path& file);
+
+  ClipListBuilder& clips_;
+  const ListOptions& options_;
+  Log& log_;
+  std::vector<std::string> left_out_;
+};
+
+void DataReader::read_folder(const fs::path& folder) {
+  std::error_code failed;
+  if (fs::is_regular_file(folder / kManifestName, failed)) {
+    log_.info("{}: using its {}", folder.string(), kManifestName);
+    return read_list_file(folder / kManifestName, clips_, log_);
+  }
+  const FolderScan found = find_media_files(
+      folder, {.unknown = options_.all_files ? UnknownFiles::open : UnknownFiles::leave_out}, log_);
+  CAVMAE_CHECK_AS(DataError, !found.media.empty(), "--data ", folder.string(),
+                  ": no media file in this folder or below it (", found.left_out.text(), "); looked for ",
+                  known_media_extensions());
+  if (found.left_out.count() > 0) log_.info("{}: {}", folder.string(), found.left_out.text());
+  clips_.begin_list(folder.string(), folder, ListPlace::Style::whole);
+  const std::string above = (folder / "").string();
+  ListedClip clip;
+  for (const fs::path& file : found.media) {
+    clip.path = file.string().substr(above.size());
+    clips_.add(clip);
+  }
+}
+
+void DataReader::read_file(const fs::path& file) {
+  if (is_sidecar(file)) {
+    left_out_.push_back(file.string());
+    return;
+  }
+  if (is_list_file(file)) return read_list_file(file, clips_, log_);
+  const std::string problem = media_kind(file.native()) == MediaKind::unknown ? why_no_media(file) : "";
+  CAVMAE_CHECK_AS(
+      DataError, problem.empty(), "--data ", file.string(),
+      ": is no folder, no list (.txt .lst .csv .tsv .jsonl .ndjson .json) and no media file: ", problem);
+  clips_.begin_list(file.string(), file.parent_path(), ListPlace::Style::whole);
+  ListedClip clip;
+  clip.path = file.filename().string();
+  clips_.add(clip);
+}
+
+void DataReader::read(const fs::path& data) {
+  std::error_code failed;
+  if (!fs::exists(data, failed)) {
+    CAVMAE_CHECK_AS(
+        DataError,
+        !failed || failed == std::errc::no_such_file_or_directory || failed == std::errc::not_a_directory,
+        "--data ", data.string(), ": cannot be read: ", failed.message());
+    throw_missing(data);
+  }
+  if (fs::is_directory(data, failed)) return read_folder(data);
+  CAVMAE_CHECK_AS(DataError, fs::is_regular_file(data, failed), "--data ", data.string(),
+                  ": is neither a file nor a folder");
+  read_file(data);
+}
+
+}  // namespace
+
+ClipList read_clip_sources(const std::vector<fs::path>& data, Log& log, const ListOptions& options,
+                           const LabelSet* classes) {
+  CAVMAE_CHECK_AS(ConfigError, !data.empty(), "--data is missing: give a folder, a list or a media file");
+  const LabelCut cut(options.label_separator, classes);
+  ClipListBuilder clips(cut, log);
+  DataReader reader(clips, options, log);
+  for (const fs::path& one : data) reader.read(one);
+  const auto& left_out = reader.left_out();
+  CAVMAE_CHECK_AS(DataError, clips.size() > 0, left_out.front(), ": belongs to a clip and is none itself");
+  if (!left_out.empty())
+    log.warn("{} files that were named belong to clips and are none, such as {}; they are left out",
+             left_out.size(), left_out.front());
+  return clips.finish();
+}
+
+}  // namespace cavmae

@@ -1,0 +1,36 @@
+// From the forms that --data takes to a list of clips. No media file is opened here, but where its name does
+// not tell what it is.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cavmae/core/log.h"
+#include "cavmae/data/clip_list.h"
+
+namespace cavmae {
+
+class LabelSet;
+
+struct ListOptions {
+  std::string label_separator = "auto";
+  bool all_files = false;
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("label_separator", o.label_separator,
+      "what parts labels that a list gives as one text: auto, none, comma, semicolon, tab, space or any text; a text that "
+      "is a class is one label");
+    v("all_files", o.all_files,
+      "take every file of a folder that FFmpeg reads, whatever its name, instead of those with a known extension");
+  }
+};
+
+// Reads every --data argument (folder, text list, table, manifest, the authors' JSON, media file) and joins
+// them. A text of labels that is one of `classes` (may be null) is one label. Throws DataError: missing path,
+// nothing found (with what was looked for), a broken line (file and line number), clips that clash.
+ClipList read_clip_sources(const std::vector<std::filesystem::path>& data, Log& log,
+                           const ListOptions& options = {}, const LabelSet* classes = nullptr);
+
+}  // namespace cavmae

@@ -1,0 +1,8 @@
+// A manifest: a JSON object a line.
+#include "tests/fuzz/list_input.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace cavmae::fuzz;
+  read_as_list("input.jsonl", text_of(data, size));
+  return 0;
+}
