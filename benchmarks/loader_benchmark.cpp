@@ -11,8 +11,8 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
 #include "cavmae/core/json.h"
-#include "cavmae/data/read_clips.h"
 #include "cavmae/data/loader.h"
+#include "cavmae/data/read_clips.h"
 #include "cavmae/media/image_writer.h"
 #include "cavmae/media/video_writer.h"
 

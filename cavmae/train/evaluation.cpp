@@ -10,9 +10,9 @@
 
 namespace cavmae {
 
-ClassifierEvaluation evaluate_classifier(Classifier classifier, const InputSpec& spec,
-                                         const ClipList& clips, const LabelSet& labels,
-                                         const PassOptions& options, std::shared_ptr<Log> log) {
+ClassifierEvaluation evaluate_classifier(Classifier classifier, const InputSpec& spec, const ClipList& clips,
+                                         const LabelSet& labels, const PassOptions& options,
+                                         std::shared_ptr<Log> log) {
   const ClipClasses classes = classes_of_clips(clips, labels, {.empty_classes = EmptyClasses::allowed});
   ClassifierEvaluation out;
   out.labels = labels;

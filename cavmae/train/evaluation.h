@@ -24,9 +24,9 @@ struct ClassifierEvaluation {
 
 // Every clip must have a label, and every label be a class: DataError otherwise. Classes without a clip are
 // left out of the means.
-ClassifierEvaluation evaluate_classifier(Classifier classifier, const InputSpec& spec,
-                                         const ClipList& clips, const LabelSet& labels,
-                                         const PassOptions& options, std::shared_ptr<Log> log);
+ClassifierEvaluation evaluate_classifier(Classifier classifier, const InputSpec& spec, const ClipList& clips,
+                                         const LabelSet& labels, const PassOptions& options,
+                                         std::shared_ptr<Log> log);
 
 struct PretrainedEvaluationOptions {
   PretrainOptions
