@@ -259,6 +259,31 @@ TEST_F(ClipReaderTest, SamplesThatAreNoNumbersAreRefused) {
               testing::AllOf(HasSubstr("nan.mkv"), HasSubstr("not finite")));
 }
 
+TEST_F(ClipReaderTest, WhatAFileIsCalledHidesNothingOfIt) {
+  for (const char* name : {"called.wav", "called.mp3", "called.jpg", "called", "called.xyz"}) {
+    fs::copy(video.video.path(), folder / name);
+    const Sample sample = reader.read(clip_at(folder / name), {}, Need::both, 1),
+                 original = reader.read(video, {}, Need::both, 1);
+    EXPECT_TRUE(same_bits(sample.audio, original.audio) && same_bits(sample.video, original.video)) << name;
+  }
+  write_video(folder / "theora.ogg", 2, "-c:v libtheora -c:a libvorbis");
+  const Sample theora = reader.read(clip_at(folder / "theora.ogg"), {}, Need::any, 0);
+  EXPECT_TRUE(theora.audio.defined() && theora.video.defined());
+}
+
+TEST_F(ClipReaderTest, ASegmentIsAPartOrAFileOfItsOwn) {
+  ClipSource segment = video;
+  segment.start_seconds = 2.5;
+  segment.end_seconds = 4.5;
+  EXPECT_TRUE(same_bits(reader.read(segment, {}, Need::audio, 0).audio,
+                        reader.read(video, {.window_start = 2.5}, Need::audio, 0).audio));
+  // A file that ends before it would was cut out already.
+  segment.start_seconds = 30;
+  segment.end_seconds = 40;
+  EXPECT_TRUE(same_bits(reader.read(segment, {}, Need::audio, 0).audio,
+                        reader.read(video, {}, Need::audio, 0).audio));
+}
+
 TEST_F(ClipReaderTest, HostileFilesAreMediaErrorsThatNameThem) {
   write_text(folder / "text.mp4", "I am a text, not a video.\n");
   write_text(folder / "empty.mp4", "");

@@ -24,7 +24,8 @@ std::vector<ClipSource> read(const std::vector<fs::path>& data, const ListOption
   return {clips.begin(), clips.end()};
 }
 
-std::vector<std::string> ids(const std::vector<ClipSource>& clips) {
+template <class Clips>
+std::vector<std::string> ids(const Clips& clips) {
   std::vector<std::string> out;
   for (const auto& clip : clips) out.push_back(clip.id);
   return out;
@@ -250,7 +251,7 @@ TEST_F(ClipSourceTest, AFolderSaysWhatItLeavesOut) {
   write_text(folder / "d/program.ts", "export const x = 1;\n");
   CapturedLog captured;
   const ClipList clips = read_clip_sources({folder / "d"}, *captured.log);
-  EXPECT_THAT(ids({clips.begin(), clips.end()}), ElementsAre("a", "b", "c", "f", "p", "v"));
+  EXPECT_THAT(ids(clips), ElementsAre("a", "b", "c", "f", "p", "v"));
   EXPECT_THAT(
       captured.text->str(),
       HasSubstr(
@@ -414,7 +415,7 @@ INSTANTIATE_TEST_SUITE_P(
         BrokenList{"m.jsonl", "{\"path\": \"a.mp4\"}\n{\"path\": ", "m.jsonl:2: not valid JSON"},
         BrokenList{"m.jsonl", "{\"path\": \"\xff.mp4\"}", "m.jsonl:1: not valid JSON"},
         BrokenList{"m.jsonl", R"(["a.mp4"])", "m.jsonl:1: expected an object"},
-        BrokenList{"m.jsonl", R"({"lable": "x", "file": "a.mp4"})", "found the keys 'lable', 'file'"},
+        BrokenList{"m.jsonl", R"({"lable": "x", "film": "a.mp4"})", "found the keys 'lable', 'film'"},
         BrokenList{"m.jsonl", "{}", "found the keys none"},
         BrokenList{"m.jsonl", R"({"path": "a.mp4", "audio": "a.wav"})", "too many media files"},
         BrokenList{"m.jsonl", R"({"image": "a.png", "frames": ["a.png"]})", "too many media files"},
