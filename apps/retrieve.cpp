@@ -23,8 +23,9 @@ int run(const EvaluationFlags& flags, const WindowFlags& windows, const GlobalOp
   const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log);
   CAVMAE_CHECK_AS(DataError, embeddings.indices.size() >= 2, "--data: ", embeddings.indices.size(),
                   " clips could be read; retrieval needs at least 2 with audio and video");
-  const LeftOut left_out =
-      windows.given() ? overlapping_windows(clips, embeddings.indices, model.spec.window_seconds) : LeftOut();
+  const LeftOutAnswers left_out =
+      windows.given() ? overlapping_windows(clips, embeddings.indices, model.spec.window_seconds)
+                      : LeftOutAnswers();
   const RetrievalResult result = evaluate_retrieval(embeddings.audio, embeddings.video, left_out);
   report_failed(embeddings.failed, *log);
   if (json != "-") print_retrieval(result);

@@ -68,7 +68,7 @@ class ClipPass {
 // Both of all ranks.
 struct PassResult {
   PassEnd end = PassEnd::done;
-  std::vector<BadClip> failed;
+  std::vector<BadClip> failed = {};
   std::vector<BadClip> lacking = {};  // clips that were read by one side because they have no other
 };
 

@@ -12,7 +12,7 @@ struct PlacedRow {
   int64_t row;
 };
 
-void add_overlaps(std::vector<PlacedRow>& of_file, double window_seconds, LeftOut& out) {
+void add_overlaps(std::vector<PlacedRow>& of_file, double window_seconds, LeftOutAnswers& out) {
   std::ranges::sort(of_file, {}, &PlacedRow::start_seconds);
   for (size_t i = 0; i < of_file.size(); ++i) {
     for (size_t j = i + 1; j < of_file.size(); ++j) {
@@ -25,8 +25,8 @@ void add_overlaps(std::vector<PlacedRow>& of_file, double window_seconds, LeftOu
 
 }  // namespace
 
-LeftOut overlapping_windows(const ClipList& clips, const std::vector<int64_t>& indices,
-                            double window_seconds) {
+LeftOutAnswers overlapping_windows(const ClipList& clips, const std::vector<int64_t>& indices,
+                                   double window_seconds) {
   std::unordered_map<std::string, std::vector<PlacedRow>> files;
   for (size_t row = 0; row < indices.size(); ++row) {
     const ClipSource& clip = clips[indices[row]];
@@ -35,7 +35,7 @@ LeftOut overlapping_windows(const ClipList& clips, const std::vector<int64_t>& i
     if (!clip.audio.empty()) files[clip.audio.identity()].push_back(placed);
     if (!clip.video.empty() && clip.video != clip.audio) files[clip.video.identity()].push_back(placed);
   }
-  LeftOut out(indices.size());
+  LeftOutAnswers out(indices.size());
   for (auto& [file, rows] : files) add_overlaps(rows, window_seconds, out);
   for (auto& rows : out) {
     std::ranges::sort(rows);

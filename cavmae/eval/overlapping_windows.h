@@ -12,7 +12,7 @@ namespace cavmae {
 
 // Of each of the clips at `indices` (the rows of their embeddings), the rows of others that share its sound's
 // or its video's file and overlap it. A clip that is pinned to no start overlaps none.
-LeftOut overlapping_windows(const ClipList& clips, const std::vector<int64_t>& indices,
-                            double window_seconds);
+LeftOutAnswers overlapping_windows(const ClipList& clips, const std::vector<int64_t>& indices,
+                                   double window_seconds);
 
 }  // namespace cavmae

@@ -70,7 +70,7 @@ void count_columns(const Block& block, const float* partner, Places& places) {
 }
 
 // Lowers the scores of answers that do not count below all others, in either direction.
-void leave_out(const LeftOut& left_out, const Block& block, float* scores) {
+void leave_out(const LeftOutAnswers& left_out, const Block& block, float* scores) {
   if (left_out.empty()) return;
   for (int64_t r = 0; r < block.rows; ++r)
     for (const int64_t answer : left_out[block.row + r])
@@ -80,8 +80,8 @@ void leave_out(const LeftOut& left_out, const Block& block, float* scores) {
 
 // Calls `visit` with every block of the scores between queries and gallery, both normalised [N, D].
 template <class Visit>
-void for_each_block(const torch::Tensor& queries, const torch::Tensor& gallery, const LeftOut& left_out,
-                    Visit&& visit) {
+void for_each_block(const torch::Tensor& queries, const torch::Tensor& gallery,
+                    const LeftOutAnswers& left_out, Visit&& visit) {
   const int64_t n = queries.size(0);
   for (int64_t row = 0; row < n; row += kBlockQueries) {
     const torch::Tensor some_queries = queries.narrow(0, row, std::min(kBlockQueries, n - row));
@@ -119,7 +119,7 @@ RetrievalScores share_of_hits(std::vector<double> ranks) {
   return out;
 }
 
-RetrievalScores mean_chance(const LeftOut& left_out) {
+RetrievalScores mean_chance(const LeftOutAnswers& left_out) {
   const auto num_clips = static_cast<int64_t>(left_out.size());
   RetrievalScores mean;
   for (const auto& own : left_out) {
@@ -158,7 +158,7 @@ std::vector<double> retrieval_ranks(const torch::Tensor& queries, const torch::T
 }
 
 RetrievalRanks retrieval_ranks_both_ways(const torch::Tensor& audio, const torch::Tensor& video,
-                                         const LeftOut& left_out) {
+                                         const LeftOutAnswers& left_out) {
   check_pair(audio, video);
   CAVMAE_CHECK(left_out.empty() || static_cast<int64_t>(left_out.size()) == audio.size(0), "retrieval of ",
                audio.size(0), " clips with answers left out of ", left_out.size());
@@ -184,7 +184,7 @@ RetrievalResult summarize_ranks(const RetrievalRanks& ranks) {
 }
 
 RetrievalResult evaluate_retrieval(const torch::Tensor& audio, const torch::Tensor& video,
-                                   const LeftOut& left_out) {
+                                   const LeftOutAnswers& left_out) {
   RetrievalResult result = summarize_ranks(retrieval_ranks_both_ways(audio, video, left_out));
   if (!left_out.empty()) result.chance = mean_chance(left_out);
   return result;

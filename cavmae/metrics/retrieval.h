@@ -30,7 +30,7 @@ struct RetrievalResult {
 
 // Answers that are neither right nor wrong: of each clip, those that do not count for it, without itself,
 // [N]. If a does not count for b, b does not for a. Empty: all count.
-using LeftOut = std::vector<std::vector<int64_t>>;
+using LeftOutAnswers = std::vector<std::vector<int64_t>>;
 
 // 1-based ranks [N], see Note [Ties]. Query i's partner is gallery i. queries, gallery: float [N, D], cosine
 // similarity; computed in blocks, never N x N in memory. Throws Error naming the first embedding that is zero
@@ -42,7 +42,7 @@ struct RetrievalRanks {
   std::vector<double> audio_to_video, video_to_audio;  // [N]
 };
 RetrievalRanks retrieval_ranks_both_ways(const torch::Tensor& audio, const torch::Tensor& video,
-                                         const LeftOut& left_out = {});
+                                         const LeftOutAnswers& left_out = {});
 
 // Rows divided by their length, float [N, D] on the CPU. `what` names them in the error ("audio embedding").
 torch::Tensor normalize_embeddings(const torch::Tensor& embeddings, const char* what);
@@ -50,7 +50,7 @@ torch::Tensor normalize_embeddings(const torch::Tensor& embeddings, const char* 
 RetrievalScores summarize_ranks(const std::vector<double>& ranks);
 RetrievalResult summarize_ranks(const RetrievalRanks& ranks);
 RetrievalResult evaluate_retrieval(const torch::Tensor& audio, const torch::Tensor& video,
-                                   const LeftOut& left_out = {});
+                                   const LeftOutAnswers& left_out = {});
 // What answers in any order score among `clips` clips; the same of a result, the mean over its queries where
 // answers were left out.
 RetrievalScores chance_scores(int64_t clips);

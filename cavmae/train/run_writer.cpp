@@ -1,6 +1,7 @@
 #include "cavmae/train/run_writer.h"
 
 #include "cavmae/core/files.h"
+#include "cavmae/core/paths.h"
 
 namespace cavmae {
 namespace fs = std::filesystem;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cavmae/core/options.h"
+#include "cavmae/core/paths.h"
 
 namespace cavmae {
 namespace {

@@ -70,8 +70,8 @@ TEST(RetrievalRanks, EqualBruteForceWithManyTies) {
 }
 
 // The neighbours of each row, two on either side.
-LeftOut two_neighbours(int64_t n) {
-  LeftOut out(static_cast<size_t>(n));
+LeftOutAnswers two_neighbours(int64_t n) {
+  LeftOutAnswers out(static_cast<size_t>(n));
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = std::max<int64_t>(0, i - 2); j <= std::min(n - 1, i + 2); ++j)
       if (j != i) out[static_cast<size_t>(i)].push_back(j);
@@ -82,7 +82,7 @@ TEST(RetrievalRanks, PassOverAnswersThatAreLeftOut) {
   torch::manual_seed(5);
   for (const int64_t n : {1, 4, 131, 700}) {
     const torch::Tensor a = torch::randn({n, 5}), v = a + torch::randn({n, 5});
-    const LeftOut left_out = two_neighbours(n);
+    const LeftOutAnswers left_out = two_neighbours(n);
     const RetrievalRanks got = retrieval_ranks_both_ways(a, v, left_out);
     for (int64_t i = 0; i < n; ++i) {
       std::vector<int64_t> counted = {i};  // the partner first, then what may be wrong
@@ -93,13 +93,14 @@ TEST(RetrievalRanks, PassOverAnswersThatAreLeftOut) {
       EXPECT_EQ(got.video_to_audio[i], ranks_one_by_one(v.index_select(0, rows), a.index_select(0, rows))[0]);
     }
   }
-  EXPECT_THROW(retrieval_ranks_both_ways(torch::randn({3, 5}), torch::randn({3, 5}), LeftOut(2)), Error);
+  EXPECT_THROW(retrieval_ranks_both_ways(torch::randn({3, 5}), torch::randn({3, 5}), LeftOutAnswers(2)),
+               Error);
 }
 
 TEST(RetrievalRanks, OfCopiesThatAreLeftOutAreFirst) {
   // Each direction three times in a row, as windows that overlap give it.
   const torch::Tensor rows = torch::eye(4).repeat_interleave(3, 0);
-  LeftOut left_out(12);
+  LeftOutAnswers left_out(12);
   for (int64_t i = 0; i < 12; ++i)
     for (int64_t j = i / 3 * 3; j < i / 3 * 3 + 3; ++j)
       if (j != i) left_out[i].push_back(j);
