@@ -31,8 +31,6 @@ class MediaIo {
   // Whether the source has `text` at `offset`.
   bool holds(int64_t offset, std::string_view text) const;
 
-  const MediaBytes& bytes() const { return *bytes_; }
-
   // FFmpeg knows only that reading failed, and takes that for the end: throws what the source threw, if it
   // did, or that the thread's TimeLimit has run out.
   void throw_if_failed() const;
