@@ -193,7 +193,8 @@ PassResult for_each_batch_any_modality(const ClipList& clips, const InputSpec& s
   std::ranges::sort(by_video);
   for (auto& [position, clip] : go(by_video, Need::video)) lost[position].video = clip;
   progress.finish(end);
-  PassResult result{.end = end_of_all(end, options, progress, clips.size())};
+  PassResult result;
+  result.end = end_of_all(end, options, progress, clips.size());
   const FailedClips account = account_for(lost, clips);
   result.failed = gather_bad_clips(options.world, account.failed);
   result.lacking = gather_bad_clips(options.world, account.lacking);
