@@ -24,7 +24,7 @@ constexpr const char* kTensorFiles[] = {"model.safetensors", "optimizer.safetens
                                         "generator.safetensors"};
 constexpr const char* kAverageFile = "average.safetensors";  // only of runs that average
 
-fs::path folder_of(const fs::path& run) {
+fs::path checkpoints_folder(const fs::path& run) {
   return run / "checkpoints";
 }
 
@@ -94,7 +94,7 @@ int64_t checkpoint_bytes(CavMae& model, const Adam& optimizer) {
   return bytes;
 }
 
-CheckpointFolder::CheckpointFolder(const fs::path& run, int64_t keep) : path_(folder_of(run)), keep_(keep) {}
+CheckpointFolder::CheckpointFolder(const fs::path& run, int64_t keep) : path_(checkpoints_folder(run)), keep_(keep) {}
 
 void CheckpointFolder::require_space(CavMae& model, const Adam& optimizer) const {
   const auto existing = static_cast<int64_t>(list_checkpoints(path_).size());
@@ -170,7 +170,7 @@ void CheckpointFolder::remove_old() const {
 }
 
 std::optional<FoundCheckpoint> find_latest_checkpoint(const fs::path& run, Log& log) {
-  for (const fs::path& folder : list_checkpoints(folder_of(run))) {
+  for (const fs::path& folder : list_checkpoints(checkpoints_folder(run))) {
     try {
       return verify_checkpoint(folder);
     } catch (const Error& e) {
