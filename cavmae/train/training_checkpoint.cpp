@@ -94,7 +94,8 @@ int64_t checkpoint_bytes(CavMae& model, const Adam& optimizer) {
   return bytes;
 }
 
-CheckpointFolder::CheckpointFolder(const fs::path& run, int64_t keep) : path_(checkpoints_folder(run)), keep_(keep) {}
+CheckpointFolder::CheckpointFolder(const fs::path& run, int64_t keep)
+    : path_(checkpoints_folder(run)), keep_(keep) {}
 
 void CheckpointFolder::require_space(CavMae& model, const Adam& optimizer) const {
   const auto existing = static_cast<int64_t>(list_checkpoints(path_).size());
