@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/files.h"
 #include "cavmae/data/media_files.h"
 #include "cavmae/features/fbank.h"
 #include "cavmae/features/image_transform.h"
