@@ -153,9 +153,9 @@ std::vector<torch::Tensor> ClipDecoder::listed_pictures(const ClipSource& clip,
 std::vector<torch::Tensor> ClipDecoder::still_pictures(const ClipSource& clip, const FileFacts& video,
                                                        const std::vector<int64_t>& positions) const {
   CAVMAE_CHECK(!clip.frames.empty() || video.is_picture, "still_pictures: of a moving picture");
-  const auto images = clip.frames.empty()
-                          ? std::vector<torch::Tensor>(positions.size(), read_image(clip.video, media_choice()))
-                          : listed_pictures(clip, positions);
+  const auto images = clip.frames.empty() ? std::vector<torch::Tensor>(positions.size(),
+                                                                       read_image(clip.video, media_choice()))
+                                          : listed_pictures(clip, positions);
   return squares_of(images, spec_.image_size);
 }
 
@@ -166,7 +166,8 @@ std::vector<torch::Tensor> ClipDecoder::pictures(const ClipSource& clip, const F
   const bool still = !clip.frames.empty() || video.is_picture;
   if (still && opened == nullptr) return still_pictures(clip, video, positions);
   if (still) return opened->stills(positions, [&] { return still_pictures(clip, video, positions); });
-  if (opened != nullptr) return opened->squares(clip.video, media_choice(), &video.times, window, positions, spec_);
+  if (opened != nullptr)
+    return opened->squares(clip.video, media_choice(), &video.times, window, positions, spec_);
   const std::vector<double> times = picture_times(window, positions, spec_.num_frames);
   return squares_of(read_frames(clip.video, times, media_choice(), &video.times), spec_.image_size);
 }

@@ -41,8 +41,7 @@ class OpenedClip {
   // A video's pictures at the positions of the window: uint8 [S, S, 3] each. `source_times`: of the source,
   // or null. Throws MediaError.
   Pictures squares(const MediaSource& source, const MediaChoice& choice, const MediaTimes* source_times,
-                   const ClipWindow& window, const std::vector<int64_t>& positions,
-                   const InputSpec& spec);
+                   const ClipWindow& window, const std::vector<int64_t>& positions, const InputSpec& spec);
 
   // What `read` gives, kept for the next time: pictures that are the same in every window.
   Pictures stills(const std::vector<int64_t>& positions, const std::function<Pictures()>& read);

@@ -45,10 +45,13 @@ class StreamScan {
     const double order = static_cast<double>(stamp) * tick;
     const double shown = packet.pts != AV_NOPTS_VALUE ? static_cast<double>(packet.pts) * tick : order;
     begin_run_if_jumped(order);
-    if (num_packets_ == 1) skipped_seconds_ = skipped_seconds(packet);
+    if (num_packets_ == 1) {
+      skipped_seconds_ = skipped_seconds(packet);
+      if (skipped_seconds_ > 0.0) heard_from_ = shown + skipped_seconds_;
+    }
     ClockRun& run = runs_.back();
     run.last_bytes = last_position_;
-    run.start = std::min(run.start, shown + (num_packets_ == 1 ? skipped_seconds_ : 0.0));
+    run.start = std::min(run.start, runs_.size() == 1 ? std::max(shown, heard_from_) : shown);
     run.end = std::max(run.end, shown + length);
     latest_shown_ = std::max(latest_shown_, shown);
     last_order_ = order;
@@ -88,7 +91,8 @@ class StreamScan {
     return 0.0;
   }
 
-  // What the decoder drops of the first packet: an encoder's priming.
+  // What the decoder drops from the first packet on: an encoder's priming, which may be longer than the
+  // packet.
   double skipped_seconds(const AVPacket& packet) const {
     size_t size = 0;
     const uint8_t* data = av_packet_get_side_data(&packet, AV_PKT_DATA_SKIP_SAMPLES, &size);
@@ -124,6 +128,7 @@ class StreamScan {
   int64_t num_packets_ = 0;
   int64_t last_position_ = 0;
   double counted_seconds_ = 0.0, last_length_ = 0.0, skipped_seconds_ = 0.0;
+  double heard_from_ = -INFINITY;  // the end of what is dropped
   std::optional<double> last_order_;
   double next_order_ = 0.0, latest_shown_ = -INFINITY;
   std::vector<ClockRun> runs_;

@@ -31,6 +31,17 @@ TransportTail read_transport_tail(const MediaIo& io) {
   return tail;
 }
 
+// Whether a packet's adaptation field is longer than the clocks in it: the rest only fills up the packet. One
+// that holds more than clocks is taken for stuffed.
+bool is_stuffed(const uint8_t* packet) {
+  constexpr int kClockBytes = 6;
+  const int length = (packet[3] & 0x20) != 0 ? packet[4] : 0;
+  if (length == 0) return false;
+  const int flags = packet[5];
+  const int clocks = ((flags & 0x10) != 0 ? 1 : 0) + ((flags & 0x08) != 0 ? 1 : 0);
+  return flags == 0 || length > 1 + clocks * kClockBytes;
+}
+
 }  // namespace
 
 bool ends_with_a_transport_packet(const MediaIo& io) {
@@ -47,8 +58,7 @@ bool last_transport_packet_is_full(const MediaIo& io, int pid) {
        at += tail.packet_bytes) {
     const uint8_t* packet = tail.bytes.data() + at;
     if (packet[0] != 0x47 || ((packet[1] & 0x1f) << 8 | packet[2]) != pid) continue;
-    const bool is_stuffed = (packet[3] & 0x20) != 0 && packet[4] > 0;
-    is_full = !is_stuffed;
+    is_full = !is_stuffed(packet);
   }
   return is_full;
 }

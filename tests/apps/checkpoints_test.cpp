@@ -17,7 +17,7 @@ using testing::Not;
 using testing_support::Outcome;
 using testing_support::run_cavmae;
 
-constexpr const char* kConfig = R"({
+constexpr const char* kCheckpointRun = R"({
   "epochs": 1,
   "model": {"num_fbank_frames": 96, "num_mel_bins": 32, "image_size": 32, "embed_dim": 32, "num_heads": 4,
             "modality_depth": 2, "decoder_depth": 1, "decoder_embed_dim": 32, "decoder_num_heads": 2},
@@ -32,7 +32,7 @@ class Checkpoints : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = std::make_unique<TemporaryFolder>();
-    std::ofstream(*folder_ / "config.json") << kConfig;
+    std::ofstream(*folder_ / "config.json") << kCheckpointRun;
     expect_success("synth --out " + path("clips") + " --clips 8 --seconds 1 --image-size 48 --seed 5");
     expect_success("pretrain --config " + path("config.json") + " --data " + path("clips") + " --out " +
                    path("run") + " --no-report");
@@ -56,16 +56,16 @@ class Checkpoints : public testing::Test {
   // Every command that takes a checkpoint, with this one.
   static std::vector<std::string> commands(const std::string& checkpoint) {
     const std::string flag = " --checkpoint " + path(checkpoint), data = " --data " + path("clips");
-    return {
-        "embed " + clip() + flag + " --out " + path("x.safetensors"),
-        "retrieve" + flag + data,
-        "evaluate" + flag + data,
-        "classify " + clip() + flag,
-        "localize " + clip() + flag + " --out " + path("x.png"),
-        "inpaint " + clip() + flag + " --out " + path("x.png"),
-        "info " + path(checkpoint),
-        "convert " + path(checkpoint) + " " + path("y.safetensors"),
-        "finetune --config finetune-tiny --init " + path(checkpoint) + data + " --out " + path("classifier")};
+    return {"embed " + clip() + flag + " --out " + path("x.safetensors"),
+            "retrieve" + flag + data,
+            "evaluate" + flag + data,
+            "classify " + clip() + flag,
+            "localize " + clip() + flag + " --out " + path("x.png"),
+            "inpaint " + clip() + flag + " --out " + path("x.png"),
+            "info " + path(checkpoint),
+            "convert " + path(checkpoint) + " " + path("y.safetensors"),
+            "finetune --config finetune-tiny --batch-size 4 --init " + path(checkpoint) + data + " --out " +
+                path("classifier")};
   }
   static TensorFile embedded(const std::string& checkpoint, const std::string& flags = "") {
     expect_success("embed --data " + path("clips") + " --checkpoint " + path(checkpoint) + " --out " +

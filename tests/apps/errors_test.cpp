@@ -25,7 +25,7 @@ void expect_error(const Outcome& outcome, int exit_code, const std::string& part
                                  Not(HasSubstr("terminate"))));
 }
 
-void write_text(const std::filesystem::path& path, const std::string& text) {
+void put_text(const std::filesystem::path& path, const std::string& text) {
   std::ofstream(path) << text;
 }
 
@@ -73,7 +73,7 @@ TEST(CommandLine, UnknownConfigNamesTheNearest) {
 
 TEST(CommandLine, UnknownConfigKeyNamesFileAndNearest) {
   TemporaryFolder folder;
-  write_text(folder / "a.json", R"({"model": {"embed_dims": 32}})");
+  put_text(folder / "a.json", R"({"model": {"embed_dims": 32}})");
   const Outcome outcome =
       run_cavmae("pretrain --config " + (folder / "a.json").string() + " --data x --out y");
   expect_error(outcome, 2, "a.json: model: unknown key 'embed_dims' (did you mean 'embed_dim'?)");
@@ -81,7 +81,7 @@ TEST(CommandLine, UnknownConfigKeyNamesFileAndNearest) {
 
 TEST(CommandLine, BrokenConfigNamesTheLine) {
   TemporaryFolder folder;
-  write_text(folder / "a.json", "{\n  \"epochs\": ,\n}");
+  put_text(folder / "a.json", "{\n  \"epochs\": ,\n}");
   expect_error(run_cavmae("pretrain --config " + (folder / "a.json").string() + " --data x --out y"), 2,
                "line 2");
 }
@@ -110,7 +110,7 @@ TEST(CommandLine, EmptyFolderSaysWhatWasLookedFor) {
 
 TEST(CommandLine, NoCheckpointSaysWhatWasLookedFor) {
   TemporaryFolder folder;
-  write_text(folder / "a.mp4", "");
+  put_text(folder / "a.mp4", "");
   expect_error(
       run_cavmae("retrieve --checkpoint " + folder.path().string() + " --data " + folder.path().string()), 1,
       folder.path().string());
@@ -118,9 +118,9 @@ TEST(CommandLine, NoCheckpointSaysWhatWasLookedFor) {
 
 TEST(CommandLine, CorruptCheckpointIsNamed) {
   TemporaryFolder folder;
-  write_text(folder / "bad.safetensors", "not tensors at all");
+  put_text(folder / "bad.safetensors", "not tensors at all");
   expect_error(run_cavmae("info " + (folder / "bad.safetensors").string()), 1, "bad.safetensors");
-  write_text(folder / "bad.pth", "not a checkpoint");
+  put_text(folder / "bad.pth", "not a checkpoint");
   expect_error(run_cavmae("info " + (folder / "bad.pth").string()), 1, "bad.pth");
 }
 

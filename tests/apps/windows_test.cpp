@@ -22,7 +22,7 @@ using testing::HasSubstr;
 using testing_support::Outcome;
 using testing_support::run_cavmae;
 
-constexpr const char* kPretraining = R"({
+constexpr const char* kWindowedRun = R"({
   "epochs": 1,
   "model": {"num_fbank_frames": 96, "num_mel_bins": 32, "image_size": 32, "embed_dim": 32, "num_heads": 2,
             "modality_depth": 1, "decoder_depth": 1, "decoder_embed_dim": 32, "decoder_num_heads": 2},
@@ -34,7 +34,7 @@ class WindowCommands : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = new TemporaryFolder();
-    std::ofstream(*folder_ / "pretrain.json") << kPretraining;
+    std::ofstream(*folder_ / "pretrain.json") << kWindowedRun;
     ASSERT_EQ(run_cavmae("synth --out " + path("clips") + " --clips 4 --seconds 1 --image-size 48").exit_code,
               0);
     const Outcome outcome = run_cavmae("pretrain --config " + path("pretrain.json") + " --data " +

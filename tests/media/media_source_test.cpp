@@ -163,7 +163,11 @@ TEST_F(MediaSourceTest, PathsAreSourcesOfThatName) {
   EXPECT_EQ(from_path.name(), at("a.wav").string());
   EXPECT_EQ(from_path.path(), at("a.wav"));
   EXPECT_EQ(from_path.identity(), at("a.wav").string());
-  EXPECT_EQ(MediaSource("x/../b.wav").identity(), (std::filesystem::current_path() / "b.wav").string());
+  EXPECT_EQ(MediaSource("x/./b.wav").identity(), (std::filesystem::current_path() / "x" / "b.wav").string());
+  EXPECT_EQ(MediaSource("no_such_folder/../b.wav").identity(),
+            (std::filesystem::current_path() / "no_such_folder" / ".." / "b.wav").string());
+  std::filesystem::create_directory(at("x"));
+  EXPECT_EQ(MediaSource(at("x/../b.wav")).identity(), at("b.wav").string());
   EXPECT_TRUE(none.empty() && empty.empty());
   EXPECT_EQ(none, empty);
   EXPECT_NE(from_path, none);

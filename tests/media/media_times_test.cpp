@@ -286,9 +286,9 @@ TEST_F(MediaTimesTest, SoundAndPicturesAreOfOneProgramme) {
   // The larger pictures have no sound in their programme.
   ffmpeg(
       "-f lavfi -i color=red:s=64x64:r=25:d=4 -f lavfi -i sine=300:d=4 -f lavfi -i color=blue:s=128x128:r=25:d=4 "
-      "-map 2:v -map 0:v -map 1:a -c:v libx264 -c:a aac -program title=one:st=1:st=2 -program title=two:st=0 one.flv");
-  EXPECT_GT(read_frames(at("one.flv"), {1.0})[0][32][32][0].item<int64_t>(), 128);
-  EXPECT_EQ(heard_hz("one.flv", 1.0), 300);
+      "-map 2:v -map 0:v -map 1:a -c:v libx264 -c:a aac -program title=one:st=1:st=2 -program title=two:st=0 one.ts");
+  EXPECT_GT(read_frames(at("one.ts"), {1.0})[0][32][32][0].item<int64_t>(), 128);
+  EXPECT_EQ(heard_hz("one.ts", 1.0), 300);
 }
 
 TEST_F(MediaTimesTest, KnownTimesSaveTheScanAndGiveTheSame) {

@@ -58,7 +58,10 @@ TEST_F(Tracks, OneThatCannotBeDecodedIsNamed) {
   ffmpeg(
       "-f lavfi -i sine=300:d=2 -f lavfi -i sine=1000:d=2 -map 0 -map 1 -c:a aac -movflags +faststart a.mp4");
   std::string bytes = read_text(at("a.mp4"));
-  bytes.replace(bytes.find("mp4a", bytes.find("stsd")), 4, "apac");
+  // The name of the codec and, without which FFmpeg would still know it, its description.
+  const size_t tag = bytes.find("mp4a", bytes.find("stsd"));
+  bytes.replace(tag, 4, "apac");
+  bytes.replace(bytes.find("esds", tag), 4, "free");
   write_file(at("b.mp4"), bytes);
   EXPECT_THAT(error_of<MediaError>([&] { sound_of("b.mp4", 0); }),
               AllOf(HasSubstr("apac"), HasSubstr("cannot decode")));

@@ -20,7 +20,7 @@ class Transparency : public MediaFiles {
     // Opaque at the left, transparent by degrees to the right; black where it is wholly so.
     ffmpeg(
         "-f lavfi -i \"color=black:s=64x48:r=5:d=1,format=rgba,"
-        "geq=r='if(lt(X,60),200,0)':g='2*X':b='if(lt(X,60),80,0)':a='clip(255-6*(X-16),0,255)'\" -frames:v 3 a%d.png");
+        "geq=r='if(lt(X,60),200,0)':g='if(lt(X,60),2*X,0)':b='if(lt(X,60),80,0)':a='clip(255-6*(X-16),0,255)'\" -frames:v 3 a%d.png");
   }
 
   void expect_as_png(const torch::Tensor& image, double bound, const std::string& what) const {

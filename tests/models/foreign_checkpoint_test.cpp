@@ -159,7 +159,6 @@ TEST_F(ForeignCheckpoint, WithoutItsRunsFlagsItIsRefusedWithThoseToGive) {
 }
 
 TEST_F(ForeignCheckpoint, PositionsOfNoGridNeedTheMelBins) {
-  CavMaeConfig config = small_config();
   NamedTensors tensors = named(model_);
   for (auto& [name, tensor] : tensors)
     if (name.ends_with("pos_embed_a")) tensor = torch::randn(tensor.sizes());
