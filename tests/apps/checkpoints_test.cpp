@@ -65,7 +65,7 @@ class Checkpoints : public testing::Test {
             "info " + path(checkpoint),
             "convert " + path(checkpoint) + " " + path("y.safetensors"),
             "finetune --config finetune-tiny --batch-size 4 --init " + path(checkpoint) + data + " --out " +
-                path("classifier")};
+                path("classifier-of-" + checkpoint)};
   }
   static TensorFile embedded(const std::string& checkpoint, const std::string& flags = "") {
     expect_success("embed --data " + path("clips") + " --checkpoint " + path(checkpoint) + " --out " +
