@@ -145,8 +145,16 @@ bool flv_ends_early(const MediaIo& io) {
   return false;
 }
 
+// The first four bytes of the identifiers of an ASF file's objects: header, data, simple index, index, media
+// index, time code index. Behind a data object whose size was never filled in stand its packets.
+bool is_asf_object(int64_t identifier) {
+  constexpr std::array<int64_t, 6> kObjects = {0x3026b275, 0x3626b275, 0x90080033,
+                                               0xd329e2d6, 0xf803b1fe, 0xd03fb73c};
+  return std::find(kObjects.begin(), kObjects.end(), identifier) != kObjects.end();
+}
+
 bool asf_ends_early(const MediaIo& io) {
-  for (int64_t at = 0; at < io.size();) {
+  for (int64_t at = 0; is_asf_object(number_at(io, at, 4, std::endian::big));) {
     const int64_t size = number_at(io, at + 16, 8, std::endian::little);
     if (size < 24 || size >= INT64_MAX / 2) return false;
     at += size;

@@ -99,8 +99,11 @@ int main(int argc, char** argv) {
   check_vectors(ours, files);
   check_archive(ours, archive, files);
 
-  const cavmae::Model theirs(
-      authors, {.hints = {.num_heads = 4, .decoder_num_heads = 4}, .shape = {.window_seconds = 1.28}});
+  REQUIRE(is_refused(
+      [&] { cavmae::Model{authors}; }));  // no model of the authors' sizes: what it wants is not known
+  const cavmae::Model theirs(authors,
+                             {.hints = {.num_heads = 4, .decoder_num_heads = 4},
+                              .shape = {.window_seconds = 1.28, .fbank_mean = -5.0, .fbank_std = 4.5}});
   check_vectors(theirs, files);
 
   const std::vector<cavmae::ScoredClass> classes = cavmae::Model(classifier).classify(files[0]);
