@@ -99,5 +99,18 @@ TEST_F(FileLimits, Streams) {
               AllOf(HasSubstr("x.mkv' has more than 256 streams"), HasSubstr("-map 0:a:0")));
 }
 
+TEST_F(FileLimits, BytesInOnePiece) {
+  ffmpeg("-f lavfi -i sine=d=0.1:r=8000 x.wav");
+  probe_media(at("x.wav"));  // whatever is opened first sets it
+  const auto is_granted = [](size_t bytes) {
+    void* memory = av_malloc(bytes);
+    const bool granted = memory != nullptr;
+    av_free(memory);
+    return granted;
+  };
+  EXPECT_TRUE(is_granted(kMaxBytesAtOnce / 2));
+  EXPECT_FALSE(is_granted(kMaxBytesAtOnce + 1));
+}
+
 }  // namespace
 }  // namespace cavmae
