@@ -112,6 +112,7 @@ void add_classify(CLI::App& app, Program& program) {
   auto flags = std::make_shared<ClassifyFlags>();
   flags->evaluation.frames = "all";
   flags->evaluation.loader.max_bad_ratio = 1.0;
+  flags->evaluation.model.precision = "auto";
   flags->evaluation.add(app, HeadUse::if_any);
   flags->windows.add(app);
   add_labels_flag(app, flags->labels);

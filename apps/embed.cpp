@@ -39,6 +39,7 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
   Json out = {{"out", flags.out.string()},
               {"clips", embeddings.indices.size()},
               {"dimension", network->config().embed_dim},
+              {"precision", enum_name(embeddings.precision)},
               {"failed", embeddings.failed.size()}};
   if (flags.windows.given()) out["files"] = num_files(clips, embeddings.indices);
   if (flags.json != "-") fmt::print("{} -> {}\n", count_text(clips, embeddings.indices), flags.out.string());
@@ -57,6 +58,7 @@ void add_embed(CLI::App& app, Program& program) {
       {"cavmae embed --checkpoint run --out e.safetensors a.mp4 b.wav",
        "cavmae embed --checkpoint run --out lecture.safetensors lecture.mp4 --windows all --hop 2"});
   auto flags = std::make_shared<EmbedFlags>();
+  flags->evaluation.model.precision = "auto";
   flags->evaluation.add(app);
   flags->windows.add(app);
   app.add_option("files", flags->files, "media files")->type_name("FILE");

@@ -40,6 +40,7 @@ int evaluate_classes(const EvaluateFlags& flags, const GlobalOptions& global, co
     if (flags.classes) print_classes(evaluation.result, labels);
   }
   Json json = {{"checkpoint", model.path.string()},
+               {"precision", enum_name(evaluation.scores.precision)},
                {"classification", to_json(evaluation.result, labels.display_names())},
                {"failed", evaluation.scores.failed.size()}};
   write_json_result(flags.json, json);
@@ -67,6 +68,7 @@ int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global
     if (evaluation->result.retrieval) print_retrieval(*evaluation->result.retrieval);
   }
   record["checkpoint"] = model.path.string();
+  record["precision"] = enum_name(model.network()->precision());
   record["failed"] = evaluation->failed.size();
   write_json_result(flags.json, record);
   return 0;

@@ -129,12 +129,11 @@ Description embeddings_info(const fs::path& path) {
   Description out;
   out.text += fmt::format("embeddings     {} ({})\n", path.string(),
                           human_bytes(static_cast<double>(fs::file_size(path))));
-  out.text += fmt::format("made with      {}\nclips          {}\n", stored.model.string(), stored.ids.size());
-  out.json = {{"kind", "embeddings"},
-              {"path", path.string()},
-              {"model", stored.model.string()},
-              {"clips", stored.ids.size()},
-              {"failed", stored.failed.size()}};
+  out.text += fmt::format("made with      {}, in {}\nclips          {}\n", stored.model.string(),
+                          enum_name(stored.precision), stored.ids.size());
+  out.json = {{"kind", "embeddings"},           {"path", path.string()},
+              {"model", stored.model.string()}, {"precision", enum_name(stored.precision)},
+              {"clips", stored.ids.size()},     {"failed", stored.failed.size()}};
   for (const auto& [name, rows] : {std::pair{"audio", stored.audio}, std::pair{"video", stored.video}}) {
     if (!rows.defined()) continue;
     const auto present = rows.select(1, 0).isfinite().sum().item<int64_t>();  // NaN: the clip lacks it

@@ -74,6 +74,7 @@ int run_inpaint(const InpaintFlags& flags, const GlobalOptions& global) {
                                       {"out", flags.clip.out.string()},
                                       {"mask", option_to_json(mask_options)},
                                       {"seed", options.seed},
+                                      {"precision", enum_name(network->precision())},
                                       {"normalized_targets", normalized},
                                       {"mean_squared_error_audio", error.audio},
                                       {"mean_squared_error_video", error.video}});

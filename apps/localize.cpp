@@ -44,7 +44,7 @@ int run_localize(const LocalizeFlags& flags, const GlobalOptions& global) {
   if (flags.clip.json != "-")
     fmt::print("cosine similarity of audio and video: {:.3f}\npicture: {}\n",
                figure.found.of_pictures.mean().item<float>(), flags.clip.out.string());
-  Json out = {{"clip", clip.id}};
+  Json out = {{"clip", clip.id}, {"precision", enum_name(network->precision())}};
   out.update(to_json(figure.found));
   write_json_result(flags.clip.json, out);
   return 0;

@@ -58,6 +58,12 @@ void log_network(const Pretrained& model, Log& log) {
            model.network_in_file.empty() ? "." : model.network_in_file, others);
 }
 
+void log_precision(PrecisionChoice choice, Precision precision, Log& log) {
+  if (choice == PrecisionChoice::automatic && precision == Precision::bf16)
+    log.info(
+        "computed in bf16, which is faster here; --precision fp32 gives the same numbers on every machine");
+}
+
 void log_report(const LoadReport& report, Log& log) {
   if (!report.missing.empty())
     log.warn("{} parameters are not in the file and keep random initial values: {}", report.missing.size(),
@@ -69,6 +75,21 @@ void log_report(const LoadReport& report, Log& log) {
 }
 
 }  // namespace
+
+void add_precision_flag(CLI::App& app, std::string& precision) {
+  app.add_option("--precision", precision,
+                 "what the network computes in: fp32, bf16, or auto (bf16 where this machine computes it "
+                 "faster) [" +
+                     precision + "]")
+      ->type_name("")
+      ->group("How it is computed");
+}
+
+PrecisionChoice precision_choice(const std::string& precision) {
+  PrecisionChoice choice{};
+  option_from_json(Json(precision), choice, "--precision");
+  return choice;
+}
 
 void add_device_flag(CLI::App& app, OptionFlags& flags) {
   flags.add(app, DeviceOptions{}, "How it is computed");
@@ -115,6 +136,7 @@ void ModelFlags::add(CLI::App& app, HeadUse head, DecoderUse decoder) {
   add_shape_flags(app, *this);
   reading.add(app);
   add_file_flags(app, head, decoder);
+  add_precision_flag(app, precision);
   add_device_flag(app, device_flags);
 }
 
@@ -149,6 +171,7 @@ LoadOptions ModelFlags::load_options() const {
   load.reading = reading.reading();
   option_from_json(Json(resize_positions), load.positions, "--resize-positions");
   load.partial = allow_partial ? PartialFile::allow : PartialFile::refuse;
+  load.precision = precision_choice(precision);
   load.runtime.device = device_options(device_flags).device;
   return load;
 }
@@ -162,6 +185,7 @@ Pretrained load_model(const std::filesystem::path& checkpoint, const LoadOptions
   log.info("model: {}", model.path.string());
   if (!model.described_in.empty())
     log.info("what it does not say is taken from {}", model.described_in.string());
+  log_precision(options.precision, model.network()->precision(), log);
   log_network(model, log);
   log_assumed(model.assumed, model.path, log);
   if (!model.states_exif && !options.reading.exif && model.network()->config().has_video())

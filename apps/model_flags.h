@@ -13,6 +13,10 @@
 
 namespace cavmae::apps {
 
+// Registers --precision, whose default `precision` is.
+void add_precision_flag(CLI::App& app, std::string& precision);
+PrecisionChoice precision_choice(const std::string& precision);
+
 // Registers --device, and what it was given.
 void add_device_flag(CLI::App& app, OptionFlags& flags);
 DeviceOptions device_options(const OptionFlags& flags);
@@ -34,12 +38,13 @@ struct ModelFlags {
   LoadOptions options;
   std::string mode, representation, scores;  // empty: what the checkpoint says
   std::string resize_positions = "none";
+  std::string precision = "fp32";  // set before add(): the default
   bool allow_partial = false;
   ReadingFlags reading;
   OptionFlags device_flags;
 
-  // Registers --checkpoint, the shape of the inputs, how files are read, --device and what add_file_flags()
-  // does. A command that leaves out the head has no use for its flags.
+  // Registers --checkpoint, the shape of the inputs, how files are read, --precision, --device and what
+  // add_file_flags() does. A command that leaves out the head has no use for its flags.
   void add(CLI::App& app, HeadUse head = HeadUse::leave_out, DecoderUse decoder = DecoderUse::none);
   // The flags for what a file does not state or holds in part, and --network.
   void add_file_flags(CLI::App& app, HeadUse head, DecoderUse decoder);

@@ -38,6 +38,7 @@ ReportContent pretraining_report(const RunReportOptions& options, const Pretrain
   if (resolved.cache.empty()) resolved.cache = saved.cache;
   LoadOptions load;
   load.runtime.device = options.device.device;
+  load.precision = options.precision;
   load.reading = options.reading;
   const Pretrained model = load_model(options.run, load, *log);
   CavMae network = model.network();
@@ -46,6 +47,7 @@ ReportContent pretraining_report(const RunReportOptions& options, const Pretrain
   ReportContent content = read_run(options.run);
   add_examples(content, make_report_examples(network, model.spec, clips, example_options, log),
                example_options);
+  content.notes.push_back("Retrieval and examples were computed in " + enum_name(network->precision()) + ".");
   return content;
 }
 
@@ -85,12 +87,15 @@ void add_report(CLI::App& app, Program& program) {
   app.add_option("--frames", *frames, "pictures of a clip: middle, or all (their mean) [middle]")
       ->type_name("");
   app.add_option("--out", options->out, "the page to write [RUN/report.html]")->type_name("FILE");
+  auto precision = std::make_shared<std::string>("fp32");
+  add_precision_flag(app, *precision);
   auto device_flags = std::make_shared<OptionFlags>();
   add_device_flag(app, *device_flags);
   auto reading = std::make_shared<ReadingFlags>();
   reading->add(app);
   app.callback([=, &program] {
     program.action = [=, &program] {
+      options->precision = precision_choice(*precision);
       options->device = device_options(*device_flags);
       options->reading = reading->reading();
       option_from_json(Json(*frames), options->frames, "--frames");

@@ -31,6 +31,7 @@ int run(const EvaluationFlags& flags, const WindowFlags& windows, const GlobalOp
   if (json != "-") print_retrieval(result);
   Json out = to_json(result);
   if (windows.given()) out["files"] = num_files(clips, embeddings.indices);
+  out["precision"] = enum_name(embeddings.precision);
   out["failed"] = embeddings.failed.size();
   write_json_result(json, out);
   return 0;

@@ -18,6 +18,7 @@ struct RunReportOptions {
   std::filesystem::path out;  // the page; empty: RUN/report.html
   FrameChoice frames = FrameChoice::middle;
   DeviceOptions device;
+  PrecisionChoice precision = PrecisionChoice::fp32;
   InputReading reading;
   ListFlags lists;
 };

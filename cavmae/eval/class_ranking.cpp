@@ -6,6 +6,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/json_text.h"
+#include "cavmae/core/options.h"
 
 namespace cavmae {
 namespace {
@@ -81,7 +82,7 @@ Json to_json(const ClipScores& scores, const LabelSet& labels, const ClipList& c
 
 void write_scores(std::ostream& out, const ClipScores& scores, const LabelSet& labels,
                   const ClipList& clips) {
-  out << "{\n  \"clips\": [";
+  out << "{\n  \"precision\": \"" << enum_name(scores.precision) << "\",\n  \"clips\": [";
   for (size_t row = 0; row < scores.indices.size(); ++row)
     out << (row == 0 ? "\n    " : ",\n    ") << indented(clip_json(scores, row, labels, clips), 4);
   out << (scores.indices.empty() ? "]" : "\n  ]")

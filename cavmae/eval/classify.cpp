@@ -79,6 +79,7 @@ ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const C
   check_complete(result);
   gather_scores(out, scores, logits, pass.world);
   out.failed = std::move(result.failed);
+  out.precision = classifier->precision();
   broken = gather_bad_clips(pass.world, std::move(broken));
   join_failed(out.failed, broken);
   if (!broken.empty()) check_failed_share(out.failed, clips, pass.loader);

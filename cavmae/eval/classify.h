@@ -20,6 +20,7 @@ struct ClipScores {
   // Clips that could not be read, or not whole: of those the side says what they were not scored by. One
   // whose scores are not finite has no row.
   std::vector<BadClip> failed;
+  Precision precision = Precision::fp32;  // that they were computed in
 };
 
 // A clip that lacks a modality is scored by the other where the mode is both; need, title and device are set

@@ -177,6 +177,7 @@ ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, const ClipList&
   ClipEmbeddings out = collector.finish(pass.need, pass.world);
   out.failed = std::move(result.failed);
   out.lacking = std::move(result.lacking);
+  out.precision = model->precision();
   add_unnamed(clips, out);
   const auto broken = gather_bad_clips(pass.world, bad_clips_of(collector.broken(), clips));
   for (const BadClip& clip : broken) log->warn("{}", to_line(clip));

@@ -22,6 +22,7 @@ struct ClipEmbeddings {
   std::vector<BadClip> failed;
   // The clips whose row of a side is NaN because they have no such side.
   std::vector<BadClip> lacking = {};
+  Precision precision = Precision::fp32;  // that they were computed in
 };
 
 // options.need any: a clip that lacks one modality, or whose modality cannot be read, has NaN in that row and

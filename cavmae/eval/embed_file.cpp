@@ -4,6 +4,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/json.h"
+#include "cavmae/core/options.h"
 #include "cavmae/core/own_errors.h"
 #include "cavmae/tensorfile/safetensors.h"
 
@@ -86,7 +87,8 @@ void write_embeddings(const std::filesystem::path& path, const ClipEmbeddings& e
   if (embeddings.video.defined()) tensors.emplace_back("video", embeddings.video.to(torch::kFloat32));
   std::map<std::string, std::string> metadata = {{"ids", dump(row_ids)},
                                                  {"failed", dump(to_json(embeddings.failed))},
-                                                 {"model", dump(Json(model.string()))}};
+                                                 {"model", dump(Json(model.string()))},
+                                                 {"precision", enum_name(embeddings.precision)}};
   if (!embeddings.lacking.empty()) metadata["lacking"] = dump(to_json(embeddings.lacking));
   if (!places.empty()) {
     metadata["file"] = dump(files);
@@ -111,6 +113,8 @@ StoredEmbeddings read_embeddings(const std::filesystem::path& path) {
     if (file.metadata.contains("file")) out.places = read_places(file, path);
     if (const auto model = file.metadata.find("model"); model != file.metadata.end())
       out.model = Json::parse(model->second).get<std::string>();
+    if (const auto precision = file.metadata.find("precision"); precision != file.metadata.end())
+      option_from_json(Json(precision->second), out.precision, "precision");
   } catch (const Json::exception& e) {
     throw CheckpointError(concat(path.string(), ": the metadata of the embeddings is damaged: ", e.what()));
   } catch (const ConfigError& e) {

@@ -1,6 +1,6 @@
 // Embeddings on disk: a .safetensors file with `audio` and `video`, float32 [N, D], and as metadata the
-// clips' ids, where they are windows the files and starts, and what failed. Free functions; safe from several
-// threads on different files.
+// clips' ids, where they are windows the files and starts, what failed, and the precision. Free functions;
+// safe from several threads on different files.
 #pragma once
 
 #include <filesystem>
@@ -31,6 +31,7 @@ struct StoredEmbeddings {
   std::vector<FilePlace> places;         // [N], or empty
   std::vector<BadClip> failed, lacking;  // as ClipEmbeddings has them
   std::filesystem::path model;
+  Precision precision = Precision::fp32;  // files of before it was stated are fp32
 };
 
 // Whether `path` is a .safetensors file with the ids that write_embeddings() leaves in it.

@@ -86,6 +86,10 @@ std::string matmul_backend_warning() {
                 "; bf16 runs at the speed of fp32");
 }
 
+bool bf16_matmul_is_faster() {
+  return usable_isa().has(Isa::avx512_bf16) && onednn_bf16_trouble().empty();
+}
+
 void linear_forward(const LinearForward& call) {
   best_matmul_backends(call.x.element).forward->forward(call);
 }

@@ -93,6 +93,8 @@ struct MatmulBackends {
 const MatmulBackends& best_matmul_backends(Element element);
 // A warning for the user about the choice, or "".
 std::string matmul_backend_warning();
+// Whether bf16 products are computed by instructions of their own, and not by way of fp32.
+bool bf16_matmul_is_faster();
 
 // By the best backends. Sizes are not checked and must not be 0.
 void linear_forward(const LinearForward& call);

@@ -118,7 +118,7 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
   out.states_exif = described.states_exif;
   out.spec = spec_with(input_spec(config, described.spec), options);
   out.labels = described.labels;
-  out.network_->set_precision(options.precision);
+  out.network_->set_precision(resolve_precision(options.precision, device));
   out.network_->set_runtime(options.runtime);
   out.network_->to(device);
   return out;

@@ -16,6 +16,7 @@
 #include "cavmae/models/model_description.h"
 #include "cavmae/models/parameter_copy.h"
 #include "cavmae/models/whole_file.h"
+#include "cavmae/nn/precision_choice.h"
 
 namespace cavmae {
 
@@ -54,8 +55,8 @@ struct LoadOptions {
   InputReading reading = {};
   PositionFit positions = PositionFit::refuse;  // of position embeddings that are those of another shape
   PartialFile partial = PartialFile::refuse;
-  Precision precision = Precision::fp32;
-  RuntimeOptions runtime = {};  // the device among it
+  PrecisionChoice precision = PrecisionChoice::fp32;  // Pretrained::network()->precision() is what it came to
+  RuntimeOptions runtime = {};                        // the device among it
 };
 
 class Pretrained {

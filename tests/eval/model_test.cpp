@@ -89,11 +89,11 @@ TEST_F(ModelTest, ClassifiesBestFirst) {
 }
 
 TEST_F(ModelTest, EightThreadsGetOneThreadsNumbers) {
-  const Model model(folder_ / "classifier.safetensors", {.precision = Precision::bf16});
+  const Model model(folder_ / "classifier.safetensors", {.precision = PrecisionChoice::bf16});
   const std::vector<ClipSource> clips = testing::tiny_clips();
   std::vector<ClipVectors> alone;
   for (const ClipSource& clip : clips) alone.push_back(model.embed(clip));
-  const Model fresh(folder_ / "classifier.safetensors", {.precision = Precision::bf16});
+  const Model fresh(folder_ / "classifier.safetensors", {.precision = PrecisionChoice::bf16});
   std::vector<std::vector<ClipVectors>> of_threads(8);
   std::vector<std::thread> threads;
   for (auto& mine : of_threads)

@@ -80,7 +80,7 @@ TEST(Pretrained, HintsShapesAndPrecisionGoTogether) {
   options.shape.image_size = 96;
   options.shape.window_seconds = 2.0;
   options.positions = PositionFit::trim;
-  options.precision = Precision::bf16;
+  options.precision = PrecisionChoice::bf16;
   const Pretrained loaded = load_pretrained(golden_path("authors_pretrain.pth"), options);
   EXPECT_EQ(loaded.network()->config().num_heads, 4);
   EXPECT_EQ(loaded.network()->config().image_size, 96);
