@@ -14,19 +14,23 @@ constexpr double kEarlyRatio = 0.5;
 
 }  // namespace
 
-void BadClips::start_epoch(int64_t num_clips) {
-  num_clips_ = num_clips;
-  num_seen_ = num_bad_ = 0;
-  examples_.clear();
+void BadClipLog::add(const BadClip& clip) {
+  MutexLock lock(mutex_);
+  if (!known_.insert(clip.id).second) return;
+  log_->warn("skipped clip '{}': {}", clip.id, clip.reason);
+  all_.push_back(clip);
 }
 
-void BadClips::count_bad(BadClip clip) {
+std::vector<BadClip> BadClipLog::all() const {
+  MutexLock lock(mutex_);
+  return all_;
+}
+
+void BadClips::count_bad(const BadClip& clip) {
   ++num_seen_;
   ++num_bad_;
   if (num_bad_ <= kNumExamples) examples_.push_back(clip);
-  if (!known_.insert(clip.id).second) return;
-  log_->warn("skipped clip '{}': {}", clip.id, clip.reason);
-  all_.push_back(std::move(clip));
+  log_->add(clip);
 }
 
 void BadClips::check_share(bool at_end) const {

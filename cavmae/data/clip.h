@@ -70,6 +70,8 @@ struct EpochOptions {
   bool shuffle = true;
   bool drop_last = true;       // leave out a last batch that is not full
   int64_t start_position = 0;  // as Batch::next_position said
+
+  bool operator==(const EpochOptions&) const = default;
 };
 
 }  // namespace cavmae

@@ -113,9 +113,9 @@ DeviceFeed::~DeviceFeed() {
   state_->stop();
 }
 
-void DeviceFeed::start_epoch(const EpochOptions& options) {
+void DeviceFeed::start_epoch(const EpochOptions& options, const std::optional<EpochOptions>& next) {
   state_->stop();
-  state_->loader.start_epoch(options);
+  state_->loader.start_epoch(options, next);
   state_->running = true;
   if (state_->num_ahead > 0) state_->copier = std::thread([this] { state_->copy_ahead(); });
 }

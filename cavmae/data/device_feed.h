@@ -24,7 +24,7 @@ class DeviceFeed {
   ~DeviceFeed();  // stops and joins
 
   // As those of Loader, errors included: they come in the place of the batch that they befell.
-  void start_epoch(const EpochOptions& options);
+  void start_epoch(const EpochOptions& options, const std::optional<EpochOptions>& next = std::nullopt);
   std::optional<Batch> next();
 
  private:

@@ -1,5 +1,6 @@
 // The prefetching loader: worker threads read clips ahead, batches come out in one order whatever the number
-// of workers. One consumer thread calls next(); the workers are the loader's own.
+// of workers, also from one epoch to the next. One consumer thread calls next(); the workers are the
+// loader's own.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +44,9 @@ class Loader {
   // Gives batches targets, mixes clips, and balances the order: before the first epoch.
   void supervise(Supervision supervision);
 
-  void start_epoch(const EpochOptions& options);
+  // `next`: the epoch that follows. Once every clip of this one is read, workers go on with that, as far
+  // ahead as within an epoch; start_epoch() with the same options takes it over.
+  void start_epoch(const EpochOptions& options, const std::optional<EpochOptions>& next = std::nullopt);
   // The next batch, or nothing at the end of the epoch. Throws DataError past max_bad_ratio.
   std::optional<Batch> next();
 

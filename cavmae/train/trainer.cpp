@@ -167,11 +167,15 @@ RunResult Trainer::run() {
 // False when a signal asked to stop.
 bool Trainer::train_epoch() {
   const bool from_start = state_.next_position == 0;
-  feed_->start_epoch({.epoch = state_.epoch,
-                      .seed = static_cast<uint64_t>(options_.seed),
-                      .shuffle = true,
-                      .drop_last = true,
-                      .start_position = state_.next_position});
+  EpochOptions epoch{.epoch = state_.epoch,
+                     .seed = static_cast<uint64_t>(options_.seed),
+                     .shuffle = true,
+                     .drop_last = true,
+                     .start_position = state_.next_position};
+  EpochOptions next = epoch;
+  ++next.epoch;
+  next.start_position = 0;
+  feed_->start_epoch(epoch, next.epoch < options_.epochs ? std::optional(next) : std::nullopt);
   std::vector<Batch> group = next_group();
   CAVMAE_CHECK_AS(DataError, !from_start || !group.empty(), "epoch ", state_.epoch + 1,
                   ": too few clips can be read to fill a batch of ", options_.loader.batch_size);

@@ -40,7 +40,7 @@ class BatchAssemblerTest : public testing::Test {
       clips.emplace_back().id = "clip" + std::to_string(i);
       order.push_back(kClipsInOrder - 1 - i);
     }
-    account.start_epoch(kClipsInOrder);
+    account = BadClips(0.5, kClipsInOrder, log);
   }
   BatchAssembler assembler(int64_t batch_size, const EpochOptions& epoch) {
     return BatchAssembler({.order = order, .clips = clips, .bad = account}, batch_size, epoch);
@@ -68,7 +68,8 @@ class BatchAssemblerTest : public testing::Test {
   std::vector<ClipSource> clips;
   std::vector<int64_t> order;
   CapturedLog captured;
-  BadClips account{0.5, captured.log};
+  std::shared_ptr<BadClipLog> log = std::make_shared<BadClipLog>(captured.log);
+  BadClips account{0.5, kClipsInOrder, log};
 };
 
 TEST_F(BatchAssemblerTest, OrderOfReadingChangesNothing) {
@@ -78,12 +79,12 @@ TEST_F(BatchAssemblerTest, OrderOfReadingChangesNothing) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
     auto positions = positions_from(0);
     std::shuffle(positions.begin(), positions.end(), Random(seed));
-    account.start_epoch(kClipsInOrder);
+    account = BadClips(0.5, kClipsInOrder, log);
     auto mixed = assembler(3, {.drop_last = false});
     EXPECT_EQ(batches(mixed, positions, {1, 4}), expected);
     EXPECT_TRUE(mixed.ended());
   }
-  EXPECT_EQ(account.all().size(), 2u) << "a clip is told once, however often it is met";
+  EXPECT_EQ(log->all().size(), 2u) << "a clip is told once, however often it is met";
 }
 
 TEST_F(BatchAssemblerTest, LastBatchIsLeftOutOrNot) {
@@ -124,9 +125,12 @@ TEST_F(BatchAssemblerTest, FewerClipsThanABatchIsAnError) {
   EXPECT_TRUE(batches(resumed, positions_from(9), {}).empty()) << "the end of an epoch that had batches";
 }
 
+std::shared_ptr<BadClipLog> no_log() {
+  return std::make_shared<BadClipLog>(null_log());
+}
+
 TEST(BadClips, ShareIsThatOfTheWholeEpoch) {
-  BadClips account(0.1, null_log());
-  account.start_epoch(100);
+  BadClips account(0.1, 100, no_log());
   for (int i = 0; i < 10; ++i) account.count_bad({.id = "c" + std::to_string(i), .reason = "broken"});
   EXPECT_NO_THROW(account.check_share(false));
   account.count_bad({.id = "c10", .reason = "broken"});
@@ -139,16 +143,14 @@ TEST(BadClips, ShareIsThatOfTheWholeEpoch) {
 }
 
 TEST(BadClips, SmallSetIsReadToTheEndBeforeItStops) {
-  BadClips account(0.1, null_log());
-  account.start_epoch(6);
+  BadClips account(0.1, 6, no_log());
   account.count_bad({.id = "a", .reason = "broken"});
   EXPECT_NO_THROW(account.check_share(false));
   EXPECT_THROW(account.check_share(true), DataError);
 }
 
 TEST(BadClips, HopelessDataStopsEarly) {
-  BadClips account(0.1, null_log());
-  account.start_epoch(1'000'000);
+  BadClips account(0.1, 1'000'000, no_log());
   for (int i = 0; i < 19; ++i) account.count_bad({.id = "c" + std::to_string(i), .reason = "broken"});
   EXPECT_NO_THROW(account.check_share(false));
   account.count_bad({.id = "c19", .reason = "broken"});
@@ -156,8 +158,7 @@ TEST(BadClips, HopelessDataStopsEarly) {
 }
 
 TEST(BadClips, NoneAllowedStopsAtTheFirst) {
-  BadClips account(0.0, null_log());
-  account.start_epoch(1000);
+  BadClips account(0.0, 1000, no_log());
   account.count_bad({.id = "a", .reason = "broken"});
   EXPECT_THROW(account.check_share(false), DataError);
 }

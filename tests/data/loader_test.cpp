@@ -1,6 +1,7 @@
 #include "cavmae/data/loader.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <thread>
 
@@ -152,6 +153,47 @@ TEST_F(LoaderTest, OnlyWhatIsNeededIsRead) {
   ASSERT_EQ(batches.size(), 1u);
   EXPECT_FALSE(batches[0].audio.defined());
   EXPECT_EQ(batches[0].video.size(0), kNumClips);
+}
+
+TEST_F(LoaderTest, TheNextEpochIsReadAheadAndTheSame) {
+  make_clips({5});
+  const EpochOptions first{.epoch = 0, .seed = 4}, second{.epoch = 1, .seed = 4},
+      third{.epoch = 2, .seed = 4};
+  for (const int64_t workers : {0, 1, 3}) {
+    const LoaderOptions options{.batch_size = 4, .num_workers = workers, .prefetch_batches = 2};
+    const auto plain = loader(options), ahead = loader(options);
+    const auto epoch_of = [&](Loader& l, const EpochOptions& epoch, std::optional<EpochOptions> next) {
+      l.start_epoch(epoch, next);
+      return rest_of_epoch(l);
+    };
+    expect_same(epoch_of(*ahead, first, second), epoch_of(*plain, first, {}));
+    expect_same(epoch_of(*ahead, second, third), epoch_of(*plain, second, {}));
+    // What was read ahead is not what is asked for.
+    EpochOptions elsewhere = third;
+    elsewhere.start_position = 8;
+    expect_same(epoch_of(*ahead, elsewhere, {}), epoch_of(*plain, elsewhere, {}));
+    EXPECT_EQ(ahead->bad_clips().size(), 1u);
+  }
+}
+
+size_t num_threads() {
+  return static_cast<size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}));
+}
+
+TEST_F(LoaderTest, TheNextEpochIsReadWhileTheLastBatchesAreWorkedOn) {
+  make_clips();
+  const auto l = loader({.batch_size = 4, .num_workers = 2, .prefetch_batches = 8});
+  const size_t threads_before = num_threads();
+  const EpochOptions second{.epoch = 1};
+  l->start_epoch({.epoch = 0}, second);
+  ASSERT_EQ(rest_of_epoch(*l).size(), 5u);
+  // Workers end when there is nothing left to read. Then the sounds go, and are not missed.
+  for (int i = 0; i < 6000 && num_threads() > threads_before; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (const ClipSource& clip : clips) std::filesystem::remove(clip.audio.path());
+  l->start_epoch(second);
+  EXPECT_EQ(rest_of_epoch(*l).size(), 5u);
+  EXPECT_TRUE(l->bad_clips().empty());
 }
 
 TEST_F(LoaderTest, MayBeLeftOrRestartedInMidEpoch) {

@@ -80,8 +80,9 @@ TEST_F(TrainerTest, LearnsWhatItSees) {
 }
 
 TEST_F(TrainerTest, AStoppedRunResumesBitForBit) {
-  // In the middle of an epoch and of an interval of the log; and after the last step of an epoch.
-  for (const int64_t stop : {3, 5, 7}) {
+  // In the middle of an epoch and of an interval of the log; after the last step of an epoch; and after the
+  // first of the next.
+  for (const int64_t stop : {3, 5, 6, 7}) {
     const RunResult stopped = run_toy(toy_options(), fresh_, [&](int64_t step) {
       if (step == stop) std::raise(SIGTERM);
     });
