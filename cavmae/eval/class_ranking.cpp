@@ -77,7 +77,7 @@ Json to_json(const ClipScores& scores, const LabelSet& labels, const ClipList& c
   Json items = Json::array();
   for (size_t row = 0; row < scores.indices.size(); ++row)
     items.push_back(clip_json(scores, row, labels, clips));
-  return {{"clips", items}, {"failed", to_json(scores.failed)}};
+  return {{"precision", enum_name(scores.precision)}, {"clips", items}, {"failed", to_json(scores.failed)}};
 }
 
 void write_scores(std::ostream& out, const ClipScores& scores, const LabelSet& labels,
