@@ -68,11 +68,15 @@ CacheKey CachedDecoder::silence_key(const MediaSource& source, const ClipWindow&
           .stamp = source_stamp({source})};
 }
 
-// Warns where it is silent for want of another option, and lets the cache remember it.
+// Warns where it is silent for want of another option or by damage, and lets the cache remember it.
 torch::Tensor CachedDecoder::decode_sound(const MediaSource& source, const ClipWindow& window,
                                           const MediaTimes* times, OpenedClip* opened) const {
-  torch::Tensor waveform = decoder_.waveform(source, window, times, opened);
-  const std::string silence = decoder_.silence(waveform, source, window, times);
+  bool has_gaps = false;
+  torch::Tensor waveform = decoder_.waveform(source, window, times, opened, &has_gaps);
+  const std::string silence =
+      has_gaps
+          ? "some of its sound is damaged and silent where it could not be decoded; copy or record it again"
+          : decoder_.silence(waveform, source, window, times);
   if (silence.empty()) return waveform;
   warnings_->warn(source.name(), silence);
   const torch::Tensor text = torch::empty({1, static_cast<int64_t>(silence.size())}, torch::kUInt8);

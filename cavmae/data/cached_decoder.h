@@ -18,7 +18,7 @@ namespace cavmae {
 class CachedDecoder {
  public:
   // `cache_dir` may be empty: no cache. `log`, which may be null, hears of sound that is silent for want of
-  // another option, of pictures that give way to others, and of a disk that cannot take more.
+  // another option or by damage, of pictures that give way to others, and of a disk that cannot take more.
   CachedDecoder(const InputSpec& spec, const std::filesystem::path& cache_dir, std::shared_ptr<Log> log);
 
   bool has_cache() const { return cache_ != nullptr; }

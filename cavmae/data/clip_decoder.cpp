@@ -112,9 +112,10 @@ AudioRequest ClipDecoder::audio_request(const ClipWindow& window, const MediaTim
 }
 
 torch::Tensor ClipDecoder::waveform(const MediaSource& source, const ClipWindow& window,
-                                    const MediaTimes* times, OpenedClip* opened) const {
+                                    const MediaTimes* times, OpenedClip* opened, bool* has_gaps) const {
   const AudioRequest request = audio_request(window, times);
-  torch::Tensor waveform = opened != nullptr ? opened->audio(source, request) : read_audio(source, request);
+  torch::Tensor waveform =
+      opened != nullptr ? opened->audio(source, request, has_gaps) : read_audio(source, request, has_gaps);
   const int64_t one_frame = spec_.sample_rate_hz / 40;  // 25 ms
   CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= one_frame, source, ": the audio is too short: ",
                   1000.0 * static_cast<double>(waveform.size(0)) / static_cast<double>(spec_.sample_rate_hz),

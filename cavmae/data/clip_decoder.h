@@ -31,9 +31,10 @@ class ClipDecoder {
   // What follows takes the source's `times`, or null, and an `opened` clip where windows of one clip are read
   // in turn, or nullptr.
 
-  // The window's audio at the spec's rate, float [n], long enough for one frame, finite. Throws MediaError.
+  // The window's audio at the spec's rate, float [n], long enough for one frame, finite. `has_gaps`: of
+  // read_audio(). Throws MediaError.
   torch::Tensor waveform(const MediaSource& source, const ClipWindow& window, const MediaTimes* times,
-                         OpenedClip* opened = nullptr) const;
+                         OpenedClip* opened = nullptr, bool* has_gaps = nullptr) const;
   // Why it is silent although the source is not, with the cure; else empty. See silence_of().
   std::string silence(const torch::Tensor& waveform, const MediaSource& source, const ClipWindow& window,
                       const MediaTimes* times) const;

@@ -21,6 +21,9 @@ namespace cavmae {
 namespace fs = std::filesystem;
 namespace {
 
+// Sound that begins a little before the pictures, or after them, begins with them.
+constexpr double kTogetherSeconds = 0.2;
+
 // The order of the authors' code: masks on the padded filterbank as it is, then mean and deviation, noise,
 // roll. fbank: float [t, F], changed.
 torch::Tensor finish_audio(torch::Tensor fbank, const InputSpec& spec, const ViewOptions& view,
@@ -154,8 +157,6 @@ ClipReader::State::Side ClipReader::State::video_side(const ClipSource& clip, Ne
 // taken to begin together. An end of 0 is not known.
 StreamTimes ClipReader::State::common_times(const ClipSource& clip, const Side& audio, const Side& video,
                                             bool is_pinned) {
-  // Sound that begins a little before the pictures, or after them, begins with them.
-  constexpr double kTogetherSeconds = 0.2;
   StreamTimes both;
   for (const auto& [side, source, times] : {std::tuple(&audio, &clip.audio, &audio.facts.times.audio),
                                             std::tuple(&video, &clip.video, &video.facts.times.video)}) {
@@ -175,7 +176,6 @@ StreamTimes ClipReader::State::common_times(const ClipSource& clip, const Side& 
     both.end_seconds =
         both.end_seconds > 0 ? std::min(both.end_seconds, times->end_seconds) : times->end_seconds;
   }
-  if (both.start_seconds < kTogetherSeconds) both.start_seconds = 0.0;
   const StreamTimes &a = audio.facts.times.audio, &v = video.facts.times.video;
   CAVMAE_CHECK_AS(MediaError, both.end_seconds <= 0 || both.end_seconds > both.start_seconds || is_pinned,
                   clip.audio, ": its sound (", a.start_seconds, " to ", a.end_seconds,
@@ -186,7 +186,10 @@ StreamTimes ClipReader::State::common_times(const ClipSource& clip, const Side& 
 
 ClipWindow ClipReader::State::window(const ClipSource& clip, const ViewOptions& view, const Side& audio,
                                      const Side& video, uint64_t seed) const {
-  const StreamTimes both = common_times(clip, audio, video, view.window_start || clip.start_seconds);
+  StreamTimes both = common_times(clip, audio, video, view.window_start || clip.start_seconds);
+  // What begins a little late makes no window shorter, and still counts for the middle of a longer file.
+  if (both.start_seconds < kTogetherSeconds)
+    both.start_seconds = std::min(both.start_seconds, std::max(0.0, both.end_seconds - spec.window_seconds));
   const WindowPlace anywhere = decoder.has_cache() ? WindowPlace::random_of_few : WindowPlace::random;
   // A file that ends before the segment would is that segment, cut out.
   constexpr double kTolerance = 1.0;
@@ -281,7 +284,9 @@ Sample ClipReader::read(const ClipSource& clip, const ViewOptions& view, Need ne
 StreamTimes ClipReader::clip_times(const ClipSource& clip, Need need) const {
   const auto audio = state_->audio_side(clip, need, nullptr);
   const auto video = state_->video_side(clip, need, audio, nullptr);
-  return State::common_times(clip, audio, video, clip.start_seconds.has_value());
+  StreamTimes both = State::common_times(clip, audio, video, clip.start_seconds.has_value());
+  if (both.start_seconds < kTogetherSeconds) both.start_seconds = 0.0;
+  return both;
 }
 
 RawClip ClipReader::read_raw(const ClipSource& clip, const ViewOptions& view, Need need,

@@ -21,7 +21,7 @@ namespace cavmae {
 // decoded, so that no entry keeps what an earlier program read wrongly. (FFmpeg's own version is beside it in
 // the entry; a build without media libraries takes entries of any.) Entries before 2 said none, which reads
 // as 0.
-constexpr uint32_t kCacheVersion = 2;
+constexpr uint32_t kCacheVersion = 3;
 
 struct CacheKey {
   std::string name;   // everything that decides the content: what, sources, window, sizes

@@ -23,9 +23,9 @@ const FileFacts& OpenedClip::facts(const MediaSource& source, const std::functio
   return known != facts_.end() ? known->second : facts_.emplace(identity, read()).first->second;
 }
 
-torch::Tensor OpenedClip::audio(const MediaSource& source, const AudioRequest& request) {
+torch::Tensor OpenedClip::audio(const MediaSource& source, const AudioRequest& request, bool* has_gaps) {
   if (!audio_) audio_.emplace(source, request);
-  return audio_->read(request.start_seconds);
+  return audio_->read(request.start_seconds, has_gaps);
 }
 
 void OpenedClip::take(double seconds, int64_t size) {

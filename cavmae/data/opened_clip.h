@@ -36,7 +36,7 @@ class OpenedClip {
   bool is_planned() const { return !windows_.empty(); }
 
   // As read_audio(); the clip has one sound.
-  torch::Tensor audio(const MediaSource& source, const AudioRequest& request);
+  torch::Tensor audio(const MediaSource& source, const AudioRequest& request, bool* has_gaps);
 
   // A video's pictures at the positions of the window: uint8 [S, S, 3] each. `source_times`: of the source,
   // or null. Throws MediaError.

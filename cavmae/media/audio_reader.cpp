@@ -63,6 +63,7 @@ class AudioReader {
  private:
   const AVStream& stream() const { return *demuxer_.context().streams[stream_index_]; }
   int64_t next_frame();  // its first sample, or kEnd
+  bool lacks_sound_before(int64_t errors_before);
   int64_t skip_towards(int64_t sample, int64_t start);
   void watch_packets() {
     decoder_->on_packet([this](const AVPacket& packet) {
@@ -89,16 +90,29 @@ class AudioReader {
   int64_t frame_start_ = kNotBegun;
   int64_t rate_hz_ = 0;
   int64_t latest_packet_ = INT64_MIN;
+  bool follows_gap_ = false;   // the frame, because packets before it could not be decoded
+  double end_by_clock_ = 0.0;  // of the frame, by its timestamp
 };
 
 int64_t AudioReader::next_frame() {
+  const int64_t errors = decoder_->num_errors();
   if (!decoder_->next(*frame_)) return kEnd;
   if (rate_hz_ == 0) rate_hz_ = frame_->sample_rate;
   if (rate_hz_ <= 0 || frame_->sample_rate != rate_hz_)
     demuxer_.fail(concat("changes its sample rate from ", rate_hz_, " to ", frame_->sample_rate,
                          " Hz in the middle; convert it to one rate first"));
   ++stats_.decoded;
+  follows_gap_ = lacks_sound_before(errors);
   return clock_.place(*frame_);
+}
+
+// Not every packet that cannot be decoded held sound: tags in the middle of an MP3 file do not.
+bool AudioReader::lacks_sound_before(int64_t errors_before) {
+  const double seconds = static_cast<double>(frame_->nb_samples) / static_cast<double>(rate_hz_);
+  const double begin = static_cast<double>(frame_->best_effort_timestamp) * av_q2d(stream().time_base);
+  const bool is_late = begin > end_by_clock_ + seconds / 2;
+  end_by_clock_ = begin + seconds;
+  return (decoder_->num_errors() > errors_before && is_late) || frame_->decode_error_flags != 0;
 }
 
 // Passes over what lies before `sample` where that saves decoding; returns where the current frame starts,
@@ -198,6 +212,7 @@ void AudioReader::record() {
   for (; frame_start_ != kEnd; frame_start_ = next_frame()) {
     if (!recorder_.add(*frame_, frame_start_))
       demuxer_.fail(concat("holds audio in a sample format that is not known (", frame_->format, ")"));
+    if (follows_gap_ && frame_start_ + frame_->nb_samples > recorder_.begin()) ++stats_.gaps;
     if (recorder_.complete()) return;
   }
 }
@@ -274,9 +289,11 @@ torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request,
   reader.fail_undecodable();
 }
 
-torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request) {
+torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request, bool* has_gaps) {
   AudioStats stats;
-  return read_audio(source, request, stats);
+  torch::Tensor waveform = read_audio(source, request, stats);
+  if (has_gaps != nullptr) *has_gaps = stats.gaps > 0;
+  return waveform;
 }
 
 struct AudioSequence::State {
@@ -296,16 +313,19 @@ AudioSequence::AudioSequence(const MediaSource& source, const AudioRequest& requ
 
 AudioSequence::~AudioSequence() = default;
 
-torch::Tensor AudioSequence::read(double start_seconds) {
+torch::Tensor AudioSequence::read(double start_seconds, bool* has_gaps) {
   State& s = *state_;
+  const int64_t gaps = s.stats.gaps;
   CAVMAE_CHECK(start_seconds >= s.request.start_seconds, "AudioSequence: the starts must ascend");
   s.request.start_seconds = start_seconds;
   check_request(s.request);
   const auto open = [&] { return std::make_unique<AudioReader>(s.source, s.request, s.stats, std::nullopt); };
-  return s.readers.read(open, [&](AudioReader& reader) {
+  torch::Tensor found = s.readers.read(open, [&](AudioReader& reader) {
     auto waveform = reader.read(start_seconds);
     return waveform ? std::move(*waveform) : read_audio(s.source, s.request, s.stats);
   });
+  if (has_gaps != nullptr) *has_gaps = s.stats.gaps > gaps;
+  return found;
 }
 
 }  // namespace cavmae

@@ -15,6 +15,7 @@ struct AudioStats {
   int64_t counted = 0;   // packets that were passed over without decoding them
   int64_t decoded = 0;   // frames
   int64_t restarts = 0;  // where passing over did not arrive at a place that is known for sure
+  int64_t gaps = 0;      // within windows, where packets could not be decoded
 };
 
 // As read_audio(source, request) of media_reader.h; adds to `stats`. `skip` replaces what suits the file.

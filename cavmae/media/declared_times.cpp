@@ -71,6 +71,7 @@ double duration_tag_seconds(const AVStream& stream) {
 
 // The tags count when the longest of them is the file's length: they are this file's then.
 std::optional<MediaTimes> matroska_times(const Demuxer& demuxer) {
+  if (has_second_matroska(demuxer.io())) return std::nullopt;
   const AVFormatContext& context = demuxer.context();
   double longest = 0.0;
   for (unsigned i = 0; i < context.nb_streams; ++i)
@@ -113,7 +114,8 @@ std::optional<MediaTimes> wav_times(const Demuxer& demuxer) {
   return MediaTimes{.audio = {.start_seconds = 0.0, .end_seconds = samples / parameters.sample_rate}};
 }
 
-std::optional<MediaTimes> flac_times(const Demuxer& demuxer) {
+// Where a header counts the samples of the whole.
+std::optional<MediaTimes> counted_times(const Demuxer& demuxer) {
   const AVStream& stream = demuxer.require_audio_stream();
   const bool counts =
       stream.duration > 0 && demuxer.context().duration_estimation_method != AVFMT_DURATION_FROM_BITRATE;
@@ -129,7 +131,8 @@ std::optional<MediaTimes> declared_times(const Demuxer& demuxer) {
   if (format == "matroska,webm") return matroska_times(demuxer);
   if (demuxer.audio_stream() == nullptr) return std::nullopt;
   if (format == "wav") return wav_times(demuxer);
-  if (format == "flac") return flac_times(demuxer);
+  // A TTA packet says of the last frame that it is as long as the others.
+  if (format == "flac" || format == "tta") return counted_times(demuxer);
   return std::nullopt;
 }
 

@@ -67,11 +67,16 @@ bool Decoder::next(AVFrame& frame) {
       if (draining_) return false;
       send_packet();
     } else {
-      last_error_ = result;
+      note_error(result);
       ++errors;
     }
   }
   return false;
+}
+
+void Decoder::note_error(int error) {
+  last_error_ = error;
+  ++num_errors_;
 }
 
 // The next packet of the stream, from where decoding may begin; false at the end.
@@ -95,7 +100,7 @@ void Decoder::send_packet() {
   // A damaged packet is refused here; the next one may be fine.
   const int sent = avcodec_send_packet(context_.get(), packet_.get());
   if (sent == AVERROR(ENOMEM)) demuxer_.fail_of_memory();
-  if (sent < 0 && sent != AVERROR(EAGAIN)) last_error_ = sent;
+  if (sent < 0 && sent != AVERROR(EAGAIN)) note_error(sent);
   av_packet_unref(packet_.get());
 }
 

@@ -29,11 +29,13 @@ class Decoder {
   AVCodecContext& context() { return *context_; }
   // What FFmpeg said of the last packet that it could not decode; 0: of none.
   int last_error() const { return last_error_; }
+  int64_t num_errors() const { return num_errors_; }  // packets or frames that could not be decoded
   // Called before a packet is decoded.
   void on_packet(std::function<void(const AVPacket&)> observer) { observer_ = std::move(observer); }
 
  private:
   bool read_packet();
+  void note_error(int error);
   void send_packet();
 
   Demuxer& demuxer_;
@@ -42,6 +44,7 @@ class Decoder {
   ffmpeg::Packet packet_ = ffmpeg::make_packet();
   std::function<void(const AVPacket&)> observer_;
   int last_error_ = 0;
+  int64_t num_errors_ = 0;
   bool draining_ = false;
   bool holds_packet_ = false;  // packet_ was read and waits to be decoded
   bool awaits_keyframe_ = false;

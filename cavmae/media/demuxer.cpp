@@ -144,6 +144,8 @@ void Demuxer::fail_to_open(int error) const {
   if (!kind.empty()) fail(concat(kind, ", ", cannot_read()));
   if (error == AVERROR_INVALIDDATA && begins_like_mp4(io_))
     fail("is cut off or damaged: its index (the moov box) is missing; copy or record it again");
+  if (error == AVERROR_EOF)
+    fail("is cut off or damaged: it ends within its header or index; copy or record it again");
   if (error == AVERROR_INVALIDDATA) fail("is not a media file (FFmpeg does not know its format)");
   fail(concat("cannot be opened: ", ffmpeg::error_text(error)));
 }
@@ -238,7 +240,8 @@ void Demuxer::choose_video() {
       continue;
     }
     const int64_t area = int64_t{stream->codecpar->width} * stream->codecpar->height;
-    if (area <= 0 && !is_picture()) continue;
+    // FFmpeg may have met a packet and not learnt the size from it: decoding does.
+    if (area <= 0 && !is_picture() && stream->start_time == AV_NOPTS_VALUE) continue;
     const int64_t score = area +
                           ((stream->disposition & AV_DISPOSITION_DEFAULT) != 0 ? int64_t{1} << 40 : 0) +
                           (with_sound(*stream) ? int64_t{1} << 41 : 0);
@@ -322,6 +325,7 @@ bool Demuxer::read(AVPacket& packet) {
 
 // Where the clock jumps, its times are no way to a place: the positions of the keyframes are.
 bool Demuxer::seek_to_keyframe(double seconds) {
+  if (std::string_view(context_->iformat->name) == "matroska,webm") return false;  // no byte is a way into it
   const auto after =
       std::upper_bound(times_.keyframes.begin(), times_.keyframes.end(), seconds,
                        [](double value, const SeekPoint& point) { return value < point.seconds; });

@@ -7,23 +7,15 @@
 #include <string_view>
 #include <vector>
 
+#include "cavmae/media/chunk_ends.h"
+#include "cavmae/media/number_at.h"
 #include "cavmae/media/transport_stream.h"
 
 namespace cavmae {
 namespace {
 
-constexpr int64_t kUnknown = -1;
+constexpr int64_t kUnknown = kUnknownNumber;
 constexpr int64_t kMostElements = 20'000'000;  // that are walked over
-
-// The unsigned number of `count` bytes (at most 8) at `offset`; kUnknown past the end.
-int64_t number_at(const MediaIo& io, int64_t offset, int count, std::endian order) {
-  std::array<uint8_t, 8> bytes{};
-  if (io.read_at(offset, bytes.data(), static_cast<size_t>(count)) != static_cast<size_t>(count))
-    return kUnknown;
-  uint64_t value = 0;
-  for (int i = 0; i < count; ++i) value = value << 8 | bytes[order == std::endian::big ? i : count - 1 - i];
-  return static_cast<int64_t>(value & INT64_MAX);
-}
 
 bool is_box_name(int64_t name) {
   for (int shift = 0; shift < 32; shift += 8) {
@@ -78,7 +70,7 @@ bool matroska_ends_early(const MediaIo& io) {
 bool riff_ends_early(const MediaIo& io) {
   for (int64_t at = 0; io.holds(at, "RIFF");) {
     const int64_t size = number_at(io, at + 4, 4, std::endian::little);
-    if (size <= 0 || size >= kUnfilledBytes) return false;
+    if (size <= 0 || size >= kUnfilledBytes) return avi_chunks_end_early(io);
     at += 8 + size + size % 2;
     if (at > io.size() + 1) return true;
   }
@@ -186,6 +178,18 @@ Mp4Structure mp4_structure(const MediaIo& io) {
   return found;
 }
 
+bool has_second_matroska(const MediaIo& io) {
+  constexpr int64_t kHeader = 0x1a45dfa3, kSegment = 0x18538067;
+  int64_t at = 0;
+  for (const int64_t expected : {kHeader, kSegment}) {
+    const EbmlNumber id = ebml_number(io, at, /*keep_marker=*/true);
+    const EbmlNumber size = ebml_number(io, at + id.length, /*keep_marker=*/false);
+    if (id.value != expected || size.value == kUnknown || size.value > io.size() - at) return false;
+    at += id.length + size.length + size.value;
+  }
+  return ebml_number(io, at, /*keep_marker=*/true).value == kHeader;
+}
+
 std::optional<WavData> wav_data(const MediaIo& io) {
   const bool is_long = io.holds(0, "RF64") || io.holds(0, "BW64");
   if (!(is_long || io.holds(0, "RIFF")) || !io.holds(8, "WAVE")) return std::nullopt;
@@ -216,6 +220,10 @@ bool ends_early(const MediaIo& io, const char* format) {
   if (name == "gif") return gif_ends_early(io);
   if (name == "flv") return flv_ends_early(io);
   if (name == "asf") return asf_ends_early(io);
+  if (name == "caf") return caf_ends_early(io);
+  if (name == "w64") return w64_ends_early(io);
+  if (name == "voc") return voc_ends_early(io);
+  if (name == "wv") return wavpack_ends_early(io);
   if (name == "mpegts") return !ends_with_a_transport_packet(io);
   if (name == "wav") {
     const auto data = wav_data(io);

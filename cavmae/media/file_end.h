@@ -21,6 +21,9 @@ struct Mp4Structure {
 };
 Mp4Structure mp4_structure(const MediaIo& io);
 
+// Whether another Matroska file follows the first one, as cat joins them.
+bool has_second_matroska(const MediaIo& io);
+
 // The samples of a RIFF or RF64 wave file.
 struct WavData {
   int64_t position_bytes = 0;

@@ -36,8 +36,10 @@ class FrameReader {
         demuxer_(source, choice.audio_track, times),
         stream_index_(demuxer_.require_video_stream().index),
         decoder_(demuxer_, stream()),
-        orientation_(demuxer_.is_picture() ? photo_orientation(source) : orientation_of(stream())),
+        orientation_(stored_orientation(source)),
         avif_alpha_(read_avif_alpha(*source.open(), source.name())) {
+    if (avif_alpha_)
+      avif_alpha_->opacity = turned(avif_alpha_->opacity.unsqueeze(2), orientation_).squeeze(2);
     demuxer_.read_only(stream());
     decoder_.on_packet([this](const AVPacket& packet) { watch_packet(packet); });
   }
@@ -53,8 +55,9 @@ class FrameReader {
     bool empty = true;
   };
 
-  Orientation photo_orientation(const MediaSource& source) const {
-    return choice_.exif ? exif_orientation(*source.open()) : Orientation{};
+  Orientation stored_orientation(const MediaSource& source) const {
+    if (demuxer_.is_picture()) return choice_.exif ? exif_orientation(*source.open()) : Orientation{};
+    return avif_orientation(*source.open()).value_or(orientation_of(stream()));
   }
   Orientation orientation_of_frame(const AVFrame& frame) const;
   const AVStream& stream() const { return *demuxer_.context().streams[stream_index_]; }

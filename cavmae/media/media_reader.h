@@ -56,8 +56,9 @@ struct AudioRequest {
 
 // The audio of a window: float [n] in [-1, 1], n <= duration * rate (fewer where the sound ends; silence
 // before it begins). Sample-exact at the start also in the middle of a file. Throws MediaError: no audio,
-// start beyond the end, damaged.
-torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request);
+// start beyond the end, damaged. `has_gaps`, where not null: whether some of it could not be decoded and is
+// silent, or lacking where the gap is shorter than 50 ms.
+torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request, bool* has_gaps = nullptr);
 
 // Why a window of read_audio() is silent although the file has sound there, with the cure: "its first channel
 // is silent and another is not; --audio-channels mean takes all of them". Empty where the waveform is not

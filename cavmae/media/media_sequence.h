@@ -19,8 +19,9 @@ class AudioSequence {
   AudioSequence(const MediaSource& source, const AudioRequest& request);
   ~AudioSequence();
 
-  // As read_audio() of the window that starts there, no earlier than the last one.
-  torch::Tensor read(double start_seconds);
+  // As read_audio() of the window that starts there, no earlier than the last one. A gap in what it shares
+  // with the one before is told with it.
+  torch::Tensor read(double start_seconds, bool* has_gaps = nullptr);
 
  private:
   struct State;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "cavmae/core/torch.h"
 #include "cavmae/media/ffmpeg.h"
@@ -29,6 +30,10 @@ torch::Tensor turned(const torch::Tensor& image, const Orientation& orientation)
 Orientation orientation_of(const AVStream& stream);
 // By the matrix that came with the frame itself, which goes before the stream's.
 Orientation orientation_of(const AVFrame& frame, const Orientation& of_stream);
+
+// By the turn and the mirror that an AVIF picture's own boxes ask for, which FFmpeg 5.1 does not tell;
+// nothing of any other file.
+std::optional<Orientation> avif_orientation(const MediaBytes& source);
 
 // By the EXIF data of a JPEG, PNG, WebP or TIFF file; upright for anything else and where there are none.
 Orientation exif_orientation(const MediaBytes& source);

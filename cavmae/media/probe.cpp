@@ -46,7 +46,8 @@ void describe_video(const AVStream& stream, const Orientation& orientation, Medi
 
 // A photo's is in its EXIF data.
 Orientation shown_orientation(const MediaSource& source, const Demuxer& demuxer, const MediaChoice& choice) {
-  if (!demuxer.is_picture()) return orientation_of(*demuxer.video_stream());
+  if (!demuxer.is_picture())
+    return avif_orientation(*source.open()).value_or(orientation_of(*demuxer.video_stream()));
   return choice.exif ? exif_orientation(*source.open()) : Orientation{};
 }
 

@@ -18,8 +18,9 @@ constexpr size_t kMostBytes = size_t{64} << 20;
 
 // Where nothing but the packets themselves tells that one lacks its end.
 bool tells_by_decoding(std::string_view format) {
-  constexpr std::array<std::string_view, 12> kFormats = {
-      "mp3", "aac", "ac3", "eac3", "dts", "flac", "h264", "hevc", "m4v", "mpegvideo", "mpegts", "mpeg"};
+  constexpr std::array<std::string_view, 14> kFormats = {"mp3",       "aac",    "loas", "ac3",  "eac3",
+                                                         "dts",       "flac",   "h264", "hevc", "m4v",
+                                                         "mpegvideo", "mpegts", "mpeg", "nut"};
   return std::find(kFormats.begin(), kFormats.end(), format) != kFormats.end();
 }
 
@@ -36,6 +37,10 @@ bool begins_like_a_frame(const AVStream& stream, const AVPacket& packet) {
 std::optional<bool> is_whole_frame(const AVStream& stream, const AVPacket& packet) {
   constexpr std::array<AVCodecID, 3> kSelfDelimiting = {AV_CODEC_ID_MP3, AV_CODEC_ID_MP2, AV_CODEC_ID_AAC};
   const AVCodecID codec = stream.codecpar->codec_id;
+  if (codec == AV_CODEC_ID_AAC_LATM) {  // a mark of 11 bits, then the length of what follows
+    if (packet.size < 3 || packet.data[0] != 0x56 || (packet.data[1] & 0xe0) != 0xe0) return std::nullopt;
+    return packet.size >= 3 + ((packet.data[1] & 0x1f) << 8 | packet.data[2]);
+  }
   if (std::find(kSelfDelimiting.begin(), kSelfDelimiting.end(), codec) == kSelfDelimiting.end())
     return std::nullopt;
   const std::unique_ptr<AVCodecParserContext, ffmpeg::FreeByPointer<av_parser_close>> parser(

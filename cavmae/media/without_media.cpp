@@ -31,7 +31,7 @@ MediaInfo probe_media(const MediaSource& source, const MediaChoice& /*choice*/) 
   fail(source.name());
 }
 
-torch::Tensor read_audio(const MediaSource& source, const AudioRequest& /*request*/) {
+torch::Tensor read_audio(const MediaSource& source, const AudioRequest& /*request*/, bool* /*has_gaps*/) {
   fail(source.name());
 }
 
@@ -55,12 +55,13 @@ AudioSequence::AudioSequence(const MediaSource& source, const AudioRequest& /*re
   fail(source.name());
 }
 AudioSequence::~AudioSequence() = default;
-torch::Tensor AudioSequence::read(double /*start_seconds*/) {
+torch::Tensor AudioSequence::read(double /*start_seconds*/, bool* /*has_gaps*/) {
   return {};
 }
 
 struct FrameSequence::State {};
-FrameSequence::FrameSequence(const MediaSource& source, const MediaTimes* /*times*/) {
+FrameSequence::FrameSequence(const MediaSource& source, const MediaChoice& /*choice*/,
+                             const MediaTimes* /*times*/) {
   fail(source.name());
 }
 FrameSequence::~FrameSequence() = default;

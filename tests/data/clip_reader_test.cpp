@@ -1,5 +1,6 @@
 #include "cavmae/data/clip_reader.h"
 
+#include <algorithm>
 #include <optional>
 #include <set>
 
@@ -379,6 +380,31 @@ TEST_F(ClipReaderTest, SilenceForWantOfAnotherOptionIsTold) {
   const CapturedLog log;
   ClipReader(spec, folder / "cache", log.log).read(clip, {}, Need::audio, 0);
   EXPECT_EQ(log.text->str(), "");
+}
+
+// What lacks in a window because its packets are damaged is told, once a clip, and nowhere else.
+TEST_F(ClipReaderTest, SoundThatCannotBeDecodedIsTold) {
+  const std::string command =
+      "ffmpeg -nostdin -v error -y -f lavfi -i anoisesrc=r=16000:d=12:seed=1 -c:a aac " +
+      (folder / "noise.m4a").string();
+  ASSERT_EQ(testing_support::run_shell(command).exit_code, 0);
+  std::string bytes = read_text(folder / "noise.m4a");
+  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(bytes.size() / 2), bytes.size() / 24, '\xff');
+  write_file(folder / "noise.m4a", bytes);
+  ClipSource clip = clip_at(folder / "noise.m4a");
+  for (const double start : {1.0, 5.0, 9.0}) {
+    clip.start_seconds = start;
+    const CapturedLog log;
+    const ClipReader logged(tiny_features(), folder / "cache", log.log);
+    for (int repeat = 0; repeat < 2; ++repeat) logged.read(clip, {}, Need::audio, 0);
+    const std::string said = log.text->str();
+    const size_t first = said.find("could not be decoded");
+    EXPECT_EQ(first != std::string::npos, start == 5.0) << said;
+    if (first != std::string::npos) {
+      EXPECT_THAT(said, HasSubstr("noise.m4a"));
+      EXPECT_EQ(said.find("could not be decoded", first + 1), std::string::npos) << said;
+    }
+  }
 }
 
 TEST(InputSpec, EveryWrongFieldIsNamed) {

@@ -75,6 +75,11 @@ TEST_F(ClipTimesTest, TheWindowLiesWhereSoundAndPicturesBothAre) {
     expect_window_at(clip("long_sound." + extension), 5.0);
     expect_window_at(clip("long_sound." + extension), 14.0, Need::audio);
   }
+  // A side that begins a little later than the other moves the middle by half of that.
+  ffmpeg(
+      "-itsoffset 0.15 -f lavfi -i testsrc2=s=96x64:r=20:d=12 -f lavfi -i "
+      "\"aevalsrc=0.5*sin(300*t*t):s=16000:d=12\" -c:v libx264 -bf 0 -c:a flac late_pictures.mkv");
+  expect_window_at(clip("late_pictures.mkv"), 5.075);
   ClipSource pinned = clip("late_sound.mp4");
   pinned.start_seconds = 5.0;
   const auto sample = reader.read(pinned, {}, Need::both, 0);

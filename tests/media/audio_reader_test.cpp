@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -97,6 +98,26 @@ INSTANTIATE_TEST_SUITE_P(
     });
 
 class Audio : public MediaFiles {};
+
+// Damage in the middle shows in the windows that hold it, and only there.
+TEST_F(Audio, PacketsThatCannotBeDecodedAreTold) {
+  write_wav("s.wav", 48000, 12);
+  for (const std::string name : {"a.m4a", "a.mkv", "a.ts", "a.opus", "a.flac", "a.mp3"}) {
+    ffmpeg("-i s.wav " + name);
+    const auto has_gaps = [&](const std::string& file, double start) {
+      bool found = false;
+      read_audio(at(file), {.start_seconds = start, .duration_seconds = 2.0}, &found);
+      return found;
+    };
+    for (const double start : {0.0, 5.0, 9.5}) EXPECT_FALSE(has_gaps(name, start)) << name << " at " << start;
+    if (name != "a.m4a") continue;  // whose packets have no marks that damage hides
+    std::string bytes = read_text(at(name));
+    std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(bytes.size() / 2), bytes.size() / 24, '\xff');
+    write_file(at("damaged_" + name), bytes);
+    for (const double start : {0.0, 5.0, 9.5})
+      EXPECT_EQ(has_gaps("damaged_" + name, start), start == 5.0) << name << " at " << start;
+  }
+}
 
 TEST_F(Audio, SixteenKilohertzPcmIsExact) {
   const torch::Tensor truth = to_tensor(write_wav("a.wav", 16000, 3.0));

@@ -98,7 +98,11 @@ INSTANTIATE_TEST_SUITE_P(
         Container{"mute.ts", "-c:v libx264 -preset veryfast", false, true},
         Container{"a.mpg", "-c:v mpeg2video -c:a mp2"}, Container{"a.avi", "-c:v mpeg4 -c:a libmp3lame"},
         Container{"a.flv", "-c:v flv1 -c:a libmp3lame"}, Container{"a.wmv", "-c:v wmv2 -c:a wmav2"},
-        Container{"a.gif", "-r 5", false, true}),
+        Container{"pipe.avi", "-c:v mpeg4 -c:a libmp3lame -f avi pipe:3 3>"},
+        Container{"a.nut", "-c:v mpeg4 -c:a libmp3lame"}, Container{"a.caf", "", true, false},
+        Container{"a.w64", "", true, false}, Container{"a.voc", "", true, false},
+        Container{"a.wv", "", true, false}, Container{"a.tta", "", true, false},
+        Container{"a.latm", "-c:a aac", true, false}, Container{"a.gif", "-r 5", false, true}),
     [](const auto& container) {
       std::string name = container.param.file;
       std::replace(name.begin(), name.end(), '.', '_');
@@ -124,6 +128,16 @@ TEST_F(WholeFiles, TagsAtTheEndAreNoDamage) {
   EXPECT_FALSE(probe_media(at("ape.mp3")).times.cut_off);
   write_file(at("zeros.mp3"), mp3 + std::string(5000, '\0'));
   EXPECT_FALSE(probe_media(at("zeros.mp3")).times.cut_off);
+}
+
+// Where the header itself is not whole, FFmpeg does not open the file.
+TEST_F(WholeFiles, AnIndexThatLacksItsEndIsACutOffFile) {
+  ffmpeg("-f lavfi -i testsrc2=s=64x64:r=25:d=2 -f lavfi -i sine=d=2 -c:v libx264 -c:a aac a.mp4");
+  const std::string bytes = read_text(at("a.mp4"));
+  for (const size_t lacking : {300, 900}) {
+    write_file(at("cut.mp4"), bytes.substr(0, bytes.size() - lacking));
+    EXPECT_THAT(error_of<MediaError>([&] { probe_media(at("cut.mp4")); }), HasSubstr("cut off")) << lacking;
+  }
 }
 
 TEST_F(WholeFiles, BytesBehindTheEndAreNoDamage) {

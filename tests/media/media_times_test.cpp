@@ -204,6 +204,13 @@ TEST_F(MediaTimesTest, WrongHeadersOfSoundAreNotBelieved) {
   expect_sound("twice.mp3", 0, 16, 0.1);
 }
 
+TEST_F(MediaTimesTest, ATtaFileIsAsLongAsItsHeaderCounts) {
+  write_wav("v.wav", 44100, 8);
+  ffmpeg("-i v.wav v.tta");
+  expect_sound("v.tta", 0, 8, 0.0001);
+  EXPECT_EQ(read_audio(at("v.tta"), {.start_seconds = 7.0}).numel(), 16000);
+}
+
 TEST_F(MediaTimesTest, ALastPictureThatIsHeldIsNoDamage) {
   ffmpeg("-f lavfi -i testsrc=s=64x64:r=10:d=0.5 -final_delay 500 held.gif");
   ffmpeg(numbered_frames(25, 1) +
@@ -224,7 +231,8 @@ TEST_F(MediaTimesTest, OnePictureStaysAsLongAsTheSound) {
   ffmpeg(numbered_frames(25, 0.04) + "-i s.wav -c:v libx264 -c:a aac one.mp4");
   ffmpeg("-i one.mp4 -c copy one.mkv");
   ffmpeg("-i one.mp4 -c copy one.flv");
-  for (const char* name : {"one.mp4", "one.mkv", "one.flv"}) {
+  ffmpeg("-i one.mp4 -c copy one.ts");  // of which FFmpeg does not tell the size of the picture
+  for (const char* name : {"one.mp4", "one.mkv", "one.flv", "one.ts"}) {
     expect_sound(name, 0, 6);
     expect_pictures(name, 0, 6);
   }
@@ -273,6 +281,28 @@ TEST_F(MediaTimesTest, OggFilesOneAfterAnotherAreOneAxis) {
     expect_sound(name, 0, 8, 0.1);
     EXPECT_EQ(heard_hz(name, 2.5), 300) << name;
     EXPECT_EQ(heard_hz(name, 5.0), 1000) << name;
+  }
+}
+
+TEST_F(MediaTimesTest, MatroskaFilesOneAfterAnotherAreOneAxis) {
+  for (const auto& [extension, coding] : {std::pair(".mkv", "-c:v libx264 -g 25 -c:a aac"),
+                                          std::pair(".webm", "-c:v libvpx -g 25 -c:a libopus")}) {
+    const auto piece = [&, coding = coding](const char* colour, int hz, const std::string& name) {
+      ffmpeg(std::string("-f lavfi -i color=") + colour + ":s=64x64:r=25:d=8 -f lavfi -i sine=" +
+             std::to_string(hz) + ":d=8:r=48000 " + coding + " " + name);
+      return read_text(at(name));
+    };
+    const std::string name = std::string("ab") + extension;
+    write_file(at(name), piece("red", 300, "a_" + name) + piece("blue", 1000, "b_" + name));
+    expect_sound(name, 0, 16, 0.1);
+    expect_pictures(name, 0, 16, 0.1);
+    for (const double seconds : {0.5, 7.5, 8.5, 15.0}) {
+      const bool is_red = read_frames(at(name), {seconds})[0][32][32][0].item<int64_t>() > 128;
+      EXPECT_EQ(is_red, seconds < 8) << name << " at " << seconds;
+    }
+    EXPECT_EQ(heard_hz(name, 6.5), 300) << name;
+    EXPECT_EQ(heard_hz(name, 8.5), 1000) << name;
+    EXPECT_EQ(heard_hz(name, 14.5), 1000) << name;
   }
 }
 

@@ -148,6 +148,38 @@ TEST_F(Exif, WhatIsNoOrientationTurnsNothing) {
 }
 
 // All ways to turn and mirror, as ffmpeg shows them.
+// An AVIF picture's own boxes: a turn, then a mirror, of an item of which the alpha plane is another one.
+TEST_F(Exif, TurnsAndMirrorsOfAvifAreObeyed) {
+  ffmpeg(
+      "-f lavfi -i \"testsrc2=s=64x48:d=1:r=1,format=yuva444p,geq=lum='lum(X,Y)':cb='cb(X,Y)':cr='cr(X,Y)':"
+      "a='4*X'\" -filter_complex \"[0:v]split[c][a];[a]alphaextract[al];[c]format=yuv444p[cc]\" -map \"[cc]\" "
+      "-map \"[al]\" -frames:v 1 -c:v libaom-av1 -cpu-used 8 -crf 5 -still-picture 1 plain.avif");
+  const std::string plain = read_text(at("plain.avif"));
+  const torch::Tensor upright = read_image(at("plain.avif"));
+  const auto replace = [](std::string bytes, const std::string& from, const std::string& to, char value) {
+    for (size_t box = bytes.find(from); box != std::string::npos; box = bytes.find(from, box + 4)) {
+      bytes.replace(box, 4, to);
+      bytes[box + 4] = value;
+    }
+    return bytes;
+  };
+  for (int quarter = 0; quarter < 4; ++quarter) {
+    // The boxes that these take the place of are not needed to decode.
+    const std::string turned = replace(plain, "pixi", "irot", static_cast<char>(quarter));
+    ASSERT_NE(turned, plain);
+    const torch::Tensor expected = at::rot90(upright, quarter, {0, 1});
+    write_file(at("turned.avif"), turned);
+    EXPECT_TRUE(at::equal(read_image(at("turned.avif")), expected)) << quarter;
+    const MediaInfo info = probe_media(at("turned.avif"));
+    EXPECT_EQ(info.height_px, expected.size(0)) << quarter;
+    EXPECT_EQ(info.rotation_degrees, quarter * 270 % 360) << quarter;
+    for (const int axis : {0, 1}) {
+      write_file(at("both.avif"), replace(turned, "colr", "imir", static_cast<char>(axis)));
+      EXPECT_TRUE(at::equal(read_image(at("both.avif")), expected.flip({axis}))) << quarter << " " << axis;
+    }
+  }
+}
+
 TEST_F(Exif, DisplayMatricesAreObeyed) {
   ffmpeg(
       "-f lavfi -i \"color=gray:s=96x64:r=10:d=1,drawbox=w=48:h=32:color=white:t=fill,"
