@@ -64,6 +64,7 @@ class AudioReader {
   const AVStream& stream() const { return *demuxer_.context().streams[stream_index_]; }
   int64_t next_frame();  // its first sample, or kEnd
   bool lacks_sound_before(int64_t errors_before);
+  void watch_pieces();
   int64_t skip_towards(int64_t sample, int64_t start);
   void watch_packets() {
     decoder_->on_packet([this](const AVPacket& packet) {
@@ -90,6 +91,7 @@ class AudioReader {
   int64_t frame_start_ = kNotBegun;
   int64_t rate_hz_ = 0;
   int64_t latest_packet_ = INT64_MIN;
+  size_t piece_ = 0;
   bool follows_gap_ = false;   // the frame, because packets before it could not be decoded
   double end_by_clock_ = 0.0;  // of the frame, by its timestamp
 };
@@ -103,6 +105,7 @@ int64_t AudioReader::next_frame() {
                          " Hz in the middle; convert it to one rate first"));
   ++stats_.decoded;
   follows_gap_ = lacks_sound_before(errors);
+  watch_pieces();
   return clock_.place(*frame_);
 }
 
@@ -113,6 +116,13 @@ bool AudioReader::lacks_sound_before(int64_t errors_before) {
   const bool is_late = begin > end_by_clock_ + seconds / 2;
   end_by_clock_ = begin + seconds;
   return (decoder_->num_errors() > errors_before && is_late) || frame_->decode_error_flags != 0;
+}
+
+// Of the packet that was read last.
+void AudioReader::watch_pieces() {
+  const size_t piece = demuxer_.piece_of(stream());
+  if (piece != piece_) clock_.begin_piece();
+  piece_ = piece;
 }
 
 // Passes over what lies before `sample` where that saves decoding; returns where the current frame starts,
@@ -174,6 +184,7 @@ int64_t AudioReader::count_up_to(int64_t sample) {
         av_packet_get_side_data(&packet, AV_PKT_DATA_SKIP_SAMPLES, nullptr) != nullptr)
       constant = false;
     if (!constant || clock_.next() >= from) return false;
+    watch_pieces();
     clock_.place(packet, size, rate_hz_);
     ++stats_.counted;
     return true;

@@ -53,6 +53,11 @@ class Demuxer {
   // damage behind which nothing more comes. Throws MediaError when the source cannot be read or the thread's
   // TimeLimit has run out.
   bool read(AVPacket& packet);
+  // Of times().pieces, the one in which the stream's last packet lay; 0 where the clock never jumps.
+  size_t piece_of(const AVStream& stream) const {
+    const auto index = static_cast<size_t>(stream.index);
+    return index < piece_.size() ? piece_[index] : 0;
+  }
 
   // Moves to the last keyframe at or before `timestamp` (in the stream's time base); false when the file
   // cannot do that, and then the position is undefined until restart().

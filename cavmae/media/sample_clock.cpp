@@ -35,7 +35,9 @@ int64_t SampleClock::place(const Stretch& stretch) {
     start = place_anew(stretch);
   } else if (expected_ && stretch.stamped) {
     const auto drift = static_cast<double>(std::abs(*stretch.stamped - *expected_));
-    if (settling_ && !agree(*stretch.stamped, *expected_, stretch.rate_hz)) {
+    if (begins_piece_) {
+      start = *stretch.stamped;
+    } else if (settling_ && !agree(*stretch.stamped, *expected_, stretch.rate_hz)) {
       start = place_anew(stretch);
       agreeing_ = 0;
     } else if (drift >= kResyncSeconds * static_cast<double>(stretch.rate_hz)) {
@@ -44,6 +46,7 @@ int64_t SampleClock::place(const Stretch& stretch) {
       ++agreeing_;
     }
   }
+  begins_piece_ = false;
   expected_ = start + stretch.num_samples;
   if (!first_end_) first_end_ = expected_;
   return start;

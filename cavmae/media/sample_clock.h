@@ -35,6 +35,9 @@ class SampleClock {
     agreeing_ = kEnoughAgreeing;
   }
   void settle() { settling_ = false; }
+  // The next frame is of another piece of the file's clock (Note [Time axis]): it lies where its timestamp
+  // says.
+  void begin_piece() { begins_piece_ = true; }
   // Whether timestamps, count and lattice have agreed to a tick of late.
   bool is_steady() const { return !in_doubt_ && agreeing_ >= kEnoughAgreeing; }
   bool exact_after_seek(int64_t rate_hz) const { return is_fine(rate_hz) || constant_frames_; }
@@ -60,7 +63,7 @@ class SampleClock {
   bool constant_frames_;
   std::optional<int64_t> first_end_;  // of the very first frame, which priming may have shortened
   std::optional<int64_t> expected_;   // the first sample of the frame that follows
-  bool settling_ = false, in_doubt_ = false;
+  bool settling_ = false, in_doubt_ = false, begins_piece_ = false;
   int agreeing_ = kEnoughAgreeing;  // frames in a row whose timestamps agree with the count
 };
 

@@ -272,6 +272,28 @@ TEST_F(MediaTimesTest, AClockThatBeginsAgainIsOneAxis) {
   }
 }
 
+// The sound of a piece overlaps that of the one before by its encoder's priming, which moves nothing.
+TEST_F(MediaTimesTest, SoundOfAJoinedPieceStaysWithItsPictures) {
+  write_wav("noise.wav", 48000, 4);
+  for (const std::string codec : {"aac -aac_pns 0", "mp2"}) {
+    ffmpeg("-f lavfi -i color=red:s=64x64:r=25:d=4 -i noise.wav -c:v libx264 -bf 0 -b:a 256k -c:a " + codec +
+           " a.ts");
+    const std::string piece = read_text(at("a.ts"));
+    write_file(at("three.ts"), piece + piece + piece);
+    const auto heard = [&](const std::string& name, double seconds) {
+      return read_audio(at(name), {.start_seconds = seconds, .duration_seconds = 2.0});
+    };
+    const torch::Tensor alone = heard("a.ts", 1.0);
+    for (const double start : {1.0, 5.0, 9.0}) {
+      const torch::Tensor joined = heard("three.ts", start);
+      ASSERT_EQ(joined.sizes(), alone.sizes());
+      const double likeness =
+          ((joined * alone).sum() / (joined.square().sum() * alone.square().sum()).sqrt()).item<double>();
+      EXPECT_GT(likeness, 0.99) << codec << " at " << start;
+    }
+  }
+}
+
 TEST_F(MediaTimesTest, OggFilesOneAfterAnotherAreOneAxis) {
   for (const auto& [name, codec] : {std::pair("a.ogg", "libvorbis"), std::pair("a.opus", "libopus")}) {
     ffmpeg(std::string("-f lavfi -i sine=300:d=4:r=48000 -c:a ") + codec + " first_" + name);
