@@ -60,6 +60,7 @@ class TableReader {
   bool find_header();
   void read_records();
   void read_without_header();
+  bool repeats_header(const CsvRow& row) const;
   bool next(CsvRow& row);
   void check_semicolons(std::string_view line) const;
   void check_columns() const;
@@ -78,6 +79,7 @@ class TableReader {
   ListRecord record_;
   ListedClip clip_;
   int64_t empty_rows_ = 0, first_empty_ = 0;
+  int64_t repeated_headers_ = 0, first_repeated_ = 0;
 };
 
 // The first row that is no comment, which begins with '#' as in AudioSet's tables; a header may begin so too.
@@ -106,11 +108,21 @@ void TableReader::check_semicolons(std::string_view line) const {
                   ": the cells are parted by semicolons; write the table with commas or tabs between them");
 }
 
-// The next row that is not empty, as spreadsheets leave them behind.
+// Tables that were joined have it between them.
+bool TableReader::repeats_header(const CsvRow& row) const {
+  return row.cells == first_.cells && names_media(header_);
+}
+
+// The next row that is no header and not empty, as spreadsheets leave them behind.
 bool TableReader::next(CsvRow& row) {
   while (rows_.next(row)) {
-    if (!is_empty(row)) return true;
-    if (empty_rows_++ == 0) first_empty_ = row.line;
+    if (repeats_header(row)) {
+      if (repeated_headers_++ == 0) first_repeated_ = row.line;
+    } else if (is_empty(row)) {
+      if (empty_rows_++ == 0) first_empty_ = row.line;
+    } else {
+      return true;
+    }
   }
   return false;
 }
@@ -221,6 +233,9 @@ void TableReader::read() {
   if (empty_rows_ > 0)
     to_.log.warn("{}: {} rows are empty and were passed over, the first in line {}; delete them",
                  text_.name(), empty_rows_, first_empty_);
+  if (repeated_headers_ > 0)
+    to_.log.warn("{}: the header comes {} times again and was passed over, first in line {}; delete it there",
+                 text_.name(), repeated_headers_, first_repeated_);
 }
 
 }  // namespace

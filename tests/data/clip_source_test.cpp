@@ -261,6 +261,16 @@ TEST_F(ClipSourceTest, UnusedKeysOfTheAuthorsJsonAreToldOnce) {
   EXPECT_THAT(captured.text->str(), Not(HasSubstr("data[1]")));
 }
 
+TEST_F(ClipSourceTest, OfJoinedTablesTheSecondHeaderIsNoClip) {
+  make_files({"a.mp4", "b.mp4"});
+  write_text(folder / "l.csv", "path,labels\na.mp4,x\npath,labels\nb.mp4,y\n");
+  CapturedLog captured;
+  const ClipList clips = read_clip_sources({folder / "l.csv"}, *captured.log);
+  EXPECT_THAT(ids(clips), ElementsAre("a", "b"));
+  EXPECT_THAT(captured.text->str(),
+              HasSubstr("l.csv: the header comes 1 times again and was passed over, first in line 3"));
+}
+
 TEST_F(ClipSourceTest, WhatSpreadsheetsAndListsAddToTextIsNoPartOfIt) {
   make_files({"a.mp4"});
   write_text(folder / "l.csv", "sep=,\npath,labels\na.mp4,x\n");
