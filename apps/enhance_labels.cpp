@@ -23,7 +23,11 @@ std::optional<double> read_threshold(const std::string& text) {
 
 EnhancementSources read_sources(const EnhanceFlags& flags, const LabelSet& set) {
   EnhancementSources sources{.taxonomy = {}, .teacher = {}, .threshold = read_threshold(flags.threshold)};
-  if (!flags.ontology.empty()) sources.taxonomy = Taxonomy::read(flags.ontology);
+  if (!flags.ontology.empty()) {
+    sources.taxonomy = Taxonomy::read(flags.ontology);
+    CAVMAE_CHECK_AS(DataError, sources.taxonomy->joins_any_of(set), flags.ontology.string(), ": no class of ",
+                    set.origin(), " stands above another in it; ids must be the mids of the label file");
+  }
   if (!flags.scores.empty()) sources.teacher = read_teacher_scores(flags.scores, set);
   return sources;
 }

@@ -40,7 +40,8 @@ FinetuneDefaults resolve_finetuning(const TrainingFlags& flags) {
   GivenOptions given{.names = flags.options.given(),
                      .hints = {.num_heads = options.model.num_heads,
                                .decoder_num_heads = {},
-                               .num_mel_bins = options.model.num_mel_bins}};
+                               .num_mel_bins = options.model.num_mel_bins},
+                     .network = options.network};
   add_leaves(given.names, config.json);
   FinetuneDefaults resolved = finetune_defaults(init, given);
   options = resolved.options;

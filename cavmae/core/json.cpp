@@ -2,6 +2,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
+#include "cavmae/core/json_text.h"
 
 namespace cavmae {
 namespace {
@@ -30,11 +31,8 @@ Json parse_json(const std::string& text, const std::string& where) {
   check_nesting(text, where);
   try {
     return Json::parse(text, nullptr, /*allow_exceptions=*/true, /*ignore_comments=*/true);
-  } catch (const Json::parse_error& e) {
-    // The library's message begins with its own identifier in brackets, which tells a user nothing.
-    std::string what = e.what();
-    if (auto end = what.find("] "); end != std::string::npos) what = what.substr(end + 2);
-    throw ConfigError(concat(where, ": not valid JSON: ", what));
+  } catch (const Json::exception& e) {  // a number that is too large among them
+    throw ConfigError(concat(where, ": not valid JSON: ", json_error_text(e)));
   }
 }
 

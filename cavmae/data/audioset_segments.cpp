@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/number_text.h"
 #include "cavmae/core/text.h"
+#include "cavmae/data/clip_record.h"
 #include "cavmae/data/list_formats.h"
 #include "cavmae/data/media_files.h"
 
@@ -102,13 +104,10 @@ Columns find_columns(const CsvRow& header, const std::string& where) {
 }
 
 double seconds_in(const std::string& cell, const std::string& where, int64_t line) {
-  double seconds = -1;
-  const auto [end, failure] = std::from_chars(cell.data(), cell.data() + cell.size(), seconds);
-  CAVMAE_CHECK_AS(
-      DataError,
-      failure == std::errc() && end == cell.data() + cell.size() && seconds >= 0 && std::isfinite(seconds),
-      where, ":", line, ": a time must be a number of at least 0, found '", printable(cell), "'");
-  return seconds;
+  const auto seconds = parse_number(cell);
+  CAVMAE_CHECK_AS(DataError, seconds && *seconds >= 0 && std::isfinite(*seconds), where, ":", line,
+                  ": a time must be a number of at least 0, found '", printable(cell), "'");
+  return *seconds;
 }
 
 }  // namespace
@@ -133,6 +132,7 @@ void read_audioset_segments(CsvReader& rows, const CsvRow& header, const fs::pat
     clip.start_seconds = seconds_in(row.cells[columns.start], where, row.line);
     clip.end_seconds = seconds_in(row.cells[columns.end], where, row.line);
     clip.number = row.line;
+    check_segment(clip, {.list = where, .number = row.line});
     if (files.find(clip.id, *clip.start_seconds, clip)) {
       ++found;
       to.clips.add(clip);

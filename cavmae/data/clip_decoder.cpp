@@ -72,7 +72,7 @@ bool begins_as_video(const MediaSource& source) {
   try {
     source.open()->read_at(0, bytes.data(), bytes.size());
   } catch (const MediaError&) {
-    return false;  // told when it is read
+    return false;  // reading it as a picture fails too, and names the error
   }
   const std::string_view begin(bytes.data(), bytes.size());
   const bool is_still = begin.substr(8) == "avif" || begin.substr(8) == "heic" || begin.substr(8) == "mif1";

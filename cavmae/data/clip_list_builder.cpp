@@ -18,6 +18,12 @@ std::string as_folder(const fs::path& folder) {
   return text.ends_with('/') ? text : text + "/";
 }
 
+// "['a', 'b']", as programs print a list of theirs.
+bool is_quoted_list(std::string_view text) {
+  text = trim(text);
+  return text.ends_with(']') && (text.starts_with("['") || text.starts_with("[\""));
+}
+
 }  // namespace
 
 void ClipListBuilder::begin_list(const std::string& name, const fs::path& base, ListPlace::Style style) {
@@ -34,6 +40,11 @@ void ClipListBuilder::end_list() {
         "{}: the labels of {} clips hold a comma before a space, which was taken for a part of the label, such as '{}'; "
         "--label-separator comma cuts them there, --labels FILE says which classes there are",
         list, cuts_.with_comma, cuts_.comma_text);
+  if (cuts_.with_bar > 0)
+    log_.warn(
+        "{}: the labels of {} clips hold '|', which was taken for a part of the label, such as '{}'; --label-separator '|' "
+        "cuts them there",
+        list, cuts_.with_bar, cuts_.bar_text);
   if (cuts_.parted > 0)
     log_.info(
         "{}: the labels of {} clips were cut at commas or semicolons, such as '{}' into '{}' and '{}'; --label-separator "
@@ -58,9 +69,25 @@ uint32_t ClipListBuilder::folder(std::string_view relative) {
   return found;
 }
 
-PackedFile ClipListBuilder::pack(std::string_view path) {
-  CAVMAE_CHECK_AS(DataError, path.find('\0') == std::string_view::npos, lists_.back().name,
-                  ": a path holds a zero byte: '", printable(path), "'");
+std::string ClipListBuilder::place(const ListedClip& clip) const {
+  const List& list = lists_.back();
+  return ListPlace{.list = list.name, .number = clip.number, .style = list.style}.text();
+}
+
+void ClipListBuilder::check_word(std::string_view word, const char* what, const ListedClip& clip) const {
+  CAVMAE_CHECK_AS(DataError, is_utf8(word), place(clip), ": the ", what, " '", escape_invalid_utf8(word),
+                  "' is no UTF-8 text; save the list as UTF-8 (iconv -f LATIN1 -t UTF-8 OLD > NEW)");
+  CAVMAE_CHECK_AS(DataError, word.find('\0') == std::string_view::npos, place(clip), ": the ", what,
+                  " holds a zero byte (\\u0000): '", printable(word), "'; take it out");
+}
+
+void ClipListBuilder::check_path(std::string_view path, const ListedClip& clip) const {
+  CAVMAE_CHECK_AS(DataError, path.find('\0') == std::string_view::npos, place(clip),
+                  ": a path holds a zero byte (\\u0000): '", printable(path), "'; no file is called so");
+}
+
+PackedFile ClipListBuilder::pack(std::string_view path, const ListedClip& clip) {
+  check_path(path, clip);
   const size_t slash = path.rfind('/');
   std::string_view name = slash == std::string_view::npos ? path : path.substr(slash + 1);
   std::string_view above = path.substr(0, path.size() - name.size());
@@ -71,10 +98,12 @@ PackedFile ClipListBuilder::pack(std::string_view path) {
 ClipListBuilder::KnownLabels ClipListBuilder::learn(const ListedClip& clip) {
   LabelCut::Result result{.labels = clip.labels};
   if (clip.label_text) result = cut_.cut(*clip.label_text);
-  for (const std::string& label : result.labels)
-    CAVMAE_CHECK_AS(DataError, is_utf8(label), lists_.back().name, ":", clip.number, ": the label '",
-                    escape_invalid_utf8(label),
-                    "' is no UTF-8 text; save the list as UTF-8 (iconv -f LATIN1 -t UTF-8 OLD > NEW)");
+  for (const std::string& label : result.labels) check_word(label, "label", clip);
+  const bool is_list =
+      clip.label_text && is_quoted_list(*clip.label_text) && !cut_.is_class(*clip.label_text);
+  CAVMAE_CHECK_AS(DataError, !is_list, place(clip), ": the labels are a list in quotes, ",
+                  escape_invalid_utf8(*clip.label_text),
+                  ", where words were expected; write a,b or a list of JSON in a .jsonl");
   if (result.labels.empty()) return {.set = 0, .outcome = result.outcome};
   auto& sets = clips_->label_sets();
   sets.push_back(std::move(result.labels));
@@ -84,7 +113,10 @@ ClipListBuilder::KnownLabels ClipListBuilder::learn(const ListedClip& clip) {
 uint32_t ClipListBuilder::label_set(const ListedClip& clip) {
   if (clip.labels.empty() && !clip.label_text) return 0;
   std::string key = clip.label_text ? "t" + *clip.label_text : "l";
-  for (const std::string& label : clip.labels) (key += '\0') += label;
+  for (const std::string& label : clip.labels) {
+    check_word(label, "label", clip);
+    (key += '\0') += label;
+  }
   const uint32_t number = label_texts_.add(key);
   if (number == known_labels_.size()) known_labels_.push_back(learn(clip));
   const KnownLabels& known = known_labels_[number];
@@ -95,6 +127,7 @@ uint32_t ClipListBuilder::label_set(const ListedClip& clip) {
 void ClipListBuilder::count_cut(LabelCut::Outcome outcome, const ListedClip& clip, uint32_t set) {
   if (outcome == LabelCut::Outcome::one_with_comma && cuts_.with_comma++ == 0)
     cuts_.comma_text = *clip.label_text;
+  if (outcome == LabelCut::Outcome::one_with_bar && cuts_.with_bar++ == 0) cuts_.bar_text = *clip.label_text;
   if (outcome != LabelCut::Outcome::parted || cuts_.parted++ > 0) return;
   cuts_.parted_text = *clip.label_text;
   cuts_.first = clips_->label_sets()[set][0];
@@ -106,15 +139,14 @@ void ClipListBuilder::add(const ListedClip& clip) {
   packed.is_one_file = !clip.path.empty();
   packed.start_seconds = clip.start_seconds;
   packed.end_seconds = clip.end_seconds;
-  if (packed.is_one_file) packed.audio = pack(clip.path);
-  if (!clip.audio.empty()) packed.audio = pack(clip.audio);
-  if (!clip.video.empty()) packed.video = pack(clip.video);
-  for (const std::string& frame : clip.frames) packed.frames.push_back(pack(frame));
+  if (packed.is_one_file) packed.audio = pack(clip.path, clip);
+  if (!clip.audio.empty()) packed.audio = pack(clip.audio, clip);
+  if (!clip.video.empty()) packed.video = pack(clip.video, clip);
+  for (const std::string& frame : clip.frames) packed.frames.push_back(pack(frame, clip));
+  check_path(clip.frame_folder, clip);
   if (!clip.frame_folder.empty()) packed.frame_folder = folder(clip.frame_folder);
   const bool is_named = !clip.id.empty();
-  CAVMAE_CHECK_AS(DataError, !is_named || is_utf8(clip.id), lists_.back().name, ":", clip.number,
-                  ": the id '", escape_invalid_utf8(clip.id),
-                  "' is no UTF-8 text; save the list as UTF-8 (iconv -f LATIN1 -t UTF-8 OLD > NEW)");
+  check_word(clip.id, "id", clip);
   const uint32_t labels = label_set(clip);
   clips_->add(packed, is_named ? clips_->ids().add(clip.id) : CompactClips::kUnnamed, labels);
   list_.push_back(static_cast<uint32_t>(lists_.size() - 1));

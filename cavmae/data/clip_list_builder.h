@@ -31,7 +31,8 @@ class ClipListBuilder {
   // Tells the log how labels of the list were cut.
   void end_list();
 
-  // Throws DataError that names the place for labels or an id that are no UTF-8 text.
+  // Throws DataError that names the place for labels or an id that are no UTF-8 text, for a zero byte in any
+  // text, and for labels that are a list in a programming language's notation.
   void add(const ListedClip& clip);
 
   size_t size() const { return clips_->size(); }
@@ -58,11 +59,15 @@ class ClipListBuilder {
   };
   // How a list's labels were cut.
   struct CutCount {
-    int64_t parted = 0, with_comma = 0;
-    std::string parted_text, comma_text, first, second;
+    int64_t parted = 0, with_comma = 0, with_bar = 0;
+    std::string parted_text, comma_text, bar_text, first, second;
   };
 
-  PackedFile pack(std::string_view path);
+  // Throws DataError where the text is no UTF-8 or holds a zero byte.
+  void check_word(std::string_view word, const char* what, const ListedClip& clip) const;
+  void check_path(std::string_view path, const ListedClip& clip) const;
+  std::string place(const ListedClip& clip) const;
+  PackedFile pack(std::string_view path, const ListedClip& clip);
   uint32_t folder(std::string_view relative);
   uint32_t label_set(const ListedClip& clip);
   KnownLabels learn(const ListedClip& clip);

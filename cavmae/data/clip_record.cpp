@@ -90,7 +90,7 @@ std::optional<double> read_seconds(const ListRecord& record, std::string_view ke
   const bool is_number = value->kind == FieldValue::Kind::number;
   CAVMAE_CHECK_AS(DataError, is_number && value->number >= 0 && std::isfinite(value->number), place, ": '",
                   key, "' must be a number of at least 0, found ", shown(*value));
-  return value->number;
+  return value->number + 0.0;  // no -0
 }
 
 void read_id(const FieldValue& value, const ListPlace& place, ListedClip& clip) {
@@ -101,6 +101,13 @@ void read_id(const FieldValue& value, const ListPlace& place, ListedClip& clip) 
   clip.id = value.text;
 }
 
+// One label as labels are when a text is cut.
+std::string as_label(const std::string& text, const ListPlace& place) {
+  const std::string_view label = trim(text);
+  CAVMAE_CHECK_AS(DataError, !label.empty(), place, ": 'labels' holds an empty text; leave it out");
+  return std::string(label);
+}
+
 }  // namespace
 
 bool is_path_key(std::string_view key) {
@@ -109,6 +116,25 @@ bool is_path_key(std::string_view key) {
 
 bool is_record_key(std::string_view key) {
   return is_among(kPathKeys, key) || is_among(kOtherKeys, key) || is_among(kPassedOver, key);
+}
+
+std::string_view record_key_before(std::string_view key, const std::function<bool(std::string_view)>& has) {
+  if (key == "label") return has("labels") ? "labels" : "";
+  if (!is_path_key(key)) return "";
+  for (const std::string_view path : kPathKeys) {
+    if (path == key) break;
+    if (has(path)) return path;
+  }
+  return "";
+}
+
+void check_segment(const ListedClip& clip, const ListPlace& place) {
+  if (!clip.end_seconds) return;
+  CAVMAE_CHECK_AS(DataError, clip.start_seconds.has_value(), place,
+                  ": 'end_seconds' needs a 'start_seconds'; give both or none");
+  CAVMAE_CHECK_AS(DataError, *clip.end_seconds > *clip.start_seconds, place,
+                  ": 'end_seconds' must be later than 'start_seconds', found ", *clip.start_seconds, " to ",
+                  *clip.end_seconds);
 }
 
 std::string nearest_record_key(std::string_view key) {
@@ -136,18 +162,26 @@ void read_labels(const FieldValue& value, const ListPlace& place, ListedClip& cl
                   ": 'labels' must be a list of words or a text, found ", shown(value));
   CAVMAE_CHECK_AS(DataError, value.no_text.empty(), place, ": 'labels' must hold words, found ",
                   value.no_text);
-  clip.labels = value.texts;
+  for (const std::string& text : value.texts) clip.labels.push_back(as_label(text, place));
 }
 
 void ClipRecordReader::warn_of_unused_keys(const ListRecord& record, const ListPlace& place) {
-  constexpr size_t kMostKeys = 20;
+  const auto has = [&](std::string_view key) { return record.find(key) != nullptr; };
   for (const auto& [key, value] : record) {
-    if (is_record_key(key) || warned_.size() >= kMostKeys || warned_.contains(key)) continue;
-    warned_.insert(key);
-    const std::string meant = nearest_record_key(key);
-    log_.warn("{}: the key '{}' is not used{}", place.text(), key,
-              meant.empty() || record.find(meant) ? "" : "; did you mean '" + meant + "'?");
+    if (is_record_key(key)) {
+      const std::string_view instead = record_key_before(key, has);
+      if (!instead.empty()) warn_of(key, concat(", '", instead, "' is taken"), place);
+    } else if (!warned_.contains(key)) {
+      const std::string meant = nearest_record_key(key);
+      warn_of(key, meant.empty() || has(meant) ? "" : "; did you mean '" + meant + "'?", place);
+    }
   }
+}
+
+void ClipRecordReader::warn_of(const std::string& key, const std::string& why, const ListPlace& place) {
+  constexpr size_t kMostKeys = 20;
+  if (warned_.size() < kMostKeys && warned_.insert(key).second)
+    log_.warn("{}: the key '{}' is not used{}", place.text(), key, why);
 }
 
 void ClipRecordReader::read(const ListRecord& record, const ListPlace& place, ListedClip& clip) {
@@ -160,10 +194,11 @@ void ClipRecordReader::read(const ListRecord& record, const ListPlace& place, Li
     // One label, commas and all.
     const bool is_one = label->is_text() || (label->kind == FieldValue::Kind::number && label->whole);
     if (!is_one) read_labels(*label, place, clip);
-    if (is_one && !label->text.empty()) clip.labels = {label->text};
+    if (is_one && !label->text.empty()) clip.labels = {as_label(label->text, place)};
   }
   clip.start_seconds = read_seconds(record, "start_seconds", place);
-  if (clip.start_seconds) clip.end_seconds = read_seconds(record, "end_seconds", place);
+  clip.end_seconds = read_seconds(record, "end_seconds", place);
+  check_segment(clip, place);
   if (warns_) warn_of_unused_keys(record, place);
 }
 

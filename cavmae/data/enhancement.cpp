@@ -6,6 +6,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/json.h"
 #include "cavmae/core/json_text.h"
+#include "cavmae/core/number_text.h"
 #include "cavmae/core/text.h"
 #include "cavmae/core/utf8.h"
 #include "cavmae/data/csv.h"
@@ -59,7 +60,10 @@ class ScoreCollector {
     CAVMAE_CHECK_AS(DataError, index.has_value(), where, ": '", label, "' is none of the ", set_.size(),
                     " classes of ", set_.origin(), "; give the label file of the teacher");
     CAVMAE_CHECK_AS(DataError, std::isfinite(score), where, ": a score must be a finite number");
-    scores_[escape_invalid_utf8(clip)][*index] = score;  // as clips are named
+    // As clips are named.
+    const bool is_new = scores_[escape_invalid_utf8(clip)].emplace(*index, score).second;
+    CAVMAE_CHECK_AS(DataError, is_new, where, ": '", label, "' of clip '", printable(clip),
+                    "' was scored before; give one score a clip and class");
   }
   TeacherScores take() { return std::move(scores_); }
 
@@ -77,13 +81,10 @@ size_t column_among(const CsvRow& header, const std::vector<std::string>& names,
 }
 
 double to_number(const std::string& cell, const std::string& where) {
-  try {
-    size_t used = 0;
-    const double number = std::stod(cell, &used);
-    if (used == cell.size()) return number;
-  } catch (const std::exception&) {
-  }
-  throw DataError(concat(where, ": 'score' must be a number, found '", printable(cell), "'"));
+  const auto number = parse_number(cell);
+  CAVMAE_CHECK_AS(DataError, number.has_value(), where, ": 'score' must be a number, found '",
+                  printable(cell), "'");
+  return *number;
 }
 
 void read_score_csv(const fs::path& path, ScoreCollector& scores) {
@@ -190,6 +191,8 @@ Taxonomy Taxonomy::read(const fs::path& path) {
       taxonomy.parents_[child.get<std::string>()].push_back(id);
     }
   }
+  CAVMAE_CHECK_AS(DataError, !taxonomy.parents_.empty(), path.string(), ": none of its ", json.size(),
+                  " entries has a child under 'child_ids', so nothing stands above anything");
   return taxonomy;
 }
 
@@ -204,6 +207,13 @@ std::set<std::string> Taxonomy::above(const std::string& id) const {
       if (parent != id && found.insert(parent).second) open.push_back(parent);
   }
   return found;
+}
+
+bool Taxonomy::joins_any_of(const LabelSet& set) const {
+  for (int64_t c = 0; c < set.size(); ++c)
+    if (std::ranges::any_of(above(set[c].mid), [&](const auto& id) { return set.find(id).has_value(); }))
+      return true;
+  return false;
 }
 
 TeacherScores read_teacher_scores(const fs::path& path, const LabelSet& set) {

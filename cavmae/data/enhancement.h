@@ -25,6 +25,8 @@ class Taxonomy {
 
   // Every class above `id`, however far; none when it is not known.
   std::set<std::string> above(const std::string& id) const;
+  // Whether a class of `set` stands above another one of it.
+  bool joins_any_of(const LabelSet& set) const;
   int64_t size() const { return num_classes_; }
 
  private:

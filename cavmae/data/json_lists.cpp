@@ -1,4 +1,7 @@
+#include <algorithm>
+#include <set>
 #include <utility>
+#include <vector>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/text.h"
@@ -54,15 +57,19 @@ class AuthorsDocument : public JsonRecords {
  protected:
   bool outside(Piece piece, const std::string& text) override;
   void take(const ListRecord& record) override;
-  std::string place() const override { return list_; }
+  std::string place() const override { return in_data_ ? entry_place().text() : list_; }
 
  private:
+  ListPlace entry_place() const {
+    return {.list = list_, .number = entries_, .style = ListPlace::Style::entry};
+  }
   void require(bool ok, const std::string& found) const {
     CAVMAE_CHECK_AS(DataError, ok, list_,
                     ": expected {\"data\": [{\"wav\", \"video_id\", \"video_path\", \"labels\"}]}, found ",
                     found, "; a list with one object a line is called .jsonl");
   }
   std::string text_field(const ListRecord& record, std::string_view key, const ListPlace& place) const;
+  void warn_of_unused_keys(const ListRecord& record, const ListPlace& place);
 
   const std::string& list_;
   const ListTarget& to_;
@@ -70,6 +77,7 @@ class AuthorsDocument : public JsonRecords {
   bool in_data_ = false, found_data_ = false, data_is_next_ = false;
   int64_t entries_ = 0;
   std::string keys_;
+  std::set<std::string, std::less<>> warned_;
   ListedClip clip_;
 };
 
@@ -77,13 +85,14 @@ bool AuthorsDocument::outside(Piece piece, const std::string& text) {
   const bool begins = piece == Piece::object_begins || piece == Piece::array_begins;
   const bool ends = piece == Piece::object_ends || piece == Piece::array_ends;
   if (in_data_ && depth_ == 2 && !ends) {
-    CAVMAE_CHECK_AS(DataError, piece == Piece::object_begins, list_, ": data[", entries_,
-                    "]: expected an object, found ", text);
+    CAVMAE_CHECK_AS(DataError, piece == Piece::object_begins, entry_place(), ": expected an object, found ",
+                    text);
     return true;
   }
   if (depth_ == 0) require(piece == Piece::object_begins, text);
   if (depth_ == 1 && data_is_next_) {
     require(piece == Piece::array_begins, "'data': " + text);
+    CAVMAE_CHECK_AS(DataError, !found_data_, list_, ": the key 'data' is given twice");
     in_data_ = found_data_ = true;
   }
   data_is_next_ = depth_ == 1 && piece == Piece::key && text == "data";
@@ -101,8 +110,21 @@ std::string AuthorsDocument::text_field(const ListRecord& record, std::string_vi
   return value->text;
 }
 
+void AuthorsDocument::warn_of_unused_keys(const ListRecord& record, const ListPlace& place) {
+  constexpr size_t kMostKeys = 20;
+  static const std::vector<std::string> kKnown = {"wav", "video_id", "video_path", "labels"};
+  for (const auto& [key, value] : record) {
+    if (std::ranges::find(kKnown, key) != kKnown.end() || warned_.size() >= kMostKeys) continue;
+    if (!warned_.insert(key).second) continue;
+    const std::string meant = nearest_word(key, kKnown);
+    to_.log.warn("{}: the key '{}' is not used{}", place.text(), key,
+                 meant.empty() || record.find(meant) ? "" : "; did you mean '" + meant + "'?");
+  }
+}
+
 void AuthorsDocument::take(const ListRecord& record) {
-  const ListPlace place{.list = list_, .number = entries_++, .style = ListPlace::Style::entry};
+  const ListPlace place = entry_place();
+  ++entries_;
   clip_.clear();
   clip_.number = place.number;
   clip_.audio = text_field(record, "wav", place);
@@ -114,6 +136,7 @@ void AuthorsDocument::take(const ListRecord& record) {
   CAVMAE_CHECK_AS(DataError, clip_.frame_folder.empty() || !clip_.id.empty(), place,
                   ": 'video_path' needs a 'video_id' (pictures are video_path/frame_0/video_id.jpg)");
   if (const FieldValue* labels = record.find("labels")) read_labels(*labels, place, clip_);
+  warn_of_unused_keys(record, place);
   to_.clips.add(clip_);
 }
 

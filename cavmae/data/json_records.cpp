@@ -4,6 +4,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/json_text.h"
+#include "cavmae/core/text.h"
 
 namespace cavmae {
 namespace {
@@ -73,7 +74,11 @@ bool JsonRecords::start_object(size_t) {
 
 bool JsonRecords::key(std::string& key) {
   if (depth_ == 0) outside(Piece::key, key);
-  if (depth_ == 1) value_ = &record_.add(key);
+  if (depth_ == 1) {
+    CAVMAE_CHECK_AS(DataError, !record_.contains(key), place(), ": the key '", printable(key),
+                    "' is given twice");
+    value_ = &record_.add(key);
+  }
   return true;
 }
 

@@ -90,12 +90,14 @@ LabelCut::Result LabelCut::cut_by_guess(std::string_view text) const {
   size_t begin = 0;
   for (size_t i = 0; i <= text.size(); ++i) {
     const bool before_space = i + 1 < text.size() && text[i] == ',' && text[i + 1] == ' ';
+    if (result.outcome == Outcome::one && i < text.size() && text[i] == '|')
+      result.outcome = Outcome::one_with_bar;
     if (before_space) result.outcome = Outcome::one_with_comma;
     if (i < text.size() && (kParting.find(text[i]) == std::string_view::npos || before_space)) continue;
     add(result.labels, text.substr(begin, i - begin));
     begin = i + 1;
   }
-  if (result.labels.size() > 1 && result.outcome == Outcome::one) result.outcome = Outcome::parted;
+  if (result.labels.size() > 1 && result.outcome != Outcome::one_with_comma) result.outcome = Outcome::parted;
   return result;
 }
 

@@ -16,6 +16,7 @@ class LabelCut {
   enum class Outcome {
     one,             // nothing in it looks like several
     one_with_comma,  // a comma before a space was taken for a part of the name
+    one_with_bar,    // likewise a '|'
     parted,
   };
   struct Result {
@@ -35,9 +36,10 @@ class LabelCut {
 
   // Whether what cut() did is a guess that a user should hear of: "auto" without classes.
   bool is_guess() const { return guesses_ && classes_ == nullptr; }
+  // Whether the text is one of the classes, where they are known.
+  bool is_class(std::string_view text) const;
 
  private:
-  bool is_class(std::string_view text) const;
   std::vector<std::string> cut_by_classes(std::string_view text) const;
   Result cut_by_guess(std::string_view text) const;
 

@@ -30,6 +30,8 @@ size_t column_of(const std::vector<std::string>& header, const char* name, const
   CAVMAE_CHECK_AS(DataError, it != header.end(), where, ": has no column '", name,
                   "'; a label file begins with the line index,mid,display_name, this one with the columns ",
                   some_of(header));
+  CAVMAE_CHECK_AS(DataError, std::find(it + 1, header.end(), name) == header.end(), where,
+                  ": two columns are called '", name, "'; give each a name of its own");
   return it - header.begin();
 }
 

@@ -1,5 +1,6 @@
 #include "cavmae/data/list_record.h"
 
+#include <algorithm>
 #include <ostream>
 
 #include "cavmae/core/error.h"
@@ -38,6 +39,10 @@ FieldValue& ListRecord::add(std::string_view key) {
   value.texts.clear();
   value.no_text.clear();
   return value;
+}
+
+bool ListRecord::contains(std::string_view key) const {
+  return std::any_of(begin(), end(), [&](const Field& field) { return field.key == key; });
 }
 
 const FieldValue* ListRecord::find(std::string_view key) const {

@@ -37,6 +37,7 @@ class ListRecord {
   void clear() { used_ = 0; }
   // The value under `key`, null at first; a key that comes again is overwritten.
   FieldValue& add(std::string_view key);
+  bool contains(std::string_view key) const;
   // Nothing where the key is missing or its value null.
   const FieldValue* find(std::string_view key) const;
 

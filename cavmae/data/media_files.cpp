@@ -50,6 +50,13 @@ std::string extension_of(std::string_view path) {
   return dot == std::string_view::npos || dot == 0 ? "" : lower(name.substr(dot));
 }
 
+// What the name of a sidecar ends in; "" of any other name.
+std::string_view sidecar_ending(std::string_view name) {
+  const auto ends = [&](std::string_view ending) { return name.ends_with(ending); };
+  const auto found = std::ranges::find_if(kSidecarEndings, ends);
+  return found == std::end(kSidecarEndings) ? std::string_view() : *found;
+}
+
 // Whether a file that is not empty begins with nothing but text.
 bool begins_as_text(const fs::path& file) {
   std::array<char, 1024> bytes{};
@@ -156,8 +163,7 @@ std::string known_media_extensions() {
 
 bool is_sidecar(const fs::path& path) {
   const std::string name = lower(path.filename().native());
-  if (std::ranges::any_of(kSidecarEndings, [&](std::string_view ending) { return name.ends_with(ending); }))
-    return true;
+  if (!sidecar_ending(name).empty()) return true;
   return is_one_of(kMaybeText, extension_of(name)) && begins_as_text(path);
 }
 
@@ -189,7 +195,8 @@ ClipSource clip_of_file(const MediaSource& source) {
 
 void LeftOut::add(const fs::path& file, const std::string& what) {
   ++count_;
-  const std::string extension = extension_of(file.native());
+  const std::string_view sidecar = sidecar_ending(lower(file.filename().native()));
+  const std::string extension = sidecar.empty() ? extension_of(file.native()) : std::string(sidecar);
   ++by_name_[(extension.empty() ? "without extension" : escape_invalid_utf8(extension)) + what];
 }
 

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 
 #include <fmt/format.h>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
+#include "cavmae/core/number_text.h"
 #include "cavmae/core/text.h"
 #include "cavmae/data/manifest.h"
 
@@ -15,13 +17,10 @@ namespace cavmae {
 namespace {
 
 double read_weight(std::string_view text, const std::string& where) {
-  try {
-    size_t used = 0;
-    const double weight = std::stod(std::string(text), &used);
-    if (used == text.size() && std::isfinite(weight) && weight >= 0) return weight;
-  } catch (const std::exception&) {
-  }
-  throw DataError(concat(where, ": a weight must be a number of at least 0, found '", printable(text), "'"));
+  const auto weight = parse_number(text);
+  CAVMAE_CHECK_AS(DataError, weight && std::isfinite(*weight) && *weight >= 0, where,
+                  ": a weight must be a number of at least 0, found '", printable(text), "'");
+  return *weight;
 }
 
 }  // namespace
@@ -56,6 +55,8 @@ std::vector<double> read_sample_weights(const std::filesystem::path& path, int64
   CAVMAE_CHECK_AS(DataError, static_cast<int64_t>(weights.size()) == num_clips, path.string(), ": holds ",
                   weights.size(), " weights for ", num_clips,
                   " clips; it must be made from the same data ('cavmae weights' makes one)");
+  CAVMAE_CHECK_AS(DataError, std::isfinite(std::accumulate(weights.begin(), weights.end(), 0.0)),
+                  path.string(), ": the sum of the weights is too large for a number; divide them all");
   CAVMAE_CHECK_AS(DataError, std::ranges::any_of(weights, [](double w) { return w > 0; }), path.string(),
                   ": every weight is 0, so no clip would ever be drawn");
   return weights;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/number_text.h"
 #include "cavmae/core/text.h"
 #include "cavmae/data/clip_record.h"
 #include "cavmae/data/list_formats.h"
@@ -31,6 +32,16 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+std::string_view without_quotes(std::string_view cell) {
+  const bool quoted = cell.size() >= 2 && cell.front() == '"' && cell.back() == '"';
+  return quoted ? cell.substr(1, cell.size() - 2) : cell;
+}
+
+// "sep=,", in which some spreadsheets say what parts the cells.
+bool is_separator_line(std::string_view line) {
+  return line.size() == 5 && lower(line).starts_with("sep=");
+}
+
 std::vector<std::string> lowered(const std::vector<std::string>& cells) {
   std::vector<std::string> words;
   for (const auto& cell : cells) words.push_back(lower(cell));
@@ -49,8 +60,10 @@ class TableReader {
   bool find_header();
   void read_records();
   void read_without_header();
+  bool repeats_header(const CsvRow& row) const;
   bool next(CsvRow& row);
   void check_semicolons(std::string_view line) const;
+  void check_columns() const;
   [[noreturn]] void throw_no_path() const;
   void warn_of_unused_columns() const;
   void check_width(CsvRow& row) const;
@@ -66,6 +79,7 @@ class TableReader {
   ListRecord record_;
   ListedClip clip_;
   int64_t empty_rows_ = 0, first_empty_ = 0;
+  int64_t repeated_headers_ = 0, first_repeated_ = 0;
 };
 
 // The first row that is no comment, which begins with '#' as in AudioSet's tables; a header may begin so too.
@@ -73,10 +87,11 @@ bool TableReader::find_header() {
   for (std::string_view line; text_.next_line(line);) {
     std::string_view content = trim(line);
     const bool commented = content.starts_with('#');
-    if (content.empty()) continue;
+    if (content.empty() || is_separator_line(content)) continue;
+    if (commented) content = trim(content.substr(1));
     check_semicolons(content);
     rows_.set_separator(separator_of(line));
-    rows_.parse(commented ? trim(content.substr(1)) : line, first_);
+    rows_.parse(commented ? content : line, first_);
     header_ = lowered(first_.cells);
     if (!is_empty(first_) && (!commented || names_media(header_) || is_audioset(header_))) return true;
   }
@@ -84,7 +99,8 @@ bool TableReader::find_header() {
 }
 
 void TableReader::check_semicolons(std::string_view line) const {
-  const auto parts = lowered(split(line, ';'));
+  std::vector<std::string> parts;
+  for (const std::string& part : split(line, ';')) parts.push_back(lower(without_quotes(trim(part))));
   const bool is_table =
       parts.size() > 1 && (names_media(parts) || is_audioset(parts) || is_media_name(parts[0]));
   CAVMAE_CHECK_AS(DataError, !is_table || separator_of(line) == '\t' || line.find(',') < line.find(';'),
@@ -92,11 +108,21 @@ void TableReader::check_semicolons(std::string_view line) const {
                   ": the cells are parted by semicolons; write the table with commas or tabs between them");
 }
 
-// The next row that is not empty, as spreadsheets leave them behind.
+// Tables that were joined have it between them.
+bool TableReader::repeats_header(const CsvRow& row) const {
+  return row.cells == first_.cells && names_media(header_);
+}
+
+// The next row that is no header and not empty, as spreadsheets leave them behind.
 bool TableReader::next(CsvRow& row) {
   while (rows_.next(row)) {
-    if (!is_empty(row)) return true;
-    if (empty_rows_++ == 0) first_empty_ = row.line;
+    if (repeats_header(row)) {
+      if (repeated_headers_++ == 0) first_repeated_ = row.line;
+    } else if (is_empty(row)) {
+      if (empty_rows_++ == 0) first_empty_ = row.line;
+    } else {
+      return true;
+    }
   }
   return false;
 }
@@ -113,14 +139,23 @@ void TableReader::throw_no_path() const {
              ": the header has no column 'path' ('file_name', 'audio', 'image'), it is: ", joined(header_)));
 }
 
+void TableReader::check_columns() const {
+  for (auto name = header_.begin(); name != header_.end(); ++name)
+    CAVMAE_CHECK_AS(DataError, name->empty() || std::find(header_.begin(), name, *name) == name,
+                    place(first_), ": two columns are called '", printable(*name),
+                    "'; give each a name of its own");
+}
+
 void TableReader::warn_of_unused_columns() const {
+  const auto has = [&](std::string_view name) { return std::ranges::find(header_, name) != header_.end(); };
   std::string text;
   for (const std::string& name : header_) {
-    if (name.empty() || is_record_key(name)) continue;
-    const std::string meant = nearest_record_key(name);
-    const bool is_there = std::ranges::find(header_, meant) != header_.end();
+    const std::string_view instead = record_key_before(name, has);
+    if (name.empty() || (is_record_key(name) && instead.empty())) continue;
     text += (text.empty() ? "'" : ", '") + name + "'";
-    if (!meant.empty() && !is_there) text += " (did you mean '" + meant + "'?)";
+    const std::string meant = instead.empty() ? nearest_record_key(name) : "";
+    if (!instead.empty()) text += concat(" ('", instead, "' is taken)");
+    if (!meant.empty() && !has(meant)) text += " (did you mean '" + meant + "'?)";
   }
   if (!text.empty()) to_.log.warn("{}: columns that are not used: {}", place(first_).text(), text);
 }
@@ -138,14 +173,11 @@ FieldValue& TableReader::add_seconds(const std::string& name, const std::string&
   FieldValue& value = record_.add(name);
   value.kind = FieldValue::Kind::number;
   value.text = cell;
-  try {
-    size_t used = 0;
-    value.number = std::stod(cell, &used);
-    if (used == cell.size()) return value;
-  } catch (const std::exception&) {
-  }
-  throw DataError(
-      concat(place, ": '", name, "' must be a number of at least 0, found '", printable(cell), "'"));
+  const auto number = parse_number(cell);
+  CAVMAE_CHECK_AS(DataError, number.has_value(), place, ": '", name,
+                  "' must be a number of at least 0, found '", printable(cell), "'");
+  value.number = *number;
+  return value;
 }
 
 void TableReader::read_records() {
@@ -190,6 +222,7 @@ void TableReader::read_without_header() {
 
 void TableReader::read() {
   if (!find_header()) return;
+  if (is_audioset(header_) || names_media(header_)) check_columns();
   if (is_audioset(header_)) {
     read_audioset_segments(rows_, first_, std::filesystem::path(text_.name()).parent_path(), to_);
   } else if (names_media(header_)) {
@@ -200,6 +233,9 @@ void TableReader::read() {
   if (empty_rows_ > 0)
     to_.log.warn("{}: {} rows are empty and were passed over, the first in line {}; delete them",
                  text_.name(), empty_rows_, first_empty_);
+  if (repeated_headers_ > 0)
+    to_.log.warn("{}: the header comes {} times again and was passed over, first in line {}; delete it there",
+                 text_.name(), repeated_headers_, first_repeated_);
 }
 
 }  // namespace

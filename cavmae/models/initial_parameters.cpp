@@ -46,7 +46,7 @@ InitialReport load_initial_parameters(torch::nn::Module& network, const CavMaeCo
                                       const std::filesystem::path& path, const InitialOptions& options) {
   InitialReport report;
   report.file = find_model_file(path);
-  ModelFile contents = read_model_file(report.file);
+  ModelFile contents = read_model_file(report.file, options.network);
   report.described_in = contents.described_in;
   report.network = contents.network;
   report.copies = contents.copies;
@@ -80,7 +80,8 @@ void log_initial_report(const InitialReport& report, Log& log) {
   if (!report.described_in.empty())
     log.info("what it does not say is taken from {}", report.described_in.string());
   for (const std::string& copy : report.copies)
-    log.info("it holds the network several times; taken is '{}', not '{}'", report.network, copy);
+    log.info("it holds the network several times; taken is '{}', not '{}' (--network)",
+             report.network.empty() ? "." : report.network, copy.empty() ? "." : copy);
   const auto list = [&](const char* what, const std::vector<std::string>& names) {
     if (!names.empty()) log.info("{}: {}", what, summarize_names(names));
   };

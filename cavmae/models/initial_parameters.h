@@ -23,13 +23,15 @@ struct InitialReport {
 };
 
 struct InitialOptions {
+  std::string network = {};  // which one of a file that holds several, see NetworkTensors::network
   PositionFit positions = PositionFit::refuse;
   PartialFile partial = PartialFile::refuse;  // of a file that is not the whole of its own network
 };
 
 // `network`: one whose parameters bear our names, already initialised; what the file's network does not have
 // keeps its value. `path`: what find_model_file() takes. Throws CheckpointError as load_pretrained() does,
-// and ConfigError where the file's network has another number of heads than `config`.
+// and ConfigError where the file's network has another number of heads than `config` or the file holds no
+// network of the name.
 InitialReport load_initial_parameters(torch::nn::Module& network, const CavMaeConfig& config,
                                       const std::filesystem::path& path, const InitialOptions& options);
 

@@ -1,11 +1,13 @@
 #include "cavmae/models/model_file.h"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <utility>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
+#include "cavmae/core/text.h"
 #include "cavmae/models/network_tensors.h"
 #include "cavmae/models/resize_positions.h"
 #include "cavmae/tensorfile/pth.h"
@@ -53,14 +55,28 @@ torch::Tensor without_numbers(torch::ScalarType type, const std::vector<int64_t>
 
 using Metadata = std::map<std::string, std::string>;
 
+// What a description says; others of its keys are carried along.
+const std::vector<std::string> kDescriptionKeys = {"format",     "model",  "features",
+                                                   "classifier", "labels", "precision"};
+
 // Of the description beside a .pth: its values as the metadata of a .safetensors have them. Nothing of a JSON
 // file that is not ours.
 Metadata read_description(const fs::path& file) {
   const Json json = read_json(file);
   Metadata metadata;
-  if (!json.is_object() || json.value("format", Json()) != kModelFormat) return metadata;
-  for (const auto& [key, value] : json.items())
+  const bool is_ours = json.is_object() && json.value("format", Json()) == kModelFormat;
+  const bool looks_so = json.is_object() &&
+                        (json.contains("features") || json.contains("classifier") || json.contains("model"));
+  CAVMAE_CHECK_AS(
+      CheckpointError, is_ours || !looks_so, file.string(), ": lacks \"format\": \"", kModelFormat,
+      "\", by which a description of ours is known; add it, or rename the file if it is another program's");
+  if (!is_ours) return metadata;
+  for (const auto& [key, value] : json.items()) {
+    const std::string meant = nearest_word(key, kDescriptionKeys);
+    CAVMAE_CHECK_AS(CheckpointError, meant.empty() || meant == key, file.string(), ": unknown key '", key,
+                    "' (did you mean '", meant, "'?)");
     metadata[key] = value.is_string() ? value.get<std::string>() : value.dump();
+  }
   return metadata;
 }
 
@@ -77,10 +93,12 @@ ModelFile make_model_file(const fs::path& file, const std::vector<TensorPlace>& 
   out.network = std::move(found.network);
   out.copies = std::move(found.copies);
   out.metadata = std::move(metadata);
+  const bool says_all = out.metadata.contains("model") && out.metadata.contains("features");
   const fs::path description = description_path(file);
-  if (is_safetensors(file) || !fs::is_regular_file(description)) return out;
-  out.metadata = read_description(description);
-  if (!out.metadata.empty()) out.described_in = description;
+  if (says_all || !fs::is_regular_file(description)) return out;
+  const Metadata described = read_description(description);
+  for (const auto& [key, value] : described) out.metadata[key] = value;
+  if (!described.empty()) out.described_in = description;
   return out;
 }
 

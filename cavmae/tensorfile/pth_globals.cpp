@@ -45,6 +45,9 @@ constexpr std::pair<std::string_view, torch::ScalarType> kStorages[] = {
 
 // Protocols before 3 give some modules the names that they had in Python 2.
 constexpr std::pair<std::string_view, std::string_view> kOldModules[] = {
+    {"UserDict.IterableUserDict", "collections.UserDict"},
+    {"UserDict.UserDict", "collections.UserDict"},
+    {"UserList.", "collections."},
     {"__builtin__.", "builtins."},
     {"copy_reg.", "copyreg."},
     {"numpy._core.", "numpy.core."},
@@ -54,6 +57,8 @@ constexpr std::pair<std::string_view, std::string_view> kOldModules[] = {
 constexpr std::string_view kPython[] = {
     "_codecs.encode",  // bytes, in protocols before 3
     "argparse.Namespace",
+    "builtins.Ellipsis",
+    "builtins.NotImplemented",
     "builtins.bool",
     "builtins.bytearray",
     "builtins.bytes",
@@ -93,6 +98,7 @@ constexpr std::string_view kPython[] = {
     "pathlib.PurePosixPath",
     "pathlib.PureWindowsPath",
     "pathlib.WindowsPath",
+    "re._compile",
     "time.struct_time",
     "types.SimpleNamespace",
     "typing.Any",
@@ -105,7 +111,14 @@ constexpr std::string_view kNumpy[] = {
     "numpy.core.multiarray.scalar",
     "numpy.core.numeric._frombuffer",
     "numpy.dtype",
+    "numpy.ma.core.MaskedArray",
+    "numpy.ma.core._mareconstruct",
+    "numpy.matrix",
+    "numpy.matrixlib.defmatrix.matrix",
     "numpy.ndarray",
+    "numpy.rec.recarray",
+    "numpy.recarray",
+    "numpy.record",
     "numpy.random._mt19937.MT19937",
     "numpy.random._pcg64.PCG64",
     "numpy.random._pickle.__bit_generator_ctor",

@@ -69,7 +69,7 @@ ModelDescription describe_with(const ModelFile& contents, const std::filesystem:
 FinetuneDefaults finetune_defaults(const std::filesystem::path& init, const GivenOptions& given) {
   FinetuneDefaults defaults;
   const std::filesystem::path file = find_model_file(init);
-  const ModelFile contents = inspect_model_file(file);
+  const ModelFile contents = inspect_model_file(file, given.network);
   if (is_image_mae(contents.tensors)) return defaults;
   ModelDescription trained = describe_with(contents, file, given);
   FinetuneOptions& options = defaults.options;

@@ -72,6 +72,7 @@ struct FinetuneOptions : RunOptions {
 struct GivenOptions {
   std::set<std::string> names = {};
   InferenceHints hints = {};
+  std::string network = {};  // RunOptions::network
 };
 struct FinetuneDefaults {
   FinetuneOptions options;

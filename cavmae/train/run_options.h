@@ -79,6 +79,7 @@ struct RunOptions {
   int64_t epochs = 25;
   int64_t seed = 0;
   std::filesystem::path init;  // what load_initial_parameters() takes; empty: random parameters
+  std::string network;  // which of several in the file, see NetworkTensors::network; empty: the likeliest
   ResizePositions resize_positions;
   bool allow_partial = false;
   Precision precision = Precision::fp32;
@@ -101,6 +102,8 @@ struct RunOptions {
     v("seed", o.seed, "what every random number of the run derives from");
     v("init", o.init,
       "begin from this model instead of random parameters: a run, a .safetensors or .pth file, the authors' or an image MAE's");
+    v("network", o.network,
+      "which network of an init that holds several (averaged ones beside it), by the keys that lead to it");
     v("resize_positions", o.resize_positions,
       "fit the position embeddings of init to clips of another length or pictures of another size: trim or "
       "interpolate, see the README (alone: trim)");

@@ -21,7 +21,8 @@ std::optional<InitialReport> load_initial_parameters(CavMae& model, const RunOpt
   if (options.init.empty()) return std::nullopt;
   return load_initial_parameters(
       *model, model->config(), options.init,
-      {.positions = options.resize_positions.fit,
+      {.network = options.network,
+       .positions = options.resize_positions.fit,
        .partial = options.allow_partial ? PartialFile::allow : PartialFile::refuse});
 }
 

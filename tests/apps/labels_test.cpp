@@ -81,6 +81,10 @@ TEST_F(LabelCommands, EnhancingWithoutASourceOrWithOneOfOtherClipsIsAnError) {
   const auto other = run_cavmae(data + " --scores " + at("scores.csv"));
   EXPECT_EQ(other.exit_code, 1);
   EXPECT_THAT(other.err, HasSubstr("of none of the 2 of --data"));
+  write("ontology.json", R"([{"id": "/m/none", "child_ids": ["/m/other"]}])");
+  const auto ontology = run_cavmae(data + " --ontology " + at("ontology.json"));
+  EXPECT_EQ(ontology.exit_code, 1);
+  EXPECT_THAT(ontology.err, HasSubstr("ontology.json: no class of"));
   const auto word = run_cavmae(data + " --scores " + at("scores.csv") + " --threshold much");
   EXPECT_EQ(word.exit_code, 2);
   EXPECT_THAT(word.err, HasSubstr("--threshold: expected a number, found 'much'"));

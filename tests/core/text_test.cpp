@@ -8,6 +8,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
 #include "cavmae/core/json.h"
+#include "cavmae/core/number_text.h"
 
 #include "tests/support/temporary_folder.h"
 
@@ -71,6 +72,14 @@ TEST(Text, PrintableTextIsShortAndHarmless) {
   EXPECT_EQ(printable("blocks_a.0"), "blocks_a.0");
   EXPECT_EQ(printable("a\x1b[31m\n\xff"), "a?[31m??");
   EXPECT_EQ(printable(std::string(500, 'x')), std::string(100, 'x') + "...");
+}
+
+TEST(Text, ANumberIsTheWholeText) {
+  EXPECT_EQ(parse_number("1.5"), 1.5);
+  EXPECT_EQ(parse_number("+2e3"), 2000.0);
+  EXPECT_EQ(parse_number("-0.25"), -0.25);
+  for (const char* text : {"", "+", "+-1", "0x10", "1,5", "1 ", " 1", "1e999", "one"})
+    EXPECT_FALSE(parse_number(text).has_value()) << text;
 }
 
 TEST(Text, StableHashIsFnv1a) {

@@ -236,6 +236,52 @@ TEST_F(ClipSourceTest, UnusedKeysAreToldOnceWithWhatWasMeant) {
               HasSubstr("l.csv:1: columns that are not used: 'category' (did you mean 'labels'?), 'fold'"));
 }
 
+TEST_F(ClipSourceTest, OfTwoKeysThatSayTheSameTheUnusedOneIsTold) {
+  make_files({"a.mp4", "b.mp4"});
+  write_text(folder / "m.jsonl", R"({"file": "b.mp4", "path": "a.mp4", "label": "x", "labels": ["y"]})");
+  CapturedLog captured;
+  const ClipList clips = read_clip_sources({folder / "m.jsonl"}, *captured.log);
+  EXPECT_EQ(clips[0].audio, folder / "a.mp4");
+  EXPECT_THAT(clips[0].labels, ElementsAre("y"));
+  EXPECT_THAT(captured.text->str(), HasSubstr("m.jsonl:1: the key 'file' is not used, 'path' is taken"));
+  EXPECT_THAT(captured.text->str(), HasSubstr("m.jsonl:1: the key 'label' is not used, 'labels' is taken"));
+  write_text(folder / "l.csv", "path,file_name\na.mp4,b.mp4\n");
+  EXPECT_EQ(read_clip_sources({folder / "l.csv"}, *captured.log)[0].audio, folder / "a.mp4");
+  EXPECT_THAT(captured.text->str(), HasSubstr("columns that are not used: 'file_name' ('path' is taken)"));
+}
+
+TEST_F(ClipSourceTest, UnusedKeysOfTheAuthorsJsonAreToldOnce) {
+  make_files({"a.wav", "b.wav"});
+  write_text(folder / "s.json",
+             R"({"data": [{"wav": "a.wav", "label": "x"}, {"wav": "b.wav", "label": "x"}]})");
+  CapturedLog captured;
+  read_clip_sources({folder / "s.json"}, *captured.log);
+  EXPECT_THAT(captured.text->str(),
+              HasSubstr("s.json: data[0]: the key 'label' is not used; did you mean 'labels'?"));
+  EXPECT_THAT(captured.text->str(), Not(HasSubstr("data[1]")));
+}
+
+TEST_F(ClipSourceTest, OfJoinedTablesTheSecondHeaderIsNoClip) {
+  make_files({"a.mp4", "b.mp4"});
+  write_text(folder / "l.csv", "path,labels\na.mp4,x\npath,labels\nb.mp4,y\n");
+  CapturedLog captured;
+  const ClipList clips = read_clip_sources({folder / "l.csv"}, *captured.log);
+  EXPECT_THAT(ids(clips), ElementsAre("a", "b"));
+  EXPECT_THAT(captured.text->str(),
+              HasSubstr("l.csv: the header comes 1 times again and was passed over, first in line 3"));
+}
+
+TEST_F(ClipSourceTest, WhatSpreadsheetsAndListsAddToTextIsNoPartOfIt) {
+  make_files({"a.mp4"});
+  write_text(folder / "l.csv", "sep=,\npath,labels\na.mp4,x\n");
+  EXPECT_THAT(read({folder / "l.csv"})[0].labels, ElementsAre("x"));
+  write_text(folder / "m.jsonl", R"({"path": "a.mp4", "labels": [" x ", "y"], "start_seconds": -0.0}
+{"path": "a.mp4", "labels": ["y", "x"], "start_seconds": 0})");
+  const auto clips = read({folder / "m.jsonl"});
+  ASSERT_EQ(clips.size(), 1u);
+  EXPECT_THAT(clips[0].labels, ElementsAre("x", "y"));
+}
+
 TEST_F(ClipSourceTest, AnOrdinaryPathIsThatOfTheSystem) {
   make_files({"real/deep/x.txt", "real/b.mp4", "b.mp4"});
   fs::create_directory_symlink("real/deep", folder / "a");
@@ -255,7 +301,7 @@ TEST_F(ClipSourceTest, AFolderSaysWhatItLeavesOut) {
   EXPECT_THAT(
       captured.text->str(),
       HasSubstr(
-          "9 other files left out: .description, .json, .part, .ts without a transport stream, .vtt, .webp "
+          "9 other files left out: .description, .info.json, .part, .ts without a transport stream, .vtt, .webp "
           "beside a video of the same name, .xyz (2), without extension"));
 }
 
@@ -440,10 +486,40 @@ INSTANTIATE_TEST_SUITE_P(
         BrokenList{"l.txt", "a.mp4\rb.mp4\r", "l.txt: its lines end in CR alone"},
         BrokenList{"l.csv", "a.mp4,x\nb.mp4,y,z\n", "l.csv:2: has 3 cells where the first row has 2"},
         BrokenList{"l.csv", "path,id\na.mp4,\xff\n", "l.csv:2: the id '\\xFF' is no UTF-8 text"},
-        BrokenList{"m.jsonl", R"({"path": "a\u0000.mp4"})", "a path holds a zero byte"},
+        BrokenList{"m.jsonl", R"({"path": "a\u0000.mp4"})", "m.jsonl:1: a path holds a zero byte"},
+        BrokenList{"m.jsonl", R"({"frames": ["a\u0000.png"]})", "m.jsonl:1: a path holds a zero byte"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "id": "a\u0000b"})",
+                   "m.jsonl:1: the id holds a zero byte"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "labels": ["a\u0000b"]})", "the label holds a zero byte"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "labels": "a\u0000b"})", "the label holds a zero byte"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "labels": ["a", " "]})", "'labels' holds an empty text"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "path": "b.mp4"})",
+                   "m.jsonl:1: the key 'path' is given twice"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "end_seconds": 3})",
+                   "'end_seconds' needs a 'start_seconds'"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "start_seconds": 3, "end_seconds": 3})", "found 3 to 3"},
+        BrokenList{"m.jsonl", R"({"path": "a.mp4", "labels": "['a', 'b']"})",
+                   "the labels are a list in quotes"},
+        BrokenList{"l.csv", "path,labels,labels\na.mp4,x,y\n", "l.csv:1: two columns are called 'labels'"},
+        BrokenList{"l.csv", "path,start_seconds\na.mp4,0x5\n", "l.csv:2: 'start_seconds' must be a number"},
+        BrokenList{"l.csv", "path,start_seconds,end_seconds\na.mp4,5,2\n",
+                   "must be later than 'start_seconds'"},
+        BrokenList{"l.csv", "\"path\";\"labels\"\n\"a.mp4\";\"x\"\n",
+                   "l.csv:1: the cells are parted by semicolons"},
+        BrokenList{"l.csv", "sep=;\npath;labels\na.mp4;x\n", "l.csv:2: the cells are parted by semicolons"},
+        BrokenList{"l.csv", "# YTID; start_seconds; end_seconds; positive_labels\nx;0;9;y\n",
+                   "l.csv:1: the cells are parted by semicolons"},
+        BrokenList{"l.csv", "YTID,start_seconds,end_seconds,positive_labels\naaaaaaaaaaa,9,0,y\n",
+                   "l.csv:2: 'end_seconds' must be later"},
+        BrokenList{"s.json", R"({"data": [{"wav": "a.mp4", "video_id": "a\u0000b", "video_path": "f"}]})",
+                   "s.json: data[0]: the id holds a zero byte"},
+        BrokenList{"s.json", R"({"data": [{"wav": "a.mp4", "video_id": "a", "video_path": "f\u0000"}]})",
+                   "s.json: data[0]: a path holds a zero byte"},
+        BrokenList{"s.json", R"({"data": [{"wav": "a.mp4"}], "data": [{"wav": "a.mp4"}]})",
+                   "'data' is given twice"},
         BrokenList{"m.jsonl", R"({"path": "a.mp4"} {"path": "a.mp4"})", "m.jsonl:1: not valid JSON"},
         BrokenList{"s.json", R"({"data": {"wav": "a.wav"}})", "expected {\"data\""},
-        BrokenList{"s.json", R"({"data": [{"wav": "a.wav"})", "s.json: not valid JSON"},
+        BrokenList{"s.json", R"({"data": [{"wav": "a.wav"})", "s.json: data[1]: not valid JSON"},
         BrokenList{"s.json", R"([{"wav": "a"}])", "expected {\"data\""},
         BrokenList{"s.json", R"({"clips": []})", "found the keys 'clips'"},
         BrokenList{"s.json", R"({"data": [7]})", "data[0]: expected an object, found 7"},

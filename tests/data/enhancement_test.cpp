@@ -52,6 +52,8 @@ TEST_F(EnhancementTest, TaxonomyKnowsWhatStandsAboveHoweverFar) {
   EXPECT_THAT(taxonomy.above("/m/puppy"), ElementsAre("/m/animal", "/m/dog", "/m/thing"));
   EXPECT_THAT(taxonomy.above("/m/thing"), IsEmpty());
   EXPECT_THAT(taxonomy.above("/m/unknown"), IsEmpty());
+  EXPECT_TRUE(taxonomy.joins_any_of(set));
+  EXPECT_FALSE(taxonomy.joins_any_of(LabelSet({{"dog", "Dog"}, {"animal", "Animal"}}, "labels.csv")));
 }
 
 TEST_F(EnhancementTest, TaxonomyThatRunsInACircleEnds) {
@@ -112,6 +114,14 @@ TEST_F(EnhancementTest, BrokenFilesAreNamed) {
   EXPECT_THAT(taxonomy_error("[{\"name\": \"x\"}]"), AllOf(HasSubstr("o.json: [0]"), HasSubstr("'id'")));
   EXPECT_THAT(taxonomy_error("[{\"id\": \"a\", \"child_ids\": [3]}]"), HasSubstr("must hold ids"));
   EXPECT_THAT(taxonomy_error("[{"), HasSubstr("o.json"));
+  EXPECT_THAT(taxonomy_error("[{\"id\": \"a\", \"child_id\": [\"b\"]}]"),
+              HasSubstr("none of its 1 entries has a child under 'child_ids'"));
+  EXPECT_THAT(score_error("s.csv", "id,label,score\na,Dog,1\na,/m/dog,0.5\n"),
+              HasSubstr("s.csv:3: '/m/dog' of clip 'a' was scored before"));
+  EXPECT_THAT(score_error("s.csv", "id,label,score\na,Dog,0x1\n"), HasSubstr("s.csv:2"));
+  EXPECT_THAT(
+      score_error("s.json", R"({"clips": [{"id": "a", "labels": [{"mid": "/m/dog", "score": 1e999}]}]})"),
+      HasSubstr("s.json: not valid JSON"));
   EXPECT_THAT(score_error("s.csv", "id,label\n"), HasSubstr("no column 'score'"));
   EXPECT_THAT(score_error("s.csv", "id,label,score\na,Dog,high\n"),
               HasSubstr("s.csv:2: 'score' must be a number"));

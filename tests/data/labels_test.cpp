@@ -88,6 +88,7 @@ TEST_F(LabelsTest, ClashesAndGapsNameTheLines) {
   EXPECT_THAT(error_of(header + "x,a,A\n"), HasSubstr("labels.csv:2: 'index' must be a whole number"));
   EXPECT_THAT(error_of(header + "0,,A\n"), HasSubstr("class 0 has no mid"));
   EXPECT_THAT(error_of(header + "0,a,A, B\n"), HasSubstr("double quotes"));
+  EXPECT_THAT(error_of("index,mid,mid,display_name\n0,a,b,A\n"), HasSubstr("two columns are called 'mid'"));
   EXPECT_THAT(error_of("index,name\n0,a\n"), HasSubstr("no column 'mid'"));
   EXPECT_THAT(error_of(header), HasSubstr("lists no classes"));
   EXPECT_THAT(error_of(""), HasSubstr("is empty"));

@@ -39,6 +39,8 @@ TEST(SampleWeights, FileThatDoesNotFitIsNamed) {
   EXPECT_THAT(error_of("1\n\nmany\n", 2), HasSubstr("w.csv:3: a weight must be a number"));
   EXPECT_THAT(error_of("1\n-2\n", 2), HasSubstr("w.csv:2"));
   EXPECT_THAT(error_of("1\nnan\n", 2), HasSubstr("w.csv:2"));
+  EXPECT_THAT(error_of("1\n0x2\n", 2), HasSubstr("w.csv:2"));
+  EXPECT_THAT(error_of("1e308\n1e308\n", 2), HasSubstr("the sum of the weights is too large"));
   EXPECT_THAT(error_of("0\n0\n", 2), HasSubstr("every weight is 0"));
   EXPECT_THAT(message_from<DataError>([&] { read_sample_weights(folder / "none.csv", 2); }),
               HasSubstr("none.csv"));

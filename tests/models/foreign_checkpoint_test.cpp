@@ -258,8 +258,31 @@ TEST_F(ForeignCheckpoint, ADescriptionMayStateAPart) {
   EXPECT_EQ(loaded.spec.fbank_std, 4.0);
   write_json(folder_ / "m.pth.json", {{"some", "one else's"}});
   EXPECT_THAT(message_from<ConfigError>([&] { load({}); }), HasSubstr("give --num-heads"));
+  write_json(folder_ / "m.pth.json", {{"model", {{"num_heads", 2}}}});
+  EXPECT_THAT(message_from<CheckpointError>([&] { load({}); }),
+              HasSubstr("m.pth.json: lacks \"format\": \"cavmae\""));
+  write_json(folder_ / "m.pth.json", {{"format", "cavmae"}, {"feature", {{"fbank_mean", -3.0}}}});
+  EXPECT_THAT(message_from<CheckpointError>([&] { load({}); }),
+              HasSubstr("m.pth.json: unknown key 'feature' (did you mean 'features'?)"));
   std::ofstream(folder_ / "m.pth.json") << "{";
   EXPECT_THAT(message_from<ConfigError>([&] { load({}); }), HasSubstr("m.pth.json: not valid JSON"));
+}
+
+TEST_F(ForeignCheckpoint, ASafetensorsThatDoesNotSayIsDescribedBesideItToo) {
+  write_safetensors(folder_ / "m.safetensors", named(model_), {});
+  EXPECT_THAT(message_from<ConfigError>([&] { load_pretrained(folder_ / "m.safetensors"); }),
+              HasSubstr("m.safetensors.json beside it"));
+  write_json(folder_ / "m.safetensors.json",
+             {{"format", "cavmae"},
+              {"model", {{"num_heads", 2}, {"decoder_num_heads", 2}}},
+              {"features", {{"fbank_mean", -3.0}, {"fbank_std", 2.0}, {"window_seconds", 1.0}}}});
+  const Pretrained loaded = load_pretrained(folder_ / "m.safetensors");
+  EXPECT_EQ(loaded.described_in, folder_ / "m.safetensors.json");
+  EXPECT_EQ(loaded.spec.fbank_mean, -3.0);
+  // What a file of ours says itself holds.
+  save_model(folder_ / "ours.safetensors", model_, InputSpec{.fbank_mean = -5.0});
+  write_json(folder_ / "ours.safetensors.json", {{"format", "cavmae"}, {"features", {{"fbank_mean", -3.0}}}});
+  EXPECT_EQ(load_pretrained(folder_ / "ours.safetensors").spec.fbank_mean, -5.0);
 }
 
 TEST_F(ForeignCheckpoint, AFailedConversionLeavesTheOldPairAlone) {

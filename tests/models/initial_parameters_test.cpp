@@ -4,10 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/json.h"
+#include "cavmae/core/options.h"
 #include "cavmae/models/checkpoint.h"
 #include "cavmae/models/convert_model.h"
 #include "cavmae/models/pretrained.h"
 #include "cavmae/nn/position_embedding.h"
+#include "cavmae/tensorfile/pth.h"
 
 #include "tests/models/toy_model.h"
 #include "tests/support/program.h"
@@ -216,6 +219,27 @@ TEST(InitialParameters, OurCheckpointsAndTheAuthorsAreTakenByName) {
     for (const auto& item : model->named_parameters())
       EXPECT_TRUE(item.value().equal(saved->named_parameters()[item.key()])) << item.key();
   }
+}
+
+TEST(InitialParameters, OfSeveralNetworksTheOneThatIsAskedForIsTaken) {
+  TemporaryFolder folder;
+  const auto raw = random_model(golden_config(), 4), averaged = random_model(golden_config(), 5);
+  NamedTensors both;
+  for (const auto& item : averaged->named_parameters()) both.emplace_back("ema." + item.key(), item.value());
+  for (const auto& item : raw->named_parameters()) both.emplace_back("model." + item.key(), item.value());
+  write_pth(folder / "both.pth", both);
+  write_json(folder / "both.pth.json", {{"format", "cavmae"}, {"model", option_to_json(golden_config())}});
+  auto model = random_model(golden_config(), 6);
+  const auto takes = [&](const std::string& network, const CavMae& expected) {
+    const InitialReport report =
+        load_initial_parameters(*model, model->config(), folder / "both.pth", {.network = network});
+    return report.copies.size() == 1 && model->parameters()[0].equal(expected->parameters()[0]);
+  };
+  EXPECT_TRUE(takes("", raw));
+  EXPECT_TRUE(takes("ema", averaged));
+  EXPECT_TRUE(takes("model", raw));
+  EXPECT_THAT(message_from<ConfigError>([&] { takes("mean", raw); }),
+              AllOf(HasSubstr("both.pth: holds no network under 'mean'"), HasSubstr("'ema', 'model'")));
 }
 
 TEST(InitialParameters, AFineTunedModelGivesItsEncodersAlone) {

@@ -19,7 +19,7 @@ using testing::HasSubstr;
 using testing_support::run_shell;
 
 constexpr const char* kBegin = R"(
-import argparse, collections, datetime, decimal, fractions, os, pathlib, random, sys, types, uuid
+import argparse, collections, datetime, decimal, fractions, os, pathlib, random, re, sys, types, uuid
 import numpy, torch
 folder = sys.argv[1]
 sd = collections.OrderedDict(w=torch.arange(6.).reshape(2, 3), b=torch.ones(2, dtype=torch.float16))
@@ -68,7 +68,10 @@ values = dict(
     time=datetime.datetime.now(datetime.timezone.utc), span=datetime.timedelta(1), day=datetime.date.today(),
     decimal=decimal.Decimal('1.5'), fraction=fractions.Fraction(1, 3), uuid=uuid.uuid4(), space=E(a=1, b=E()),
     args=argparse.Namespace(lr=1e-3, out=pathlib.Path('x'), when=datetime.datetime.now()), big=2 ** 80,
-    deep={'a': [({'b': numpy.float64(1)},)]}, version=torch.__version__, int_class=int, list_class=list)
+    deep={'a': [({'b': numpy.float64(1)},)]}, version=torch.__version__, int_class=int, list_class=list,
+    ellipsis=..., missing=NotImplemented, dictionary=collections.UserDict(a=1), list_of_user=collections.UserList([1]),
+    pattern=re.compile('a+'), matrix=numpy.matrix([[1]]), masked=numpy.ma.masked_array([1, 2], mask=[0, 1]),
+    records=numpy.rec.array([(1, 2.0)], dtype=[('a', 'i4'), ('b', 'f4')]))
 for name, value in values.items():
     for protocol in 2, 5:
         save(f'{name}_{protocol}', {'model': sd, name: value}, pickle_protocol=protocol)
