@@ -84,7 +84,9 @@ void add_report(CLI::App& app, Program& program) {
   app.add_option("--cache", options->cache, "folder that keeps decoded clips")->type_name("DIR");
   app.add_option("--frames", *frames, "pictures of a clip: middle, or all (their mean) [middle]")
       ->type_name("");
-  app.add_option("--out", options->out, "the page to write [RUN/report.html]")->type_name("FILE");
+  app.add_option("--out", options->out, "the page to write [RUN/report.html]")
+      ->type_name("FILE")
+      ->check(writable_file());
   auto device_flags = std::make_shared<OptionFlags>();
   add_device_flag(app, *device_flags);
   auto reading = std::make_shared<ReadingFlags>();
