@@ -7,6 +7,7 @@
 #include "apps/command.h"
 #include "apps/configs.h"
 #include "apps/list_flags.h"
+#include "apps/model_flags.h"
 
 namespace cavmae::apps {
 namespace {
@@ -80,6 +81,7 @@ void add_ablate(CLI::App& app, Program& program) {
   flags->lists.add(app);
   add_json_flag(app, flags->json);
   flags->options.add(app, PretrainOptions{}, "Configuration");
+  flags->options.add_word_flag(app, "resize_positions", kResizePositions);
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }
 

@@ -81,6 +81,8 @@ class OptionFlags {
 
   // Older names of an option's flag and of one of its values, which still work and no help shows.
   void add_alias(CLI::App& app, const std::string& option, const std::string& old_flag);
+  // See let_stand_alone(); with --no- it says "none".
+  void add_word_flag(CLI::App& app, const std::string& option, const std::vector<std::string>& words);
   void add_value_alias(const std::string& option, const std::string& old_value, const std::string& value);
 
   // Sets what the user gave. Throws ConfigError naming the flag.
@@ -97,6 +99,18 @@ class OptionFlags {
   std::map<std::string, std::shared_ptr<std::optional<std::string>>> texts_;
   std::map<std::string, std::pair<std::string, std::string>> value_aliases_;  // option -> {old, new}
 };
+
+// For a flag that names a file which is written when the work is done: that it can be is checked before. "-"
+// is standard output.
+CLI::Validator writable_file();
+
+// Lets a flag stand alone that takes one of `words`, which then says the first; with --no- before its name it
+// calls `refuse`.
+void let_stand_alone(CLI::App& app, CLI::Option& option, const std::vector<std::string>& words,
+                     const std::function<void()>& refuse);
+// The command line with '=' between flags that may stand alone and their value: the parser would take any
+// word after one of them for it, such as a file's name.
+std::vector<std::string> with_values_joined(CLI::App& root, const std::vector<std::string>& words);
 
 // The flag --json FILE of every measuring command.
 void add_json_flag(CLI::App& app, std::filesystem::path& file);

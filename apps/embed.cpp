@@ -62,7 +62,10 @@ void add_embed(CLI::App& app, Program& program) {
   flags->evaluation.add(app);
   flags->windows.add(app);
   app.add_option("files", flags->files, "media files")->type_name("FILE");
-  app.add_option("--out", flags->out, "the .safetensors file to write")->required()->type_name("FILE");
+  app.add_option("--out", flags->out, "the .safetensors file to write")
+      ->required()
+      ->type_name("FILE")
+      ->check(writable_file());
   add_json_flag(app, flags->json);
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }

@@ -101,6 +101,7 @@ void add_finetune(CLI::App& app, Program& program) {
   flags->config = "finetune-audioset-20k";
   flags->add(app);
   flags->options.add(app, FinetuneOptions{}, "Configuration");
+  flags->options.add_word_flag(app, "resize_positions", kResizePositions);
   app.callback(
       [=, &program] { program.action = [=, &program] { return run_finetuning(*flags, program.global); }; });
 }

@@ -105,36 +105,15 @@ void reject_extras(const CLI::App& root) {
                            command.get_name(), " --help' shows the usage"));
 }
 
-// Flags that had no value once and may have one now: alone they mean the first word here, with --no- before
-// them "none". The parser would take a file's name after them for their value.
-struct WordFlag {
-  std::string name;
-  std::vector<std::string> words;
-};
-const WordFlag kWordFlags[] = {{"resize-positions", {"trim", "interpolate", "none", "true", "false"}}};
-
-std::vector<std::string> with_words_written_out(int argc, char** argv) {
-  std::vector<std::string> out(argv + 1, argv + argc);
-  for (size_t i = 0; i < out.size() && out[i] != "--"; ++i)
-    for (const WordFlag& flag : kWordFlags) {
-      const bool last = i + 1 == out.size();
-      if (out[i] == "--no-" + flag.name)
-        out[i] = "--" + flag.name + "=none";
-      else if (out[i] == "--" + flag.name &&
-               (last || std::ranges::find(flag.words, out[i + 1]) == flag.words.end()))
-        out[i] += "=" + flag.words.front();
-    }
-  std::reverse(out.begin(), out.end());  // as the parser takes them
-  return out;
-}
-
 int parse_and_run(Program& program, int argc, char** argv) {
   program.root.allow_extras();
   for (CLI::App* sub : program.root.get_subcommands([](const CLI::App*) { return true; }))
     sub->allow_extras();
   reject_files_like_flags(program.root, argc, argv);
   try {
-    program.root.parse(with_words_written_out(argc, argv));
+    std::vector<std::string> words = with_values_joined(program.root, {argv + 1, argv + argc});
+    std::ranges::reverse(words);  // as the parser takes them
+    program.root.parse(std::move(words));
     reject_extras(program.root);
   } catch (const CLI::CallForHelp& e) {
     return program.root.exit(e);

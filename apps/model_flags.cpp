@@ -41,12 +41,13 @@ void add_shape_flags(CLI::App& app, ModelFlags& flags) {
                  "filterbank frames (10 ms each) of a clip, where not those of the training")
       ->type_name("N");
   app.add_option("--image-size", shape.image_size, "side of the picture in pixels, likewise")->type_name("N");
-  app.add_option(
-         "--resize-positions", flags.resize_positions,
-         "fit the checkpoint's position embeddings to such clips or pictures; where they were trained: "
-         "trim (keep those of the first part of the sound; also when the flag stands alone) or "
-         "interpolate")
-      ->type_name("");
+  CLI::Option* resize = app.add_option(
+      "--resize-positions", flags.resize_positions,
+      "fit the checkpoint's position embeddings to such clips or pictures; where they were trained: "
+      "trim (keep those of the first part of the sound; also when the flag stands alone) or "
+      "interpolate");
+  resize->type_name("");
+  let_stand_alone(app, *resize, kResizePositions, [&flags] { flags.resize_positions = "none"; });
 }
 
 void log_network(const Pretrained& model, Log& log) {

@@ -33,6 +33,9 @@ struct ReadingFlags {
   InputReading reading() const;
 };
 
+// The words of --resize-positions, of which the first is meant when it stands alone.
+inline const std::vector<std::string> kResizePositions = {"trim", "interpolate", "none"};
+
 struct ModelFlags {
   std::filesystem::path checkpoint;
   LoadOptions options;

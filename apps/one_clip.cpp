@@ -12,7 +12,10 @@ void OneClipFlags::add(CLI::App& app, DecoderUse decoder) {
       ->required()
       ->type_name("FILE");
   model.add(app, HeadUse::leave_out, decoder);
-  app.add_option("--out", out, "the PNG file to write")->required()->type_name("FILE");
+  app.add_option("--out", out, "the PNG file to write")
+      ->required()
+      ->type_name("FILE")
+      ->check(writable_file());
   app.add_option("--clip", clip, "which clip of a list, by its id")->type_name("ID");
   app.add_option("--window-start", window_start,
                  "pin the window's start in longer files, in seconds [the middle]")

@@ -5,6 +5,7 @@
 #include "cavmae/train/pretraining.h"
 
 #include "apps/configs.h"
+#include "apps/model_flags.h"
 #include "apps/run_report.h"
 #include "apps/training.h"
 
@@ -61,6 +62,7 @@ void add_pretrain(CLI::App& app, Program& program) {
   flags->config = "cav-mae";
   flags->add(app);
   flags->options.add(app, PretrainOptions{}, "Configuration");
+  flags->options.add_word_flag(app, "resize_positions", kResizePositions);
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }
 

@@ -86,7 +86,9 @@ void add_report(CLI::App& app, Program& program) {
   app.add_option("--cache", options->cache, "folder that keeps decoded clips")->type_name("DIR");
   app.add_option("--frames", *frames, "pictures of a clip: middle, or all (their mean) [middle]")
       ->type_name("");
-  app.add_option("--out", options->out, "the page to write [RUN/report.html]")->type_name("FILE");
+  app.add_option("--out", options->out, "the page to write [RUN/report.html]")
+      ->type_name("FILE")
+      ->check(writable_file());
   auto precision = std::make_shared<std::string>("fp32");
   add_precision_flag(app, *precision);
   auto device_flags = std::make_shared<OptionFlags>();

@@ -52,7 +52,10 @@ void add_weights(CLI::App& app, Program& program) {
   app.add_option("--labels", flags->labels,
                  "label file with index, mid, display_name [the clips' own labels]")
       ->type_name("FILE");
-  app.add_option("--out", flags->out, "file that receives the weights")->required()->type_name("FILE");
+  app.add_option("--out", flags->out, "file that receives the weights")
+      ->required()
+      ->type_name("FILE")
+      ->check(writable_file());
   flags->lists.add(app);
   add_json_flag(app, flags->json);
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });

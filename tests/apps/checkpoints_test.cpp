@@ -142,12 +142,50 @@ TEST_F(Checkpoints, InfoShowsWhatTheDescriptionStates) {
   EXPECT_THAT(outcome.err, HasSubstr("described.pth.json"));
 }
 
+TEST_F(Checkpoints, TheNetworkToBeginFromCanBeChosen) {
+  NamedTensors both;
+  for (const auto& [name, tensor] : read_pth(path("m.pth"))) {
+    const std::string own = name.substr(std::string("module.").size());
+    both.emplace_back("model." + own, tensor);
+    both.emplace_back("ema." + own, tensor * 2);
+  }
+  write_pth(path("both.pth"), both);
+  std::filesystem::copy_file(path("described.pth.json"), path("both.pth.json"));
+  const std::string finetune = "finetune --config finetune-tiny --print-config --init " + path("both.pth");
+  EXPECT_THAT(run_cavmae(finetune + " --network ema").out, HasSubstr("\"network\": \"ema\""));
+  const std::string pretrain = "pretrain --config " + path("config.json") + " --data " + path("clips") +
+                               " --no-report --init " + path("both.pth") + " --out ";
+  for (const std::string& command : {finetune, pretrain + path("none")}) {
+    const Outcome outcome = run_cavmae(command + " --network mean");
+    EXPECT_EQ(outcome.exit_code, 2) << command;
+    EXPECT_THAT(outcome.err, HasSubstr("holds no network under 'mean'; it holds 'model', 'ema'"));
+  }
+  EXPECT_THAT(run_cavmae(pretrain + path("from_ema") + " --network ema").err,
+              HasSubstr("taken is 'ema', not 'model' (--network)"));
+}
+
+TEST_F(Checkpoints, WhereNothingCanBeWrittenIsToldBeforeTheWork) {
+  for (const std::string& result :
+       {"--out " + path("none/x.safetensors"),
+        "--out " + path("x.safetensors") + " --json " + path("none/x.json"), "--out " + path("clips")}) {
+    const Outcome outcome =
+        run_cavmae("embed --checkpoint " + path("run") + " --data " + clip() + " " + result);
+    EXPECT_EQ(outcome.exit_code, 2) << result;
+    EXPECT_THAT(outcome.err, testing::AnyOf(HasSubstr("there is no folder"), HasSubstr("is a folder")));
+    EXPECT_THAT(outcome.err, Not(HasSubstr("embedding")));
+  }
+  EXPECT_EQ(run_cavmae("retrieve --checkpoint " + path("run") + " --data " + path("clips") + " --json " +
+                       path("none/r.json"))
+                .exit_code,
+            2);
+}
+
 TEST_F(Checkpoints, ResizePositionsMayStandAlone) {
   const std::string embed = "embed --checkpoint " + path("run") + " --out " + path("x.safetensors") +
                             " --num-fbank-frames 48 --window-seconds 0.5 ";
   EXPECT_THAT(run_cavmae(embed + clip()).err, HasSubstr("--resize-positions"));
-  for (const char* flag :
-       {"--resize-positions ", "--resize-positions trim ", "--resize-positions=interpolate "}) {
+  for (const char* flag : {"--resize-positions ", "--resize-positions trim ",
+                           "--resize-positions interpolate ", "--resize-positions=interpolate "}) {
     const Outcome outcome = run_cavmae(embed + flag + clip());
     EXPECT_EQ(outcome.exit_code, 0) << flag << outcome.err;
     EXPECT_THAT(outcome.err, HasSubstr("positions fitted: pos_embed_a"));
