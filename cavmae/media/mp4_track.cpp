@@ -22,6 +22,10 @@ void set_quality(AVCodecContext& codec, const std::string& encoder, int64_t crf)
   if (encoder == "libx264") {
     av_opt_set(codec.priv_data, "preset", "veryfast", 0);
     av_opt_set_int(codec.priv_data, "crf", crf, 0);
+    // Of pictures of two or three macroblocks a row its macroblock tree (r3095, with vector instructions)
+    // makes what the heap happens to hold: the same pictures gave other bytes now and then.
+    constexpr int kSmallSide = 64;
+    if (std::min(codec.width, codec.height) < kSmallSide) av_opt_set_int(codec.priv_data, "mbtree", 0, 0);
   } else if (encoder == "mpeg4") {
     codec.flags |= AV_CODEC_FLAG_QSCALE;
     codec.global_quality = static_cast<int>(FF_QP2LAMBDA * std::clamp<int64_t>((crf - 11) / 4, 2, 31));

@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <csignal>
+#include <memory>
 #include <numbers>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -90,6 +92,29 @@ TEST(VideoWriter, SameInputGivesSameBytes) {
   write_clip(folder / "a.mp4", {});
   write_clip(folder / "b.mp4", {}, /*audio_chunk=*/777);
   EXPECT_EQ(read_text(folder / "a.mp4"), read_text(folder / "b.mp4"));
+}
+
+// Leaves other bytes in the memory that the heap gives next.
+void soil_heap(uint8_t byte) {
+  std::vector<std::unique_ptr<std::vector<uint8_t>>> blocks;
+  for (size_t i = 1; i <= 64; ++i) blocks.push_back(std::make_unique<std::vector<uint8_t>>(4000 * i, byte));
+}
+
+TEST(VideoWriter, SmallPicturesGiveTheSameBytesWhateverTheHeapHolds) {
+  const TemporaryFolder folder;
+  const VideoWriterOptions options{.width_px = 32, .height_px = 32};
+  const torch::Tensor noise = torch::arange(32 * 32 * 3).mul(7919).remainder(61).view({32, 32, 3});
+  std::string first;
+  for (int run = 0; run < 150; ++run) {
+    soil_heap(static_cast<uint8_t>(37 * run));
+    VideoWriter writer(folder / "a.mp4", options);
+    for (int64_t i = 0; i < 24; ++i)
+      writer.add_frame(noise.roll({i % 5, i % 7}, {0, 1}).add(20 * (i % 3)).to(torch::kUInt8));
+    writer.finish();
+    const std::string bytes = read_text(folder / "a.mp4");
+    if (first.empty()) first = bytes;
+    ASSERT_TRUE(bytes == first) << "run " << run;
+  }
 }
 
 // The encoder that stands in where libx264 is missing.
