@@ -12,6 +12,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
+#include "cavmae/core/random.h"
 #include "cavmae/media/media_reader.h"
 
 #include "tests/support/program.h"
@@ -95,21 +96,40 @@ TEST(VideoWriter, SameInputGivesSameBytes) {
 }
 
 // Leaves other bytes in the memory that the heap gives next.
-void soil_heap(uint8_t byte) {
+void soil_heap(Random& random) {
   std::vector<std::unique_ptr<std::vector<uint8_t>>> blocks;
-  for (size_t i = 1; i <= 64; ++i) blocks.push_back(std::make_unique<std::vector<uint8_t>>(4000 * i, byte));
+  for (int i = 0; i < 64; ++i)
+    blocks.push_back(std::make_unique<std::vector<uint8_t>>(
+        static_cast<size_t>(random.integer(1000, 300'000)), static_cast<uint8_t>(random.integer(0, 255))));
+}
+
+// A disc that goes round before a checkered, grainy ground. uint8 [side, side, 3]
+torch::Tensor disc_on_checkers(int64_t side, int64_t index) {
+  torch::Tensor image = torch::empty({side, side, 3}, torch::kUInt8);
+  auto pixels = image.accessor<uint8_t, 3>();
+  const auto t = static_cast<double>(index), half = static_cast<double>(side) / 2;
+  for (int64_t y = 0; y < side; ++y)
+    for (int64_t x = 0; x < side; ++x) {
+      const double away = std::hypot(static_cast<double>(x) - half - 8 * std::sin(t / 2),
+                                     static_cast<double>(y) - half - 6 * std::cos(t * 0.4));
+      const int64_t ground = 60 + (x / 8 + y / 8) % 2 * 40 + (x * 7 + y * 13 + x * y / 4) % 8;
+      const int64_t level = away < static_cast<double>(side) / 5 ? 200 : ground;
+      for (int64_t c = 0; c < 3; ++c) pixels[y][x][c] = static_cast<uint8_t>(level + 10 * c);
+    }
+  return image;
 }
 
 TEST(VideoWriter, SmallPicturesGiveTheSameBytesWhateverTheHeapHolds) {
   const TemporaryFolder folder;
-  const VideoWriterOptions options{.width_px = 32, .height_px = 32};
-  const torch::Tensor noise = torch::arange(32 * 32 * 3).mul(7919).remainder(61).view({32, 32, 3});
+  constexpr int64_t kSide = 32;
+  std::vector<torch::Tensor> pictures;
+  for (int64_t i = 0; i < 24; ++i) pictures.push_back(disc_on_checkers(kSide, i));
+  Random random(5);
   std::string first;
-  for (int run = 0; run < 150; ++run) {
-    soil_heap(static_cast<uint8_t>(37 * run));
-    VideoWriter writer(folder / "a.mp4", options);
-    for (int64_t i = 0; i < 24; ++i)
-      writer.add_frame(noise.roll({i % 5, i % 7}, {0, 1}).add(20 * (i % 3)).to(torch::kUInt8));
+  for (int run = 0; run < 300; ++run) {
+    soil_heap(random);
+    VideoWriter writer(folder / "a.mp4", {.width_px = kSide, .height_px = kSide});
+    for (const torch::Tensor& image : pictures) writer.add_frame(image);
     writer.finish();
     const std::string bytes = read_text(folder / "a.mp4");
     if (first.empty()) first = bytes;
