@@ -17,7 +17,8 @@ constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 }  // namespace
 
-TextReader::TextReader(const fs::path& file) : name_(file.string()) {
+// By way of the other constructor, so that what is thrown here closes the file.
+TextReader::TextReader(const fs::path& file) : TextReader(std::string_view(), file.string()) {
   open(file);
   read_more();
   if (rest_.starts_with(kByteOrderMark)) rest_.remove_prefix(kByteOrderMark.size());

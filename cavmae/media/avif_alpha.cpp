@@ -34,6 +34,7 @@ ffmpeg::Frame decode_av1(const std::string& data) {
                        avcodec_send_packet(context.get(), packet.get()) >= 0 &&
                        avcodec_send_packet(context.get(), nullptr) >= 0 &&
                        avcodec_receive_frame(context.get(), frame.get()) >= 0;
+  ffmpeg::drop_unknown_colours(*frame);
   return decoded && is_readable_format(*frame) ? std::move(frame) : nullptr;
 }
 

@@ -60,7 +60,10 @@ Decoder::Decoder(Demuxer& demuxer, const AVStream& stream) : demuxer_(demuxer), 
 bool Decoder::next(AVFrame& frame) {
   for (int errors = 0; errors < kMaxErrorsInARow;) {
     const int result = avcodec_receive_frame(context_.get(), &frame);
-    if (result >= 0) return true;
+    if (result >= 0) {
+      ffmpeg::drop_unknown_colours(frame);
+      return true;
+    }
     if (result == AVERROR_EOF) return false;
     if (result == AVERROR(ENOMEM)) demuxer_.fail_of_memory();
     if (result == AVERROR(EAGAIN)) {

@@ -198,6 +198,8 @@ void Demuxer::open() {
   // A picture's stream is known at once; looking closer would decode it a second time.
   if (!is_picture()) avformat_find_stream_info(context_.get(), nullptr);
   if (is_wav) enlarge_wav_packets(*context_);
+  for (unsigned i = 0; i < context_->nb_streams; ++i)
+    ffmpeg::drop_unknown_colours(*context_->streams[i]->codecpar);
   io_.throw_if_failed();
   choose_streams();
   if (audio_ != nullptr || video_ != nullptr) return;

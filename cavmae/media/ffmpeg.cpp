@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdarg>
+#include <cstring>
 #include <new>
 #include <string_view>
 
@@ -68,6 +69,34 @@ void tame() {
     return true;
   }();
   static_cast<void>(done);
+}
+
+namespace {
+
+template <class Enum>
+void drop_unknown(Enum& field, int count, Enum unspecified) {
+  int number = 0;
+  static_assert(sizeof number == sizeof field);
+  std::memcpy(&number, &field, sizeof number);
+  if (number < 0 || number >= count) field = unspecified;
+}
+
+}  // namespace
+
+void drop_unknown_colours(AVCodecParameters& video) {
+  drop_unknown<AVColorRange>(video.color_range, AVCOL_RANGE_NB, AVCOL_RANGE_UNSPECIFIED);
+  drop_unknown<AVColorPrimaries>(video.color_primaries, AVCOL_PRI_NB, AVCOL_PRI_UNSPECIFIED);
+  drop_unknown<AVColorTransferCharacteristic>(video.color_trc, AVCOL_TRC_NB, AVCOL_TRC_UNSPECIFIED);
+  drop_unknown<AVColorSpace>(video.color_space, AVCOL_SPC_NB, AVCOL_SPC_UNSPECIFIED);
+  drop_unknown<AVChromaLocation>(video.chroma_location, AVCHROMA_LOC_NB, AVCHROMA_LOC_UNSPECIFIED);
+}
+
+void drop_unknown_colours(AVFrame& picture) {
+  drop_unknown<AVColorRange>(picture.color_range, AVCOL_RANGE_NB, AVCOL_RANGE_UNSPECIFIED);
+  drop_unknown<AVColorPrimaries>(picture.color_primaries, AVCOL_PRI_NB, AVCOL_PRI_UNSPECIFIED);
+  drop_unknown<AVColorTransferCharacteristic>(picture.color_trc, AVCOL_TRC_NB, AVCOL_TRC_UNSPECIFIED);
+  drop_unknown<AVColorSpace>(picture.colorspace, AVCOL_SPC_NB, AVCOL_SPC_UNSPECIFIED);
+  drop_unknown<AVChromaLocation>(picture.chroma_location, AVCHROMA_LOC_NB, AVCHROMA_LOC_UNSPECIFIED);
 }
 
 double priming_seconds(const AVCodecParameters& audio) {

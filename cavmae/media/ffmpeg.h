@@ -48,6 +48,11 @@ Frame make_frame();
 Packet make_packet();
 CodecContext make_codec_context(const AVCodec* codec);
 
+// Colours are enumerations that a file fills with any number, and FFmpeg passes on; one that the enumeration
+// lacks may not even be read in C++. It becomes "not specified".
+void drop_unknown_colours(AVCodecParameters& video);
+void drop_unknown_colours(AVFrame& picture);
+
 // "Invalid data found when processing input", for an AVERROR code.
 std::string error_text(int code);
 

@@ -1,5 +1,8 @@
 #include "cavmae/data/text_reader.h"
 
+#include <filesystem>
+#include <iterator>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -64,6 +67,16 @@ TEST_F(TextReaderTest, WhatIsNoTextIsRefused) {
   EXPECT_THAT(error_of("a.mp4\rb.mp4\r"), HasSubstr("l.txt: its lines end in CR alone"));
   EXPECT_THAT(message_from<DataError>([&] { TextReader(folder / "no.txt"); }), HasSubstr("no.txt"));
   EXPECT_THAT(message_from<DataError>([&] { TextReader(folder.path()); }), HasSubstr("is a folder"));
+}
+
+TEST_F(TextReaderTest, AFileThatIsRefusedIsClosed) {
+  const auto num_open = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+  };
+  write_text(folder / "zeros.csv", std::string("path\0", 5));
+  const auto before = num_open();
+  EXPECT_THROW(TextReader(folder / "zeros.csv"), DataError);
+  EXPECT_EQ(num_open(), before);
 }
 
 TEST_F(TextReaderTest, TablesHaveCommasOrTabsAndNoEmptyRows) {

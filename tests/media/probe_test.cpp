@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cavmae/core/files.h"
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
@@ -29,6 +30,19 @@ TEST_F(Probe, TellsWhatAMovieHolds) {
   EXPECT_EQ(info.video_codec, "h264");
   EXPECT_EQ(info.audio_codec, "aac");
   EXPECT_THAT(info.container, testing::HasSubstr("mp4"));
+}
+
+// Reading such a number as FFmpeg's enumeration is what UndefinedBehaviorSanitizer reports.
+TEST_F(Probe, ColoursThatNoStandardKnowsAreNotSpecified) {
+  ffmpeg("-f lavfi -i testsrc2=s=64x64:r=5:d=1 -pix_fmt yuv420p -color_trc smpte2084 -c:v ffv1 a.mkv");
+  EXPECT_EQ(probe_media(at("a.mkv")).hdr, "PQ");
+  std::string file = read_text(at("a.mkv"));
+  const size_t transfer = file.find("\x55\xba\x81\x10");
+  ASSERT_NE(transfer, std::string::npos);
+  file[transfer + 3] = '\xf3';
+  write_file(at("b.mkv"), file);
+  EXPECT_EQ(probe_media(at("b.mkv")).hdr, "");
+  EXPECT_TRUE(read_image(at("b.mkv")).equal(read_image(at("a.mkv"))));
 }
 
 TEST_F(Probe, TellsWhatSoundHolds) {
