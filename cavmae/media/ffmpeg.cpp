@@ -81,22 +81,23 @@ void drop_unknown(Enum& field, int count, Enum unspecified) {
   if (number < 0 || number >= count) field = unspecified;
 }
 
+template <class Holder>
+void drop_unknown_fields(Holder& holder, AVColorSpace& space) {
+  drop_unknown(space, AVCOL_SPC_NB, AVCOL_SPC_UNSPECIFIED);
+  drop_unknown(holder.color_range, AVCOL_RANGE_NB, AVCOL_RANGE_UNSPECIFIED);
+  drop_unknown(holder.color_primaries, AVCOL_PRI_NB, AVCOL_PRI_UNSPECIFIED);
+  drop_unknown(holder.color_trc, AVCOL_TRC_NB, AVCOL_TRC_UNSPECIFIED);
+  drop_unknown(holder.chroma_location, AVCHROMA_LOC_NB, AVCHROMA_LOC_UNSPECIFIED);
+}
+
 }  // namespace
 
 void drop_unknown_colours(AVCodecParameters& video) {
-  drop_unknown<AVColorRange>(video.color_range, AVCOL_RANGE_NB, AVCOL_RANGE_UNSPECIFIED);
-  drop_unknown<AVColorPrimaries>(video.color_primaries, AVCOL_PRI_NB, AVCOL_PRI_UNSPECIFIED);
-  drop_unknown<AVColorTransferCharacteristic>(video.color_trc, AVCOL_TRC_NB, AVCOL_TRC_UNSPECIFIED);
-  drop_unknown<AVColorSpace>(video.color_space, AVCOL_SPC_NB, AVCOL_SPC_UNSPECIFIED);
-  drop_unknown<AVChromaLocation>(video.chroma_location, AVCHROMA_LOC_NB, AVCHROMA_LOC_UNSPECIFIED);
+  drop_unknown_fields(video, video.color_space);
 }
 
 void drop_unknown_colours(AVFrame& picture) {
-  drop_unknown<AVColorRange>(picture.color_range, AVCOL_RANGE_NB, AVCOL_RANGE_UNSPECIFIED);
-  drop_unknown<AVColorPrimaries>(picture.color_primaries, AVCOL_PRI_NB, AVCOL_PRI_UNSPECIFIED);
-  drop_unknown<AVColorTransferCharacteristic>(picture.color_trc, AVCOL_TRC_NB, AVCOL_TRC_UNSPECIFIED);
-  drop_unknown<AVColorSpace>(picture.colorspace, AVCOL_SPC_NB, AVCOL_SPC_UNSPECIFIED);
-  drop_unknown<AVChromaLocation>(picture.chroma_location, AVCHROMA_LOC_NB, AVCHROMA_LOC_UNSPECIFIED);
+  drop_unknown_fields(picture, picture.colorspace);
 }
 
 double priming_seconds(const AVCodecParameters& audio) {
