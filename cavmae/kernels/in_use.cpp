@@ -16,7 +16,7 @@ std::vector<KernelInUse> kernels_in_use() {
           {"wgrad in fp32", f32.wgrad->name},
           {"wgrad in bf16", bf16.wgrad->name},
           {"wgrad_gemm", name(wgrad_gemm_in_use())},
-          {"weight packing", name(weight_packing_in_use())},
+          {"weight packing", weight_packing_in_use()},
           {"attention in fp32", best_attention_kernel(Element::f32).name},
           {"attention in bf16", best_attention_kernel(Element::bf16).name},
           {"rows", best_row_kernels().name}};

@@ -1,6 +1,8 @@
 #include "cavmae/kernels/matmul.h"
 
 #include "cavmae/core/error.h"
+#include "cavmae/kernels/tile_matmul.h"
+#include "cavmae/kernels/tiles.h"
 #include "cavmae/kernels/versions.h"
 #include "cavmae/kernels/wgrad_gemm.h"
 #include "cavmae/machine/kernel_table.h"
@@ -41,6 +43,10 @@ constexpr MatmulBackend kMatmulBackends[] = {
 #ifdef CAVMAE_X86_KERNELS
     {"wgrad_gemm", Element::bf16, Isa::avx512_bf16, Isa::avx512_bf16, nullptr, nullptr, nullptr,
      wgrad_by_gemm},
+    {"AMX", Element::bf16, Isa::amx_bf16, Isa::amx_bf16, [] { return tiles_trouble(); },
+     [](const LinearForward& call) { tile_forward(call, native_tile_kernels()); },
+     [](const LinearDgrad& call) { tile_dgrad(call, native_tile_kernels()); },
+     [](const LinearWgrad& call) { tile_wgrad(call, native_tile_kernels()); }},
 #endif
 };
 

@@ -162,7 +162,7 @@ int64_t block_columns(const memory::desc& layout) {
 std::shared_ptr<const OnednnCopy> pack(const WeightRows& weight, Factor factor, const memory::desc& layout) {
   const bool transposed = factor == Factor::of_forward;
   auto copy = std::make_shared<OnednnCopy>(weight, layout);
-  if (const int64_t columns = block_columns(layout); columns > 0 && weight_packing_in_use() != nullptr) {
+  if (const int64_t columns = block_columns(layout); columns > 0) {
     pack_weight({.weight = weight.data,
                  .rows = weight.rows,
                  .columns = weight.columns,

@@ -12,6 +12,7 @@ using PackBands = void (*)(const WeightPacking& packing, int64_t begin, int64_t 
 
 const auto& packing_versions() {
   static const std::vector<KernelVersion<PackBands>> kPackingVersions = {
+      {"baseline", Isa::baseline, pack_bands_baseline},
 #ifdef CAVMAE_X86_KERNELS
       {"avx512_bf16", Isa::avx512_bf16, pack_bands_avx512_bf16},
 #endif
@@ -27,15 +28,13 @@ int64_t count_bands(const WeightPacking& p) {
 }  // namespace
 
 const char* weight_packing_in_use() {
-  const auto* const version = best_version(packing_versions());
-  return version == nullptr ? nullptr : version->name;
+  return best_version(packing_versions())->name;
 }
 
 void pack_weight(const WeightPacking& packing) {
   CAVMAE_CHECK(packing.block_columns > 0 && packing.block_columns % 16 == 0,
                "weights are packed in blocks of a multiple of 16 columns, not of ", packing.block_columns);
   const auto* const version = best_version(packing_versions());
-  CAVMAE_CHECK(version != nullptr, "weights are packed with AVX512-BF16, which may not be used");
   if (packing.columns == 0) return;
   at::parallel_for(0, count_bands(packing), 1,
                    [&](int64_t begin, int64_t end) { version->functions(packing, begin, end); });

@@ -26,9 +26,9 @@ struct WeightPacking {
   Bf16* packed = nullptr;     // aligned to 64 bytes
 };
 
-// The version that is taken; null where there is none for the instructions that may be used.
+// The version that is taken.
 const char* weight_packing_in_use();
-// Needs a version. Rounds to the nearest, ties to even. Works with LibTorch's threads.
+// Rounds to the nearest, ties to even. Works with LibTorch's threads.
 void pack_weight(const WeightPacking& packing);
 
 }  // namespace cavmae::kernels

@@ -26,6 +26,7 @@ const RowKernels& row_kernels_avx512_bf16();
 // For pack_weight.cpp. A band is what rows of W become that share blocks: block_columns rows of a transposed
 // factor, kPackedBlockRows of another.
 struct WeightPacking;
+void pack_bands_baseline(const WeightPacking& packing, int64_t begin, int64_t end);
 void pack_bands_avx512_bf16(const WeightPacking& packing, int64_t begin, int64_t end);
 
 // For wgrad_gemm.cpp.

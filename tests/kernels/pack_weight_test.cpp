@@ -29,7 +29,6 @@ torch::Tensor packed_plainly(const torch::Tensor& factor, int64_t block_columns)
 }
 
 TEST_P(PackWeight, PutsEveryValueInItsPlace) {
-  if (weight_packing_in_use() == nullptr) GTEST_SKIP() << "no version for the instructions that may be used";
   const auto [rows, columns, block_columns] = GetParam();
   const auto weight = normal({rows, columns}, 1);
   for (const auto factor : {PackedFactor::transposed, PackedFactor::not_transposed}) {

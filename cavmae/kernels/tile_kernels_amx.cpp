@@ -1,0 +1,28 @@
+// The kernels on AMX's tiles, their results by AVX-512.
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "cavmae/kernels/tile_kernels.h"
+#include "cavmae/kernels/tiles.h"
+
+#ifdef CAVMAE_X86_KERNELS
+// After every other header: their functions stay fit for any processor.
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")
+
+#include "cavmae/kernels/tile_gemm.h"
+
+namespace cavmae::kernels {
+
+const TileKernels& native_tile_kernels() {
+  static constexpr TileKernels kKernels = {.name = "amx",
+                                           .scratch_bytes = tile_scratch_bytes,
+                                           .multiply = multiply_on_tiles<NativeTiles>,
+                                           .pack_columns = pack_tile_columns_avx512,
+                                           .pack_rows = pack_tile_rows_avx512};
+  return kKernels;
+}
+
+}  // namespace cavmae::kernels
+#endif

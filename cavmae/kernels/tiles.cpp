@@ -1,0 +1,89 @@
+#include "cavmae/kernels/tiles.h"
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <random>
+
+#if defined(__linux__) && defined(__x86_64__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "cavmae/core/error.h"
+#include "cavmae/kernels/emulated_tiles.h"
+
+namespace cavmae::kernels {
+namespace {
+
+#ifdef CAVMAE_X86_KERNELS
+
+constexpr int kUnits = 256;  // of 32 bits, in a tile
+
+struct Tile {
+  alignas(64) uint32_t units[kUnits];
+};
+
+// Two products onto random sums, of factors of any size and sign.
+template <class Tiles>
+Tile product_of(const Tile& a, const Tile& b, const Tile& sums) {
+  constexpr int64_t kRowBytes = 64;
+  Tile result;
+  Tiles::configure(TileShapes::all_whole());
+  Tiles::template load<0>(sums.units, kRowBytes);
+  Tiles::template load<4>(a.units, kRowBytes);
+  Tiles::template load_past_l1<6>(b.units, kRowBytes);
+  Tiles::template multiply<0, 4, 6>();
+  Tiles::template multiply<0, 6, 4>();
+  Tiles::template store<0>(result.units, kRowBytes);
+  Tiles::release();
+  return result;
+}
+
+bool native_tiles_are_right() {
+  std::mt19937 random(1);
+  const auto random_tile = [&] {
+    Tile tile;
+    // Finite values: of the exponents that bf16 has none are all ones.
+    for (uint32_t& unit : tile.units) unit = static_cast<uint32_t>(random()) & 0xbf7fbf7f;
+    return tile;
+  };
+  const Tile a = random_tile(), b = random_tile(), sums = random_tile();
+  const Tile native = product_of<NativeTiles>(a, b, sums), emulated = product_of<EmulatedTiles>(a, b, sums);
+  return std::memcmp(&native, &emulated, sizeof(Tile)) == 0;
+}
+
+std::string trouble() {
+  if (!usable_isa().has(Isa::amx_bf16)) return "the processor has no tiles, or may not use them (CAVMAE_ISA)";
+  if (std::string refused = request_tiles(); !refused.empty()) return refused;
+  if (!native_tiles_are_right()) return "the product of two tiles came out wrong";
+  return "";
+}
+
+#else
+
+std::string trouble() {
+  return "this cavmae was built without kernels for tiles";
+}
+
+#endif
+
+}  // namespace
+
+std::string request_tiles() {
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr int kRequestState = 0x1023, kTileData = 18;
+  if (syscall(SYS_arch_prctl, kRequestState, kTileData) == 0) return "";
+  return concat("Linux refuses tiles (", std::strerror(errno),
+                "): it is older than 5.16, forbids them, or a thread has a small alternative signal stack");
+#else
+  return "only Linux on x86-64 gives tiles";
+#endif
+}
+
+const std::string& tiles_trouble() {
+  static const std::string kTrouble = trouble();
+  return kTrouble;
+}
+
+}  // namespace cavmae::kernels
