@@ -1,6 +1,7 @@
 // cavmae ablate: a grid of short pretraining runs and a table of what each is worth.
 #include <fmt/format.h>
 
+#include "cavmae/kernels/engines.h"
 #include "cavmae/train/ablation.h"
 #include "cavmae/train/ablation_table.h"
 
@@ -8,6 +9,7 @@
 #include "apps/configs.h"
 #include "apps/list_flags.h"
 #include "apps/model_flags.h"
+#include "apps/training.h"
 
 namespace cavmae::apps {
 namespace {
@@ -35,6 +37,7 @@ int run(const AblateFlags& flags, const GlobalOptions& global) {
                       option_from_json(config.json, options, config.where);
                       flags.options.apply(options);
                       if (!options.init.empty()) options.init = std::filesystem::absolute(options.init);
+                      kernels::use_engines(options.runtime.engine, element_of(options.precision));
                       return options;
                     }};
   for (const std::string& text : flags.over) plan.axes.push_back(parse_ablation_axis(text));

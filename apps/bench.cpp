@@ -15,6 +15,7 @@
 
 #include "apps/command.h"
 #include "apps/configs.h"
+#include "apps/training.h"
 
 namespace cavmae::apps {
 namespace {
@@ -35,10 +36,11 @@ struct PeakInUse {
 
 PeakInUse peak_of_processor(Precision precision) {
   const MachinePeak peak = measure_peak();
-  if (precision == Precision::bf16 && peak.bf16_gflops) return {*peak.bf16_gflops, "bf16, vdpbf16ps"};
-  const std::string name = "fp32, " + peak.fp32_instructions;
-  return {peak.fp32_gflops,
-          precision == Precision::bf16 ? name + "; this processor computes bf16 in fp32" : name};
+  const std::string fp32 = "fp32, " + peak.fp32_instructions;
+  if (precision == Precision::fp32) return {peak.fp32_gflops, fp32};
+  const bool widened = peak.bf16_instructions() == peak.fp32_instructions;
+  return {peak.bf16_gflops(),
+          widened ? fp32 + "; this processor computes bf16 in fp32" : "bf16, " + peak.bf16_instructions()};
 }
 
 // Of a GPU: the rate of its library's matrix products.
@@ -184,13 +186,15 @@ int run(const BenchFlags& flags, const GlobalOptions& global) {
   option_from_json(config.json, recipe, config.where);
   flags.recipe.apply(recipe);
   recipe.validate();
-  BenchResult result{.options = {},
+  ProfileOptions options;
+  flags.profile.apply(options);
+  take_engines(options.precision, recipe.runtime, EngineOrigin::given, *make_log(global.verbosity()));
+  BenchResult result{.options = options,
                      .runtime = recipe.runtime,
                      .config = flags.config,
                      .steps = flags.steps,
                      .step = {},
                      .peak = {}};
-  flags.profile.apply(result.options);
   StepProfiler profiler(recipe, result.options);
   if (flags.follow) return follow(profiler, parse_device(recipe.runtime.device));
 

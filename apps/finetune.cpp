@@ -56,8 +56,8 @@ FinetuneDefaults resolve_finetuning(const TrainingFlags& flags) {
 
 int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
   const RunPaths paths = flags.resolved_paths();
-  const FinetuneDefaults resolved = resolve_finetuning(flags);
-  const FinetuneOptions& options = resolved.options;
+  FinetuneDefaults resolved = resolve_finetuning(flags);
+  FinetuneOptions& options = resolved.options;
   if (flags.print_config) {
     options.validate();
     fmt::print("{}\n", to_text(option_to_json(options), 2));
@@ -71,6 +71,7 @@ int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
   auto log = make_log(global.verbosity());
   log_assumed(resolved.assumed, options.init, *log);
   warn_of_slow_precision(options.precision, options.runtime, *log);
+  take_engines(options.precision, options.runtime, engine_origin(flags), *log);
   const FinetuneResult result = finetune(options, paths, hooks, log, World::alone());
   print_summary(result.run, paths.out, "finetune");
   if (result.run.interrupted) return kExitInterrupted;

@@ -55,8 +55,10 @@ Description machine_info() {
   out.text += describe(info);
   out.json = to_json(info);
   for (const KernelInUse& kernel : kernels_in_use()) {
-    out.text += fmt::format("kernels       {}: {}\n", kernel.job, kernel.version);
+    out.text += fmt::format("kernels       {}: {}{}\n", kernel.job, kernel.version,
+                            kernel.reason.empty() ? "" : " (" + kernel.reason + ")");
     out.json["kernels"][kernel.job] = kernel.version;
+    if (!kernel.reason.empty()) out.json["kernel_reasons"][kernel.job] = kernel.reason;
   }
   for (const auto element : {kernels::Element::f32, kernels::Element::bf16})
     out.json["attention_kernels"][element == kernels::Element::f32 ? "fp32" : "bf16"] =

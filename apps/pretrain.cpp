@@ -26,7 +26,7 @@ PretrainOptions resolve_options(const TrainingFlags& flags) {
 
 int run(const TrainingFlags& flags, const GlobalOptions& global) {
   const RunPaths paths = flags.resolved_paths();
-  const PretrainOptions options = resolve_options(flags);
+  PretrainOptions options = resolve_options(flags);
   options.validate();
   if (flags.print_config) {
     fmt::print("{}\n", to_text(option_to_json(options), 2));
@@ -36,6 +36,7 @@ int run(const TrainingFlags& flags, const GlobalOptions& global) {
   const RunHooks hooks{.show_progress = !global.quiet, .after_step = {}};
   auto log = make_log(global.verbosity());
   warn_of_slow_precision(options.precision, options.runtime, *log);
+  take_engines(options.precision, options.runtime, engine_origin(flags), *log);
   const RunResult result = pretrain(options, paths, hooks, log, World::alone());
   print_summary(result, paths.out, "pretrain");
   if (result.interrupted) return kExitInterrupted;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "cavmae/kernels/engines.h"
 #include "cavmae/kernels/matmul.h"
 
 namespace cavmae::apps {
@@ -43,6 +44,35 @@ void warn_of_slow_precision(Precision precision, const RuntimeOptions& runtime, 
   if (precision != Precision::bf16 || !parse_device(runtime.device).is_cpu()) return;
   if (const std::string warning = kernels::matmul_backend_warning(); !warning.empty())
     log.warn("{}", warning);
+}
+
+kernels::Element element_of(Precision precision) {
+  return precision == Precision::bf16 ? kernels::Element::bf16 : kernels::Element::f32;
+}
+
+EngineOrigin engine_origin(const TrainingFlags& flags) {
+  return flags.resume && !flags.options.given().contains("engine") ? EngineOrigin::recorded
+                                                                   : EngineOrigin::given;
+}
+
+void take_engines(Precision precision, RuntimeOptions& runtime, EngineOrigin origin, Log& log) {
+  if (runtime.kernels != Kernels::fused || !parse_device(runtime.device).is_cpu()) {
+    CAVMAE_CHECK_AS(ConfigError, runtime.engine.empty() || origin == EngineOrigin::recorded,
+                    "--engine chooses among the project's own kernels, which compute on the CPU with "
+                    "--kernels fused alone; leave it out");
+    runtime.engine.clear();
+    return;
+  }
+  const kernels::Element element = element_of(precision);
+  try {
+    kernels::use_engines(runtime.engine, element);
+  } catch (const ConfigError& error) {
+    if (origin == EngineOrigin::given) throw;
+    log.warn("{}. The run began with it; it goes on with this machine's own, and no longer number for number",
+             error.what());
+    kernels::use_engines("", element);
+  }
+  runtime.engine = kernels::engines_in_use(element);
 }
 
 void print_summary(const RunResult& result, const std::filesystem::path& out, const std::string& command) {

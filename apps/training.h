@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "cavmae/kernels/types.h"
 #include "cavmae/train/trainer.h"
 
 #include "apps/list_flags.h"
@@ -40,6 +41,16 @@ T resumed_options(const TrainingFlags& flags) {
 
 // Says in the log when this machine computes in that precision slower than it could.
 void warn_of_slow_precision(Precision precision, const RuntimeOptions& runtime, Log& log);
+
+// Puts the kernels that runtime.engine names into use, and names in it those of all jobs, for the run's
+// configuration. What a run has recorded, and this machine lacks, is warned of, and its own are taken; a
+// ConfigError where the user names it. Nothing where other kernels or another device compute.
+enum class EngineOrigin { given, recorded };
+// The elements that the kernels' factors are.
+kernels::Element element_of(Precision precision);
+void take_engines(Precision precision, RuntimeOptions& runtime, EngineOrigin origin, Log& log);
+// Of a run's flags.
+EngineOrigin engine_origin(const TrainingFlags& flags);
 
 // Steps, checkpoint, clips that were skipped, and how to go on with `command` after a stop.
 void print_summary(const RunResult& result, const std::filesystem::path& out, const std::string& command);

@@ -1,13 +1,13 @@
-// Tiles in plain C++, the twin of NativeTiles (tiles.h).
+// Tiles in plain C++, the twin of NativeTiles (machine/tiles.h).
 #pragma once
 
 #include <cstdint>
 
-#include "cavmae/kernels/tiles.h"
+#include "cavmae/machine/tiles.h"
 
 namespace cavmae::kernels {
 
-// A thread's own, as the registers are. What would be an invalid instruction throws a ConfigError.
+// A thread's own, as the registers are. What would be an invalid instruction throws an Error.
 class EmulatedTiles {
  public:
   static void configure(const TileShapes& shapes);

@@ -1,6 +1,7 @@
 #include "cavmae/kernels/flash_attention.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/parallel.h"
@@ -16,15 +17,46 @@ using Use = AttentionKernel::Use;
 
 // Operands of bf16 are multiplied as bf16 by avx512_bf16 and widened by the others; sums are float.
 constexpr AttentionKernel kAttentionKernels[] = {
-    {"baseline", Isa::baseline, Use::any_element, baseline_head_kernel},
+    {"baseline", Isa::baseline, Use::any_element, {Instruction::fp32_fma, 0.1}, baseline_head_kernel},
 #ifdef CAVMAE_X86_KERNELS
-    {"avx2", Isa::avx2, Use::any_element, avx2_head_kernel},
-    {"avx512", Isa::avx512, Use::any_element, avx512_head_kernel},
-    {"avx512_bf16", Isa::avx512_bf16, Use::bf16, avx512_bf16_head_kernel},
+    {"avx2", Isa::avx2, Use::any_element, {Instruction::fp32_fma, 0.4}, avx2_head_kernel},
+    {"avx512", Isa::avx512, Use::any_element, {Instruction::fp32_fma, 0.6}, avx512_head_kernel},
+    {"avx512_bf16", Isa::avx512_bf16, Use::bf16, {Instruction::vdpbf16ps, 0.6}, avx512_bf16_head_kernel},
     // avx512_bf16's code without its two instructions.
-    {"avx512_bf16_via_fp32", Isa::avx512, Use::tests, avx512_bf16_via_fp32_head_kernel},
+    {"avx512_bf16_via_fp32",
+     Isa::avx512,
+     Use::tests,
+     {Instruction::fp32_fma, 0.2},
+     avx512_bf16_via_fp32_head_kernel},
 #endif
 };
+
+struct ChosenAttention {
+  const AttentionKernel* kernel;
+  std::string why;
+};
+
+ChosenAttention choose_attention(Element element) {
+  std::vector<const AttentionKernel*> kernels;
+  std::vector<Engine> engines;
+  for (const AttentionKernel* kernel : usable_versions(kAttentionKernels)) {
+    const bool fits = kernel->use == Use::any_element || element == Element::bf16;
+    if (!fits) continue;
+    kernels.push_back(kernel);
+    engines.push_back({.name = kernel->name, .speed = kernel->speed, .pays = kernel->use != Use::tests});
+  }
+  EngineChoice choice = choose_engine(Job::attention, element, engines);
+  return {.kernel = kernels[choice.index], .why = std::move(choice.reason)};
+}
+
+ChosenAttention& chosen_attention(Element element) {
+  if (element == Element::f32) {
+    static ChosenAttention f32 = choose_attention(Element::f32);
+    return f32;
+  }
+  static ChosenAttention bf16 = choose_attention(Element::bf16);
+  return bf16;
+}
 
 HeadKernel head_kernel(const AttentionKernel& kernel) {
   CAVMAE_CHECK(usable_isa().has(kernel.needs), "this process may not run the attention kernel ", kernel.name);
@@ -96,9 +128,15 @@ std::vector<const AttentionKernel*> usable_attention_kernels() {
 }
 
 const AttentionKernel& best_attention_kernel(Element element) {
-  return *best_version(kAttentionKernels, [&](const AttentionKernel& version) {
-    return version.use == Use::any_element || (version.use == Use::bf16 && element == Element::bf16);
-  });
+  return *chosen_attention(element).kernel;
+}
+
+std::string why_best_attention_kernel(Element element) {
+  return chosen_attention(element).why;
+}
+
+void choose_attention_kernel(Element element) {
+  chosen_attention(element) = choose_attention(element);
 }
 
 void flash_attention_forward(const AttentionCall& call, const AttentionForward& arrays,

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cavmae/kernels/engines.h"
 #include "cavmae/kernels/types.h"
 #include "cavmae/machine/isa.h"
 
@@ -58,13 +59,17 @@ struct AttentionKernel {
   const char* name;
   Isa needs;
   Use use;
+  Speed speed;
   HeadKernel (*functions)();
 };
 
 // Those that this process may run, from the slowest; then those for tests.
 std::vector<const AttentionKernel*> usable_attention_kernels();
-// The one that is taken for operands of this kind.
+// The one that is taken for operands of this kind: Note [Engines].
 const AttentionKernel& best_attention_kernel(Element element);
+std::string why_best_attention_kernel(Element element);
+// Chooses anew, for use_engines().
+void choose_attention_kernel(Element element);
 
 void flash_attention_forward(const AttentionCall& call, const AttentionForward& arrays);
 void flash_attention_backward(const AttentionCall& call, const AttentionBackward& arrays);

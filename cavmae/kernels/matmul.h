@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cavmae/kernels/engines.h"
 #include "cavmae/kernels/packed_weight.h"
 #include "cavmae/kernels/types.h"
 #include "cavmae/machine/isa.h"
@@ -70,15 +71,16 @@ struct LinearWgrad {
 
 // One way to compute them; not every one computes all three. Note [bf16 matmul]: instructions for bf16
 // products are young. Without them oneDNN's own bf16 products are slow (AVX-512) or do not exist (AVX2);
-// "bf16 via fp32" rounds the factors to bf16, widens them, a tile of rows at a time, and multiplies in fp32:
+// "via_fp32" rounds the factors to bf16, widens them, a tile of rows at a time, and multiplies in fp32:
 // the same products, at the speed of fp32.
 struct MatmulBackend {
   const char* name;
   Element element;  // of the factors
   Isa needs;        // to run
   Isa pays_with;    // to be chosen
-  std::string (
-      *trouble)();  // tried once: "" where its results are right, else what went wrong; null: not tried
+  Speed (*speed)();
+  // Tried once: "" where its results are right, else what went wrong; null: not tried.
+  std::string (*trouble)();
   void (*forward)(const LinearForward&);
   void (*dgrad)(const LinearDgrad&);
   void (*wgrad)(const LinearWgrad&);
@@ -86,11 +88,14 @@ struct MatmulBackend {
 
 // Those that can run here.
 std::vector<const MatmulBackend*> usable_matmul_backends(Element element);
-// Those that are taken: the last of the table that pays, for each of the three apart.
+// Those that are taken, for each of the three apart: Note [Engines].
 struct MatmulBackends {
   const MatmulBackend *forward, *dgrad, *wgrad;
+  std::string why_forward, why_dgrad, why_wgrad;
 };
 const MatmulBackends& best_matmul_backends(Element element);
+// Chooses anew, for use_engines().
+void choose_matmul_backends(Element element);
 // A warning for the user about the choice, or "".
 std::string matmul_backend_warning();
 // Whether bf16 products are computed by instructions of their own, and not by way of fp32.

@@ -1,4 +1,5 @@
 // The matrix products by oneDNN; not part of a build without it (-DCAVMAE_ONEDNN=OFF).
+#include <algorithm>
 #include <map>
 #include <tuple>
 #include <unordered_map>
@@ -11,6 +12,7 @@
 #include "cavmae/kernels/pack_weight.h"
 #include "cavmae/kernels/versions.h"
 #include "cavmae/machine/isa.h"
+#include "cavmae/machine/tiles.h"
 
 namespace cavmae::kernels {
 namespace {
@@ -54,16 +56,21 @@ struct Shape {
   WeightLayout weight = WeightLayout::plain;
   bool bias = false;
   Addend addend = Addend::none;
+  int64_t layout_of_rows = 0;  // the packed weight is that of so many rows; 0: of n
 
-  auto key() const { return std::tuple(n, k, m, factors, result, first, weight, bias, addend); }
+  auto key() const {
+    return std::tuple(n, k, m, factors, result, first, weight, bias, addend, layout_of_rows);
+  }
   bool operator<(const Shape& other) const { return key() < other.key(); }
 };
+
+memory::desc weight_layout(const Shape& shape);
 
 class Matmul {
  public:
   explicit Matmul(const Shape& shape) : shape_(shape) {
     const memory::desc first({shape.n, shape.k}, shape.factors, shape.first);
-    const memory::desc weight({shape.k, shape.m}, shape.factors, tag_of(shape.weight));
+    const memory::desc weight = weight_layout(shape);
     const memory::desc result({shape.n, shape.m}, shape.result, Tag::ab);
     const memory::desc bias({1, shape.m}, Type::f32, Tag::ab);
     dnnl::post_ops after;
@@ -108,17 +115,6 @@ class Matmul {
   memory::desc weight_description() const { return weight_.get_desc(); }
 
  private:
-  static Tag tag_of(WeightLayout layout) {
-    switch (layout) {
-      case WeightLayout::plain:
-        return Tag::ab;
-      case WeightLayout::transposed:
-        return Tag::ba;
-      case WeightLayout::packed:
-        break;
-    }
-    return Tag::any;
-  }
   static memory& at(memory& place, const void* data) {
     place.set_data_handle(const_cast<void*>(data));
     return place;
@@ -135,6 +131,27 @@ Matmul& matmul_for(const Shape& shape) {
   thread_local std::map<Shape, Matmul> matmuls;
   if (matmuls.size() >= kMaxKept && !matmuls.contains(shape)) matmuls.clear();
   return matmuls.try_emplace(shape, shape).first->second;
+}
+
+memory::desc weight_layout(const Shape& shape) {
+  const auto with = [&](Tag tag) { return memory::desc({shape.k, shape.m}, shape.factors, tag); };
+  if (shape.weight == WeightLayout::plain) return with(Tag::ab);
+  if (shape.weight == WeightLayout::transposed) return with(Tag::ba);
+  if (shape.layout_of_rows == 0) return with(Tag::any);
+  Shape other = shape;
+  other.n = shape.layout_of_rows, other.layout_of_rows = 0;
+  return matmul_for(other).weight_description();
+}
+
+// Note [Rows on tiles]: with tiles oneDNN 2.6 cuts the rows into blocks of their largest divisor of up to 64.
+// Where that is no multiple of a tile's 16 rows (708 = 12 x 59) a product takes 6 to 10 times as long, so
+// that whole blocks of 64 go first and the rest apart.
+int64_t rows_at_once(int64_t rows, bool on_tiles) {
+  constexpr int64_t kMaxBlock = 64, kMinBlock = 32, kTileRows = 16;
+  if (!on_tiles || rows <= kMaxBlock) return rows;
+  int64_t block = kMaxBlock;
+  while (rows % block != 0) --block;
+  return block <= kMinBlock || block % kTileRows == 0 ? rows : rows / kMaxBlock * kMaxBlock;
 }
 
 using Factor = PackedWeight::Factor;
@@ -195,41 +212,57 @@ std::shared_ptr<const OnednnCopy> packed(const WeightRows& weight, Factor factor
       weight.packed->find_or_pack(key, fits, [&] { return pack(weight, factor, layout); }));
 }
 
+// A product with a weight, [n, k] x [k, m], in one part or two.
+struct WithWeight {
+  ConstMatrix first;
+  const WeightRows& weight;
+  Factor factor;
+  const float* bias = nullptr;
+  const float* residual = nullptr;
+  Matrix result;
+};
+
+void run(const WithWeight& call) {
+  const bool bf16 = call.first.element == Element::bf16;
+  const WeightLayout dense =
+      call.factor == Factor::of_forward ? WeightLayout::transposed : WeightLayout::plain;
+  const int64_t rows = call.first.rows, at_once = rows_at_once(rows, bf16 && tiles_are_given());
+  std::shared_ptr<const OnednnCopy> copy;
+  for (int64_t row = 0; row < rows; row += at_once) {
+    const int64_t count = std::min(at_once, rows - row);
+    const Shape shape{.n = count,
+                      .k = call.first.columns,
+                      .m = call.result.columns,
+                      .factors = type_of(call.first.element),
+                      .result = type_of(call.result.element),
+                      .weight = bf16 ? WeightLayout::packed : dense,
+                      .bias = call.bias != nullptr,
+                      .addend = call.residual != nullptr ? Addend::residual : Addend::none,
+                      .layout_of_rows = row == 0 ? 0 : at_once};
+    Matmul& matmul = matmul_for(shape);
+    if (bf16 && copy == nullptr) copy = packed(call.weight, call.factor, matmul.weight_description());
+    const auto row_of = [&](const auto& m) { return row * m.columns * bytes_of(m.element); };
+    matmul.run({.first = static_cast<const char*>(call.first.data) + row_of(call.first),
+                .weight = bf16 ? copy->data.data() : call.weight.data,
+                .bias = call.bias,
+                .residual = call.residual == nullptr ? nullptr : call.residual + row * call.result.columns,
+                .result = static_cast<char*>(call.result.data) + row_of(call.result)});
+  }
+}
+
 }  // namespace
 
 void onednn_forward(const LinearForward& call) {
-  const bool bf16 = call.x.element == Element::bf16;
-  const Shape shape{.n = call.x.rows,
-                    .k = call.x.columns,
-                    .m = call.weight.rows,
-                    .factors = type_of(call.x.element),
-                    .result = type_of(call.y.element),
-                    .weight = bf16 ? WeightLayout::packed : WeightLayout::transposed,
-                    .bias = call.bias != nullptr,
-                    .addend = call.residual != nullptr ? Addend::residual : Addend::none};
-  Matmul& matmul = matmul_for(shape);
-  std::shared_ptr<const OnednnCopy> copy;
-  if (bf16) copy = packed(call.weight, Factor::of_forward, matmul.weight_description());
-  matmul.run({.first = call.x.data,
-              .weight = bf16 ? copy->data.data() : call.weight.data,
-              .bias = call.bias,
-              .residual = call.residual,
-              .result = call.y.data});
+  run({.first = call.x,
+       .weight = call.weight,
+       .factor = Factor::of_forward,
+       .bias = call.bias,
+       .residual = call.residual,
+       .result = call.y});
 }
 
 void onednn_dgrad(const LinearDgrad& call) {
-  const bool bf16 = call.g.element == Element::bf16;
-  const Shape shape{.n = call.g.rows,
-                    .k = call.weight.rows,
-                    .m = call.weight.columns,
-                    .factors = type_of(call.g.element),
-                    .result = type_of(call.dx.element),
-                    .weight = bf16 ? WeightLayout::packed : WeightLayout::plain};
-  Matmul& matmul = matmul_for(shape);
-  std::shared_ptr<const OnednnCopy> copy;
-  if (bf16) copy = packed(call.weight, Factor::of_dgrad, matmul.weight_description());
-  matmul.run(
-      {.first = call.g.data, .weight = bf16 ? copy->data.data() : call.weight.data, .result = call.dx.data});
+  run({.first = call.g, .weight = call.weight, .factor = Factor::of_dgrad, .result = call.dx});
 }
 
 void onednn_wgrad(const LinearWgrad& call) {

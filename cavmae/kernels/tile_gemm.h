@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "cavmae/kernels/tile_kernels.h"
-#include "cavmae/kernels/tiles.h"
+#include "cavmae/machine/tiles.h"
 
 namespace cavmae::kernels {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "cavmae/kernels/tile_kernels.h"
-#include "cavmae/kernels/tiles.h"
+#include "cavmae/machine/tiles.h"
 
 #ifdef CAVMAE_X86_KERNELS
 // After every other header: their functions stay fit for any processor.

@@ -2,6 +2,8 @@
 // factors. Note [Tile GEMM].
 #pragma once
 
+#include <string>
+
 #include "cavmae/kernels/matmul.h"
 #include "cavmae/kernels/tile_kernels.h"
 
@@ -10,6 +12,10 @@ namespace cavmae::kernels {
 void tile_forward(const LinearForward& call, const TileKernels& kernels);
 void tile_dgrad(const LinearDgrad& call, const TileKernels& kernels);
 void tile_wgrad(const LinearWgrad& call, const TileKernels& kernels);
+
+// "" where this process may use tiles, else the reason why not: the processor or a switch of isa.h lacks
+// them, Linux refuses them, or their product is not that of the emulation. Tried once.
+const std::string& tiles_trouble();
 
 // Into how many parts of rows and of panels a product goes: one for each thread, each as even as can be, and
 // cut so that they read little.

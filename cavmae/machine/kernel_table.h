@@ -43,8 +43,9 @@ auto usable_versions(const Table& table) {
 
 // What `cavmae info --machine` prints of a family.
 struct KernelInUse {
-  std::string job;      // "attention in bf16"
-  std::string version;  // "avx512_bf16"
+  std::string job;          // "attention in bf16"
+  std::string version;      // "avx512_bf16"
+  std::string reason = {};  // why this one; "" where only the instructions decide
 };
 
 }  // namespace cavmae

@@ -21,6 +21,7 @@ inline std::vector<std::pair<Kernels, std::string>> option_names(Kernels) {
 
 struct RuntimeOptions {
   Kernels kernels = Kernels::fused;
+  std::string engine = {};
   bool recompute = false;
   std::string device = DeviceOptions{}.device;
 
@@ -29,6 +30,10 @@ struct RuntimeOptions {
     v("kernels", o.kernels,
       "what computes the network: the project's own kernels (on a GPU: library), LibTorch's fused ones, "
       "or its operators one by one");
+    v("engine", o.engine,
+      "which of the project's kernels computes a job, JOB=NAME,...: forward, dgrad, wgrad, attention by a name "
+      "that `cavmae info --machine` prints; what is not named is chosen for the processor, and a resumed run "
+      "keeps what it began with");
     v("recompute", o.recompute,
       "keep a layer's input alone and compute the rest again in the backward pass: less memory, the same "
       "numbers, a third more time (fused kernels only)");

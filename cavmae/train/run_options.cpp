@@ -25,8 +25,8 @@ constexpr std::array<std::string_view, 13> kHarmless = {"epochs",
                                                         "final_frames"};
 
 // What may be changed on purpose, and is logged.
-constexpr std::array<std::string_view, 5> kSteering = {"lr", "clip_gradient_norm", "precision", "kernels",
-                                                       "device"};
+constexpr std::array<std::string_view, 6> kSteering = {
+    "lr", "clip_gradient_norm", "precision", "kernels", "engine", "device"};
 
 void check_run(Problems& problems, const RunOptions& o) {
   problems.require(o.epochs >= 1, "epochs is ", o.epochs, ", it must be at least 1");

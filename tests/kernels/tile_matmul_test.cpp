@@ -6,7 +6,6 @@
 #include "cavmae/core/parallel.h"
 #include "cavmae/core/torch.h"
 #include "cavmae/kernels/buffer.h"
-#include "cavmae/kernels/tiles.h"
 
 #include "tests/support/elements.h"
 #include "tests/support/golden.h"

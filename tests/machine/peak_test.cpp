@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cavmae/machine/instructions.h"
 #include "cavmae/machine/isa.h"
+#include "cavmae/machine/tiles.h"
 
 namespace cavmae {
 namespace {
@@ -17,12 +19,32 @@ TEST(MachinePeak, IsThatOfAProcessor) {
 
 TEST(MachinePeak, UsesTheWidestInstructionsThatThereAre) {
   const MachinePeak peak = measure_peak();
-  EXPECT_EQ(peak.bf16_gflops.has_value(), usable_isa().has(Isa::avx512_bf16));
+  EXPECT_EQ(peak.vdpbf16ps_gflops.has_value(), usable_isa().has(Isa::avx512_bf16));
+  EXPECT_EQ(peak.tdpbf16ps_gflops.has_value(), tiles_are_given());
+  EXPECT_GE(peak.bf16_gflops(), peak.fp32_gflops);
   if (usable_isa().has(Isa::avx512)) {
     EXPECT_EQ(peak.fp32_instructions, "avx512f");
   } else if (usable_isa().has(Isa::avx2)) {
     EXPECT_EQ(peak.fp32_instructions, "avx2");
   }
+}
+
+TEST(InstructionRates, AreThoseOfWhatMayBeUsed) {
+  EXPECT_GT(instruction_gflops(Instruction::fp32_fma), 0.1);
+  EXPECT_EQ(instruction_gflops(Instruction::vdpbf16ps) > 0, usable_isa().has(Isa::avx512_bf16));
+  EXPECT_EQ(instruction_gflops(Instruction::tdpbf16ps) > 0, tiles_are_given());
+}
+
+TEST(MachinePeak, OfBf16IsTheFastestWayToIt) {
+  MachinePeak peak{.fp32_gflops = 230,
+                   .fp32_instructions = "avx512f",
+                   .vdpbf16ps_gflops = 115,
+                   .tdpbf16ps_gflops = {}};
+  EXPECT_EQ(peak.bf16_gflops(), 230);
+  EXPECT_EQ(peak.bf16_instructions(), "avx512f");
+  peak.tdpbf16ps_gflops = 3540;
+  EXPECT_EQ(peak.bf16_gflops(), 3540);
+  EXPECT_EQ(peak.bf16_instructions(), "tdpbf16ps");
 }
 
 }  // namespace

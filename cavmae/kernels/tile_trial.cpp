@@ -1,17 +1,10 @@
-#include "cavmae/kernels/tiles.h"
-
-#include <cerrno>
+// Whether tiles may be used and do what their emulation does.
 #include <cstdint>
 #include <cstring>
 #include <random>
 
-#if defined(__linux__) && defined(__x86_64__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
-#include "cavmae/core/error.h"
 #include "cavmae/kernels/emulated_tiles.h"
+#include "cavmae/kernels/tile_matmul.h"
 
 namespace cavmae::kernels {
 namespace {
@@ -69,17 +62,6 @@ std::string trouble() {
 #endif
 
 }  // namespace
-
-std::string request_tiles() {
-#if defined(__linux__) && defined(__x86_64__)
-  constexpr int kRequestState = 0x1023, kTileData = 18;
-  if (syscall(SYS_arch_prctl, kRequestState, kTileData) == 0) return "";
-  return concat("Linux refuses tiles (", std::strerror(errno),
-                "): it is older than 5.16, forbids them, or a thread has a small alternative signal stack");
-#else
-  return "only Linux on x86-64 gives tiles";
-#endif
-}
 
 const std::string& tiles_trouble() {
   static const std::string kTrouble = trouble();

@@ -1,7 +1,7 @@
 // AMX: eight registers, tiles of 16 rows x 64 bytes, and the product of two of them. NativeTiles are the
-// instructions, EmulatedTiles (emulated_tiles.h) the same in plain C++, bit for bit; kernels are templates
-// over either, so that tests run them on any processor. The numbers of tiles are template arguments, as they
-// are part of the instructions.
+// instructions, EmulatedTiles (kernels/emulated_tiles.h) the same in plain C++, bit for bit; kernels are
+// templates over either, so that tests run them on any processor. The numbers of tiles are template
+// arguments, as they are part of the instructions.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 #include "cavmae/machine/isa.h"
 
-namespace cavmae::kernels {
+namespace cavmae {
 
 // What LDTILECFG takes: palette 1.
 struct alignas(64) TileShapes {
@@ -25,13 +25,12 @@ struct alignas(64) TileShapes {
 };
 static_assert(sizeof(TileShapes) == 64);
 
-// "" where this process may use tiles, else the reason why not: the processor or a switch of isa.h lacks
-// them, Linux refuses them, or their product is not that of the emulation. Linux is asked once, before any
-// thread's first tile (arch_prctl, ARCH_REQ_XCOMP_PERM); it refuses where a thread has an alternative signal
-// stack that the larger state does not fit onto, as programs with sanitizers and other run times do.
-const std::string& tiles_trouble();
-// For tests: whether Linux gives this process the tiles' state; "" or its reason.
+// Asks Linux for the state that tiles need (arch_prctl, ARCH_REQ_XCOMP_PERM): once a process, before any
+// thread's first tile. Returns "" or why it is refused: Linux refuses where a thread has an alternative
+// signal stack that the larger state does not fit onto, as programs with sanitizers and other run times do.
 std::string request_tiles();
+// Whether usable_isa() has tiles and Linux gives them; asked once.
+bool tiles_are_given();
 
 #ifdef CAVMAE_X86_KERNELS
 
@@ -71,4 +70,4 @@ struct NativeTiles {
 #undef CAVMAE_TILE
 #endif
 
-}  // namespace cavmae::kernels
+}  // namespace cavmae

@@ -1,0 +1,122 @@
+#include "cavmae/kernels/engines.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/text.h"
+#include "cavmae/kernels/flash_attention.h"
+#include "cavmae/kernels/matmul.h"
+
+namespace cavmae::kernels {
+namespace {
+
+constexpr double kOverrules = 1.3;
+
+using EngineNames = std::map<Job, std::string>;
+
+EngineNames& named_engines(Element element) {
+  static EngineNames f32, bf16;
+  return element == Element::f32 ? f32 : bf16;
+}
+
+Job job_of(const std::string& word) {
+  for (const Job job : kJobs)
+    if (job_name(job) == word) return job;
+  throw ConfigError(concat("engines: there is no job '", word,
+                           "'; the jobs are forward, dgrad, wgrad and attention, as in forward=onednn"));
+}
+
+EngineNames parse_engines(const std::string& text) {
+  EngineNames names;
+  for (const std::string& part : split(text, ',')) {
+    if (trim(part).empty()) continue;
+    const size_t equals = part.find('=');
+    CAVMAE_CHECK_AS(ConfigError, equals != std::string::npos, "engines: '", part,
+                    "' is not of the form JOB=NAME, as in wgrad=onednn");
+    names[job_of(std::string(trim(part.substr(0, equals))))] = std::string(trim(part.substr(equals + 1)));
+  }
+  return names;
+}
+
+std::string names_of(std::span<const Engine> engines) {
+  std::string names;
+  for (const Engine& engine : engines) names += (names.empty() ? "" : ", ") + engine.name;
+  return names;
+}
+
+std::string describe(const Engine& engine) {
+  return fmt::format("{}, {:.0f} GFLOP/s a core", instruction_name(engine.speed.instruction),
+                     engine.speed.gflops());
+}
+
+EngineChoice choose_by_speed(std::span<const Engine> engines) {
+  size_t last = 0;
+  for (size_t i = 0; i < engines.size(); ++i)
+    if (engines[i].pays) last = i;
+  const Engine& of_table = engines[last];
+  for (size_t i = 0; i < engines.size(); ++i) {
+    const Engine& other = engines[i];
+    if (!other.pays || other.speed.instruction == of_table.speed.instruction) continue;
+    if (other.speed.gflops() > kOverrules * engines[last].speed.gflops()) last = i;
+  }
+  if (&engines[last] == &of_table) return {.index = last, .reason = describe(of_table)};
+  return {
+      .index = last,
+      .reason = concat(describe(engines[last]), "; ", of_table.name, " would reach ", describe(of_table))};
+}
+
+void choose_all(Element element) {
+  choose_matmul_backends(element);
+  choose_attention_kernel(element);
+}
+
+}  // namespace
+
+std::string job_name(Job job) {
+  switch (job) {
+    case Job::forward:
+      return "forward";
+    case Job::dgrad:
+      return "dgrad";
+    case Job::wgrad:
+      return "wgrad";
+    case Job::attention:
+      break;
+  }
+  return "attention";
+}
+
+EngineChoice choose_engine(Job job, Element element, std::span<const Engine> engines) {
+  const EngineNames& names = named_engines(element);
+  if (const auto named = names.find(job); named != names.end()) {
+    const auto engine = std::ranges::find(engines, named->second, &Engine::name);
+    CAVMAE_CHECK_AS(ConfigError, engine != engines.end(), "engines: this machine or build has no '",
+                    named->second, "' for ", job_name(job), " in ", element == Element::f32 ? "fp32" : "bf16",
+                    "; it has ", names_of(engines));
+    return {.index = static_cast<size_t>(engine - engines.begin()), .reason = "named"};
+  }
+  return choose_by_speed(engines);
+}
+
+void use_engines(const std::string& text, Element element) {
+  EngineNames before = std::exchange(named_engines(element), parse_engines(text));
+  try {
+    choose_all(element);
+  } catch (...) {
+    named_engines(element) = std::move(before);
+    choose_all(element);
+    throw;
+  }
+}
+
+std::string engines_in_use(Element element) {
+  const MatmulBackends& matmul = best_matmul_backends(element);
+  return fmt::format("forward={},dgrad={},wgrad={},attention={}", matmul.forward->name, matmul.dgrad->name,
+                     matmul.wgrad->name, best_attention_kernel(element).name);
+}
+
+}  // namespace cavmae::kernels

@@ -1,0 +1,68 @@
+// --engine: which kernels compute a run, what it records of them, and what resuming makes of that.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/json.h"
+
+#include "tests/support/program.h"
+
+namespace cavmae {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+using testing_support::Outcome;
+using testing_support::run_cavmae;
+
+constexpr const char* kConfig = R"({
+  "epochs": 1, "precision": "bf16",
+  "model": {"num_fbank_frames": 96, "num_mel_bins": 32, "image_size": 32, "embed_dim": 32, "num_heads": 2,
+            "modality_depth": 1, "decoder_depth": 1, "decoder_embed_dim": 32, "decoder_num_heads": 2},
+  "data": {"window_seconds": 1.0},
+  "loader": {"batch_size": 4}
+})";
+
+class EngineFlag : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::ofstream(folder_ / "config.json") << kConfig;
+    ASSERT_EQ(run_cavmae("synth --out " + path("clips") + " --clips 4 --seconds 1 --image-size 48").exit_code,
+              0);
+  }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  Outcome pretrain(const std::string& more) const {
+    return run_cavmae("pretrain --config " + path("config.json") + " --data " + path("clips") + " --out " +
+                      path("run") + " --no-report " + more);
+  }
+  std::string recorded() const {
+    return read_json(folder_ / "run/config.json")["runtime"]["engine"].get<std::string>();
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(EngineFlag, IsRecordedWithWhatIsChosenAndKeptByAResumedRun) {
+  ASSERT_EQ(pretrain("--engine wgrad=via_fp32,attention=baseline").exit_code, 0);
+  EXPECT_THAT(recorded(), AllOf(StartsWith("forward="), HasSubstr("wgrad=via_fp32,attention=baseline")));
+  Outcome resumed = run_cavmae("pretrain --resume --no-report --epochs 2 --out " + path("run"));
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_THAT(recorded(), HasSubstr("wgrad=via_fp32,attention=baseline"));
+  // On another machine: what is not there is said, and the run goes on.
+  Json config = read_json(folder_ / "run/config.json");
+  config["runtime"]["engine"] = "forward=abacus";
+  write_json(folder_ / "run/config.json", config);
+  resumed = run_cavmae("pretrain --resume --no-report --epochs 3 --out " + path("run"));
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, AllOf(HasSubstr("has no 'abacus' for forward in bf16"), HasSubstr("it goes on")));
+}
+
+TEST_F(EngineFlag, ThatNamesNothingIsRefusedBeforeTheWork) {
+  const Outcome outcome = pretrain("--engine forward=abacus");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("it has via_fp32"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/config.json"));
+  EXPECT_EQ(pretrain("--kernels plain --engine forward=via_fp32").exit_code, 2);
+}
+
+}  // namespace
+}  // namespace cavmae
