@@ -15,7 +15,7 @@ using testing::StartsWith;
 using testing_support::Outcome;
 using testing_support::run_cavmae;
 
-constexpr const char* kConfig = R"({
+constexpr const char* kEngineConfig = R"({
   "epochs": 1, "precision": "bf16",
   "model": {"num_fbank_frames": 96, "num_mel_bins": 32, "image_size": 32, "embed_dim": 32, "num_heads": 2,
             "modality_depth": 1, "decoder_depth": 1, "decoder_embed_dim": 32, "decoder_num_heads": 2},
@@ -26,7 +26,7 @@ constexpr const char* kConfig = R"({
 class EngineFlag : public testing::Test {
  protected:
   void SetUp() override {
-    std::ofstream(folder_ / "config.json") << kConfig;
+    std::ofstream(folder_ / "config.json") << kEngineConfig;
     ASSERT_EQ(run_cavmae("synth --out " + path("clips") + " --clips 4 --seconds 1 --image-size 48").exit_code,
               0);
   }

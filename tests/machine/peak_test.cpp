@@ -36,10 +36,8 @@ TEST(InstructionRates, AreThoseOfWhatMayBeUsed) {
 }
 
 TEST(MachinePeak, OfBf16IsTheFastestWayToIt) {
-  MachinePeak peak{.fp32_gflops = 230,
-                   .fp32_instructions = "avx512f",
-                   .vdpbf16ps_gflops = 115,
-                   .tdpbf16ps_gflops = {}};
+  MachinePeak peak{
+      .fp32_gflops = 230, .fp32_instructions = "avx512f", .vdpbf16ps_gflops = 115, .tdpbf16ps_gflops = {}};
   EXPECT_EQ(peak.bf16_gflops(), 230);
   EXPECT_EQ(peak.bf16_instructions(), "avx512f");
   peak.tdpbf16ps_gflops = 3540;
