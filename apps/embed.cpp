@@ -16,6 +16,7 @@ struct EmbedFlags {
   std::vector<std::filesystem::path> files;
   std::filesystem::path out;
   std::filesystem::path json;
+  bool per_frame = false;
 };
 
 int run(const EmbedFlags& flags, const GlobalOptions& global) {
@@ -32,7 +33,10 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
   clips = flags.windows.of(clips, model.spec, options, log);
   std::vector<std::string> ids;
   for (size_t i = 0; i < clips.size(); ++i) ids.emplace_back(clips.id(i));
-  const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log);
+  if (flags.per_frame) options.view.frames = FrameChoice::all;
+  const ClipEmbeddings embeddings =
+      embed_clips(network, model.spec, clips, options, log,
+                  flags.per_frame ? ClipVectorsOf::picture : ClipVectorsOf::clip);
   report_failed(embeddings.failed, *log);
   CAVMAE_CHECK_AS(DataError, !embeddings.indices.empty(), "no clip could be read, nothing was written");
   write_embeddings(flags.out, embeddings, ids, model.path, places_of(clips));
@@ -66,6 +70,8 @@ void add_embed(CLI::App& app, Program& program) {
       ->required()
       ->type_name("FILE")
       ->check(writable_file());
+  app.add_flag("--per-frame", flags->per_frame,
+               "a vector of each picture and of the sound that belongs to it: [N, K, D] instead of [N, D]");
   add_json_flag(app, flags->json);
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }

@@ -17,7 +17,7 @@ namespace {
 struct EvaluateFlags {
   EvaluationFlags evaluation;
   std::filesystem::path labels;
-  bool classes = false;
+  bool classes = false, no_confusion = false;
   std::filesystem::path json;
 };
 
@@ -32,17 +32,24 @@ void print_classes(const ClassificationResult& result, const LabelSet& labels) {
 
 int evaluate_classes(const EvaluateFlags& flags, const GlobalOptions& global, const Pretrained& model,
                      const LabelSet& labels, const ClipList& clips, std::shared_ptr<Log> log) {
-  const ClassifierEvaluation evaluation = evaluate_classifier(model.classifier(), model.spec, clips, labels,
-                                                              flags.evaluation.pass_options(global), log);
+  const ClassifierEvaluation evaluation = evaluate_classifier(
+      model.classifier(), model.spec, clips, labels, flags.evaluation.pass_options(global), log,
+      flags.no_confusion ? EachAlone::no : EachAlone::yes);
   report_failed(evaluation.scores.failed, *log);
   if (flags.json != "-") {
     print_classification(evaluation.result);
+    if (const auto& confusion = evaluation.confusion)
+      fmt::print(
+          "modality confusion {:.2f}% (right with sound alone {:.2f}%, with pictures alone {:.2f}%, and wrong "
+          "with both)\n",
+          100 * confusion->either, 100 * confusion->audio, 100 * confusion->video);
     if (flags.classes) print_classes(evaluation.result, labels);
   }
   Json json = {{"checkpoint", model.path.string()},
                {"precision", enum_name(evaluation.scores.precision)},
                {"classification", to_json(evaluation.result, labels.display_names())},
                {"failed", evaluation.scores.failed.size()}};
+  if (evaluation.confusion) json["modality_confusion"] = to_json(*evaluation.confusion);
   write_json_result(flags.json, json);
   return 0;
 }
@@ -102,6 +109,9 @@ void add_evaluate(CLI::App& app, Program& program) {
   flags->evaluation.add(app, HeadUse::if_any, DecoderUse::if_any);
   add_labels_flag(app, flags->labels);
   app.add_flag("--classes", flags->classes, "print every class");
+  app.add_flag(
+      "--no-modality-confusion", flags->no_confusion,
+      "do not score the clips by sound alone and by pictures alone as well, which takes as long again");
   add_json_flag(app, flags->json);
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }

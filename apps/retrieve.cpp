@@ -1,5 +1,6 @@
 // cavmae retrieve: how well sounds find their pictures and pictures their sounds.
 #include "cavmae/eval/overlapping_windows.h"
+#include "cavmae/metrics/frame_scores.h"
 #include "cavmae/metrics/retrieval.h"
 
 #include "apps/evaluation.h"
@@ -9,8 +10,25 @@
 namespace cavmae::apps {
 namespace {
 
-int run(const EvaluationFlags& flags, const WindowFlags& windows, const GlobalOptions& global,
-        const std::filesystem::path& json) {
+struct RetrieveFlags {
+  EvaluationFlags evaluation;
+  WindowFlags windows;
+  std::string score;  // empty: as the network was made for
+  std::filesystem::path json;
+
+  // Nothing: of one vector a clip. A network that takes sound by segments is asked as its results are
+  // published.
+  std::optional<FrameScore> score_of(const InputSpec& spec) const {
+    if (score.empty() && spec.alignment == Alignment::clip) return std::nullopt;
+    FrameScore chosen = FrameScore::diagonal_mean;
+    if (!score.empty()) option_from_json(Json(score), chosen, "--score");
+    return chosen;
+  }
+};
+
+int run(const RetrieveFlags& all, const GlobalOptions& global) {
+  const EvaluationFlags& flags = all.evaluation;
+  const WindowFlags& windows = all.windows;
   CAVMAE_CHECK_AS(ConfigError, !flags.data.empty(), "--data is needed: the clips to search among");
   auto log = make_log(global.verbosity());
   PassOptions options = flags.pass_options(global);
@@ -20,20 +38,26 @@ int run(const EvaluationFlags& flags, const WindowFlags& windows, const GlobalOp
   const Pretrained model = flags.model.load(*log);
   CavMae network = model.network();
   clips = windows.of(clips, model.spec, options, log);
-  const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log);
+  const std::optional<FrameScore> score = all.score_of(model.spec);
+  if (score) options.view.frames = FrameChoice::all;
+  const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log,
+                                                score ? ClipVectorsOf::picture : ClipVectorsOf::clip);
   CAVMAE_CHECK_AS(DataError, embeddings.indices.size() >= 2, "--data: ", embeddings.indices.size(),
                   " clips could be read; retrieval needs at least 2 with audio and video");
   const LeftOutAnswers left_out =
       windows.given() ? overlapping_windows(clips, embeddings.indices, model.spec.window_seconds)
                       : LeftOutAnswers();
-  const RetrievalResult result = evaluate_retrieval(embeddings.audio, embeddings.video, left_out);
+  const RetrievalResult result =
+      score ? evaluate_frame_retrieval(embeddings.audio, embeddings.video, *score, left_out)
+            : evaluate_retrieval(embeddings.audio, embeddings.video, left_out);
   report_failed(embeddings.failed, *log);
-  if (json != "-") print_retrieval(result);
+  if (all.json != "-") print_retrieval(result);
   Json out = to_json(result);
   if (windows.given()) out["files"] = num_files(clips, embeddings.indices);
+  if (score) out["score"] = enum_name(*score);
   out["precision"] = enum_name(embeddings.precision);
   out["failed"] = embeddings.failed.size();
-  write_json_result(json, out);
+  write_json_result(all.json, out);
   return 0;
 }
 
@@ -45,15 +69,18 @@ void add_retrieve(CLI::App& app, Program& program) {
       "Embeds every clip of --data and asks, for each sound, at which rank its own picture comes among all\n"
       "pictures (and the reverse). R@k is the share of queries whose partner is among the first k. With --windows\n"
       "every window is a query, and those that overlap it in its own file are neither right nor wrong.");
-  auto flags = std::make_shared<EvaluationFlags>();
-  auto windows = std::make_shared<WindowFlags>();
-  auto json = std::make_shared<std::filesystem::path>();
-  flags->add(app);
-  windows->add(app);
-  add_json_flag(app, *json);
-  app.callback([=, &program] {
-    program.action = [=, &program] { return run(*flags, *windows, program.global, *json); };
-  });
+  auto flags = std::make_shared<RetrieveFlags>();
+  flags->evaluation.add(app);
+  flags->windows.add(app);
+  app.add_option(
+         "--score", flags->score,
+         "compare clips by all their pictures and the sound of each: diagonal-mean (a picture with its own "
+         "sound, the mean), diagonal-max, mean or max (each with each) [one vector a clip; diagonal-mean "
+         "where the network takes sound by segments]")
+      ->type_name("")
+      ->check(CLI::IsMember(enum_words<FrameScore>()));
+  add_json_flag(app, flags->json);
+  app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }
 
 }  // namespace cavmae::apps

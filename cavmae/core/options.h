@@ -17,6 +17,7 @@
 #include <concepts>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -84,12 +85,27 @@ std::vector<std::string> enum_words() {
 
 // ---- to JSON
 
+// A struct with a list kAbsentByDefault names there the fields that its JSON leaves out while they have their
+// defaults: what came to be after files were written that do not know it.
+template <class T>
+concept HasAbsentFields = OptionStruct<T> && requires {
+  { *std::begin(T::kAbsentByDefault) } -> std::convertible_to<std::string>;
+};
+
 template <class T>
 Json option_to_json(const T& value) {
   if constexpr (OptionStruct<T>) {
     Json out = Json::object();
     T::visit(value,
              [&](const char* name, const auto& field, const char*) { out[name] = option_to_json(field); });
+    if constexpr (HasAbsentFields<T>) {
+      const T defaults{};
+      T::visit(defaults, [&](const char* name, const auto& field, const char*) {
+        const auto is_this = [&](const char* absent) { return std::string(absent) == name; };
+        if (std::ranges::any_of(T::kAbsentByDefault, is_this) && out[name] == option_to_json(field))
+          out.erase(name);
+      });
+    }
     return out;
   } else if constexpr (JsonField<T>) {
     return value.to_json();

@@ -16,14 +16,16 @@ namespace cavmae {
 enum class Need { both, audio, video, any };
 
 struct Sample {
-  torch::Tensor audio;  // float [T, F], normalised; undefined when the clip has none
+  // float [T, F], normalised, or with FrameChoice::all and alignment picture [K, T, F], a segment a picture;
+  // undefined when the clip has none
+  torch::Tensor audio;
   torch::Tensor
       video;  // float [3, S, S], or [K, 3, S, S] with FrameChoice::all; undefined when the clip has none
   torch::Tensor target = {};  // float [C]; undefined when no labels are asked for
 };
 
 struct Batch {
-  torch::Tensor audio;           // float [B, T, F]; undefined when not needed
+  torch::Tensor audio;           // float [B, T, F] or [B, K, T, F]; undefined when not needed
   torch::Tensor video;           // float [B, 3, S, S] or [B, K, 3, S, S]; undefined when not needed
   torch::Tensor targets;         // float [B, C]; undefined without Loader::supervise()
   std::vector<int64_t> indices;  // positions in the list of clips, [B]

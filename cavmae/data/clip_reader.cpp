@@ -16,6 +16,7 @@
 #include "cavmae/features/fbank.h"
 #include "cavmae/features/image_transform.h"
 #include "cavmae/features/mixup.h"
+#include "cavmae/features/segments.h"
 
 namespace cavmae {
 namespace fs = std::filesystem;
@@ -23,6 +24,36 @@ namespace {
 
 // Sound that begins a little before the pictures, or after them, begins with them.
 constexpr double kTogetherSeconds = 0.2;
+
+// Which of the num_frames pictures a view takes, counted from 0; not for FrameChoice::all.
+int64_t picture_of(const InputSpec& spec, const ViewOptions& view, uint64_t seed) {
+  Random random = random_for(seed, Draw::frame);
+  return view.frames == FrameChoice::random ? random.integer(0, spec.num_frames - 1) : spec.num_frames / 2;
+}
+
+torch::Tensor finish(const torch::Tensor& fbank, const InputSpec& spec, const ViewOptions& view,
+                     uint64_t seed) {
+  Random noise = random_for(seed, Draw::noise), roll = random_for(seed, Draw::roll);
+  return finish_fbank(fbank, {.num_frames = spec.input_frames(),
+                              .mean = spec.fbank_mean,
+                              .std = spec.fbank_std,
+                              .noise = view.noise ? &noise : nullptr,
+                              .roll = view.roll ? &roll : nullptr});
+}
+
+// The segment of the view's picture, float [T, F], or of each picture, [K, T, F] (Note [Aligned segments]).
+torch::Tensor finish_segments(const torch::Tensor& fbank, const InputSpec& spec, const ViewOptions& view,
+                              uint64_t seed) {
+  const SegmentPlan plan = segment_plan(spec);
+  if (view.frames != FrameChoice::all)
+    return finish(cut_segment(fbank, plan, picture_of(spec, view, seed)), spec, view, seed);
+  std::vector<torch::Tensor> segments;
+  for (int64_t i = 0; i < plan.num_pictures; ++i) {
+    const bool is_repeated = i > 0 && aligned_segment(plan, i) == aligned_segment(plan, i - 1);
+    segments.push_back(is_repeated ? segments.back() : finish(cut_segment(fbank, plan, i), spec, view, seed));
+  }
+  return at::stack(segments);
+}
 
 // The order of the authors' code: masks on the padded filterbank as it is, then mean and deviation, noise,
 // roll. fbank: float [t, F], changed.
@@ -34,12 +65,8 @@ torch::Tensor finish_audio(torch::Tensor fbank, const InputSpec& spec, const Vie
     if (view.frequency_mask > 0) mask_frequencies(fbank, view.frequency_mask, masks);
     if (view.time_mask > 0) mask_times(fbank, view.time_mask, masks);
   }
-  Random noise = random_for(seed, Draw::noise), roll = random_for(seed, Draw::roll);
-  return finish_fbank(fbank, {.num_frames = spec.num_fbank_frames,
-                              .mean = spec.fbank_mean,
-                              .std = spec.fbank_std,
-                              .noise = view.noise ? &noise : nullptr,
-                              .roll = view.roll ? &roll : nullptr});
+  return spec.alignment == Alignment::picture ? finish_segments(fbank, spec, view, seed)
+                                              : finish(fbank, spec, view, seed);
 }
 
 }  // namespace
@@ -248,9 +275,7 @@ torch::Tensor ClipReader::State::video(const ClipSource& clip, const FileFacts& 
     for (int64_t i = 0; i < num_frames; ++i) frames.push_back(distinct[i * num / num_frames]);
     return at::stack(frames);
   }
-  Random random = random_for(seed, Draw::frame);
-  const int64_t frame =
-      view.frames == FrameChoice::random ? random.integer(0, num_frames - 1) : num_frames / 2;
+  const int64_t frame = picture_of(spec, view, seed);
   return normalize_image(decoder.pictures(clip, facts, window, {frame * num / num_frames}, opened).front());
 }
 

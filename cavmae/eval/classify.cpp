@@ -45,8 +45,9 @@ BatchScores classify_batch(Classifier& classifier, const Inputs& inputs) {
 }
 
 ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const ClipList& clips,
-                          const PassOptions& options, std::shared_ptr<Log> log) {
-  const Modalities mode = classifier->head_options().mode;
+                          const PassOptions& options, std::shared_ptr<Log> log, Modalities given) {
+  const Modalities of_head = classifier->head_options().mode;
+  const Modalities mode = of_head == Modalities::both ? given : of_head;
   PassOptions pass = options;
   pass.need = needed_of_mode(mode);
   pass.device = classifier->device();

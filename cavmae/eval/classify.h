@@ -26,9 +26,10 @@ struct ClipScores {
 // A clip that lacks a modality is scored by the other where the mode is both; need, title and device are set
 // here. options.view.frames all: the mean of the scores over a clip's pictures, as the authors evaluate; the
 // sound is encoded once. Every rank of options.world gets the whole result. Throws DataError past
-// loader.max_bad_ratio.
+// loader.max_bad_ratio. `given`: audio or video gives a classifier of both that modality of each clip alone.
 ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const ClipList& clips,
-                          const PassOptions& options, std::shared_ptr<Log> log);
+                          const PassOptions& options, std::shared_ptr<Log> log,
+                          Modalities given = Modalities::both);
 
 // What of a clip such a classifier is given.
 Need needed_of_mode(Modalities mode);

@@ -15,18 +15,39 @@ bool needs_both_inputs(const CavMae& model) {
   return model->config().joint_streams == JointStreams::concat;
 }
 
-// The mean of each clip's rows. [B * K, D] -> [B, D]
-torch::Tensor mean_of_clips(const torch::Tensor& outputs, int64_t num_clips) {
-  return outputs.view({num_clips, -1, outputs.size(-1)}).mean(1);
+torch::Tensor mean_of_pictures(const torch::Tensor& vectors) {  // [B, K, D] -> [B, D]
+  return vectors.defined() ? vectors.mean(1) : vectors;
 }
 
-// Each modality's own encoder looks at each of its inputs once, however many pictures a clip has.
-Embeddings embed_pictures(CavMae& model, const Inputs& inputs) {
-  const int64_t num_clips = inputs.video.size(0);
-  Embeddings out = model->embed({.audio = inputs.audio, .video = inputs.video.flatten(0, 1)});
-  if (out.audio.defined()) out.audio = mean_of_clips(out.audio, num_clips);
-  out.video = mean_of_clips(out.video, num_clips);
-  return out;
+// Rows of one clip after another, [B * K, D] or [B, D] -> [B, K, D] or [B, 1, D].
+torch::Tensor by_clip(const torch::Tensor& rows, int64_t num_clips) {
+  return rows.defined() && rows.dim() == 2 ? rows.view({num_clips, -1, rows.size(-1)}) : rows;
+}
+
+int64_t num_pictures(const Inputs& inputs) {
+  if (inputs.video.defined() && inputs.video.dim() == 5) return inputs.video.size(1);
+  return inputs.audio.defined() && inputs.audio.dim() == 4 ? inputs.audio.size(1) : 1;
+}
+
+// Which of the segments each one is the same as, in all clips, among those that differ from their neighbours.
+// audio: float [B, K, T, F] -> int64 [K] into the distinct ones, whose places are `distinct`
+torch::Tensor place_among_distinct(const torch::Tensor& audio, std::vector<int64_t>& distinct) {
+  std::vector<int64_t> place;
+  for (int64_t k = 0; k < audio.size(1); ++k) {
+    if (k == 0 || !audio.select(1, k).equal(audio.select(1, k - 1))) distinct.push_back(k);
+    place.push_back(static_cast<int64_t>(distinct.size()) - 1);
+  }
+  return torch::tensor(place, torch::kInt64);
+}
+
+// float [B, K, T, F] -> [B, K, D]
+torch::Tensor embed_segments(CavMae& model, const torch::Tensor& audio) {
+  std::vector<int64_t> distinct;
+  const auto place = place_among_distinct(audio, distinct).to(audio.device());
+  const auto segments =
+      audio.index_select(1, torch::tensor(distinct, torch::kInt64).to(audio.device())).flatten(0, 1);
+  const auto rows = model->embed({.audio = segments, .video = {}}).audio;
+  return rows.view({audio.size(0), -1, rows.size(-1)}).index_select(1, place);
 }
 
 torch::Tensor to_result(const torch::Tensor& rows) {
@@ -36,14 +57,15 @@ torch::Tensor to_result(const torch::Tensor& rows) {
 // Gathers batches in whatever order they come and hands them out by index.
 class Collector {
  public:
-  explicit Collector(int64_t width) : width_(width) {}
+  // `shape`: of a clip's vectors, [D] or [K, D].
+  explicit Collector(std::vector<int64_t> shape) : shape_(std::move(shape)) {}
 
   // A modality that is undefined has NaN in these rows.
   void add(const std::vector<int64_t>& indices, const Embeddings& rows) {
     const auto n = static_cast<int64_t>(indices.size());
     note_broken(indices, rows);
     const auto or_nan = [&](const torch::Tensor& rows_of) {
-      return rows_of.defined() ? rows_of : torch::full({n, width_}, std::numeric_limits<float>::quiet_NaN());
+      return rows_of.defined() ? rows_of : torch::full(sizes(n), std::numeric_limits<float>::quiet_NaN());
     };
     indices_.insert(indices_.end(), indices.begin(), indices.end());
     audio_.push_back(or_nan(rows.audio));
@@ -55,7 +77,7 @@ class Collector {
     const torch::Tensor indices = gather_rows(world, torch::tensor(indices_, torch::kInt64));
     const torch::Tensor order = indices.argsort();
     const auto in_order = [&](const std::vector<torch::Tensor>& parts) {
-      const torch::Tensor rows = parts.empty() ? torch::empty({0, width_}) : torch::cat(parts);
+      const torch::Tensor rows = parts.empty() ? torch::empty(sizes(0)) : torch::cat(parts);
       return gather_rows(world, rows).index_select(0, order);
     };
     ClipEmbeddings out;
@@ -85,7 +107,13 @@ class Collector {
     }
   }
 
-  int64_t width_;
+  std::vector<int64_t> sizes(int64_t rows) const {
+    std::vector<int64_t> all = {rows};
+    all.insert(all.end(), shape_.begin(), shape_.end());
+    return all;
+  }
+
+  std::vector<int64_t> shape_;
   std::map<int64_t, ClipSide> broken_;
   std::vector<int64_t> indices_;
   std::vector<torch::Tensor> audio_, video_;
@@ -153,23 +181,69 @@ std::vector<BadClip> bad_clips_of(const std::map<int64_t, ClipSide>& broken, con
 
 }  // namespace
 
+namespace {
+
+// Each modality's own encoder looks at each of its inputs once, however many pictures a clip has: float [B,
+// K, D] of each, or [B, 1, D] where a clip has one such input.
+Embeddings embed_each(CavMae& model, const Inputs& given) {
+  Inputs inputs = inputs_on(given, model->device());
+  const int64_t num_clips = inputs.video.defined() ? inputs.video.size(0) : inputs.audio.size(0);
+  Embeddings out;
+  if (inputs.audio.defined() && inputs.audio.dim() == 4) {
+    if (needs_both_inputs(model)) {
+      inputs.audio = inputs.audio.flatten(0, 1);
+    } else {
+      out.audio = embed_segments(model, inputs.audio);
+      inputs.audio = torch::Tensor();
+    }
+  }
+  if (inputs.video.defined() && inputs.video.dim() == 5) inputs.video = inputs.video.flatten(0, 1);
+  if (inputs.audio.defined() || inputs.video.defined()) {
+    const Embeddings rest = model->embed(inputs);
+    if (rest.audio.defined()) out.audio = rest.audio;
+    out.video = rest.video;
+  }
+  return {.audio = by_clip(out.audio, num_clips), .video = by_clip(out.video, num_clips)};
+}
+
+}  // namespace
+
+Embeddings embed_pictures(CavMae& model, const Inputs& inputs) {
+  torch::NoGradGuard no_grad;
+  const Embeddings each = embed_each(model, inputs);
+  const auto repeated = [&](const torch::Tensor& vectors) {
+    return vectors.defined() ? vectors.expand({-1, num_pictures(inputs), -1}) : vectors;
+  };
+  return {.audio = to_result(repeated(each.audio)), .video = to_result(repeated(each.video))};
+}
+
 Embeddings embed_batch(CavMae& model, const Inputs& inputs) {
   torch::NoGradGuard no_grad;
-  const Inputs on_device = inputs_on(inputs, model->device());
-  const bool several_pictures = inputs.video.defined() && inputs.video.dim() == 5;
-  const Embeddings out = several_pictures ? embed_pictures(model, on_device) : model->embed(on_device);
+  const bool several = (inputs.video.defined() && inputs.video.dim() == 5) ||
+                       (inputs.audio.defined() && inputs.audio.dim() == 4);
+  if (several) {
+    const Embeddings each = embed_each(model, inputs);
+    return {.audio = to_result(mean_of_pictures(each.audio)),
+            .video = to_result(mean_of_pictures(each.video))};
+  }
+  const Embeddings out = model->embed(inputs_on(inputs, model->device()));
   return {.audio = to_result(out.audio), .video = to_result(out.video)};
 }
 
 ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, const ClipList& clips,
-                           const PassOptions& options, std::shared_ptr<Log> log) {
+                           const PassOptions& options, std::shared_ptr<Log> log, ClipVectorsOf of) {
   PassOptions pass = options;
   pass.need = resolve_need(model, options.need);
   pass.device = model->device();
   pass.title = "embedding";
-  Collector collector(model->config().embed_dim);
+  std::vector<int64_t> shape = {model->config().embed_dim};
+  if (of == ClipVectorsOf::picture)
+    shape.insert(shape.begin(), options.view.frames == FrameChoice::all ? spec.num_frames : 1);
+  Collector collector(std::move(shape));
   const BatchSink sink = [&](const Batch& batch) {
-    collector.add(batch.indices, embed_batch(model, {.audio = batch.audio, .video = batch.video}));
+    const Inputs inputs{.audio = batch.audio, .video = batch.video};
+    collector.add(batch.indices,
+                  of == ClipVectorsOf::picture ? embed_pictures(model, inputs) : embed_batch(model, inputs));
   };
   PassResult result = pass.need == Need::any ? embed_any_modality(model, spec, clips, pass, sink, log)
                                              : for_each_batch(clips, spec, pass, sink, log);

@@ -51,10 +51,11 @@ torch::Tensor side(const TensorFile& file, const std::string& name, size_t rows,
   const torch::Tensor* tensor = file.find(name);
   if (tensor == nullptr) return {};
   CAVMAE_CHECK_AS(CheckpointError,
-                  tensor->dim() == 2 && tensor->size(0) == static_cast<int64_t>(rows) &&
+                  (tensor->dim() == 2 || tensor->dim() == 3) &&
+                      tensor->size(0) == static_cast<int64_t>(rows) &&
                       tensor->scalar_type() == torch::kFloat32,
                   path.string(), ": '", name, "' is ", tensor->scalar_type(), " ", tensor->sizes(),
-                  ", expected float32 [", rows, ", D], a row for each of the ids");
+                  ", expected float32 [", rows, ", D] or [", rows, ", K, D], a row for each of the ids");
   return *tensor;
 }
 

@@ -1,6 +1,6 @@
-// Embeddings on disk: a .safetensors file with `audio` and `video`, float32 [N, D], and as metadata the
-// clips' ids, where they are windows the files and starts, what failed, and the precision. Free functions;
-// safe from several threads on different files.
+// Embeddings on disk: a .safetensors file with `audio` and `video`, float32 [N, D] or with a vector a picture
+// [N, K, D], and as metadata the clips' ids, where they are windows the files and starts, what failed, and
+// the precision. Free functions; safe from several threads on different files.
 #pragma once
 
 #include <filesystem>
@@ -26,7 +26,8 @@ void write_embeddings(const std::filesystem::path& path, const ClipEmbeddings& e
                       const std::vector<FilePlace>& places = {});
 
 struct StoredEmbeddings {
-  torch::Tensor audio, video;  // float [N, D]; undefined when the file lacks it; NaN rows: the clip lacked it
+  torch::Tensor audio,
+      video;  // float [N, D] or [N, K, D]; undefined when the file lacks it; NaN rows: the clip lacked it
   std::vector<std::string> ids;          // [N]
   std::vector<FilePlace> places;         // [N], or empty
   std::vector<BadClip> failed, lacking;  // as ClipEmbeddings has them

@@ -42,7 +42,7 @@ Inputs complete(const Inputs& inputs, const Masks& masks, const CavMaeConfig& co
     sizes.insert(sizes.begin(), mask.keep.size(0));
     input = torch::zeros(sizes, mask.mask.options());
   };
-  fill(out.audio, masks.audio, {config.num_fbank_frames, config.num_mel_bins});
+  fill(out.audio, masks.audio, {config.input_frames(), config.num_mel_bins});
   fill(out.video, masks.video, {3, config.image_size, config.image_size});
   return out;
 }
@@ -72,7 +72,7 @@ Inpainting inpaint(CavMae& model, const Inputs& given, const Masks& masks, bool 
     const PatchView view = fill_in(patchify_audio(whole.audio, patch), predictions.audio, masks.audio,
                                    normalized_targets && known);
     const auto picture = [&](const torch::Tensor& patches) {
-      return unpatchify_audio(patches, patch, config.num_fbank_frames);
+      return unpatchify_audio(patches, patch, config.input_frames());
     };
     out.original_audio = inputs.audio;
     if (known) out.masked_audio = picture(view.masked);

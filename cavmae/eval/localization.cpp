@@ -29,6 +29,10 @@ Localization localize(CavMae& model, const torch::Tensor& audio, const torch::Te
       ConfigError, config.has_single_streams(),
       "this network has no outputs of audio and video alone that could be compared; localization needs "
       "one with a contrastive loss, such as cav-mae or cav");
+  CAVMAE_CHECK_AS(
+      ConfigError, audio.dim() == 2,
+      "this network compares a picture with the sound around it, not with that of a whole clip; give "
+      "--frames middle");
   torch::NoGradGuard no_grad;
   const Inputs inputs = inputs_on({.audio = audio.unsqueeze(0), .video = video}, model->device());
   const auto on_cpu = [](const torch::Tensor& x) { return x.to(torch::kCPU, torch::kFloat32); };

@@ -23,6 +23,13 @@ void InputSpec::validate() const {
   in_range("sample_rate_hz", sample_rate_hz, 1000, 384'000);
   problems.require(!audio_track || *audio_track >= 0, "audio_track is ", audio_track.value_or(0),
                    "; the first one is 0 ('none': the default one that can be decoded)");
+  if (alignment == Alignment::picture)
+    problems.require(audio_window_frames >= 1 && audio_window_frames <= num_fbank_frames,
+                     "audio_window_frames is ", audio_window_frames,
+                     "; with alignment picture it must be 1 to num_fbank_frames (", num_fbank_frames, ")");
+  else
+    problems.require(audio_window_frames == 0, "audio_window_frames is ", audio_window_frames,
+                     "; with alignment clip it must be 0 (give --alignment picture)");
   problems.throw_if_any("features");
 }
 

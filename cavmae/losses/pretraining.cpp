@@ -21,6 +21,9 @@ void ObjectiveOptions::validate() const {
   problems.require(contrastive.contrastive_batch == 0 || contrastive.contrastive_batch >= 2,
                    "contrastive_batch is ", contrastive.contrastive_batch,
                    ", it must be 0 (the whole batch) or at least 2");
+  const double contrastive_ratio = contrastive_mask_ratio.value_or(0.0);
+  problems.require(contrastive_ratio >= 0 && contrastive_ratio < 1, "contrastive_mask_ratio is ",
+                   contrastive_ratio, ", it must lie in 0 to below 1");
   problems.throw_if_any("the objective cannot be used");
 }
 

@@ -2,6 +2,8 @@
 // L = reconstruction_weight * (L_audio + L_video) + contrastive_weight * L_contrastive. Free functions.
 #pragma once
 
+#include <optional>
+
 #include "cavmae/core/torch.h"
 #include "cavmae/losses/contrastive.h"
 
@@ -12,6 +14,12 @@ struct ObjectiveOptions {
   double reconstruction_weight = 1.0;
   ContrastiveOptions contrastive = {};
   bool normalize_targets = true;
+  // Note [Dual path]: with it the contrastive loss has a pass of its own through the encoders, in which this
+  // share of either modality's patches is masked (TG-DP, CVPR 2026).
+  std::optional<double> contrastive_mask_ratio = std::nullopt;
+
+  // Files of before these fields do not have them.
+  static constexpr const char* kAbsentByDefault[] = {"contrastive_mask_ratio"};
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -20,6 +28,9 @@ struct ObjectiveOptions {
     v("contrastive", o.contrastive, "the contrastive loss");
     v("normalize_targets", o.normalize_targets,
       "rebuild patches normalised one by one instead of plain values");
+    v("contrastive_mask_ratio", o.contrastive_mask_ratio,
+      "share of the patches that is masked in a pass of the contrastive loss's own ('none': it takes that of "
+      "reconstruction)");
   }
 
   // One ConfigError listing every bad field.

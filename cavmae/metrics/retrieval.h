@@ -54,6 +54,7 @@ RetrievalResult evaluate_retrieval(const torch::Tensor& audio, const torch::Tens
 // What answers in any order score among `clips` clips; the same of a result, the mean over its queries where
 // answers were left out.
 RetrievalScores chance_scores(int64_t clips);
+RetrievalScores mean_chance(const LeftOutAnswers& left_out);
 RetrievalScores chance_scores(const RetrievalResult& result);
 
 // Both directions and chance in one list: "audio_to_video_r1", ..., "chance_r1".

@@ -6,6 +6,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
 #include "cavmae/core/profile_range.h"
+#include "cavmae/models/modality_encoder.h"
 #include "cavmae/models/parts.h"
 #include "cavmae/nn/patches.h"
 #include "cavmae/nn/profile_ranges.h"
@@ -27,33 +28,6 @@ CavMaeConfig validated(const CavMaeConfig& config) {
   config.validate();
   return config;
 }
-
-// One encoder: kept patches in, its last layer's tokens out.
-struct Encoder {
-  const char* range_name;
-  PatchEmbedding& embedding;
-  BlockStack& blocks;
-  const torch::Tensor& positions;  // float [1, L, D]
-  const torch::Tensor& modality;   // float [1, 1, D]
-  const Compute& how;
-
-  // pictures: float [B, C, height, width]
-  torch::Tensor operator()(const torch::Tensor& pictures, int64_t patch, const StreamMask& mask) const {
-    const torch::Tensor tokens = embed(pictures, patch, mask);
-    const ProfileRange range(range_name);
-    return blocks(tokens, NormSet::joint, how);
-  }
-
- private:
-  torch::Tensor embed(const torch::Tensor& pictures, int64_t patch, const StreamMask& mask) const {
-    const ProfileRange range(ranges::kEmbedding);
-    const torch::Tensor patches = cut_patches(pictures, patch, PatchOrder::channels_first);  // [B, L, C*P*P]
-    if (!mask.keep.defined()) return embedding(patches, how) + (positions + modality);
-    const auto kept_positions = positions.squeeze(0).index_select(0, mask.keep.flatten());  // [B * N, D]
-    const auto kept = embedding(pick_tokens(patches, mask.keep), how);
-    return kept + kept_positions.view(kept.sizes()) + modality;
-  }
-};
 
 // What goes through the joint layers together: float [B, Na + Nv, D], or the tokens of the one that is there.
 // A clip's sound is repeated for each of its pictures.
@@ -81,6 +55,11 @@ torch::Tensor Latents::patch_tokens(Stream stream) const {
 torch::Tensor Latents::pooled(Stream stream) const {
   const torch::Tensor tokens = patch_tokens(stream);
   return tokens.defined() ? tokens.mean(1) : tokens;
+}
+
+torch::Tensor Latents::global(Stream stream) const {
+  const torch::Tensor& token = stream == Stream::video ? video_token : audio_token;
+  return stream != Stream::joint && token.defined() ? token : pooled(stream);
 }
 
 Latents Latents::split_joint() const {
@@ -129,19 +108,37 @@ Masks CavMaeImpl::draw_masks(int64_t batch, const MaskOptions& options, torch::G
   return masks;
 }
 
-CavMaeImpl::Tokens CavMaeImpl::encode_modalities(const Inputs& inputs, const Masks& masks) {
+ModalityEncoder CavMaeImpl::encoder_of(Stream modality) {
+  auto& p = *parts_;
+  const bool audio = modality == Stream::audio;
+  torch::Tensor registers;
+  if (config_.registers > 0)
+    registers = p.register_tokens.narrow(0, audio ? 0 : p.register_tokens.size(0) - config_.registers,
+                                         config_.registers);
+  return {.range_name = audio ? ranges::kAudioEncoder : ranges::kVideoEncoder,
+          .embedding = audio ? p.patch_embed_a : p.patch_embed_v,
+          .blocks = audio ? p.blocks_a : p.blocks_v,
+          .positions = audio ? p.pos_embed_a : p.pos_embed_v,
+          .modality = audio ? p.modality_a : p.modality_v,
+          .global_token = audio ? p.cls_token_a : p.cls_token_v,
+          .registers = registers,
+          .how = compute_};
+}
+
+// Of the modalities that both the network and the inputs have.
+Tokens CavMaeImpl::embed_patches(const Inputs& inputs, const Masks& masks) {
+  const auto embed = [&](Stream modality, const torch::Tensor& pictures, const StreamMask& mask) {
+    return encoder_of(modality).embed(cut_patches(pictures, config_.patch_size, PatchOrder::channels_first),
+                                      mask);
+  };
   Tokens tokens;
   if (config_.has_audio() && inputs.audio.defined()) {
-    check_shape("audio", inputs.audio, {config_.num_fbank_frames, config_.num_mel_bins});
-    const Encoder encode{ranges::kAudioEncoder, parts_->patch_embed_a, parts_->blocks_a,
-                         parts_->pos_embed_a,   parts_->modality_a,    compute_};
-    tokens.audio = encode(inputs.audio.transpose(1, 2).unsqueeze(1), config_.patch_size, masks.audio);
+    check_shape("audio", inputs.audio, {config_.input_frames(), config_.num_mel_bins});
+    tokens.audio = embed(Stream::audio, inputs.audio.transpose(1, 2).unsqueeze(1), masks.audio);
   }
   if (config_.has_video() && inputs.video.defined()) {
     check_shape("video", inputs.video, {3, config_.image_size, config_.image_size});
-    const Encoder encode{ranges::kVideoEncoder, parts_->patch_embed_v, parts_->blocks_v,
-                         parts_->pos_embed_v,   parts_->modality_v,    compute_};
-    tokens.video = encode(inputs.video, config_.patch_size, masks.video);
+    tokens.video = embed(Stream::video, inputs.video, masks.video);
   }
   CAVMAE_CHECK_AS(ConfigError, tokens.audio.defined() || tokens.video.defined(),
                   "no input that this network could take; its modalities are ",
@@ -149,17 +146,28 @@ CavMaeImpl::Tokens CavMaeImpl::encode_modalities(const Inputs& inputs, const Mas
   return tokens;
 }
 
-Latents CavMaeImpl::encode(const Inputs& inputs, const Masks& masks, const Streams& streams,
-                           JointOf joint_of) {
-  auto [audio, video] = encode_modalities(inputs, masks);
+Tokens CavMaeImpl::encode_modalities(const Tokens& embedded) {
+  Tokens tokens;
+  if (embedded.audio.defined()) tokens.audio = encoder_of(Stream::audio).encode(embedded.audio);
+  if (embedded.video.defined()) tokens.video = encoder_of(Stream::video).encode(embedded.video);
+  return tokens;
+}
+
+Latents CavMaeImpl::encode(const Tokens& embedded, const Streams& streams, JointOf joint_of) {
+  const auto [audio, video] = encode_modalities(embedded);
   const bool both = audio.defined() && video.defined();
   if (both) {
     const int64_t clips = audio.size(0), pictures = video.size(0);
     CAVMAE_CHECK_AS(ConfigError, joint_of == JointOf::any ? pictures % clips == 0 : pictures == clips,
                     "a batch of ", clips, " audio and ", pictures, " video inputs");
   }
+  const int64_t num_global = config_.num_global_tokens();
+  const auto patches = [&](const torch::Tensor& tokens) {
+    return num_global == 0 || !tokens.defined() ? tokens
+                                                : tokens.narrow(1, num_global, tokens.size(1) - num_global);
+  };
   Latents out;
-  if (audio.defined()) out.joint_audio_tokens = audio.size(1);
+  if (audio.defined()) out.joint_audio_tokens = audio.size(1) - num_global;
   if (config_.joint_streams == JointStreams::none) {
     out.joint = parts_->norm(audio.defined() ? audio : video);
     (audio.defined() ? out.audio : out.video) = out.joint;
@@ -171,11 +179,30 @@ Latents CavMaeImpl::encode(const Inputs& inputs, const Masks& masks, const Strea
   auto& joint_layers = parts_->blocks_u;
   // Each stream goes through all the joint layers on its own.
   if (streams.joint && (both || joint_of == JointOf::any) && !parts_->norm.is_empty())
-    out.joint = parts_->norm(joint_layers(join_tokens(audio, video), NormSet::joint, compute_));
+    out.joint =
+        parts_->norm(joint_layers(join_tokens(patches(audio), patches(video)), NormSet::joint, compute_));
   if (!streams.single || !config_.has_single_streams()) return out;
-  if (audio.defined()) out.audio = parts_->norm_a(joint_layers(audio, NormSet::audio, compute_));
-  if (video.defined()) out.video = parts_->norm_v(joint_layers(video, NormSet::video, compute_));
+  const auto take = [&](const torch::Tensor& tokens, torch::Tensor& of_patches, torch::Tensor& global_token) {
+    of_patches = patches(tokens);
+    if (num_global > 0) global_token = tokens.select(1, 0);
+  };
+  if (audio.defined())
+    take(parts_->norm_a(joint_layers(audio, NormSet::audio, compute_)), out.audio, out.audio_token);
+  if (video.defined())
+    take(parts_->norm_v(joint_layers(video, NormSet::video, compute_)), out.video, out.video_token);
   return out;
+}
+
+Tokens CavMaeImpl::embed_patches(const Inputs& inputs) {
+  return embed_patches(inputs, Masks{});
+}
+
+Latents CavMaeImpl::encode(const Tokens& patches, const Masks& masks, const Streams& streams) {
+  const auto kept = [](const torch::Tensor& tokens, const StreamMask& mask) {
+    return tokens.defined() ? pick_tokens(tokens, mask.keep) : tokens;
+  };
+  return encode({.audio = kept(patches.audio, masks.audio), .video = kept(patches.video, masks.video)},
+                streams, JointOf::both);
 }
 
 Latents CavMaeImpl::encode(const Inputs& inputs, const Masks& masks) {
@@ -183,24 +210,28 @@ Latents CavMaeImpl::encode(const Inputs& inputs, const Masks& masks) {
       ConfigError,
       (inputs.audio.defined() || !config_.has_audio()) && (inputs.video.defined() || !config_.has_video()),
       "masked inputs must have every modality of the network: ", enum_name(config_.modalities));
-  return encode(inputs, masks, Streams{}, JointOf::both);
+  return encode(embed_patches(inputs, masks), Streams{}, JointOf::both);
 }
 
 Latents CavMaeImpl::encode(const Inputs& inputs) {
-  return encode(inputs, Masks{}, Streams{}, JointOf::both);
+  return encode(embed_patches(inputs), Streams{}, JointOf::both);
 }
 
 Latents CavMaeImpl::encode(const Inputs& inputs, const Streams& streams) {
-  return encode(inputs, Masks{}, streams, JointOf::any);
+  return encode(embed_patches(inputs), streams, JointOf::any);
 }
 
 Embeddings CavMaeImpl::embed(const Inputs& inputs) {
   const bool single = config_.joint_streams != JointStreams::concat;
   const bool both = inputs.audio.defined() && inputs.video.defined();
-  const Latents latents =
-      encode(inputs, Masks{}, {.joint = !single, .single = single}, both ? JointOf::any : JointOf::both);
+  const Latents latents = encode(embed_patches(inputs), {.joint = !single, .single = single},
+                                 both ? JointOf::any : JointOf::both);
   const Latents of_modalities = single ? latents : latents.split_joint();
-  return {.audio = of_modalities.global(Stream::audio), .video = of_modalities.global(Stream::video)};
+  const auto vector = [&](Stream stream) {
+    return config_.contrastive_pooling == ContrastivePooling::mean ? of_modalities.pooled(stream)
+                                                                   : of_modalities.global(stream);
+  };
+  return {.audio = vector(Stream::audio), .video = vector(Stream::video)};
 }
 
 // The full sequence of both streams: embedded latents where patches are visible, the mask token elsewhere.
@@ -244,26 +275,6 @@ Predictions CavMaeImpl::decode(const torch::Tensor& joint, const Masks& masks, P
   if (config_.has_video())
     out.video = parts_->decoder_pred_v(tokens.narrow(1, num_audio, tokens.size(1) - num_audio), compute_);
   return out;
-}
-
-torch::Tensor patchify_audio(const torch::Tensor& audio, int64_t patch) {
-  return cut_patches(audio.transpose(1, 2).unsqueeze(1), patch, PatchOrder::channels_last);
-}
-
-torch::Tensor patchify_video(const torch::Tensor& video, int64_t patch) {
-  return cut_patches(video, patch, PatchOrder::channels_last);
-}
-
-torch::Tensor unpatchify_audio(const torch::Tensor& patches, int64_t patch, int64_t num_frames) {
-  const int64_t columns = num_frames / patch;
-  return join_patches(patches, {.rows = patches.size(1) / columns, .columns = columns}, patch)
-      .squeeze(1)
-      .transpose(1, 2);
-}
-
-torch::Tensor unpatchify_video(const torch::Tensor& patches, int64_t patch) {
-  const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(patches.size(1)))));
-  return join_patches(patches, {.rows = side, .columns = side}, patch);
 }
 
 }  // namespace cavmae

@@ -12,6 +12,8 @@
 
 namespace cavmae {
 
+struct ModalityEncoder;
+
 // A batch as the network takes it.
 struct Inputs {
   torch::Tensor audio;  // float [B, T, F]; undefined when absent
@@ -31,6 +33,8 @@ struct Latents {
   torch::Tensor joint;             // float [B, Na + Nv, D], audio tokens first
   torch::Tensor audio;             // float [B, Na, D]
   torch::Tensor video;             // float [B, Nv, D]
+  torch::Tensor audio_token = {};  // float [B, D], the global token of that stream; undefined without
+  torch::Tensor video_token = {};  // float [B, D]
   int64_t joint_audio_tokens = 0;  // Na of `joint`
 
   // Each result is undefined where the stream is.
@@ -38,11 +42,17 @@ struct Latents {
   torch::Tensor patch_tokens(Stream stream) const;
   // The mean of the patch tokens: float [B, D]
   torch::Tensor pooled(Stream stream) const;
-  // What speaks for the whole stream, and is compared with that of another: today pooled(). float [B, D]
-  torch::Tensor global(Stream stream) const { return pooled(stream); }
+  // What speaks for the whole stream, and is compared with that of another: its global token, and where it
+  // has none pooled(). float [B, D]
+  torch::Tensor global(Stream stream) const;
 
   // The joint stream's tokens under their modality's name, for a network that has no other stream.
   Latents split_joint() const;
+};
+
+// Patches embedded with their positions: float [B, N, D] of each modality, undefined where it is absent.
+struct Tokens {
+  torch::Tensor audio, video;
 };
 
 // Which outputs of the encoders are computed.
@@ -51,7 +61,15 @@ struct Streams {
   bool single = true;  // Latents::audio and Latents::video
 };
 
-// Latents::global() of each modality, before L2 normalisation.
+// How much the patches of each modality attend to its global token, and the token itself (Note [Patch
+// scores]).
+struct GlobalAttention {
+  torch::Tensor audio_scores, video_scores;  // float [B, L]
+  torch::Tensor audio_token, video_token;    // float [B, D]
+};
+
+// What speaks for each modality, before L2 normalisation: Latents::global(), or with contrastive_pooling mean
+// Latents::pooled().
 struct Embeddings {
   torch::Tensor audio;  // float [B, D]
   torch::Tensor video;  // float [B, D]
@@ -86,10 +104,19 @@ class CavMaeImpl : public torch::nn::Module {
   // may be given one after another, video float [B * K, 3, S, S]: the sound's own encoder then runs once a
   // clip, and Latents::joint has B * K rows.
   Latents encode(const Inputs& inputs, const Streams& streams);
+  // All patches, for several passes with masks of their own over the same inputs.
+  Tokens embed_patches(const Inputs& inputs);
+  // What encode(inputs, masks) gives, those streams alone.
+  Latents encode(const Tokens& patches, const Masks& masks, const Streams& streams);
   // What speaks for each modality of unmasked inputs; for systems without single streams (av-mae), for its
   // part of the joint output. Of several pictures a clip, as above, both embeddings of such a system have
   // B * K rows; else audio has B, video B * K.
   Embeddings embed(const Inputs& inputs);
+
+  // Note [Patch scores]: a patch's score is the mean over the heads of what it attends to the global token,
+  // in the last joint layer, each modality alone and nothing masked (TG-DP, CVPR 2026). Both inputs have to
+  // be there, and the network has to have global tokens. No gradient.
+  GlobalAttention attend_to_global(const Inputs& inputs);
 
   // Rebuilds masked patches (or all) from Latents::joint.
   Predictions decode(const torch::Tensor& joint, const Masks& masks, PredictionScope scope);
@@ -98,17 +125,28 @@ class CavMaeImpl : public torch::nn::Module {
   Precision precision() const { return compute_.precision; }
   // How it computes; options.device is the caller's, who moves the network there.
   void set_runtime(const RuntimeOptions& options);
+  const RuntimeOptions& runtime() const { return compute_.runtime; }
   // Where its parameters lie; inputs and masks have to be there too.
   torch::Device device() const;
+
+ protected:
+  // For heads over several pictures of a clip, which takes inputs like encode(inputs, streams).
+  // Both modalities as their own encoders leave them, audio beside video: the global tokens, or without them
+  // the means of the patches. float [B, 2D]
+  torch::Tensor encoder_outputs(const Inputs& inputs);
+  // One modality through the joint layers as both go through them, the mean over its patches and its global
+  // token. float [B, D]
+  torch::Tensor joint_mean(const Inputs& inputs);
+  const Compute& compute() const { return compute_; }
 
  private:
   struct Parts;
   enum class JointOf { both, any };  // what the joint stream needs to be computed
-  struct Tokens {                    // float [B, N, D] of each modality, as its own encoder leaves them
-    torch::Tensor audio, video;
-  };
-  Tokens encode_modalities(const Inputs& inputs, const Masks& masks);
-  Latents encode(const Inputs& inputs, const Masks& masks, const Streams& streams, JointOf joint_of);
+  ModalityEncoder encoder_of(Stream modality);
+  Tokens embed_patches(const Inputs& inputs, const Masks& masks);
+  // As each modality's own encoder leaves them, a global token before the patches.
+  Tokens encode_modalities(const Tokens& embedded);
+  Latents encode(const Tokens& embedded, const Streams& streams, JointOf joint_of);
   torch::Tensor decoder_inputs(const torch::Tensor& joint, const Masks& masks);
 
   CavMaeConfig config_;

@@ -33,7 +33,12 @@ void check_inputs(const CavMaeConfig& c, Problems& problems) {
   if (c.has_audio()) {
     require_positive(problems, "num_fbank_frames", c.num_fbank_frames);
     require_positive(problems, "num_mel_bins", c.num_mel_bins);
-    require_multiple(problems, {"num_fbank_frames", c.num_fbank_frames, "patch_size", c.patch_size});
+    if (c.audio_window_frames == 0)
+      require_multiple(problems, {"num_fbank_frames", c.num_fbank_frames, "patch_size", c.patch_size});
+    require_multiple(problems, {"audio_window_frames", c.audio_window_frames, "patch_size", c.patch_size});
+    problems.require(c.audio_window_frames >= 0 && c.audio_window_frames <= c.num_fbank_frames,
+                     "audio_window_frames is ", c.audio_window_frames,
+                     ", it must be 0 (all frames) to num_fbank_frames (", c.num_fbank_frames, ")");
     require_multiple(problems, {"num_mel_bins", c.num_mel_bins, "patch_size", c.patch_size});
   }
   if (c.has_video()) {
@@ -77,6 +82,19 @@ void check_depths(const CavMaeConfig& c, Problems& problems) {
       ", but the decoder needs the two modalities joined (joint_streams both or all); with audio_video it must be 0");
 }
 
+void check_tokens(const CavMaeConfig& c, Problems& problems) {
+  problems.require(!c.global_tokens || c.has_single_streams(),
+                   "global_tokens needs joint layers that each modality goes through alone (joint_streams "
+                   "audio_video or all), but joint_streams is ",
+                   enum_name(c.joint_streams));
+  problems.require(c.contrastive_pooling != ContrastivePooling::both || c.global_tokens,
+                   "contrastive_pooling is both, which needs global_tokens");
+  problems.require(c.registers >= 0 && c.registers <= 1024, "registers is ", c.registers,
+                   ", it must be 0 to 1024");
+  problems.require(c.registers == 0 || c.modality_depth != 0, "registers is ", c.registers,
+                   ", but modality_depth is 0, and only those layers have registers");
+}
+
 }  // namespace
 
 void CavMaeConfig::validate() const {
@@ -86,6 +104,7 @@ void CavMaeConfig::validate() const {
   problems.require(std::isfinite(mlp_ratio) && static_cast<double>(embed_dim) * mlp_ratio >= 1.0,
                    "mlp_ratio is ", mlp_ratio, ", it must be above 0");
   check_depths(*this, problems);
+  check_tokens(*this, problems);
   if (decoder_depth > 0)
     check_width("decoder_embed_dim", decoder_embed_dim, "decoder_num_heads", decoder_num_heads, problems);
   problems.throw_if_any("the model's configuration cannot be used");

@@ -27,6 +27,17 @@ inline std::vector<std::pair<Modalities, std::string>> option_names(Modalities) 
   return {{Modalities::both, "both"}, {Modalities::audio, "audio"}, {Modalities::video, "video"}};
 }
 
+// What of a modality's outputs the contrastive loss compares, and what speaks for a clip.
+//   global: the global token; in a network without global tokens the mean of the patches
+//   mean:   the mean of the patches
+//   both:   the mean of the two losses; the global token speaks for a clip
+enum class ContrastivePooling { global, mean, both };
+inline std::vector<std::pair<ContrastivePooling, std::string>> option_names(ContrastivePooling) {
+  return {{ContrastivePooling::global, "global"},
+          {ContrastivePooling::mean, "mean"},
+          {ContrastivePooling::both, "both"}};
+}
+
 struct CavMaeConfig {
   Modalities modalities = Modalities::both;
   JointStreams joint_streams = JointStreams::separate_and_concat;
@@ -43,6 +54,15 @@ struct CavMaeConfig {
   int64_t decoder_embed_dim = 512;  // E
   int64_t decoder_num_heads = 16;
   bool train_positions = false;  // else fixed 2-D sin-cos
+  // CAV-MAE Sync (Araujo et al., CVPR 2025):
+  int64_t audio_window_frames = 0;  // of the filterbank, what the network takes at a time; 0: all of it
+  bool global_tokens = false;       // one learned token a modality, beside the patches that are kept
+  int64_t registers = 0;            // R learned tokens a modality, through its own encoder alone
+  ContrastivePooling contrastive_pooling = ContrastivePooling::global;
+
+  // Files of before these fields do not have them.
+  static constexpr const char* kAbsentByDefault[] = {"audio_window_frames", "global_tokens", "registers",
+                                                     "contrastive_pooling"};
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -61,6 +81,12 @@ struct CavMaeConfig {
     v("decoder_embed_dim", o.decoder_embed_dim, "width of the decoder");
     v("decoder_num_heads", o.decoder_num_heads, "attention heads of the decoder");
     v("train_positions", o.train_positions, "train the position embeddings instead of fixed sin-cos ones");
+    v("audio_window_frames", o.audio_window_frames,
+      "filterbank frames of the segment that the network takes, cut from those of the clip (0: all of them)");
+    v("global_tokens", o.global_tokens,
+      "one learned token a modality that the contrastive loss compares and reconstruction never sees");
+    v("registers", o.registers, "learned tokens a modality that go through its own encoder alone");
+    v("contrastive_pooling", o.contrastive_pooling, "what the contrastive loss compares");
   }
   // One ConfigError listing every bad field (not divisible by the patch size or the heads, not positive,
   // ...).
@@ -72,8 +98,12 @@ struct CavMaeConfig {
   bool has_single_streams() const {
     return joint_streams == JointStreams::separate || joint_streams == JointStreams::separate_and_concat;
   }
-  int64_t audio_rows() const { return num_mel_bins / patch_size; }         // frequency
-  int64_t audio_columns() const { return num_fbank_frames / patch_size; }  // time
+  // T of what the network takes.
+  int64_t input_frames() const { return audio_window_frames > 0 ? audio_window_frames : num_fbank_frames; }
+  // Tokens of a modality that are no patches and stand before them.
+  int64_t num_global_tokens() const { return global_tokens ? 1 : 0; }
+  int64_t audio_rows() const { return num_mel_bins / patch_size; }       // frequency
+  int64_t audio_columns() const { return input_frames() / patch_size; }  // time
   int64_t num_audio_patches() const { return audio_rows() * audio_columns(); }
   int64_t num_video_patches() const { return (image_size / patch_size) * (image_size / patch_size); }
   int64_t audio_patch_values() const { return patch_size * patch_size; }

@@ -37,9 +37,10 @@ NamedTensors checked_tensors(const ModelFile& contents, const ModelDescription& 
   copy_parameters(*model, described.config,
                   {.tensors = contents.tensors, .where = conversion.from.string(), .config = {}});
   conversion.left_out = whole.unexpected;
+  conversion.left_out.insert(conversion.left_out.end(), whole.left_out.begin(), whole.left_out.end());
   NamedTensors tensors = contents.tensors;
   std::erase_if(tensors, [&](const auto& item) {
-    return std::find(whole.unexpected.begin(), whole.unexpected.end(), item.first) != whole.unexpected.end();
+    return std::ranges::find(conversion.left_out, item.first) != conversion.left_out.end();
   });
   return tensors;
 }
@@ -59,6 +60,8 @@ Json features_of(const ModelFile& contents, const ModelDescription& described, c
   for (const char* field : {"num_fbank_frames", "num_mel_bins", "image_size", "num_frames", "window_seconds",
                             "fbank_mean", "fbank_std", "audio_channels"})
     features[field] = whole.at(field);
+  for (const char* field : InputSpec::kAbsentByDefault)
+    if (whole.contains(field)) features[field] = whole.at(field);
   return features;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cavmae/features/segments.h"
 #include "cavmae/nn/profile_ranges.h"
 
 namespace cavmae {
@@ -83,14 +84,24 @@ Lengths all_patches(const CavMaeConfig& c) {
           .video = c.has_video() ? c.num_video_patches() : 0};
 }
 
-void add_encoders(Count& count, const CavMaeConfig& c, const Lengths& visible) {
-  count.add_first(ranges::kEmbedding, {visible.audio, c.audio_patch_values(), c.embed_dim});
-  count.add_first(ranges::kEmbedding, {visible.video, c.video_patch_values(), c.embed_dim});
+void add_embedding(Count& count, const CavMaeConfig& c, const Lengths& patches) {
+  count.add_first(ranges::kEmbedding, {patches.audio, c.audio_patch_values(), c.embed_dim});
+  count.add_first(ranges::kEmbedding, {patches.video, c.video_patch_values(), c.embed_dim});
+}
+
+// Global tokens and registers go through the modality's own layers beside the patches.
+void add_modality_layers(Count& count, const CavMaeConfig& c, const Lengths& visible) {
+  const int64_t learned = c.num_global_tokens() + c.registers;
   const auto layers = [&](const char* part) {
     return Layers{.part = part, .depth = c.modality_depth, .width = c.embed_dim, .mlp_ratio = c.mlp_ratio};
   };
-  if (visible.audio > 0) count.add_layers(layers(ranges::kAudioEncoder), visible.audio);
-  if (visible.video > 0) count.add_layers(layers(ranges::kVideoEncoder), visible.video);
+  if (visible.audio > 0) count.add_layers(layers(ranges::kAudioEncoder), visible.audio + learned);
+  if (visible.video > 0) count.add_layers(layers(ranges::kVideoEncoder), visible.video + learned);
+}
+
+void add_encoders(Count& count, const CavMaeConfig& c, const Lengths& visible) {
+  add_embedding(count, c, visible);
+  add_modality_layers(count, c, visible);
 }
 
 Layers joint_layers(const CavMaeConfig& c) {
@@ -100,8 +111,8 @@ Layers joint_layers(const CavMaeConfig& c) {
 
 void add_single_streams(Count& count, const CavMaeConfig& c, const Lengths& visible) {
   if (!c.has_single_streams()) return;
-  if (visible.audio > 0) count.add_layers(joint_layers(c), visible.audio);
-  if (visible.video > 0) count.add_layers(joint_layers(c), visible.video);
+  if (visible.audio > 0) count.add_layers(joint_layers(c), visible.audio + c.num_global_tokens());
+  if (visible.video > 0) count.add_layers(joint_layers(c), visible.video + c.num_global_tokens());
 }
 
 void add_joint_stream(Count& count, const CavMaeConfig& c, const Lengths& visible) {
@@ -123,16 +134,39 @@ void add_decoder(Count& count, const CavMaeConfig& c, const Lengths& visible) {
   count.add(ranges::kHeads, {masked.video, c.decoder_embed_dim, c.video_patch_values()});
 }
 
+// Segments of sound that differ, of so many pictures; 1 where the network takes the whole clip.
+int64_t num_sounds(const CavMaeConfig& config, int64_t num_pictures) {
+  if (config.audio_window_frames == 0) return 1;
+  const SegmentPlan plan{.num_pictures = num_pictures,
+                         .clip_frames = config.num_fbank_frames,
+                         .segment_frames = config.audio_window_frames};
+  int64_t distinct = 1;
+  for (int64_t i = 1; i < num_pictures; ++i)
+    if (aligned_segment(plan, i) != aligned_segment(plan, i - 1)) ++distinct;
+  return distinct;
+}
+
 }  // namespace
 
-std::vector<PartFlops> pretraining_flops(const CavMaeConfig& config, const MaskOptions& masks) {
+std::vector<PartFlops> pretraining_flops(const CavMaeConfig& config, const MaskOptions& masks,
+                                         std::optional<double> contrastive_mask_ratio) {
   const Lengths all = all_patches(config);
   const Lengths visible{.audio = num_kept(all.audio, masks.mask_ratio_audio),
                         .video = num_kept(all.video, masks.mask_ratio_video)};
   Count count(Gradients::weights_and_inputs);
-  add_encoders(count, config, visible);
-  add_joint_stream(count, config, visible);
-  add_single_streams(count, config, visible);
+  if (contrastive_mask_ratio) {
+    const Lengths contrasted{.audio = num_kept(all.audio, *contrastive_mask_ratio),
+                             .video = num_kept(all.video, *contrastive_mask_ratio)};
+    add_embedding(count, config, all);  // once for both passes
+    add_modality_layers(count, config, visible);
+    add_modality_layers(count, config, contrasted);
+    add_joint_stream(count, config, visible);
+    add_single_streams(count, config, contrasted);
+  } else {
+    add_encoders(count, config, visible);
+    add_joint_stream(count, config, visible);
+    add_single_streams(count, config, visible);
+  }
   if (config.decoder_depth > 0) add_decoder(count, config, visible);
   return std::move(count).parts();
 }
@@ -147,7 +181,7 @@ std::vector<PartFlops> embedding_flops(const CavMaeConfig& config, int64_t num_p
     return std::move(count).parts();
   }
   for (const Lengths& one : {Lengths{.audio = all.audio}, Lengths{.video = all.video}}) {
-    count.set_times(one.video > 0 ? num_pictures : 1);
+    count.set_times(one.video > 0 ? num_pictures : num_sounds(config, num_pictures));
     add_encoders(count, config, one);
     add_single_streams(count, config, one);
   }

@@ -1,6 +1,7 @@
 // How much arithmetic a pass through a network needs, by part. Free functions.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,12 @@ struct PartFlops {
   double backward = 0.0;
 };
 
-// A pretraining step with both losses, as far as the network has them.
-std::vector<PartFlops> pretraining_flops(const CavMaeConfig& config, const MaskOptions& masks);
+// A pretraining step with both losses, as far as the network has them; with a ratio of its own for the
+// contrastive loss (Note [Dual path]) both passes. A teacher is not counted.
+std::vector<PartFlops> pretraining_flops(const CavMaeConfig& config, const MaskOptions& masks,
+                                         std::optional<double> contrastive_mask_ratio = std::nullopt);
 // Features of a clip's sound and of `num_pictures` of its pictures: no backward pass. The sound is computed
-// once, unless the network knows the two joined only.
+// once, or once a segment that differs, unless the network knows the two joined only.
 std::vector<PartFlops> embedding_flops(const CavMaeConfig& config, int64_t num_pictures = 1);
 // A fine-tuning step with a linear head over `num_classes` on the pooled output of both modalities: the joint
 // stream, or where the network has none the two single ones.

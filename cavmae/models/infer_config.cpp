@@ -16,6 +16,7 @@ namespace {
 // The authors' models.
 constexpr int64_t kEmbedDim = 768, kNumHeads = 12, kDecoderEmbedDim = 512, kDecoderNumHeads = 16;
 constexpr int64_t kMelBins = 128, kPatchSize = 16, kAudioPositions = 512;
+constexpr int64_t kClipFrames = 1024, kSegmentFrames = 416;  // CAV-MAE Sync's
 
 class Shapes {
  public:
@@ -225,6 +226,24 @@ void infer_inputs(const NamedTensors& tensors, const Shapes& shapes, const Infer
   }
 }
 
+// CAV-MAE Sync: names that no other network has. Registers are counted for two modalities, which those with
+// global tokens have.
+void infer_tokens(const Shapes& shapes, CavMaeConfig& config) {
+  config.global_tokens = shapes.has("cls_token_a") || shapes.has("cls_token_v");
+  if (!shapes.has("register_tokens")) return;
+  const int64_t modalities = config.modalities == Modalities::both ? 2 : 1;
+  config.registers = shapes.size("register_tokens", 2, 0) / modalities;
+}
+
+// A segment leaves no trace but its length: that of the authors' model holds for it.
+void infer_segments(CavMaeConfig& config) {
+  if (!config.global_tokens || config.embed_dim != kEmbedDim || config.num_mel_bins != kMelBins ||
+      config.num_fbank_frames != kSegmentFrames)
+    return;
+  config.audio_window_frames = config.num_fbank_frames;
+  config.num_fbank_frames = kClipFrames;
+}
+
 }  // namespace
 
 InferredConfig infer_config(const NamedTensors& tensors, const InferenceHints& hints,
@@ -236,6 +255,8 @@ InferredConfig infer_config(const NamedTensors& tensors, const InferenceHints& h
   infer_layers(shapes, out.config, where);
   infer_heads(hints, out, where);
   infer_inputs(tensors, shapes, hints, out, where);
+  infer_tokens(shapes, out.config);
+  infer_segments(out.config);
   try {
     out.config.validate();
   } catch (const ConfigError& error) {

@@ -30,7 +30,8 @@ struct InferredConfig {
 // with the names of what is missing. Heads leave no trace: those of the authors' models hold at the authors'
 // widths (12 at 768, 16 at 512 in the decoder). The grid of audio's positions, and with it mel bins and
 // frames, is that whose sin-cos table the position embeddings are, or are near (trained ones stay near); else
-// the authors' 8 x 64 holds where there are 512 positions at width 768.
+// the authors' 8 x 64 holds where there are 512 positions at width 768. Global tokens at that width with 8 x
+// 26 positions are CAV-MAE Sync's, whose segments of 416 frames are cut from 1024.
 //
 // `tensors`: under the network's own names; position embeddings with their numbers, of the others the shapes
 // count alone. `where` names the file. Throws CheckpointError when they are not those of such a network, and

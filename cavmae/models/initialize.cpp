@@ -38,7 +38,9 @@ void initialize(CavMae& model, uint64_t seed) {
                                                               ? audio_grid(model->config())
                                                               : video_grid(model->config())));
     else if (parameter.dim() == 3)
-      parameter.normal_(0.0, kStd, generator);  // modality embeddings and the mask token
+      parameter.normal_(0.0, kStd, generator);  // modality embeddings, the mask token, global tokens
+    else if (item.key() == "register_tokens")
+      parameter.normal_(0.0, 1.0, generator);  // as CAV-MAE Sync begins
     else if (parameter.dim() >= 2)
       xavier_uniform(parameter, generator);
     else

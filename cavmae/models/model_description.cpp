@@ -11,6 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int64_t kSyncPictures = 16;
 constexpr int64_t kAudioSetClasses = 527, kVggSoundClasses = 309;
 
 // Whether the network has the widths and inputs of Gong et al.'s models, whatever its streams and depths.
@@ -82,6 +83,16 @@ void describe_inputs(ModelDescription& out, const ModelFile& contents) {
   describe("fbank_mean", out.spec.fbank_mean, out.config.has_audio());
   describe("fbank_std", out.spec.fbank_std, out.config.has_audio());
   describe("window_seconds", out.spec.window_seconds, true);
+  const auto stated_here = [&](const char* option) { return stated.is_object() && stated.contains(option); };
+  if (out.config.audio_window_frames == 0 || stated_here("alignment")) return;
+  // CAV-MAE Sync: each of 16 pictures has a segment of its own.
+  out.spec.audio_window_frames = out.config.audio_window_frames;
+  out.spec.alignment = Alignment::picture;
+  out.unstated.push_back({.name = "alignment", .value = enum_name(Alignment::picture), .confirmed = authors});
+  if (stated_here("num_frames")) return;
+  out.spec.num_frames = kSyncPictures;
+  out.unstated.push_back(
+      {.name = "num_frames", .value = std::to_string(kSyncPictures), .confirmed = authors});
 }
 
 void describe_head(ModelDescription& out, const ModelFile& contents, const torch::Tensor& weight) {
@@ -89,6 +100,7 @@ void describe_head(ModelDescription& out, const ModelFile& contents, const torch
   const Json stated = metadata_json(contents, "classifier", where);
   HeadOptions head;
   head.mode = out.config.modalities;
+  if (contents.find(kFrameHeadWeight) != nullptr) head.head_kind = HeadKind::self_attention;
   CAVMAE_CHECK_AS(CheckpointError, weight.dim() == 2, out.path.string(), ": tensor '", kHeadWeight,
                   "' has the shape ", weight.sizes(), "; it should have 2 dimensions");
   const int64_t classes = weight.size(0);
@@ -118,7 +130,8 @@ ModelDescription describe_model(const ModelFile& contents, const fs::path& file,
   out.path = file;
   describe_network(out, contents, hints);
   describe_inputs(out, contents);
-  if (const torch::Tensor* weight = contents.find(kHeadWeight)) describe_head(out, contents, *weight);
+  for (const char* name : {kHeadWeight, kFrameHeadWeight})
+    if (const torch::Tensor* weight = contents.find(name)) describe_head(out, contents, *weight);
   const fs::path where = stated_in(contents, file);
   if (const Json labels = metadata_json(contents, "labels", where); !labels.is_null())
     out.labels = class_labels_from_json(labels, where.string());

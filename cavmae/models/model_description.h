@@ -37,7 +37,9 @@ ModelDescription describe_model(const ModelFile& contents, const std::filesystem
 // "width 128, 3 + 1 layers, 100 audio positions, pictures of 96 px".
 std::string shown_by_tensors(const CavMaeConfig& config);
 
-// The parameter that a classifier's file has and no other.
+// The parameters of which a classifier's file has one and no other file any: of a linear head, and of a
+// self-attention head.
 inline constexpr const char* kHeadWeight = "mlp_head.1.weight";
+inline constexpr const char* kFrameHeadWeight = "classifier_head.weight";
 
 }  // namespace cavmae

@@ -9,6 +9,7 @@ namespace cavmae {
 // `rest` with the network's own filterbank and picture sizes.
 inline InputSpec input_spec(const CavMaeConfig& model, InputSpec rest = {}) {
   rest.num_fbank_frames = model.num_fbank_frames;
+  rest.audio_window_frames = model.audio_window_frames;
   rest.num_mel_bins = model.num_mel_bins;
   rest.image_size = model.image_size;
   return rest;

@@ -15,7 +15,7 @@ namespace cavmae {
 namespace {
 
 // The first parts of names that no other network is likely to have.
-constexpr std::array<std::string_view, 15> kOurs = {"modality_a",
+constexpr std::array<std::string_view, 17> kOurs = {"modality_a",
                                                     "modality_v",
                                                     "pos_embed_a",
                                                     "pos_embed_v",
@@ -29,7 +29,9 @@ constexpr std::array<std::string_view, 15> kOurs = {"modality_a",
                                                     "decoder_modality_v",
                                                     "decoder_pos_embed_a",
                                                     "decoder_pos_embed_v",
-                                                    "decoder_pred_v"};
+                                                    "decoder_pred_v",
+                                                    "cls_token_a",
+                                                    "cls_token_v"};
 constexpr std::array<std::string_view, 4> kImageMae = {"cls_token", "pos_embed", "patch_embed", "blocks"};
 
 constexpr std::array<std::string_view, 4> kWrappers = {"module", "_orig_mod", "_fsdp_wrapped_module",

@@ -50,12 +50,19 @@ void CavMaeImpl::Parts::register_embeddings(CavMaeImpl& owner, const CavMaeConfi
   if (video) modality_v = vector("modality_v", width);
   if (audio) pos_embed_a = positions("pos_embed_a", width, audio_grid(config));
   if (video) pos_embed_v = positions("pos_embed_v", width, video_grid(config));
-  if (config.decoder_depth == 0) return;
-  mask_token = vector("mask_token", decoder_width);
-  if (audio) decoder_modality_a = vector("decoder_modality_a", decoder_width);
-  if (video) decoder_modality_v = vector("decoder_modality_v", decoder_width);
-  if (audio) decoder_pos_embed_a = positions("decoder_pos_embed_a", decoder_width, audio_grid(config));
-  if (video) decoder_pos_embed_v = positions("decoder_pos_embed_v", decoder_width, video_grid(config));
+  if (config.registers > 0)
+    register_tokens = owner.register_parameter(
+        "register_tokens", torch::zeros({config.registers * (audio && video ? 2 : 1), width}));
+  if (config.decoder_depth > 0) {
+    mask_token = vector("mask_token", decoder_width);
+    if (audio) decoder_modality_a = vector("decoder_modality_a", decoder_width);
+    if (video) decoder_modality_v = vector("decoder_modality_v", decoder_width);
+    if (audio) decoder_pos_embed_a = positions("decoder_pos_embed_a", decoder_width, audio_grid(config));
+    if (video) decoder_pos_embed_v = positions("decoder_pos_embed_v", decoder_width, video_grid(config));
+  }
+  if (!config.global_tokens) return;
+  cls_token_a = vector("cls_token_a", width);
+  cls_token_v = vector("cls_token_v", width);
 }
 
 void CavMaeImpl::Parts::register_encoders(CavMaeImpl& owner, const CavMaeConfig& config) {

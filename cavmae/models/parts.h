@@ -19,6 +19,8 @@ struct CavMaeImpl::Parts {
 
   torch::Tensor modality_a, modality_v;    // float [1, 1, D]
   torch::Tensor pos_embed_a, pos_embed_v;  // float [1, L, D]
+  torch::Tensor cls_token_a, cls_token_v;  // float [1, 1, D]
+  torch::Tensor register_tokens;           // float [2R, D], audio's before video's; of one modality [R, D]
   PatchEmbedding patch_embed_a{nullptr}, patch_embed_v{nullptr};
   BlockStack blocks_a{nullptr}, blocks_v{nullptr}, blocks_u{nullptr};
   LayerNorm norm_a{nullptr}, norm_v{nullptr}, norm{nullptr};

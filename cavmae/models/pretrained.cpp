@@ -110,6 +110,7 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
                     {.tensors = contents.tensors, .where = out.path.string(), .config = described.config},
                     options.positions);
   out.report.unexpected = whole.unexpected;
+  out.report.unexpected.insert(out.report.unexpected.end(), whole.left_out.begin(), whole.left_out.end());
   require_finite(out.network_, out.path);
   out.described_in = contents.described_in;
   out.network_in_file = contents.network;

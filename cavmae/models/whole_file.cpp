@@ -9,12 +9,13 @@
 namespace cavmae {
 namespace {
 
-constexpr const char* kHead = "mlp_head.";
-constexpr const char* kHeadParameters[] = {"mlp_head.0.weight", "mlp_head.0.bias", "mlp_head.1.weight",
-                                           "mlp_head.1.bias"};
-
 bool is_decoders(const std::string& name) {
   return name == "mask_token" || name.starts_with("decoder_");
+}
+
+// See Note [Contrastive heads].
+bool is_contrastive_head(const std::string& name) {
+  return name.starts_with("constrative_head_");
 }
 
 // What a wrapper counts beside the parameters that it averages.
@@ -26,31 +27,38 @@ std::string counted(size_t count, const char* what) {
   return concat(count, " ", what, count == 1 ? "" : "s");
 }
 
-}  // namespace
-
-std::vector<std::string> parameter_names(CavMaeConfig config) {
+// A network of that kind with next to no width.
+CavMaeConfig narrow(CavMaeConfig config) {
   config.patch_size = config.num_fbank_frames = config.num_mel_bins = config.image_size = 1;
+  config.audio_window_frames = 0;
   config.embed_dim = config.decoder_embed_dim = 4;
   config.num_heads = config.decoder_num_heads = 1;
   config.mlp_ratio = 1.0;
-  return CavMae(config)->named_parameters().keys();
+  return config;
+}
+
+}  // namespace
+
+std::vector<std::string> parameter_names(const CavMaeConfig& config) {
+  return CavMae(narrow(config))->named_parameters().keys();
 }
 
 WholeFileReport compare_with_network(const TensorFile& contents, const ModelDescription& described,
                                      HeadUse head) {
   const bool with_head = described.head && head == HeadUse::if_any;
-  std::vector<std::string> names = parameter_names(described.config);
   // A classifier has no decoder, whether the file has one or not.
-  if (with_head) std::erase_if(names, is_decoders);
-  if (with_head) names.insert(names.end(), std::begin(kHeadParameters), std::end(kHeadParameters));
+  const std::vector<std::string> names =
+      with_head ? Classifier(narrow(described.config), *described.head)->named_parameters().keys()
+                : parameter_names(described.config);
   const std::set<std::string> known(names.begin(), names.end());
   std::set<std::string> held;
   WholeFileReport report;
   for (const auto& [name, tensor] : contents.tensors) {
     held.insert(name);
-    const bool of_other_use = (head == HeadUse::leave_out && name.starts_with(kHead)) ||
+    const bool of_other_use = (head == HeadUse::leave_out && is_of_head(name)) ||
                               (with_head && is_decoders(name)) || is_bookkeeping(name);
-    if (!known.contains(name) && !of_other_use) report.unexpected.push_back(name);
+    if (known.contains(name) || of_other_use) continue;
+    (is_contrastive_head(name) ? report.left_out : report.unexpected).push_back(name);
   }
   for (const std::string& name : names)
     if (!held.contains(name)) report.missing.push_back(name);

@@ -2,6 +2,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
+#include "cavmae/nn/ranked_masking.h"
 
 namespace cavmae {
 namespace {
@@ -56,17 +57,8 @@ int64_t num_kept(int64_t length, double ratio) {
 StreamMask draw_mask(int64_t batch, const PatchGrid& grid, double ratio, AudioMaskMode mode,
                      torch::Generator generator) {
   const torch::NoGradGuard no_grad;
-  const int64_t length = grid.size(), kept = num_kept(length, ratio);
-  CAVMAE_CHECK_AS(ConfigError, kept >= 1 || ratio == 1.0, "a mask ratio of ", ratio, " leaves none of ",
-                  length, " patches visible; lower it, or hide the whole stream with 1");
   const auto order = ascending(draw(batch, grid, ratio, mode, generator));  // int64 [B, L]
-  const auto places = torch::arange(length, order.options()).expand({batch, length});
-  StreamMask mask;
-  mask.keep = order.narrow(1, 0, kept).contiguous();
-  mask.masked = order.narrow(1, kept, length - kept).contiguous();
-  mask.restore = at::empty_like(order).scatter_(1, order, places);
-  mask.mask = mask.restore.ge(kept).to(torch::kFloat32);
-  return mask;
+  return mask_by_order(order, ratio);
 }
 
 }  // namespace cavmae

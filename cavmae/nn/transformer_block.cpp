@@ -1,5 +1,6 @@
 #include "cavmae/nn/transformer_block.h"
 
+#include <cmath>
 #include <string>
 
 #include "cavmae/core/error.h"
@@ -65,6 +66,14 @@ torch::Tensor AttentionImpl::forward_picked(const torch::Tensor& x, const torch:
   };
   const auto queries = part(pick_tokens(x, ids), 0), kv = part(x, 1);
   return proj_(rows(timed_attention(kernels_for(x, how), queries, kv, heads_)), how, ResultType::as_computed);
+}
+
+torch::Tensor AttentionImpl::weights(const torch::Tensor& x, const Compute& how) {
+  const int64_t head_width = width_ / heads_;
+  const auto qkv = qkv_(rows(x), how, ResultType::fp32).view({x.size(0), x.size(1), 3, heads_, head_width});
+  const auto of_heads = [&](int64_t i) { return qkv.select(2, i).transpose(1, 2); };  // [B, H, L, d]
+  const auto scores = of_heads(0).matmul(of_heads(1).transpose(-2, -1));
+  return (scores / std::sqrt(static_cast<double>(head_width))).softmax(-1);
 }
 
 void AttentionImpl::add_to(BlockParameters& parameters) const {
@@ -144,6 +153,10 @@ torch::Tensor BlockImpl::forward_picked(const torch::Tensor& x, const torch::Ten
   return add_mlp(x1, norms, how).view({ids.size(0), ids.size(1), x.size(2)});
 }
 
+torch::Tensor BlockImpl::attention_weights(const torch::Tensor& x, NormSet norms, const Compute& how) {
+  return attention_->weights(norm(norm1_, norms)(x), how);
+}
+
 BlockStackImpl::BlockStackImpl(int64_t depth, const BlockOptions& options) {
   for (int64_t i = 0; i < depth; ++i) blocks_.push_back(register_module(std::to_string(i), Block(options)));
 }
@@ -152,6 +165,12 @@ torch::Tensor BlockStackImpl::forward(torch::Tensor x, NormSet norms, const Comp
   if (x.size(1) == 0) return x;  // a stream that is masked wholly
   for (auto& block : blocks_) x = block(x, norms, how);
   return x;
+}
+
+torch::Tensor BlockStackImpl::attention_weights(torch::Tensor x, NormSet norms, const Compute& how) {
+  CAVMAE_CHECK(!blocks_.empty(), "no block whose attention could be asked for");
+  for (size_t i = 0; i + 1 < blocks_.size(); ++i) x = blocks_[i](x, norms, how);
+  return blocks_.back()->attention_weights(x, norms, how);
 }
 
 torch::Tensor BlockStackImpl::forward_picked(torch::Tensor x, const torch::Tensor& ids, NormSet norms,

@@ -32,6 +32,8 @@ class AttentionImpl : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x, const Compute& how);
   // Of the tokens `ids` alone, each seeing all. ids: int64 [B, M] -> [B * M, D]
   torch::Tensor forward_picked(const torch::Tensor& x, const torch::Tensor& ids, const Compute& how);
+  // After the softmax, rows are queries: float [B, H, L, L]
+  torch::Tensor weights(const torch::Tensor& x, const Compute& how);
   void add_to(BlockParameters& parameters) const;
 
  private:
@@ -62,6 +64,8 @@ class BlockImpl : public torch::nn::Module {
   // a clip -> float [B, M, D]
   torch::Tensor forward_picked(const torch::Tensor& x, const torch::Tensor& ids, NormSet norms,
                                const Compute& how);
+  // The attention of what forward would compute: float [B, H, L, L], rows are queries.
+  torch::Tensor attention_weights(const torch::Tensor& x, NormSet norms, const Compute& how);
 
  private:
   LayerNorm& norm(std::vector<LayerNorm>& of_set, NormSet norms);
@@ -82,6 +86,8 @@ class BlockStackImpl : public torch::nn::Module {
   torch::Tensor forward(torch::Tensor x, NormSet norms, const Compute& how);
   // The last block at the tokens `ids` alone; with no blocks, these tokens.
   torch::Tensor forward_picked(torch::Tensor x, const torch::Tensor& ids, NormSet norms, const Compute& how);
+  // The last block's attention: float [B, H, L, L], rows are queries. There has to be a block.
+  torch::Tensor attention_weights(torch::Tensor x, NormSet norms, const Compute& how);
   int64_t depth() const { return static_cast<int64_t>(blocks_.size()); }
 
  private:

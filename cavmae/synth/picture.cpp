@@ -169,12 +169,15 @@ double beat_strength(const std::vector<double>& beats, double seconds) {
 
 void draw_object(const SynthObject& o, const std::vector<double>& beats, double seconds, uint8_t* image,
                  int64_t side) {
+  if (!is_present(o, seconds)) return;
   const auto size = static_cast<double>(side);
   const Colour colour = colour_of(o.hue, 0.88, 0.95);
   // Echoes of where it was make its speed visible in a single picture, and with it the tempo of its beats.
   constexpr std::array<float, 3> kEchoOpacity = {0.12f, 0.2f, 0.32f};
   for (size_t i = 0; i < kEchoOpacity.size(); ++i) {
     const auto steps_back = static_cast<double>(kEchoOpacity.size() - i);
+    // What has been there from the beginning has echoes of before it.
+    if (o.appears_seconds > 0.0 && !is_present(o, seconds - 0.07 * steps_back)) continue;
     const SynthPlace place = place_at(o, seconds - 0.07 * steps_back);
     const double radius = o.radius * size * (1.0 - 0.1 * steps_back);
     draw({.kind = o.kind,

@@ -107,13 +107,14 @@ void append_crossings(double start, double speed, double step, double until, std
 
 }  // namespace
 
-SynthScene draw_scene(int64_t seed, int64_t index) {
-  Random random({static_cast<uint64_t>(seed), static_cast<uint64_t>(index), 0x5ce7e});
+namespace {
+
+// `gap`: between the heights of any two objects.
+SynthScene draw_objects(Random& random, int64_t count, double gap) {
   SynthScene scene;
-  const int64_t count = random.integer(1, 3);
   const auto kinds = draw_kinds(random, count);
   const auto heights = draw_apart(
-      count, 0.18, [&] { return random.uniform(0.2, 0.8); },
+      count, gap, [&] { return random.uniform(0.2, 0.8); },
       [](double a, double b) { return std::abs(a - b); });
   const auto hues = draw_apart(
       count, 0.12, [&] { return random.uniform(); }, circular_distance);
@@ -128,6 +129,29 @@ SynthScene draw_scene(int64_t seed, int64_t index) {
   }
   scene.background = draw_background(random);
   scene.noise_seed = random.integer(0, (int64_t{1} << 53) - 1);
+  return scene;
+}
+
+}  // namespace
+
+SynthScene draw_scene(int64_t seed, int64_t index) {
+  Random random({static_cast<uint64_t>(seed), static_cast<uint64_t>(index), 0x5ce7e});
+  const int64_t count = random.integer(1, 3);
+  return draw_objects(random, count, 0.18);
+}
+
+SynthScene draw_scene_with_events(int64_t seed, int64_t index, double clip_seconds) {
+  constexpr int64_t kTurns = 4;
+  constexpr double kOverlapSeconds = 0.3;
+  Random random({static_cast<uint64_t>(seed), static_cast<uint64_t>(index), 0xe7e275});
+  SynthScene scene = draw_objects(random, kTurns, 0.12);
+  const double turn = clip_seconds / kTurns, longest = std::min(kOverlapSeconds, turn / 2);
+  for (int64_t i = 0; i < kTurns; ++i) {
+    SynthObject& o = scene.objects[static_cast<size_t>(i)];
+    const double begin = static_cast<double>(i) * turn;
+    if (i > 0) o.appears_seconds = begin - random.uniform(0.0, longest);
+    if (i + 1 < kTurns) o.leaves_seconds = begin + turn + random.uniform(0.0, longest);
+  }
   return scene;
 }
 
@@ -154,12 +178,18 @@ SynthPlace place_at(const SynthObject& o, double seconds) {
   return {x, o.base_height + o.sway * swing};
 }
 
+bool is_present(const SynthObject& o, double seconds) {
+  return seconds >= o.appears_seconds && (!o.leaves_seconds || seconds < *o.leaves_seconds);
+}
+
 std::vector<double> beat_times(const SynthObject& o, double until_seconds) {
   std::vector<double> times;
   const double low = o.radius + kWallMargin;
   append_crossings(o.start_x - low, o.speed_x, 1.0 - 2.0 * low, until_seconds, times);
   if (o.motion != MotionKind::glide)
     append_crossings(o.phase, 1.0 / o.period_seconds, 1.0, until_seconds, times);
+  if (o.appears_seconds > 0.0 && o.appears_seconds < until_seconds) times.push_back(o.appears_seconds);
+  std::erase_if(times, [&](double seconds) { return !is_present(o, seconds); });
   std::sort(times.begin(), times.end());
   return times;
 }

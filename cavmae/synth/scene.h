@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,6 +47,12 @@ struct SynthObject {
   double start_x = 0.5;         // at time 0
   double speed_x = 0.1;         // sides a second; negative is to the left at time 0
   double tilt_radians = 0.0;
+  // It is seen and heard from the one to the other; nothing: to the end.
+  double appears_seconds = 0.0;
+  std::optional<double> leaves_seconds = std::nullopt;
+
+  // Steady scenes do not have them.
+  static constexpr const char* kAbsentByDefault[] = {"appears_seconds", "leaves_seconds"};
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -60,6 +67,8 @@ struct SynthObject {
     v("start_x", o.start_x, "place from left to right at the start");
     v("speed_x", o.speed_x, "sides a second");
     v("tilt_radians", o.tilt_radians, "by how much it is turned");
+    v("appears_seconds", o.appears_seconds, "when it comes, with a beat");
+    v("leaves_seconds", o.leaves_seconds, "when it goes");
   }
 };
 
@@ -87,7 +96,7 @@ struct SynthBackground {
 };
 
 struct SynthScene {
-  std::vector<SynthObject> objects;  // 1 to 3, of different kinds, hues and heights
+  std::vector<SynthObject> objects;  // 1 to 3, with events 4, of different kinds, hues and heights
   SynthBackground background;
   int64_t noise_seed = 0;  // of the noise and of the clouds
 
@@ -103,8 +112,18 @@ constexpr double kMinRadius = 0.085, kMaxRadius = 0.18;
 constexpr double kMinBrightness = 0.15, kMaxBrightness = 0.8;
 constexpr double kMinContrast = 0.08, kMaxContrast = 0.4;
 
+// steady: the same objects from the beginning to the end. events: objects come and go one after another, so
+// that every moment looks and sounds of its own.
+enum class SceneKind { steady, events };
+inline std::vector<std::pair<SceneKind, std::string>> option_names(SceneKind) {
+  return {{SceneKind::steady, "steady"}, {SceneKind::events, "events"}};
+}
+
 // The scene of clip `index`; depends on these two numbers alone.
 SynthScene draw_scene(int64_t seed, int64_t index);
+// One with events over a clip of that length: depends on it besides. Four objects take turns of equal length,
+// each up to 0.3 s longer at either end, so that neighbours overlap.
+SynthScene draw_scene_with_events(int64_t seed, int64_t index, double clip_seconds);
 
 // The kinds that are present, without repetition, in the order of the enum.
 std::vector<std::string> scene_labels(const SynthScene& scene);
@@ -116,8 +135,10 @@ struct SynthPlace {
 };
 SynthPlace place_at(const SynthObject& object, double seconds);
 
-// The times in [0, until_seconds) when the object hits a wall, lands or pulses, ascending: it is squashed and
-// flashes, and is heard as a beat.
+bool is_present(const SynthObject& object, double seconds);
+
+// The times in [0, until_seconds) when the object hits a wall, lands, pulses or appears after the beginning,
+// ascending, while it is there: it is squashed and flashes, and is heard as a beat.
 std::vector<double> beat_times(const SynthObject& object, double until_seconds);
 
 // Length of a beat's fading, seen and heard: it is down to 1/e.

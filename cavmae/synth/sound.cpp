@@ -150,7 +150,8 @@ class Voice {
     const double pitch =
         pitch_hz(place_at(object_, seconds).height) * std::exp2(kVibratoSemitones * waver / 12.0);
     const double advance = pitch / kSynthRateHz;
-    const double level = gain_ * (1.0 + kTremolo * waver) * accent_at(seconds);
+    const double presence = is_present(object_, seconds) ? 1.0 : 0.0;
+    const double level = presence * gain_ * (1.0 + kTremolo * waver) * accent_at(seconds);
     std::array<float, kBlock> sum{};
     for (const Partial& p : partials_) {
       const auto amplitude = static_cast<float>(level * p.amplitude * audible_share(p.ratio * pitch));

@@ -69,6 +69,9 @@ Json settings_of(const SynthOptions& options) {
 
 void check_same_settings(const fs::path& file, const Json& before, const Json& now) {
   const std::string cure = "; choose another --out, or remove this folder to make its clips anew";
+  for (const auto& [name, old] : before.items())
+    CAVMAE_CHECK_AS(ConfigError, now.contains(name), file.string(), ": the clips here were made with ", name,
+                    " ", old.dump(), ", asked for is the default", cure);
   for (const auto& [name, value] : now.items()) {
     const Json old = before.is_object() && before.contains(name) ? before[name] : Json();
     // More clips of the same kind are welcome.
@@ -103,8 +106,14 @@ void prepare_folder(const fs::path& out_dir, const SynthOptions& options) {
 
 // ---- clips
 
+SynthScene scene_of(int64_t index, const SynthOptions& options) {
+  return options.scenes == SceneKind::steady
+             ? draw_scene(options.seed, index)
+             : draw_scene_with_events(options.seed, index, options.clip_seconds);
+}
+
 void make_clip(const fs::path& path, int64_t index, const SynthOptions& options) {
-  const SynthScene scene = draw_scene(options.seed, index);
+  const SynthScene scene = scene_of(index, options);
   VideoWriter writer(path, {.width_px = options.image_size_px,
                             .height_px = options.image_size_px,
                             .frame_rate_hz = options.frame_rate_hz,
@@ -193,7 +202,7 @@ Json parameters_of(const SynthScene& scene, const SynthOptions& options) {
 std::string manifest_text(const SynthOptions& options) {
   std::string text;
   for (int64_t i = 0; i < options.num_clips; ++i) {
-    const SynthScene scene = draw_scene(options.seed, i);
+    const SynthScene scene = scene_of(i, options);
     const Json line = {{"id", fmt::format("{}-{:06}", options.seed, i)},
                        {"path", clip_name(i)},
                        {"labels", scene_labels(scene)},

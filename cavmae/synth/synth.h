@@ -19,6 +19,9 @@ struct SynthOptions {
   int64_t image_size_px = 96;
   int64_t frame_rate_hz = 12;
   int64_t num_workers = 0;
+  SceneKind scenes = SceneKind::steady;
+  // Folders of steady scenes do not have it.
+  static constexpr const char* kAbsentByDefault[] = {"scenes"};
   bool show_progress = true;  // how a run is watched; neither a flag nor kept
 
   template <class Self, class Visitor>
@@ -29,6 +32,8 @@ struct SynthOptions {
     v("image_size", o.image_size_px, "side of the square picture in pixels, even");
     v("frame_rate", o.frame_rate_hz, "pictures a second");
     v("num_workers", o.num_workers, "clips made at once; 0: as many as there are cores");
+    v("scenes", o.scenes,
+      "what happens in a clip: the same objects all along, or events: objects come and go");
   }
   // Throws ConfigError that lists everything that is wrong.
   void validate() const;

@@ -1,5 +1,6 @@
 #include "cavmae/train/evaluation.h"
 
+#include <map>
 #include <utility>
 
 #include "cavmae/core/error.h"
@@ -9,19 +10,47 @@
 #include "cavmae/train/validation.h"
 
 namespace cavmae {
+namespace {
+
+// Of the clips that have both, each scored by its sound alone and by its pictures alone as well.
+ModalityConfusion confusion_of(Classifier& classifier, const InputSpec& spec, const ClipList& clips,
+                               const PassOptions& options, const torch::Tensor& targets,
+                               const ClipScores& both, std::shared_ptr<Log> log) {
+  const ClipScores audio = classify_clips(classifier, spec, clips, options, log, Modalities::audio);
+  const ClipScores video =
+      classify_clips(classifier, spec, clips, options, std::move(log), Modalities::video);
+  std::map<int64_t, ClipHits> hits;  // by position in the list
+  const auto add = [&](const ClipScores& scores, std::optional<bool> ClipHits::*way) {
+    for (size_t row = 0; row < scores.indices.size(); ++row) {
+      const int64_t position = scores.indices[row];
+      hits[position].*way = is_hit(scores.scores[static_cast<int64_t>(row)], targets[position]);
+    }
+  };
+  add(both, &ClipHits::both);
+  add(audio, &ClipHits::audio);
+  add(video, &ClipHits::video);
+  std::vector<ClipHits> all;
+  for (const auto& [position, clip] : hits) all.push_back(clip);
+  return modality_confusion(all);
+}
+
+}  // namespace
 
 ClassifierEvaluation evaluate_classifier(Classifier classifier, const InputSpec& spec, const ClipList& clips,
                                          const LabelSet& labels, const PassOptions& options,
-                                         std::shared_ptr<Log> log) {
+                                         std::shared_ptr<Log> log, EachAlone each_alone) {
   const ClipClasses classes = classes_of_clips(clips, labels, {.empty_classes = EmptyClasses::allowed});
   ClassifierEvaluation out;
   out.labels = labels;
-  out.scores = classify_clips(classifier, spec, clips, options, std::move(log));
+  out.scores = classify_clips(classifier, spec, clips, options, log);
   CAVMAE_CHECK_AS(DataError, !out.scores.indices.empty(), "none of the ", clips.size(),
                   " clips could be read");
   const torch::Tensor targets = multi_hot(classes, labels.size());
   out.result = evaluate_classification(
       out.scores.scores, targets.index_select(0, torch::tensor(out.scores.indices, torch::kInt64)));
+  const HeadOptions& head = classifier->head_options();
+  if (each_alone == EachAlone::yes && head.mode == Modalities::both && head.head_kind == HeadKind::linear)
+    out.confusion = confusion_of(classifier, spec, clips, options, targets, out.scores, std::move(log));
   return out;
 }
 

@@ -10,6 +10,7 @@
 
 #include "cavmae/data/labels.h"
 #include "cavmae/eval/classify.h"
+#include "cavmae/metrics/modality_confusion.h"
 #include "cavmae/train/pretrain_options.h"
 #include "cavmae/train/task.h"
 
@@ -20,13 +21,17 @@ struct ClassifierEvaluation {
   ClassificationResult result;
   ClipScores scores;
   LabelSet labels;
+  std::optional<ModalityConfusion> confusion = std::nullopt;  // where it was asked for
 };
+
+// Whether clips are scored by each modality alone besides, which takes as long again.
+enum class EachAlone { no, yes };
 
 // Every clip must have a label, and every label be a class: DataError otherwise. Classes without a clip are
 // left out of the means.
 ClassifierEvaluation evaluate_classifier(Classifier classifier, const InputSpec& spec, const ClipList& clips,
                                          const LabelSet& labels, const PassOptions& options,
-                                         std::shared_ptr<Log> log);
+                                         std::shared_ptr<Log> log, EachAlone each_alone = EachAlone::no);
 
 struct PretrainedEvaluationOptions {
   PretrainOptions

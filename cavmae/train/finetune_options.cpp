@@ -30,6 +30,9 @@ void FinetuneOptions::validate() const {
   for (const auto& [name, frames] :
        {std::pair{"validation_frames", validation_frames}, std::pair{"final_frames", final_frames}})
     problems.require(frames != FrameChoice::random, name, " is random; allowed are middle and all");
+  problems.require(head_kind == HeadKind::linear || view.frames == FrameChoice::all,
+                   "head_kind is self_attention, which looks at all pictures of a clip, but frames is ",
+                   enum_name(view.frames), "; give --frames all");
   problems.require(sample_weights.empty() || balanced_sampling, "sample_weights is ", sample_weights.string(),
                    ", but balanced_sampling is false");
   problems.require(checkpoint.best_metric != BestMetric::retrieval,
@@ -41,7 +44,8 @@ HeadOptions FinetuneOptions::head(int64_t num_classes) const {
   return {.num_classes = num_classes,
           .mode = mode,
           .representation = representation,
-          .scores = loss == ClassificationLoss::bce ? ScoreKind::sigmoid : ScoreKind::softmax};
+          .scores = loss == ClassificationLoss::bce ? ScoreKind::sigmoid : ScoreKind::softmax,
+          .head_kind = head_kind};
 }
 
 namespace {
@@ -77,6 +81,8 @@ FinetuneDefaults finetune_defaults(const std::filesystem::path& init, const Give
   options.model.decoder_depth = 0;
   options.mode = trained.config.modalities;
   options.data = RunInput{trained.spec};
+  // Rolled sound would not be that of its picture; CAV-MAE Sync is trained without noise as well.
+  if (trained.spec.alignment == Alignment::picture) options.view.noise = options.view.roll = false;
   if (!trained.states_exif) options.data.exif = true;  // a new run
   defaults.assumed = std::move(trained.unstated);
   return defaults;

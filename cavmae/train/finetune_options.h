@@ -28,9 +28,13 @@ struct FinetuneOptions : RunOptions {
   bool freeze_encoder = false;
   FrameChoice validation_frames = FrameChoice::middle;
   FrameChoice final_frames = FrameChoice::all;
+  HeadKind head_kind = HeadKind::linear;
   CavMaeConfig model;
 
   FinetuneOptions();
+
+  // Files of before these fields do not have them.
+  static constexpr const char* kAbsentByDefault[] = {"head_kind"};
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -41,7 +45,8 @@ struct FinetuneOptions : RunOptions {
       "accept classes that no clip of the training data belongs to");
     v("mode", o.mode, "what the classifier is given");
     v("representation", o.representation,
-      "what of the encoders' outputs is classified: the multi-modal stream, or its sum with the uni-modal ones");
+      "what of the encoders' outputs is classified: the multi-modal stream, its sum with the uni-modal ones, or "
+      "the mean of the uni-modal ones' global tokens");
     v("loss", o.loss, "bce: classes by themselves, several labels a clip; ce: one label a clip");
     v("targets", o.targets, "mixing clips and smoothing labels");
     v("balanced_sampling", o.balanced_sampling,
@@ -54,6 +59,8 @@ struct FinetuneOptions : RunOptions {
     v("final_frames", o.final_frames,
       "pictures of a clip in the evaluation at the end (all: scores are averaged)");
     v("model", o.model, "shape of the network: that of --init");
+    v("head_kind", o.head_kind,
+      "the head: linear, a picture by itself, or self_attention over all of a clip's (with --frames all)");
   }
   // One ConfigError listing every bad field.
   void validate() const;

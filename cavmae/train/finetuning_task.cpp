@@ -15,10 +15,6 @@
 namespace cavmae {
 namespace {
 
-bool is_head(const std::string& parameter) {
-  return parameter.starts_with("mlp_head.");
-}
-
 // Share of the rows whose largest logit is that of the largest target.
 torch::Tensor accuracy(const torch::Tensor& logits, const torch::Tensor& targets) {
   return (logits.argmax(1) == targets.argmax(1)).to(torch::kFloat32).mean();
@@ -57,17 +53,17 @@ FineTuningTask::FineTuningTask(FineTuningSetup setup)
     : setup_(std::move(setup)), network_(as_network(setup_.classifier)) {
   if (setup_.encoder == EncoderUse::train) return;
   for (auto& item : network_->named_parameters())
-    if (!is_head(item.key())) item.value().set_requires_grad(false);
+    if (!is_of_head(item.key())) item.value().set_requires_grad(false);
 }
 
 std::vector<ParameterGroup> FineTuningTask::parameter_groups() {
   ParameterGroup encoder, head{.parameters = {}, .lr_scale = setup_.head_lr_scale};
   for (const auto& [name, parameter] : named_parameters(network_))
-    (is_head(name) ? head : encoder).parameters.emplace_back(name, parameter);
+    (is_of_head(name) ? head : encoder).parameters.emplace_back(name, parameter);
   return {encoder, head};
 }
 
-// float [B, D]
+// float [B, D], or what a self-attention head takes
 torch::Tensor FineTuningTask::pooled(const Batch& batch) {
   const Inputs inputs = inputs_of(batch, setup_.classifier->head_options().mode);
   if (setup_.encoder == EncoderUse::train) return setup_.classifier->pooled(inputs);

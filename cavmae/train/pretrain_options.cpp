@@ -10,9 +10,16 @@ void PretrainOptions::validate() const {
   collect(problems, [&] { input_spec(model, data).validate(); });
   collect(problems, [&] { mask.validate(); });
   problems.require(
+      data.alignment == Alignment::clip || !view.roll,
+      "roll is true, which would move the sound away from its picture; with alignment picture give "
+      "--roll false");
+  problems.require(
       mask.mask_ratio_audio != 1 && mask.mask_ratio_video != 1,
       "a mask ratio of 1 hides a modality wholly; training needs something of each to be visible");
   collect(problems, [&] { objective.validate(); });
+  collect(problems, [&] { teacher.validate(); });
+  problems.require(!teacher.wanted() || (model.global_tokens && objective.contrastive_mask_ratio),
+                   "ema_decay asks for a teacher, which needs global_tokens and contrastive_mask_ratio");
   collect_problems(problems, *this);
   const BestMetric best = checkpoint.best_metric;
   problems.require(best == BestMetric::retrieval || best == BestMetric::loss, "best_metric is ",

@@ -4,6 +4,7 @@
 
 #include "cavmae/losses/pretraining.h"
 #include "cavmae/train/run_options.h"
+#include "cavmae/train/teacher.h"
 
 namespace cavmae {
 
@@ -11,6 +12,10 @@ struct PretrainOptions : RunOptions {
   CavMaeConfig model;
   ObjectiveOptions objective;
   MaskOptions mask;
+  TeacherOptions teacher;
+
+  // Files of before these fields do not have them.
+  static constexpr const char* kAbsentByDefault[] = {"teacher"};
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -18,6 +23,7 @@ struct PretrainOptions : RunOptions {
     v("model", o.model, "shape of the network");
     v("objective", o.objective, "the losses");
     v("mask", o.mask, "which patches are masked");
+    v("teacher", o.teacher, "a moving average of the network that ranks patches");
   }
   // One ConfigError listing every bad field.
   void validate() const;

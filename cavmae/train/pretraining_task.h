@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "cavmae/core/torch.h"
 #include "cavmae/dist/world.h"
 #include "cavmae/losses/pretraining.h"
 #include "cavmae/models/cav_mae.h"
 #include "cavmae/train/task.h"
+#include "cavmae/train/teacher.h"
 
 namespace cavmae {
 
@@ -16,6 +18,9 @@ class PretrainingTask : public Task {
  public:
   // `world` outlives this.
   PretrainingTask(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks, World& world);
+  // With a teacher (train/teacher.h), which ranks the patches of the contrastive loss's pass.
+  PretrainingTask(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks,
+                  std::unique_ptr<Teacher> teacher, World& world);
 
   // Draws masks from `generator` and computes the loss; call backward() on it. The other ranks' clips are
   // negatives of the contrastive loss.
@@ -32,13 +37,21 @@ class PretrainingTask : public Task {
   StepResult training_forward(const Batch& batch, torch::Generator generator) override;
   std::optional<ValidationResult> validate(ClipPass& clips, const ValidationOptions& options) override;
   void save(const std::filesystem::path& path, const InputSpec& spec) override;
+  void step_done(const StepCount& steps) override;
+  NamedTensors state() const override;
+  void load_state(const TensorFile& file) override;
 
  private:
-  StepResult forward(const Inputs& inputs, torch::Generator generator, World& world);
+  enum class Use { training, evaluation };
+  StepResult forward(const Inputs& inputs, torch::Generator generator, World& world, Use use);
+  void reconstruct(StepResult& result, const Inputs& inputs, const Latents& latents, const Masks& masks);
+  void add_dual_path(StepResult& result, const Inputs& inputs, const Masks& masks, torch::Generator generator,
+                     World& world, Use use);
 
   CavMae model_;
   ObjectiveOptions objective_;
   MaskOptions masks_;
+  std::unique_ptr<Teacher> teacher_;  // null: none
   World& world_;
 };
 

@@ -5,6 +5,8 @@
 
 #include "cavmae/core/json_text.h"
 #include "cavmae/core/utf8.h"
+#include "cavmae/train/finetune_options.h"
+#include "cavmae/train/pretrain_options.h"
 
 namespace cavmae {
 namespace {
@@ -84,7 +86,28 @@ struct Differences {
 };
 
 // A leaf that the older configuration did not know had its default.
+// Whether a field is left out of a configuration while it has its default.
+bool is_absent_by_default(const std::string& name) {
+  const auto is_one_of = [&](const auto& names) {
+    return std::find(std::begin(names), std::end(names), name) != std::end(names);
+  };
+  return is_one_of(CavMaeConfig::kAbsentByDefault) || is_one_of(InputSpec::kAbsentByDefault) ||
+         is_one_of(ObjectiveOptions::kAbsentByDefault) || is_one_of(PretrainOptions::kAbsentByDefault) ||
+         is_one_of(FinetuneOptions::kAbsentByDefault);
+}
+
+// Fields that one configuration has and the other has not, since there they are as by default.
+void compare_absent(Differences& found, const Json& saved, const Json& now) {
+  for (const auto& [name, value] : now.items())
+    found.forbidden.require(saved.contains(name) || !is_absent_by_default(name), name,
+                            ": the run has the default, this call ", to_text(value));
+  for (const auto& [name, value] : saved.items())
+    found.forbidden.require(now.contains(name) || !is_absent_by_default(name), name, ": the run has ",
+                            to_text(value), ", this call the default");
+}
+
 void compare(Differences& found, const Json& saved, const Json& now, const RunOptions& options) {
+  compare_absent(found, saved, now);
   for (const auto& [name, value] : now.items()) {
     if (!saved.contains(name) || is_harmless(name, options)) continue;
     if (value.is_object()) {

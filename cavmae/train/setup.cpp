@@ -17,6 +17,12 @@ CavMae make_model(const PretrainOptions& options) {
   return model;
 }
 
+std::unique_ptr<Teacher> make_teacher(const PretrainOptions& options) {
+  if (!options.teacher.wanted()) return nullptr;
+  return std::make_unique<Teacher>(options.teacher,
+                                   options.teacher.ranking_from_step.value_or(options.schedule.warmup_steps));
+}
+
 std::optional<InitialReport> load_initial_parameters(CavMae& model, const RunOptions& options) {
   if (options.init.empty()) return std::nullopt;
   return load_initial_parameters(

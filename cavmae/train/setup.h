@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -19,6 +20,9 @@ uint64_t run_seed(const RunOptions& options, SeedUse use);
 // An initialised network in the precision and on the device that were asked for; its values do not depend on
 // either.
 CavMae make_model(const PretrainOptions& options);
+
+// Null where the options ask for none.
+std::unique_ptr<Teacher> make_teacher(const PretrainOptions& options);
 
 // Begins from options.init where there is one. Throws CheckpointError when it does not fit.
 std::optional<InitialReport> load_initial_parameters(CavMae& model, const RunOptions& options);

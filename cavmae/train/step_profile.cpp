@@ -24,7 +24,7 @@ constexpr int64_t kProfiledClasses = 527;  // AudioSet's
 std::vector<PartFlops> flops_of(const PretrainOptions& recipe, const ProfileOptions& options) {
   switch (options.mode) {
     case StepKind::pretrain:
-      return pretraining_flops(recipe.model, recipe.mask);
+      return pretraining_flops(recipe.model, recipe.mask, recipe.objective.contrastive_mask_ratio);
     case StepKind::finetune:
       return fine_tuning_flops(recipe.model, kProfiledClasses);
     case StepKind::embed:
@@ -44,7 +44,7 @@ Batch random_batch(const CavMaeConfig& config, const ProfileOptions& options, to
   const int64_t size = options.batch_size;
   const auto normal = [&](torch::IntArrayRef sizes) { return torch::empty(sizes).normal_(0, 1, generator); };
   Batch batch;
-  if (config.has_audio()) batch.audio = normal({size, config.num_fbank_frames, config.num_mel_bins});
+  if (config.has_audio()) batch.audio = normal({size, config.input_frames(), config.num_mel_bins});
   if (config.has_video())
     batch.video = options.num_frames == 1
                       ? normal({size, 3, config.image_size, config.image_size})
@@ -102,7 +102,8 @@ ProfiledTraining make_profiled_training(const PretrainOptions& recipe, const Pro
     task = make_fine_tuning_task(profiled_fine_tuning(recipe, profile), profiled_labels(), {});
   else
     task = std::make_shared<PretrainingTask>(make_model(in_precision(recipe, profile.precision)),
-                                             recipe.objective, recipe.mask, World::alone());
+                                             recipe.objective, recipe.mask, make_teacher(recipe),
+                                             World::alone());
   return {.step = OptimizationStep(std::move(task), recipe.optimizer, generator, World::alone()),
           .group = {std::move(batch)},
           .lr = recipe.schedule.lr};

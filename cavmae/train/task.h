@@ -13,6 +13,7 @@
 #include "cavmae/metrics/classification.h"
 #include "cavmae/metrics/retrieval.h"
 #include "cavmae/models/cav_mae.h"
+#include "cavmae/tensorfile/safetensors.h"
 #include "cavmae/train/optimizer/adam.h"
 #include "cavmae/train/step_result.h"
 
@@ -29,6 +30,10 @@ MetricValues values_of(const ValidationResult& result);
 
 struct ValidationOptions {
   uint64_t mask_seed = 0;  // the same masks at every validation
+};
+
+struct StepCount {
+  int64_t done = 0, total = 0;  // optimizer steps, of the whole run
 };
 
 class Task {
@@ -49,6 +54,13 @@ class Task {
 
   // Writes the network as others read it.
   virtual void save(const std::filesystem::path& path, const InputSpec& spec) = 0;
+
+  // After each step of the optimizer, on every rank.
+  virtual void step_done(const StepCount& /*steps*/) {}
+  // What it keeps beside the network and its optimizer, for a checkpoint, the tensors in use; empty: nothing.
+  virtual NamedTensors state() const { return {}; }
+  // Takes copies. Throws CheckpointError where something is missing.
+  virtual void load_state(const TensorFile& /*file*/) {}
 };
 
 }  // namespace cavmae

@@ -114,10 +114,9 @@ void Trainer::open_run() {
 
 void Trainer::restore(const FoundCheckpoint& found) {
   check_same_data(found.state.data, state_.data);
-  restore_tensors(found, {.model = task().model(),
-                          .optimizer = step_.adam(),
-                          .generator = step_.generator(),
-                          .average = average_});
+  restore_tensors(
+      found,
+      {.task = task(), .optimizer = step_.adam(), .generator = step_.generator(), .average = average_});
   state_ = found.state;
   elapsed_before_ = state_.elapsed_seconds;
   result_.last_checkpoint = found.path;
@@ -225,6 +224,7 @@ StepDecision Trainer::train_step(std::vector<Batch>& group) {
 void Trainer::step_done(const StepOutcome& outcome, const std::vector<Batch>& group, double seconds) {
   unsaved_ = true;
   ++state_.step;
+  task().step_done({.done = state_.step, .total = total_steps()});
   state_.next_position = group.back().next_position;
   state_.samples += outcome.sums.clips;
   state_.interval.add(outcome.sums, outcome.gradient_norm, seconds);

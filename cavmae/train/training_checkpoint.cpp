@@ -23,6 +23,7 @@ constexpr const char* kTemporaryPrefix = ".tmp-";
 constexpr const char* kTensorFiles[] = {"model.safetensors", "optimizer.safetensors",
                                         "generator.safetensors"};
 constexpr const char* kAverageFile = "average.safetensors";  // only of runs that average
+constexpr const char* kTaskFile = "task.safetensors";        // only where the task has a state
 
 fs::path checkpoints_folder(const fs::path& run) {
   return run / "checkpoints";
@@ -114,6 +115,10 @@ void CheckpointFolder::write_files(const fs::path& folder, const CheckpointConte
   if (content.average.count() > 0) {
     write_safetensors(folder / kAverageFile, content.average.state());
     names.emplace_back(kAverageFile);
+  }
+  if (const NamedTensors state = content.task.state(); !state.empty()) {
+    write_safetensors(folder / kTaskFile, state);
+    names.emplace_back(kTaskFile);
   }
   Json files = Json::object();
   for (const std::string& name : names)
@@ -215,13 +220,14 @@ FoundCheckpoint verify_checkpoint(const fs::path& folder) {
 }
 
 void restore_tensors(const FoundCheckpoint& found, const RestoreTargets& targets) {
-  const LoadReport report = load_parameters(targets.model, found.path / kTensorFiles[0]);
+  const LoadReport report = load_parameters(targets.task.model(), found.path / kTensorFiles[0]);
   CAVMAE_CHECK_AS(CheckpointError, report.missing.empty() && report.unexpected.empty(), found.path.string(),
                   ": ", report.missing.size(), " parameters are missing and ", report.unexpected.size(),
                   " do not belong to the model");
   targets.optimizer.load_state(read_safetensors(found.path / kTensorFiles[1]));
   if (fs::exists(found.path / kAverageFile))
     targets.average.load_state(read_safetensors(found.path / kAverageFile));
+  if (fs::exists(found.path / kTaskFile)) targets.task.load_state(read_safetensors(found.path / kTaskFile));
   targets.generator.set_state(read_safetensors(found.path / kTensorFiles[2]).at("masks"));
 }
 

@@ -1,7 +1,8 @@
 // A run's checkpoints: RUN/checkpoints/step-00001000/{model.safetensors, optimizer.safetensors,
-// generator.safetensors, state.json, and average.safetensors once there is one} and the links `last` and
-// `best`. A checkpoint is written beside and renamed, so a folder of that name is whole or, after a damaged
-// disk, recognised by the sizes and checksums in its state.json. One owner a run.
+// generator.safetensors, state.json, and once there are such average.safetensors and task.safetensors (the
+// state of the task, a teacher's)} and the links `last` and `best`. A checkpoint is written beside and
+// renamed, so a folder of that name is whole or, after a damaged disk, recognised by the sizes and checksums
+// in its state.json. One owner a run.
 #pragma once
 
 #include <cstdint>
@@ -86,7 +87,7 @@ FoundCheckpoint verify_checkpoint(const std::filesystem::path& folder);
 
 // Puts a checkpoint's tensors back where they were saved from. Throws CheckpointError when they do not fit.
 struct RestoreTargets {
-  CavMae& model;
+  Task& task;
   Adam& optimizer;
   torch::Generator& generator;
   WeightAverage& average;

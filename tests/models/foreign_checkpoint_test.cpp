@@ -114,21 +114,21 @@ TEST_F(ForeignCheckpoint, LayersThatAreAllUnderOtherNamesAreNeverTakenForNone) {
 
 TEST_F(ForeignCheckpoint, TokensOfALaterModelAreRefused) {
   NamedTensors tensors = named(model_);
-  tensors.emplace_back("cls_token_a", torch::zeros({1, 1, 24}));
-  tensors.emplace_back("register_tokens", torch::zeros({6, 24}));
+  tensors.emplace_back("frame_token_a", torch::zeros({1, 1, 24}));
+  tensors.emplace_back("prompt_tokens", torch::zeros({6, 24}));
   write(tensors);
   EXPECT_THAT(refusal(),
-              HasSubstr("has 2 tensors that the network has no place for: cls_token_a, register_tokens"));
+              HasSubstr("has 2 tensors that the network has no place for: frame_token_a, prompt_tokens"));
   auto fresh = random_model(small_config(), 3);
   EXPECT_THAT(
       message_from<CheckpointError>([&] { load_initial_parameters(*fresh, fresh->config(), file_, {}); }),
-      HasSubstr("register_tokens"));
+      HasSubstr("prompt_tokens"));
   EXPECT_THAT(load_initial_parameters(*fresh, fresh->config(), file_, {.partial = PartialFile::allow})
                   .parameters.unexpected,
-              ElementsAre("cls_token_a", "register_tokens"));
+              ElementsAre("frame_token_a", "prompt_tokens"));
   EXPECT_THAT(message_from<CheckpointError>(
                   [&] { convert_model(file_, folder_ / "m.safetensors", stated(kSmallHeads)); }),
-              HasSubstr("register_tokens"));
+              HasSubstr("prompt_tokens"));
 }
 
 TEST_F(ForeignCheckpoint, ParametersThatAreNotFiniteAreRefused) {

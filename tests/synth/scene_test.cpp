@@ -99,6 +99,37 @@ TEST(SynthScene, BeatsAreWhereTheMotionTurns) {
   EXPECT_GT(num_landings, 100);
 }
 
+TEST(SynthScene, WithEventsEveryMomentHasAnObjectAndMomentsDiffer) {
+  constexpr double kSeconds = 4.0;
+  for (int64_t i = 0; i < 50; ++i) {
+    const SynthScene scene = draw_scene_with_events(3, i, kSeconds);
+    EXPECT_EQ(option_to_json(scene), option_to_json(draw_scene_with_events(3, i, kSeconds)));
+    std::set<std::set<ShapeKind>> moments;
+    for (double t = 0.0; t < kSeconds; t += 0.05) {
+      std::set<ShapeKind> present;
+      for (const SynthObject& o : scene.objects)
+        if (is_present(o, t)) present.insert(o.kind);
+      EXPECT_TRUE(present.size() == 1 || present.size() == 2) << "clip " << i << " at " << t;
+      moments.insert(present);
+    }
+    EXPECT_GE(moments.size(), 4U) << "clip " << i;
+    for (const SynthObject& o : scene.objects) {
+      const auto beats = beat_times(o, kSeconds);
+      for (const double t : beats) EXPECT_TRUE(is_present(o, t)) << "clip " << i;
+      if (o.appears_seconds > 0.0) {
+        EXPECT_EQ(beats.front(), o.appears_seconds) << "clip " << i;
+      }
+    }
+  }
+}
+
+TEST(SynthScene, SteadySceneSaysNothingOfEvents) {
+  const Json object = option_to_json(draw_scene(3, 1)).at("objects").at(0);
+  EXPECT_FALSE(object.contains("appears_seconds") || object.contains("leaves_seconds"));
+  EXPECT_TRUE(
+      option_to_json(draw_scene_with_events(3, 1, 4.0)).at("objects").at(0).contains("leaves_seconds"));
+}
+
 TEST(SynthScene, NoTurnIsWithoutItsBeat) {
   const SynthObject o{.motion = MotionKind::glide, .radius = 0.1, .start_x = 0.3, .speed_x = 0.76};
   // The way to the right wall is 0.88 - 0.3, and 0.76 from wall to wall.

@@ -143,8 +143,58 @@ INSTANTIATE_TEST_SUITE_P(Recipes, EveryRecipe, ::testing::ValuesIn(recipes()), [
   return name;
 });
 
+// ---- CAV-MAE Sync and TG-DP
+
+// The structure as it is, with segments of half a toy clip.
+PretrainOptions toy_sized_successor(const std::string& name) {
+  PretrainOptions options = toy_sized(read_recipe(name));
+  options.model.audio_window_frames =
+      options.model.num_fbank_frames / options.model.patch_size / 2 * options.model.patch_size;
+  options.model.registers = 2;
+  options.data.alignment = Alignment::picture;
+  options.data.num_frames = 4;
+  options.schedule.warmup_steps = 1;
+  return options;
+}
+
+TEST(Recipes, SuccessorsAreWhatTheirAuthorsBuilt) {
+  for (const char* name : {"cav-mae-sync", "cav-mae-tgdp"}) {
+    const PretrainOptions options = read_recipe(name);
+    ASSERT_NO_THROW(options.validate());
+    CavMae model(options.model);
+    EXPECT_EQ(model->named_parameters().size(), 650U);
+    EXPECT_EQ(std::llround(count_millions(model, ValueCount::all) * 1e6), 190'660'864);
+    EXPECT_EQ(options.data.num_frames, 16);
+    EXPECT_EQ(options.model.input_frames(), 416);
+    EXPECT_EQ(options.loader.batch_size, 512);
+    EXPECT_EQ(options.objective.contrastive_weight, 0.1);
+    EXPECT_EQ(options.teacher.wanted(), std::string(name) == "cav-mae-tgdp");
+  }
+  EXPECT_NO_THROW(read_recipe("tiny-sync").validate());
+}
+
+TEST(Recipes, SuccessorsLearnAtToySize) {
+  for (const char* name : {"cav-mae-sync", "cav-mae-tgdp", "tiny-sync"}) {
+    const PretrainOptions options = toy_sized_successor(name);
+    const ToyRun run;
+    const RunResult result = run_toy(options, run.paths("run"));
+    EXPECT_EQ(result.steps, 4) << name;
+    ASSERT_TRUE(result.validation) << name;
+    EXPECT_TRUE(std::isfinite(result.validation->losses.values.at("loss"))) << name;
+    EXPECT_EQ(read_metrics(run / "run").front().contains("loss_distillation"), options.teacher.wanted());
+    const Pretrained after = load_pretrained(result.last_checkpoint);
+    EXPECT_EQ(option_to_json(after.network()->config()), option_to_json(options.model)) << name;
+    EXPECT_EQ(after.spec.alignment, Alignment::picture) << name;
+    CavMae before = make_model(options);
+    const auto start = before->named_parameters();
+    const auto parameters = after.network()->named_parameters();
+    for (const char* token : {"cls_token_a", "cls_token_v", "register_tokens"})
+      EXPECT_FALSE(parameters[token].equal(start[token])) << name << " " << token;
+  }
+}
+
 TEST(Recipes, EveryPretrainingFileIsListedAbove) {
-  std::vector<std::string> listed = {"tiny"};
+  std::vector<std::string> listed = {"tiny", "cav-mae-sync", "cav-mae-tgdp", "tiny-sync"};
   for (const Recipe& recipe : recipes()) listed.push_back(recipe.name);
   std::vector<std::string> found;
   for (const auto& entry : fs::directory_iterator(config_file("x").parent_path()))

@@ -1,0 +1,111 @@
+#include "cavmae/train/teacher.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/options.h"
+#include "cavmae/models/parameter_copy.h"
+
+namespace cavmae {
+namespace {
+
+constexpr const char* kSteps = "steps";
+
+StreamMask mask_of(const torch::Tensor& scores, const TeacherOptions& options, double ratio,
+                   torch::Generator& generator) {
+  const auto order = rank_patches(scores, options.ranking, options.ranking_temperature, generator);
+  return mask_by_order(to_device(order, scores.device()), ratio);
+}
+
+}  // namespace
+
+void TeacherOptions::validate() const {
+  Problems problems;
+  const double decay = ema_decay.value_or(0.0);
+  problems.require(decay >= 0 && decay <= 1, "ema_decay is ", decay, ", it must lie in 0 to 1");
+  problems.require(std::isfinite(ranking_temperature) && ranking_temperature > 0, "ranking_temperature is ",
+                   ranking_temperature, ", it must be above 0");
+  problems.require(ranking_from_step.value_or(0) >= 0, "ranking_from_step is ", ranking_from_step.value_or(0),
+                   ", it must be 0 or more");
+  problems.require(std::isfinite(distillation_weight) && distillation_weight >= 0, "distillation_weight is ",
+                   distillation_weight, ", it must be 0 or more");
+  problems.throw_if_any("the teacher cannot be used");
+}
+
+Teacher::Teacher(const TeacherOptions& options, int64_t first_ranked_step)
+    : options_(options), first_ranked_step_(first_ranked_step) {}
+
+void Teacher::begin(CavMae& network) {
+  if (!network_.is_empty()) return;
+  CavMaeConfig config = network->config();
+  config.decoder_depth = 0;
+  network_ = CavMae(config);
+  network_->to(network->device());
+  network_->set_precision(network->precision());
+  network_->set_runtime(network->runtime());
+  const torch::NoGradGuard no_grad;
+  const auto values = network->named_parameters();
+  for (auto& item : network_->named_parameters()) {
+    item.value().set_requires_grad(false);
+    item.value().copy_(values[item.key()]);
+  }
+}
+
+void Teacher::look(CavMae& network, const Inputs& inputs) {
+  begin(network);
+  seen_ = network_->attend_to_global(inputs);
+}
+
+Masks Teacher::masks(double ratio, torch::Generator generator) const {
+  Masks masks;
+  masks.audio = mask_of(seen_.audio_scores, options_, ratio, generator);
+  masks.video = mask_of(seen_.video_scores, options_, ratio, generator);
+  return masks;
+}
+
+void Teacher::add_distillation(StepResult& result, const Latents& latents) const {
+  if (options_.distillation_weight == 0) return;
+  const auto distance = [](const torch::Tensor& student, const torch::Tensor& teacher) {
+    return 1.0 - at::cosine_similarity(student, teacher, /*dim=*/1).mean();
+  };
+  const auto value = (distance(latents.global(Stream::audio), seen_.audio_token) +
+                      distance(latents.global(Stream::video), seen_.video_token)) /
+                     2;
+  result.terms.push_back({.name = "distillation", .value = value, .weight = options_.distillation_weight});
+}
+
+void Teacher::follow(CavMae& network, const StepCount& steps) {
+  begin(network);
+  const torch::NoGradGuard no_grad;
+  const double share =
+      static_cast<double>(steps.done) / static_cast<double>(std::max<int64_t>(1, steps.total));
+  const double rest = (1.0 - options_.ema_decay.value_or(1.0)) *
+                      (1.0 + std::cos(std::numbers::pi * std::min(1.0, share))) / 2.0;
+  const auto values = network->named_parameters();
+  for (auto& item : network_->named_parameters()) item.value().lerp_(values[item.key()], rest);
+  steps_ = steps.done;
+}
+
+NamedTensors Teacher::state() const {
+  NamedTensors state;
+  if (network_.is_empty()) return state;
+  for (const auto& item : network_->named_parameters()) state.emplace_back(item.key(), item.value());
+  state.emplace_back(kSteps, torch::tensor(steps_, torch::kInt64));
+  return state;
+}
+
+void Teacher::load_state(CavMae& network, const TensorFile& file) {
+  begin(network);
+  NamedTensors parameters = file.tensors;
+  std::erase_if(parameters, [](const auto& item) { return item.first == kSteps; });
+  const LoadReport report = copy_parameters(*network_, network_->config(),
+                                            {.tensors = parameters, .where = "teacher", .config = {}});
+  CAVMAE_CHECK_AS(CheckpointError, report.missing.empty() && report.unexpected.empty(), "the teacher lacks ",
+                  report.missing.size(), " parameters and holds ", report.unexpected.size(),
+                  " that are not the network's");
+  steps_ = file.at(kSteps).item<int64_t>();
+}
+
+}  // namespace cavmae
