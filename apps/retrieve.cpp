@@ -9,11 +9,11 @@
 namespace cavmae::apps {
 namespace {
 
-int run(const EvaluationFlags& flags, const WindowFlags& windows, const GlobalOptions& global,
-        const std::filesystem::path& json) {
+int retrieve(const EvaluationFlags& flags, const WindowFlags& windows, const GlobalOptions& global,
+             const std::filesystem::path& json, const RankOfLaunch& rank) {
   CAVMAE_CHECK_AS(ConfigError, !flags.data.empty(), "--data is needed: the clips to search among");
-  auto log = make_log(global.verbosity());
-  PassOptions options = flags.pass_options(global);
+  auto log = make_log(verbosity_of(rank, global));
+  PassOptions options = flags.pass_options(global, rank);
   options.need = Need::both;
   windows.check(options.view);
   auto clips = read_clip_sources(flags.data, *log, flags.lists.options());
@@ -21,8 +21,10 @@ int run(const EvaluationFlags& flags, const WindowFlags& windows, const GlobalOp
   CavMae network = model.network();
   clips = windows.of(clips, model.spec, options, log);
   const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log);
+  rank.leave();
   CAVMAE_CHECK_AS(DataError, embeddings.indices.size() >= 2, "--data: ", embeddings.indices.size(),
                   " clips could be read; retrieval needs at least 2 with audio and video");
+  if (!rank.is_first()) return 0;
   const LeftOutAnswers left_out =
       windows.given() ? overlapping_windows(clips, embeddings.indices, model.spec.window_seconds)
                       : LeftOutAnswers();
@@ -35,6 +37,12 @@ int run(const EvaluationFlags& flags, const WindowFlags& windows, const GlobalOp
   out["failed"] = embeddings.failed.size();
   write_json_result(json, out);
   return 0;
+}
+
+int run(const EvaluationFlags& flags, const WindowFlags& windows, const GlobalOptions& global,
+        const std::filesystem::path& json) {
+  return on_ranks(flags.dist, flags.dist.launch(), global,
+                  [&](const RankOfLaunch& rank) { return retrieve(flags, windows, global, json, rank); });
 }
 
 }  // namespace

@@ -21,6 +21,13 @@ void ObjectiveOptions::validate() const {
   problems.require(contrastive.contrastive_batch == 0 || contrastive.contrastive_batch >= 2,
                    "contrastive_batch is ", contrastive.contrastive_batch,
                    ", it must be 0 (the whole batch) or at least 2");
+  const bool groups = contrastive.contrastive_batch > 0;
+  problems.require(groups || contrastive.negatives != Negatives::group,
+                   "negatives is 'group', and contrastive_batch, the clips of a group, is 0");
+  problems.require(
+      !groups || contrastive.negatives == Negatives::automatic || contrastive.negatives == Negatives::group,
+      "negatives is '", enum_name(contrastive.negatives), "', and contrastive_batch (",
+      contrastive.contrastive_batch, ") asks for groups; set it to 0");
   problems.throw_if_any("the objective cannot be used");
 }
 

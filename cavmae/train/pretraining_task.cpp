@@ -40,12 +40,28 @@ void add_reconstruction(StepResult& result, const Reconstruction& of) {
 
 // L_c of Eq. (7)
 void add_contrastive(StepResult& result, const Latents& latents, const ObjectiveOptions& objective,
-                     World& world) {
+                     World& world, const RowsOfBatch& place) {
   const ContrastiveResult contrastive = contrastive_loss(
-      latents.global(Stream::audio), latents.global(Stream::video), objective.contrastive, world);
+      latents.global(Stream::audio), latents.global(Stream::video), objective.contrastive, world, place);
   result.terms.push_back(
       {.name = "contrastive", .value = contrastive.loss, .weight = objective.contrastive_weight});
   result.values.emplace_back("accuracy", contrastive.accuracy);
+}
+
+// Of the masks of a whole batch, those of some rows.
+StreamMask rows_of(const StreamMask& mask, const torch::Tensor& rows) {
+  if (!mask.keep.defined()) return mask;
+  return {.keep = mask.keep.index_select(0, rows),
+          .masked = mask.masked.index_select(0, rows),
+          .restore = mask.restore.index_select(0, rows),
+          .mask = mask.mask.index_select(0, rows)};
+}
+
+Masks rows_of(const Masks& masks, const std::vector<int64_t>& rows) {
+  const torch::Tensor& some = masks.audio.keep.defined() ? masks.audio.keep : masks.video.keep;
+  if (rows.empty() || static_cast<int64_t>(rows.size()) == some.size(0)) return masks;
+  const torch::Tensor index = to_device(torch::tensor(rows, torch::kInt64), some.device());
+  return {.audio = rows_of(masks.audio, index), .video = rows_of(masks.video, index)};
 }
 
 }  // namespace
@@ -86,7 +102,13 @@ std::vector<ParameterGroup> PretrainingTask::parameter_groups() {
 }
 
 StepResult PretrainingTask::training_forward(const Batch& batch, torch::Generator generator) {
-  return forward(inputs_of(batch, model_->config()), std::move(generator), world_);
+  if (!batch.empty())
+    return training_forward(inputs_of(batch, model_->config()), std::move(generator),
+                            {.rows = batch.rows, .batch = batch.size});
+  model_->draw_masks(batch.size, masks_,
+                     std::move(generator));  // the generator goes the same way on every rank
+  join_without_clips();
+  return {};
 }
 
 std::optional<ValidationResult> PretrainingTask::validate(ClipPass& clips, const ValidationOptions& options) {
@@ -97,18 +119,29 @@ void PretrainingTask::save(const std::filesystem::path& path, const InputSpec& s
   save_model(path, model_, spec);
 }
 
-StepResult PretrainingTask::training_forward(const Inputs& inputs, torch::Generator generator) {
-  return forward(inputs, std::move(generator), world_);
+StepResult PretrainingTask::training_forward(const Inputs& inputs, torch::Generator generator,
+                                             const RowsOfBatch& place) {
+  const int64_t batch = place.batch == 0 ? batch_of(inputs) : place.batch;
+  const Masks masks = rows_of(model_->draw_masks(batch, masks_, std::move(generator)), place.rows);
+  return forward(inputs, masks, {.place = place, .world = world_});
+}
+
+// The other ranks gather the vectors of all.
+void PretrainingTask::join_without_clips() {
+  if (!contrasts() || !gathers_negatives(objective_.contrastive, world_)) return;
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor nothing = torch::empty({0, model_->config().embed_dim}, model_->device());
+  contrastive_loss(nothing, nothing, objective_.contrastive, world_);
 }
 
 StepResult PretrainingTask::evaluation_forward(const Inputs& inputs, uint64_t mask_seed) {
   const torch::NoGradGuard no_grad;
-  return forward(inputs, at::detail::createCPUGenerator(mask_seed), World::alone());
+  const Masks masks = model_->draw_masks(batch_of(inputs), masks_, at::detail::createCPUGenerator(mask_seed));
+  return forward(inputs, masks, {.place = {}, .world = World::alone()});
 }
 
 // Gong et al., ICLR 2023: L = L_r + lambda_c * L_c. A further loss is a further term.
-StepResult PretrainingTask::forward(const Inputs& inputs, torch::Generator generator, World& world) {
-  const Masks masks = model_->draw_masks(batch_of(inputs), masks_, std::move(generator));
+StepResult PretrainingTask::forward(const Inputs& inputs, const Masks& masks, const Forward& how) {
   const Latents latents = model_->encode(inputs, masks);
   StepResult result;
   if (reconstructs()) {
@@ -121,7 +154,7 @@ StepResult PretrainingTask::forward(const Inputs& inputs, torch::Generator gener
                                 .objective = objective_});
   }
   const ProfileRange range(ranges::kLoss);
-  if (contrasts()) add_contrastive(result, latents, objective_, world);
+  if (contrasts()) add_contrastive(result, latents, objective_, how.world, how.place);
   result.loss = weighted_sum(result.terms);
   return result;
 }

@@ -6,6 +6,7 @@
 
 #include "cavmae/core/torch.h"
 #include "cavmae/dist/world.h"
+#include "cavmae/losses/contrastive.h"
 #include "cavmae/losses/pretraining.h"
 #include "cavmae/models/cav_mae.h"
 #include "cavmae/train/task.h"
@@ -17,9 +18,10 @@ class PretrainingTask : public Task {
   // `world` outlives this.
   PretrainingTask(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks, World& world);
 
-  // Draws masks from `generator` and computes the loss; call backward() on it. The other ranks' clips are
-  // negatives of the contrastive loss.
-  StepResult training_forward(const Inputs& inputs, torch::Generator generator);
+  // Draws masks from `generator` and computes the loss; call backward() on it. Every rank calls it. `place`:
+  // of the clips in their batch, for which masks are drawn as a whole.
+  StepResult training_forward(const Inputs& inputs, torch::Generator generator,
+                              const RowsOfBatch& place = {});
   // The same without gradients and without other ranks, with masks that depend on `mask_seed` alone.
   StepResult evaluation_forward(const Inputs& inputs, uint64_t mask_seed);
 
@@ -34,7 +36,12 @@ class PretrainingTask : public Task {
   void save(const std::filesystem::path& path, const InputSpec& spec) override;
 
  private:
-  StepResult forward(const Inputs& inputs, torch::Generator generator, World& world);
+  struct Forward {
+    RowsOfBatch place;
+    World& world;
+  };
+  StepResult forward(const Inputs& inputs, const Masks& masks, const Forward& how);
+  void join_without_clips();
 
   CavMae model_;
   ObjectiveOptions objective_;
