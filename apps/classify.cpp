@@ -77,13 +77,13 @@ void write_result(const std::filesystem::path& file, const ClipScores& scores, c
   });
 }
 
-int run(const ClassifyFlags& flags, const GlobalOptions& global) {
-  auto log = make_log(global.verbosity());
+int classify(const ClassifyFlags& flags, const GlobalOptions& global, const RankOfLaunch& rank) {
+  auto log = make_log(verbosity_of(rank, global));
   CAVMAE_CHECK_AS(ConfigError, flags.top >= 1, "--top is ", flags.top, "; it must be at least 1");
   std::vector<std::filesystem::path> data = flags.evaluation.data;
   data.insert(data.end(), flags.files.begin(), flags.files.end());
   CAVMAE_CHECK_AS(ConfigError, !data.empty(), "nothing to classify: name files, or give --data");
-  PassOptions options = flags.evaluation.pass_options(global);
+  PassOptions options = flags.evaluation.pass_options(global, rank);
   flags.windows.check(options.view);
   auto clips = read_clip_sources(data, *log, flags.evaluation.lists.options());
   const Pretrained model = flags.evaluation.model.load(*log);
@@ -92,12 +92,20 @@ int run(const ClassifyFlags& flags, const GlobalOptions& global) {
   options.need = needed_of_mode(classifier->head_options().mode);
   clips = flags.windows.of(clips, model.spec, options, log);
   const ClipScores scores = classify_clips(classifier, model.spec, clips, options, log);
+  rank.leave();
+  if (!rank.is_first()) return 0;
   report_failed(scores.failed, *log);
   CAVMAE_CHECK_AS(DataError, !scores.indices.empty(), "no clip could be read");
   if (flags.json != "-" && flags.windows.given()) print_timeline(scores, labels, clips, flags.top);
   if (flags.json != "-" && !flags.windows.given()) print_clips(scores, labels, clips, flags.top);
   write_result(flags.json, scores, labels, clips);
   return 0;
+}
+
+int run(const ClassifyFlags& flags, const GlobalOptions& global) {
+  const DistFlags& dist = flags.evaluation.dist;
+  return on_ranks(dist, dist.launch(), global,
+                  [&](const RankOfLaunch& rank) { return classify(flags, global, rank); });
 }
 
 }  // namespace

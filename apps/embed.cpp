@@ -19,12 +19,12 @@ struct EmbedFlags {
   bool per_frame = false;
 };
 
-int run(const EmbedFlags& flags, const GlobalOptions& global) {
-  auto log = make_log(global.verbosity());
+int embed(const EmbedFlags& flags, const GlobalOptions& global, const RankOfLaunch& rank) {
+  auto log = make_log(verbosity_of(rank, global));
   std::vector<std::filesystem::path> data = flags.evaluation.data;
   data.insert(data.end(), flags.files.begin(), flags.files.end());
   CAVMAE_CHECK_AS(ConfigError, !data.empty(), "nothing to embed: name files, or give --data");
-  PassOptions options = flags.evaluation.pass_options(global);
+  PassOptions options = flags.evaluation.pass_options(global, rank);
   flags.windows.check(options.view);
   auto clips = read_clip_sources(data, *log, flags.evaluation.lists.options());
   const Pretrained model = flags.evaluation.model.load(*log);
@@ -37,6 +37,8 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
   const ClipEmbeddings embeddings =
       embed_clips(network, model.spec, clips, options, log,
                   flags.per_frame ? ClipVectorsOf::picture : ClipVectorsOf::clip);
+  rank.leave();
+  if (!rank.is_first()) return 0;
   report_failed(embeddings.failed, *log);
   CAVMAE_CHECK_AS(DataError, !embeddings.indices.empty(), "no clip could be read, nothing was written");
   write_embeddings(flags.out, embeddings, ids, model.path, places_of(clips));
@@ -49,6 +51,12 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
   if (flags.json != "-") fmt::print("{} -> {}\n", count_text(clips, embeddings.indices), flags.out.string());
   write_json_result(flags.json, out);
   return 0;
+}
+
+int run(const EmbedFlags& flags, const GlobalOptions& global) {
+  const DistFlags& dist = flags.evaluation.dist;
+  return on_ranks(dist, dist.launch(flags.out), global,
+                  [&](const RankOfLaunch& rank) { return embed(flags, global, rank); });
 }
 
 }  // namespace

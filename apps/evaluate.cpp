@@ -30,11 +30,14 @@ void print_classes(const ClassificationResult& result, const LabelSet& labels) {
   }
 }
 
-int evaluate_classes(const EvaluateFlags& flags, const GlobalOptions& global, const Pretrained& model,
-                     const LabelSet& labels, const ClipList& clips, std::shared_ptr<Log> log) {
-  const ClassifierEvaluation evaluation = evaluate_classifier(
-      model.classifier(), model.spec, clips, labels, flags.evaluation.pass_options(global), log,
-      flags.no_confusion ? EachAlone::no : EachAlone::yes);
+int evaluate_classes(const EvaluateFlags& flags, const PassOptions& pass, const RankOfLaunch& rank,
+                     const Pretrained& model, const LabelSet& labels, const ClipList& clips,
+                     std::shared_ptr<Log> log) {
+  const ClassifierEvaluation evaluation =
+      evaluate_classifier(model.classifier(), model.spec, clips, labels, pass, log,
+                          flags.no_confusion ? EachAlone::no : EachAlone::yes);
+  rank.leave();
+  if (!rank.is_first()) return 0;
   report_failed(evaluation.scores.failed, *log);
   if (flags.json != "-") {
     print_classification(evaluation.result);
@@ -54,19 +57,20 @@ int evaluate_classes(const EvaluateFlags& flags, const GlobalOptions& global, co
   return 0;
 }
 
-int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global, const Pretrained& model,
-                         const ClipList& clips, std::shared_ptr<Log> log) {
+int evaluate_pretraining(const EvaluateFlags& flags, const PassOptions& pass, const RankOfLaunch& rank,
+                         const Pretrained& model, const ClipList& clips, std::shared_ptr<Log> log) {
   const auto trained = training_of(model.path).pretraining;
   if (!trained)
     log->warn("the file stands without its run, so masks and losses are those of the paper's recipe");
-  PretrainedEvaluationOptions options{.trained = trained.value_or(PretrainOptions()),
-                                      .pass = flags.evaluation.pass_options(global)};
+  PretrainedEvaluationOptions options{.trained = trained.value_or(PretrainOptions()), .pass = pass};
   log->info("measured on each clip's middle picture; 'cavmae retrieve --frames all' averages ten");
   options.pass.view.frames = FrameChoice::middle;
   options.pass.loader.batch_size = options.trained.loader.batch_size;
   flags.evaluation.loader_flags.apply(options.pass.loader);
   const auto evaluation = evaluate_pretrained(model.network(), model.spec, clips, options, log);
+  rank.leave();
   if (!evaluation) return kExitInterrupted;
+  if (!rank.is_first()) return 0;
   report_failed(evaluation->failed, *log);
   Json record = validation_record({}, evaluation->result);
   for (const char* key : {"kind", "step", "epoch", "seconds"}) record.erase(key);
@@ -81,17 +85,24 @@ int evaluate_pretraining(const EvaluateFlags& flags, const GlobalOptions& global
   return 0;
 }
 
-int run(const EvaluateFlags& flags, const GlobalOptions& global) {
+int evaluate(const EvaluateFlags& flags, const GlobalOptions& global, const RankOfLaunch& rank) {
   CAVMAE_CHECK_AS(ConfigError, !flags.evaluation.data.empty(), "--data is needed: the clips to measure on");
-  auto log = make_log(global.verbosity());
+  auto log = make_log(verbosity_of(rank, global));
   const Pretrained model = flags.evaluation.model.load(*log);
   const ListOptions lists = flags.evaluation.lists.options();
+  const PassOptions pass = flags.evaluation.pass_options(global, rank);
   if (!model.is_classifier())
-    return evaluate_pretraining(flags, global, model, read_clip_sources(flags.evaluation.data, *log, lists),
-                                log);
+    return evaluate_pretraining(flags, pass, rank, model,
+                                read_clip_sources(flags.evaluation.data, *log, lists), log);
   const LabelSet labels = labels_of(model, flags.labels);
-  return evaluate_classes(flags, global, model, labels,
+  return evaluate_classes(flags, pass, rank, model, labels,
                           read_clip_sources(flags.evaluation.data, *log, lists, &labels), log);
+}
+
+int run(const EvaluateFlags& flags, const GlobalOptions& global) {
+  const DistFlags& dist = flags.evaluation.dist;
+  return on_ranks(dist, dist.launch(), global,
+                  [&](const RankOfLaunch& rank) { return evaluate(flags, global, rank); });
 }
 
 }  // namespace

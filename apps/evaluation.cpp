@@ -18,10 +18,11 @@ void EvaluationFlags::add(CLI::App& app, HeadUse head, DecoderUse decoder) {
   loader.batch_size = 16;
   loader_flags.add(app, loader, "Reading clips");
   lists.add(app);
+  dist.add(app);
 }
 
-PassOptions EvaluationFlags::pass_options(const GlobalOptions& global) const {
-  PassOptions options;
+PassOptions EvaluationFlags::pass_options(const GlobalOptions& global, const RankOfLaunch& rank) const {
+  PassOptions options{.world = rank.world};
   options.loader = loader;
   loader_flags.apply(options.loader);
   option_from_json(Json(frames), options.view.frames, "--frames");
@@ -30,7 +31,7 @@ PassOptions EvaluationFlags::pass_options(const GlobalOptions& global) const {
   option_from_json(option_text_to_json<std::optional<double>>(window_start, "--window-start"),
                    options.view.window_start, "--window-start");
   options.cache_dir = cache;
-  options.show_progress = !global.quiet;
+  options.show_progress = !global.quiet && rank.is_first();
   return options;
 }
 

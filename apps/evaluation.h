@@ -11,6 +11,7 @@
 #include "cavmae/eval/classify.h"
 #include "cavmae/eval/embed.h"
 
+#include "apps/dist_flags.h"
 #include "apps/list_flags.h"
 #include "apps/model_flags.h"
 
@@ -25,11 +26,12 @@ struct EvaluationFlags {
   LoaderOptions loader;
   OptionFlags loader_flags;
   ListFlags lists;
+  DistFlags dist;
 
-  // Registers the model's flags, --data, --cache, --frames, --window-start, and the flags of the loader and
-  // of lists.
+  // Registers the model's flags, --data, --cache, --frames, --window-start, and the flags of the loader, of
+  // lists and of several processes.
   void add(CLI::App& app, HeadUse head = HeadUse::leave_out, DecoderUse decoder = DecoderUse::none);
-  PassOptions pass_options(const GlobalOptions& global) const;
+  PassOptions pass_options(const GlobalOptions& global, const RankOfLaunch& rank) const;
 };
 
 // "3 clips could not be read, or not whole:" and the sides and reasons.

@@ -26,8 +26,8 @@ void add_leaves(std::set<std::string>& names, const Json& config) {
 }
 
 // Default < what the checkpoint was trained with < configuration file < flag.
-FinetuneDefaults resolve_finetuning(const TrainingFlags& flags) {
-  if (flags.resume) return {.options = resumed_options<FinetuneOptions>(flags), .assumed = {}};
+FinetuneDefaults resolve_finetuning(const TrainingFlags& flags, const Launch& launch) {
+  if (flags.resume) return {.options = resumed_options<FinetuneOptions>(flags, launch), .assumed = {}};
   const NamedConfig config = find_config(flags.config);
   const auto apply = [&](FinetuneOptions& options) {
     option_from_json(config.json, options, config.where);
@@ -50,31 +50,26 @@ FinetuneDefaults resolve_finetuning(const TrainingFlags& flags) {
   options.init = init;
   for (std::filesystem::path* file : {&options.labels, &options.sample_weights})
     if (!file->empty()) *file = std::filesystem::absolute(*file);
+  settle_batch_size(flags, launch, options);
   resolved.options = options;
   return resolved;
 }
 
-int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
-  const RunPaths paths = flags.resolved_paths();
-  FinetuneDefaults resolved = resolve_finetuning(flags);
+int tune_and_report(const TrainingFlags& flags, const RunPaths& paths, FinetuneDefaults resolved,
+                    const RankOfLaunch& rank, const GlobalOptions& global) {
   FinetuneOptions& options = resolved.options;
-  if (flags.print_config) {
-    options.validate();
-    fmt::print("{}\n", to_text(option_to_json(options), 2));
-    return 0;
-  }
-  CAVMAE_CHECK_AS(ConfigError, !options.init.empty(),
-                  "--init is needed: the model to begin with, a run, a .safetensors or a .pth file");
-  options.validate();
-  TrainingFlags::check(paths);
-  const RunHooks hooks{.show_progress = !global.quiet, .after_step = {}};
-  auto log = make_log(global.verbosity());
-  log_assumed(resolved.assumed, options.init, *log);
+  const RunHooks hooks{.show_progress = !global.quiet && rank.is_first(),
+                       .after_step = {},
+                       .first_line = first_line(rank, options)};
+  auto log = make_log(verbosity_of(rank, global));
+  if (rank.is_first()) log_assumed(resolved.assumed, options.init, *log);
   warn_of_slow_precision(options.precision, options.runtime, *log);
   take_engines(options.precision, options.runtime, engine_origin(flags), *log);
-  const FinetuneResult result = finetune(options, paths, hooks, log, World::alone());
-  print_summary(result.run, paths.out, "finetune");
+  const FinetuneResult result = finetune(options, paths, hooks, log, rank.world);
+  rank.leave();
+  if (rank.is_first()) print_summary(result.run, paths.out, "finetune");
   if (result.run.interrupted) return kExitInterrupted;
+  if (!rank.is_first()) return 0;
   if (result.evaluation) {
     fmt::print("evaluated: {}\n", result.evaluated.string());
     print_classification(*result.evaluation);
@@ -85,6 +80,26 @@ int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
     write_final_report(report, global, log);
   }
   return 0;
+}
+
+int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
+  const RunPaths paths = flags.resolved_paths();
+  const Launch launch = flags.dist.launch(paths.out);
+  FinetuneDefaults resolved = resolve_finetuning(flags, launch);
+  FinetuneOptions& options = resolved.options;
+  choose_device(options.runtime.device, launch);
+  if (flags.print_config) {
+    options.validate();
+    fmt::print("{}\n", to_text(option_to_json(options), 2));
+    return 0;
+  }
+  CAVMAE_CHECK_AS(ConfigError, !options.init.empty(),
+                  "--init is needed: the model to begin with, a run, a .safetensors or a .pth file");
+  options.validate();
+  TrainingFlags::check(paths);
+  return on_ranks(flags.dist, launch, global, [&](const RankOfLaunch& rank) {
+    return tune_and_report(flags, paths, resolved, rank, global);
+  });
 }
 
 }  // namespace

@@ -26,12 +26,12 @@ struct RetrieveFlags {
   }
 };
 
-int run(const RetrieveFlags& all, const GlobalOptions& global) {
+int retrieve(const RetrieveFlags& all, const GlobalOptions& global, const RankOfLaunch& rank) {
   const EvaluationFlags& flags = all.evaluation;
   const WindowFlags& windows = all.windows;
   CAVMAE_CHECK_AS(ConfigError, !flags.data.empty(), "--data is needed: the clips to search among");
-  auto log = make_log(global.verbosity());
-  PassOptions options = flags.pass_options(global);
+  auto log = make_log(verbosity_of(rank, global));
+  PassOptions options = flags.pass_options(global, rank);
   options.need = Need::both;
   windows.check(options.view);
   auto clips = read_clip_sources(flags.data, *log, flags.lists.options());
@@ -42,8 +42,10 @@ int run(const RetrieveFlags& all, const GlobalOptions& global) {
   if (score) options.view.frames = FrameChoice::all;
   const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log,
                                                 score ? ClipVectorsOf::picture : ClipVectorsOf::clip);
+  rank.leave();
   CAVMAE_CHECK_AS(DataError, embeddings.indices.size() >= 2, "--data: ", embeddings.indices.size(),
                   " clips could be read; retrieval needs at least 2 with audio and video");
+  if (!rank.is_first()) return 0;
   const LeftOutAnswers left_out =
       windows.given() ? overlapping_windows(clips, embeddings.indices, model.spec.window_seconds)
                       : LeftOutAnswers();
@@ -59,6 +61,12 @@ int run(const RetrieveFlags& all, const GlobalOptions& global) {
   out["failed"] = embeddings.failed.size();
   write_json_result(all.json, out);
   return 0;
+}
+
+int run(const RetrieveFlags& flags, const GlobalOptions& global) {
+  const DistFlags& dist = flags.evaluation.dist;
+  return on_ranks(dist, dist.launch(), global,
+                  [&](const RankOfLaunch& rank) { return retrieve(flags, global, rank); });
 }
 
 }  // namespace

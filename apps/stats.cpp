@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "apps/dist_flags.h"
 #include "apps/list_flags.h"
 #include "apps/window_flags.h"
 
@@ -15,20 +16,26 @@ struct StatsFlags {
   OptionFlags spec, loader;
   WindowFlags windows;
   ListFlags lists;
+  DistFlags dist;
 };
 
-int run(const StatsFlags& flags, const GlobalOptions& global) {
+int measure(const StatsFlags& flags, const GlobalOptions& global, const RankOfLaunch& rank) {
   InputSpec spec;
   flags.spec.apply(spec);
   spec.validate();
-  PassOptions options{.loader = {.batch_size = 16}, .cache_dir = flags.cache, .show_progress = !global.quiet};
+  PassOptions options{.loader = {.batch_size = 16},
+                      .cache_dir = flags.cache,
+                      .show_progress = !global.quiet && rank.is_first(),
+                      .world = rank.world};
   flags.loader.apply(options.loader);
   options.need = Need::audio;
   flags.windows.check(options.view);
-  auto log = make_log(global.verbosity());
+  auto log = make_log(verbosity_of(rank, global));
   const ClipList clips =
       flags.windows.of(read_clip_sources(flags.data, *log, flags.lists.options()), spec, options, log);
   const FbankStats stats = compute_fbank_stats(clips, spec, options, log);
+  rank.leave();
+  if (!rank.is_first()) return 0;
   if (flags.json != "-") {
     fmt::print("mean {:.4f}, standard deviation {:.4f}, over {} {}\n", stats.mean, stats.std, stats.num_clips,
                flags.windows.given() ? "windows" : "clips");
@@ -39,6 +46,11 @@ int run(const StatsFlags& flags, const GlobalOptions& global) {
                                  {"clips", stats.num_clips},
                                  {"failed", stats.bad_clips.size()}});
   return 0;
+}
+
+int run(const StatsFlags& flags, const GlobalOptions& global) {
+  return on_ranks(flags.dist, flags.dist.launch(), global,
+                  [&](const RankOfLaunch& rank) { return measure(flags, global, rank); });
 }
 
 }  // namespace
@@ -56,6 +68,7 @@ void add_stats(CLI::App& app, Program& program) {
   flags->spec.add(app, InputSpec{}, "Features",
                   {"fbank_mean", "fbank_std", "image_size", "num_frames", "exif"});
   flags->lists.add(app);
+  flags->dist.add(app);
   flags->loader.add(app, LoaderOptions{.batch_size = 16}, "Reading clips");
   app.callback([=, &program] { program.action = [=, &program] { return run(*flags, program.global); }; });
 }

@@ -19,6 +19,7 @@ void TrainingFlags::add(CLI::App& app) {
   app.add_flag("--resume", resume, "go on with the run in --out from its last checkpoint");
   app.add_flag("--report,!--no-report", report, "write report.html at the end [true]");
   lists.add(app);
+  dist.add(app);
   app.add_flag("--print-config", print_config, "print the resolved configuration and leave");
 }
 
@@ -38,6 +39,29 @@ RunPaths TrainingFlags::resolved_paths() const {
 void TrainingFlags::check(const RunPaths& paths) {
   CAVMAE_CHECK_AS(ConfigError, !paths.out.empty(), "--out is needed: the folder that receives the run");
   CAVMAE_CHECK_AS(ConfigError, !paths.data.empty(), "--data is needed: a folder, list or manifest of clips");
+}
+
+void settle_batch_size(const TrainingFlags& flags, const Launch& launch, RunOptions& options,
+                       std::optional<int64_t> saved) {
+  int64_t& batch = options.loader.batch_size;
+  if (!saved) {
+    batch *= launch.size;
+    return;
+  }
+  if (launch.size > 1 && flags.options.given().contains("batch_size")) {
+    CAVMAE_CHECK_AS(ConfigError, batch * launch.size == *saved, "--batch-size ", batch, " on ", launch.size,
+                    " ranks makes a batch of ", batch * launch.size, " clips, the run has ", *saved,
+                    "; leave it out: the batch is shared by the ranks that there are");
+    batch = *saved;
+  }
+}
+
+std::string first_line(const RankOfLaunch& rank, const RunOptions& options, const std::string& contrast) {
+  if (rank.description.empty()) return "";
+  const int64_t batch = options.loader.batch_size, ranks = rank.world.size();
+  const std::string most = batch % ranks == 0 ? "" : fmt::format(" or {}", batch / ranks + 1);
+  return fmt::format("{}; a batch is {}{} clips of each rank, {} in all{}{}", rank.description, batch / ranks,
+                     most, batch, contrast.empty() ? "" : "; ", contrast);
 }
 
 void warn_of_slow_precision(Precision precision, const RuntimeOptions& runtime, Log& log) {

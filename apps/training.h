@@ -7,6 +7,7 @@
 #include "cavmae/kernels/types.h"
 #include "cavmae/train/trainer.h"
 
+#include "apps/dist_flags.h"
 #include "apps/list_flags.h"
 
 namespace cavmae::apps {
@@ -19,6 +20,7 @@ struct TrainingFlags {
   bool print_config = false;
   OptionFlags options;
   ListFlags lists;
+  DistFlags dist;
 
   // Registers --config and the flags of the run's folder, but not those of the options.
   void add(CLI::App& app);
@@ -28,16 +30,27 @@ struct TrainingFlags {
   static void check(const RunPaths& paths);
 };
 
+// Makes loader.batch_size, of a rank where a run begins, that of all ranks. A resumed run has the one that it
+// began with, `saved`, which the flag may confirm; throws ConfigError where it does not.
+void settle_batch_size(const TrainingFlags& flags, const Launch& launch, RunOptions& options,
+                       std::optional<int64_t> saved = std::nullopt);
+
 // A resumed run goes on with what it was started with; what the command line says besides wins, and is
 // checked.
 template <OptionStruct T>
-T resumed_options(const TrainingFlags& flags) {
+T resumed_options(const TrainingFlags& flags, const Launch& launch) {
   T options;
   const std::filesystem::path file = flags.paths.out / "config.json";
   options_from_saved(read_json(file), options, file.string());
+  const int64_t batch_size = options.loader.batch_size;
   flags.options.apply(options);
+  settle_batch_size(flags, launch, options, batch_size);
   return options;
 }
+
+// "2 ranks on ..; a batch is 4 clips of each rank, 8 in all", and `contrast`: what of it the loss sees.
+// Nothing of a process alone.
+std::string first_line(const RankOfLaunch& rank, const RunOptions& options, const std::string& contrast = "");
 
 // Says in the log when this machine computes in that precision slower than it could.
 void warn_of_slow_precision(Precision precision, const RuntimeOptions& runtime, Log& log);

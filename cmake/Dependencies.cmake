@@ -14,6 +14,7 @@ else()
   set(CAVMAE_LOG_LIBRARIES spdlog::spdlog fmt::fmt)
 endif()
 include(Media)
+include(Gloo)
 
 option(CAVMAE_ONEDNN "Matrix products by oneDNN where the processor has AVX-512; a GPU has no use for it" ON)
 if(CAVMAE_ONEDNN)

@@ -30,6 +30,12 @@ struct Batch {
   torch::Tensor targets;         // float [B, C]; undefined without Loader::supervise()
   std::vector<int64_t> indices;  // positions in the list of clips, [B]
   int64_t next_position = 0;     // where in the epoch's order to go on after this batch
+  // Its place among the positions that it was made of, see Note [Batches of positions].
+  int64_t number = 0;              // of the batches of this epoch that were begun, from 0
+  std::vector<int64_t> rows = {};  // of each clip, [B]; empty: 0 to B-1
+  int64_t size = 0;                // positions; 0: B
+
+  bool empty() const { return indices.empty(); }  // no clip could be read, or all are other ranks'
 };
 
 enum class ClipSide { both, audio, video };
@@ -64,6 +70,13 @@ struct BadClip {
   bool is_lacking = false;         // as SideError's
 };
 
+// Which part of each batch is read, where several ranks read an epoch together.
+struct RankPart {
+  int64_t rank = 0, ranks = 1;
+
+  bool operator==(const RankPart&) const = default;
+};
+
 // An epoch's order: clip indices that depend on (seed, epoch) alone, each once or, with Supervision::weights,
 // as many draws with replacement; or the plain order.
 struct EpochOptions {
@@ -72,6 +85,7 @@ struct EpochOptions {
   bool shuffle = true;
   bool drop_last = true;       // leave out a last batch that is not full
   int64_t start_position = 0;  // as Batch::next_position said
+  RankPart part = {};
 
   bool operator==(const EpochOptions&) const = default;
 };

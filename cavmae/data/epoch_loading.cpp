@@ -21,6 +21,9 @@ Batch join_samples(SampleList list) {
   Batch batch;
   batch.indices = std::move(list.indices);
   batch.next_position = list.next_position;
+  batch.number = list.number;
+  batch.rows = std::move(list.rows);
+  batch.size = list.size;
   std::vector<torch::Tensor> audio, video, targets;
   for (const Sample& sample : list.samples) {
     if (sample.audio.defined()) audio.push_back(sample.audio);
@@ -31,6 +34,13 @@ Batch join_samples(SampleList list) {
   if (!video.empty()) batch.video = at::stack(video);
   if (!targets.empty()) batch.targets = at::stack(targets);
   return batch;
+}
+
+// How many clips of an epoch are read here, in the account of bad ones.
+int64_t own_clips(const LoadingSource& source, const EpochOptions& epoch) {
+  const auto clips = static_cast<int64_t>(source.clips.size());
+  return part_begin(clips, epoch.part.rank + 1, epoch.part.ranks) -
+         part_begin(clips, epoch.part.rank, epoch.part.ranks);
 }
 
 // An output with its tensors joined; what goes wrong in that is the item.
@@ -53,6 +63,7 @@ struct EpochLoading::State {
   const LoadingSource& source;
   const EpochOptions epoch;
   const EpochReader epoch_reader;
+  const int64_t most_clips;  // of a batch, that are read here
 
   // The consumer's own.
   std::vector<std::thread> workers;
@@ -65,8 +76,8 @@ struct EpochLoading::State {
   BadClips bad CAVMAE_GUARDED_BY(mutex);
   BatchAssembler assembler CAVMAE_GUARDED_BY(mutex);
   bool stopping CAVMAE_GUARDED_BY(mutex) = false;
-  int64_t next_ticket CAVMAE_GUARDED_BY(mutex);    // where the run begins that the next free worker reads
-  int64_t num_begun CAVMAE_GUARDED_BY(mutex) = 0;  // clips that are or were read
+  int64_t next_ticket CAVMAE_GUARDED_BY(mutex) = 0;  // where the run begins that the next free worker reads
+  int64_t num_begun CAVMAE_GUARDED_BY(mutex) = 0;    // clips that are or were read
   int64_t num_consumed CAVMAE_GUARDED_BY(mutex) = 0;
   int64_t num_outputs CAVMAE_GUARDED_BY(mutex) = 0;
   int64_t next_item CAVMAE_GUARDED_BY(mutex) = 0;
@@ -93,20 +104,20 @@ EpochLoading::State::State(const LoadingSource& source_of_clips, const EpochOpti
                     .supervision = source.supervision,
                     .view = source.view,
                     .need = source.need,
+                    .batch_size = source.options.batch_size,
                     .clip_timeout = source.options.clip_timeout},
                    epoch),
-      run{.end = epoch.start_position, .windows = std::nullopt},
-      bad(source.options.max_bad_ratio, static_cast<int64_t>(source.clips.size()), std::move(log)),
+      most_clips((source.options.batch_size + epoch.part.ranks - 1) / epoch.part.ranks),
+      bad(source.options.max_bad_ratio, own_clips(source, epoch), std::move(log)),
       assembler({.order = epoch_reader.order(), .clips = source.clips, .bad = bad}, source.options.batch_size,
-                epoch),
-      next_ticket(epoch.start_position) {}
+                epoch) {}
 
 // Clips under way (being read, waiting, or in a batch that nobody took yet) are bounded. A full batch always
 // fits, so workers never wait for a consumer that waits for them.
 bool EpochLoading::State::may_read() const {
   const int64_t num_scanned = assembler.num_scanned(), num_good = assembler.num_good();
   const int64_t under_way = (num_begun - num_scanned) + (num_good - num_consumed);
-  return under_way < source.options.prefetch_batches * source.options.batch_size + source.options.num_workers;
+  return under_way < source.options.prefetch_batches * most_clips + source.options.num_workers;
 }
 
 bool EpochLoading::State::is_done() const {
@@ -115,9 +126,9 @@ bool EpochLoading::State::is_done() const {
 
 // In the middle of a run: the clip that is the next in order does not wait for those behind it.
 bool EpochLoading::State::may_go_on(int64_t position) const {
-  const bool is_next = position == epoch.start_position + assembler.num_scanned();
+  const bool is_next = position == assembler.num_scanned();
   const int64_t in_batches = assembler.num_good() - num_consumed;
-  return may_read() || (is_next && in_batches < source.options.prefetch_batches * source.options.batch_size);
+  return may_read() || (is_next && in_batches < source.options.prefetch_batches * most_clips);
 }
 
 void EpochLoading::State::work_unprotected() {
@@ -178,7 +189,7 @@ void EpochLoading::State::start() {
   {
     MutexLock lock(mutex);
     // Nothing left to read: no worker would ever find the end.
-    if (auto output = assembler.take()) ready.emplace(num_outputs++, finish(std::move(*output)));
+    while (auto output = assembler.take()) ready.emplace(num_outputs++, finish(std::move(*output)));
   }
   for (int64_t i = 0; i < source.options.num_workers; ++i) workers.emplace_back([this] { work(); });
 }

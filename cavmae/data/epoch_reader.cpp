@@ -7,17 +7,19 @@
 #include "cavmae/core/random.h"
 #include "cavmae/core/text.h"
 #include "cavmae/core/time_limit.h"
+#include "cavmae/data/batch_parts.h"
 #include "cavmae/data/epoch_order.h"
 
 namespace cavmae {
 
-EpochReader::EpochReader(const Inputs& inputs, const EpochOptions& epoch)
-    : in_(inputs),
-      epoch_(epoch),
-      order_(epoch_order(static_cast<int64_t>(inputs.clips.size()), epoch,
-                         inputs.supervision ? inputs.supervision->weights : std::vector<double>())),
-      occurrence_(occurrences(order_, static_cast<int64_t>(inputs.clips.size()))),
-      run_end_(order_.size()) {
+EpochReader::EpochReader(const Inputs& inputs, const EpochOptions& epoch) : in_(inputs), epoch_(epoch) {
+  const auto num_clips = static_cast<int64_t>(inputs.clips.size());
+  const BatchParts parts(num_clips, inputs.batch_size, epoch);
+  const std::vector<int64_t> whole =
+      epoch_order(num_clips, epoch, inputs.supervision ? inputs.supervision->weights : std::vector<double>());
+  order_ = parts.own(whole);
+  occurrence_ = parts.own(occurrences(whole, num_clips));
+  run_end_.resize(order_.size());
   const bool may_run = !in_.supervision && in_.view.is_deterministic() && in_.clips.has_windows();
   for (int64_t p = num_positions() - 1; p >= 0; --p) {
     const bool goes_on =

@@ -29,14 +29,16 @@ class EpochReader {
     const std::optional<Supervision>& supervision;
     ViewOptions view;
     Need need = Need::both;
+    int64_t batch_size = 1;
     double clip_timeout = 0.0;  // seconds that reading a clip may take; 0: any time
   };
   EpochReader(const Inputs& inputs, const EpochOptions& epoch);
 
   int64_t num_positions() const { return static_cast<int64_t>(order_.size()); }
+  // What is read of the epoch's order, from its start position on: the rank's part of each batch.
   const std::vector<int64_t>& order() const { return order_; }
 
-  // The run that begins at `position`, or the rest of one that began before it.
+  // The run that begins at `position` of order(), or the rest of one that began before it.
   ClipRun begin_run(int64_t position) const;
   // The next clip of `run`, which stands at `position`.
   ReadResult read(int64_t position, ClipRun& run) const;
@@ -47,7 +49,7 @@ class EpochReader {
   Inputs in_;
   EpochOptions epoch_;
   std::vector<int64_t> order_;
-  std::vector<int64_t> occurrence_;  // how often the clip at a position came before in this order
+  std::vector<int64_t> occurrence_;  // how often the clip at a position came before in the whole order
   std::vector<int64_t> run_end_;     // of the run that the clip at a position is part of
 };
 

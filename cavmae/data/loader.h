@@ -16,7 +16,7 @@
 namespace cavmae {
 
 struct LoaderOptions {
-  int64_t batch_size = 8;
+  int64_t batch_size = 8;  // of all ranks that read an epoch together
   int64_t num_workers = 2;
   int64_t prefetch_batches = 4;  // ready ahead of the consumer
   double max_bad_ratio = 0.1;    // more bad clips than this share stop the run
@@ -24,7 +24,7 @@ struct LoaderOptions {
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
-    v("batch_size", o.batch_size, "clips in a batch");
+    v("batch_size", o.batch_size, "clips in a batch (of a rank, where a run of several begins)");
     v("num_workers", o.num_workers, "threads that read clips (0: the thread that computes reads them)");
     v("prefetch_batches", o.prefetch_batches, "batches kept ready ahead of the training step");
     v("max_bad_ratio", o.max_bad_ratio, "stop when more than this share of the clips cannot be read");
@@ -47,7 +47,8 @@ class Loader {
   // `next`: the epoch that follows. Once every clip of this one is read, workers go on with that, as far
   // ahead as within an epoch; start_epoch() with the same options takes it over.
   void start_epoch(const EpochOptions& options, const std::optional<EpochOptions>& next = std::nullopt);
-  // The next batch, or nothing at the end of the epoch. Throws DataError past max_bad_ratio.
+  // The next batch, or nothing at the end of the epoch; an empty one where none of its clips could be read,
+  // see Note [Batches of positions]. Throws DataError past max_bad_ratio.
   std::optional<Batch> next();
 
   const ClipList& clips() const;

@@ -1,6 +1,7 @@
 #include "cavmae/dist/world.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace cavmae {
 namespace {
@@ -13,6 +14,13 @@ class Alone final : public World {
   std::vector<torch::Tensor> all_gather(const torch::Tensor& tensor) override { return {tensor}; }
   void broadcast(const torch::Tensor& /*tensor*/, int64_t /*root*/) override {}
 };
+
+std::vector<int64_t> gather_counts(World& world, int64_t own) {
+  std::vector<int64_t> counts;
+  for (const auto& count : world.all_gather(torch::tensor({own}, torch::kInt64)))
+    counts.push_back(count.item<int64_t>());
+  return counts;
+}
 
 }  // namespace
 
@@ -38,9 +46,7 @@ std::vector<int64_t> World::agree_on(const std::vector<int64_t>& flags, const st
 
 torch::Tensor gather_rows(World& world, const torch::Tensor& rows) {
   if (world.size() == 1) return rows;
-  std::vector<int64_t> counts;
-  for (const auto& count : world.all_gather(torch::tensor({rows.size(0)}, torch::kInt64)))
-    counts.push_back(count.item<int64_t>());
+  const std::vector<int64_t> counts = gather_counts(world, rows.size(0));
   const int64_t most = *std::ranges::max_element(counts);
   torch::Tensor padded = rows.detach();
   if (rows.size(0) < most) {
@@ -52,6 +58,22 @@ torch::Tensor gather_rows(World& world, const torch::Tensor& rows) {
   for (size_t rank = 0; rank < parts.size(); ++rank)
     parts[rank] = static_cast<int64_t>(rank) == world.rank() ? rows : parts[rank].narrow(0, 0, counts[rank]);
   return torch::cat(parts);
+}
+
+std::vector<std::string> gather_texts(World& world, const std::string& text) {
+  if (world.size() == 1) return {text};
+  const auto length = static_cast<int64_t>(text.size());
+  const torch::Tensor bytes = torch::empty({length}, torch::kUInt8);
+  std::memcpy(bytes.data_ptr(), text.data(), text.size());
+  const std::vector<int64_t> lengths = gather_counts(world, length);
+  const torch::Tensor all = gather_rows(world, bytes).contiguous();
+  const char* next = static_cast<const char*>(all.data_ptr());
+  std::vector<std::string> texts;
+  for (const int64_t size : lengths) {
+    texts.emplace_back(next, static_cast<size_t>(size));
+    next += size;
+  }
+  return texts;
 }
 
 }  // namespace cavmae

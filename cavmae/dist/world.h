@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "cavmae/core/torch.h"
@@ -34,6 +35,9 @@ class World {
   // Puts rank `root`'s values into each rank's tensor.
   virtual void broadcast(const torch::Tensor& tensor, int64_t root) = 0;
 
+  // What this rank is about to do ("reads clips"), which the others tell when they wait for it in vain.
+  virtual void does(const std::string& /*what*/) {}
+
   // Returns when every rank is here.
   void barrier();
 
@@ -50,6 +54,9 @@ class World {
 // The rows of all ranks one after another, by rank; ranks may have different numbers of them. One's own rows
 // keep their gradient. rows: [B, ..] -> [sum of B, ..]; alone: `rows` itself.
 torch::Tensor gather_rows(World& world, const torch::Tensor& rows);
+
+// The text of each rank, by rank.
+std::vector<std::string> gather_texts(World& world, const std::string& text);
 
 template <class Flags>
 Flags World::agree(Flags flags) {

@@ -84,6 +84,7 @@ PassEnd pass_over(Loader& loader, const Positions& positions, torch::Device devi
   feed.start_epoch({.shuffle = false, .drop_last = false});
   while (auto batch = feed.next()) {
     if (StopSignal::requested()) return PassEnd::interrupted;
+    if (batch->empty()) continue;
     for (int64_t& index : batch->indices) index = positions[static_cast<size_t>(index)];
     sink(*batch);
     progress.add(*batch);

@@ -24,6 +24,13 @@ void ObjectiveOptions::validate() const {
   const double contrastive_ratio = contrastive_mask_ratio.value_or(0.0);
   problems.require(contrastive_ratio >= 0 && contrastive_ratio < 1, "contrastive_mask_ratio is ",
                    contrastive_ratio, ", it must lie in 0 to below 1");
+  const bool groups = contrastive.contrastive_batch > 0;
+  problems.require(groups || contrastive.negatives != Negatives::group,
+                   "negatives is 'group', and contrastive_batch, the clips of a group, is 0");
+  problems.require(
+      !groups || contrastive.negatives == Negatives::automatic || contrastive.negatives == Negatives::group,
+      "negatives is '", enum_name(contrastive.negatives), "', and contrastive_batch (",
+      contrastive.contrastive_batch, ") asks for groups; set it to 0");
   problems.throw_if_any("the objective cannot be used");
 }
 

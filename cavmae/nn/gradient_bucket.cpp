@@ -72,6 +72,18 @@ void GradientBucket::prepare() {
   }
 }
 
+std::vector<bool> GradientBucket::written() const {
+  Marks& marks = *marks_of(flat_);
+  const std::lock_guard lock(marks.mutex);
+  std::vector<bool> out;
+  for (const Part& part : parts_) {
+    const auto mark = marks.fresh.find(part.gradient.storage_offset());
+    out.push_back(mark == marks.fresh.end() ||
+                  mark->second != static_cast<int64_t>(part.gradient._version()));
+  }
+  return out;
+}
+
 bool take_fresh(const torch::Tensor& gradient) {
   Marks* const marks = marks_of(gradient);
   if (marks == nullptr) return false;

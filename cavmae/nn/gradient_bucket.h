@@ -20,6 +20,8 @@ class GradientBucket {
 
   // Before the first backward pass of a step: each parameter's grad() is its part of flat(), fresh.
   void prepare();
+  // For each parameter that requires a gradient, whether a backward pass has given it one since prepare().
+  std::vector<bool> written() const;
   // float [n]: the gradients in order, each from a cache line's beginning, zeros between.
   const torch::Tensor& flat() const { return flat_; }
 

@@ -67,7 +67,8 @@ std::optional<PretrainedEvaluation> evaluate_pretrained(CavMae model, const Inpu
   const auto result =
       task.validate(clip_pass, {.mask_seed = run_seed(options.trained, SeedUse::validation_masks)});
   if (!result) return std::nullopt;
-  return PretrainedEvaluation{.result = *result, .failed = clip_pass.bad_clips()};
+  return PretrainedEvaluation{.result = *result,
+                              .failed = gather_bad_clips(pass.world, clip_pass.bad_clips())};
 }
 
 }  // namespace cavmae

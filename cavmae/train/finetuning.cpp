@@ -85,12 +85,20 @@ Supervision supervision(const FinetuneOptions& options, const LabelledData& data
   return out;
 }
 
+// Which checkpoint is evaluated, as rank 0 has it.
+fs::path evaluated_checkpoint(const RunResult& run, const fs::path& out, World& world) {
+  const fs::path best = out / "checkpoints/best";
+  const fs::path own = !run.averaged_checkpoint.empty() ? run.averaged_checkpoint
+                       : fs::exists(best)               ? best
+                                                        : run.last_checkpoint;
+  return gather_texts(world, own.native()).front();
+}
+
 void evaluate_at_end(FinetuneResult& result, const FinetuneOptions& options, const RunPaths& paths,
-                     const RunHooks& hooks, const LabelledData& data, std::shared_ptr<Log> log) {
-  const fs::path best = paths.out / "checkpoints/best";
-  result.evaluated = !result.run.averaged_checkpoint.empty() ? result.run.averaged_checkpoint
-                     : fs::exists(best)                      ? best
-                                                             : result.run.last_checkpoint;
+                     const RunHooks& hooks, const LabelledData& data, World& world,
+                     std::shared_ptr<Log> log) {
+  world.does("evaluates the run");
+  result.evaluated = evaluated_checkpoint(result.run, paths.out, world);
   LoadOptions load;
   load.runtime.device = options.runtime.device;
   Classifier classifier = load_pretrained(result.evaluated, load).classifier();
@@ -99,11 +107,13 @@ void evaluate_at_end(FinetuneResult& result, const FinetuneOptions& options, con
                      {.view = {.window_start = options.view.window_start, .frames = options.final_frames},
                       .loader = options.loader,
                       .cache_dir = paths.cache,
-                      .show_progress = hooks.show_progress},
+                      .show_progress = hooks.show_progress,
+                      .world = world},
                      std::move(log));
   const torch::Tensor targets = multi_hot(data.val_classes, data.labels.size());
   result.evaluation = evaluate_classification(
       scores.scores, targets.index_select(0, torch::tensor(scores.indices, torch::kInt64)));
+  if (world.rank() != 0) return;
   Json json = to_json(*result.evaluation, data.labels.display_names());
   json["checkpoint"] = fs::relative(result.evaluated, paths.out).string();
   json["frames"] = enum_name(options.final_frames);
@@ -117,6 +127,7 @@ FinetuneResult finetune(const FinetuneOptions& options, const RunPaths& paths, c
   options.validate();
   const auto writer = open_run_writer(paths, options.checkpoint.keep_checkpoints, *log, world);
   if (writer) log = writer->log();
+  if (!hooks.first_line.empty()) log->info("{}", hooks.first_line);
   const LabelledData data = read_data(options, paths, *log);
   check_same_classes(data.labels, paths);
   TrainingSetup setup{
@@ -134,8 +145,8 @@ FinetuneResult finetune(const FinetuneOptions& options, const RunPaths& paths, c
   };
   FinetuneResult result;
   result.run = train(std::move(setup), paths, hooks, log);
-  if (writer && !result.run.interrupted && !data.val_clips.empty())
-    evaluate_at_end(result, options, paths, hooks, data, log);
+  if (!result.run.interrupted && !data.val_clips.empty())
+    evaluate_at_end(result, options, paths, hooks, data, world, log);
   return result;
 }
 

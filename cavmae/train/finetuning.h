@@ -19,7 +19,7 @@ struct FinetuneResult {
 };
 
 // As train(). What is wrong with labels, data or network is reported before anything is written. All ranks of
-// `world` call it; rank 0 alone evaluates at the end.
+// `world` call it.
 FinetuneResult finetune(const FinetuneOptions& options, const RunPaths& paths, const RunHooks& hooks,
                         std::shared_ptr<Log> log, World& world);
 

@@ -81,6 +81,7 @@ torch::Tensor FineTuningTask::pooled(const Batch& batch) {
 }
 
 StepResult FineTuningTask::training_forward(const Batch& batch, torch::Generator /*generator*/) {
+  if (batch.empty()) return {};
   const torch::Tensor logits = setup_.classifier->classify(pooled(batch));
   const ProfileRange range(ranges::kLoss);
   return {.loss = classification_loss(setup_.loss, logits, batch.targets),

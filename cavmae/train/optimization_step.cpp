@@ -1,14 +1,25 @@
 #include "cavmae/train/optimization_step.h"
 
+#include <chrono>
 #include <cmath>
-#include <limits>
 
 #include <fmt/format.h>
 
 #include "cavmae/core/profile_range.h"
 #include "cavmae/train/profile_ranges.h"
+#include "cavmae/train/validation.h"
 
 namespace cavmae {
+namespace {
+
+// A batch's weight in the gradient: its clips over those of a full part, the same measure on every rank. 1
+// where every clip of the part could be read.
+double weight_of(const Batch& batch, const World& world) {
+  const auto clips = static_cast<double>(batch.indices.size());
+  return batch.size == 0 ? 1.0 : clips * static_cast<double>(world.size()) / static_cast<double>(batch.size);
+}
+
+}  // namespace
 
 OptimizationStep::OptimizationStep(std::shared_ptr<Task> task, const OptimizerOptions& optimizer,
                                    torch::Generator generator, World& world)
@@ -16,55 +27,80 @@ OptimizationStep::OptimizationStep(std::shared_ptr<Task> task, const OptimizerOp
       clip_gradient_norm_(optimizer.clip_gradient_norm),
       adam_(task_->parameter_groups(), optimizer),
       generator_(std::move(generator)),
-      world_(world) {}
+      world_(world),
+      exchange_(task_->model()->parameters(), world) {}
 
 StepOutcome OptimizationStep::take(const std::vector<Batch>& group, double lr) {
   const torch::Tensor generator_before = generator_.get_state();
-  StepOutcome outcome = accumulate(group);
-  if (world_.size() > 1) sum_gradients_of_ranks(outcome);
-  const ProfileRange range(ranges::kOptimizer);
-  double scale = 1.0 / (static_cast<double>(group.size()) * static_cast<double>(world_.size()));
-  if (outcome.not_finite.empty()) {
+  exchange_.prepare();
+  Accumulated accumulated = accumulate(group);
+  StepOutcome outcome;
+  const auto exchanging = [&](auto&& exchange) {
+    if (world_.size() == 1) return;
+    const auto start = std::chrono::steady_clock::now();
+    exchange();
+    outcome.exchange_seconds +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  exchanging([&] { sum_over_ranks(accumulated); });
+  outcome.sums = std::move(accumulated.sums);
+  // What a rank's loss was spoils the sum, so that every rank sees it.
+  const double loss = outcome.sums.values.find("loss").value_or(0.0);
+  if (!std::isfinite(loss)) outcome.not_finite = fmt::format("the loss ({})", loss);
+  if (outcome.not_finite.empty() && outcome.sums.clips > 0) {
+    exchanging([&] { exchange_.sum(accumulated.written); });
+    const ProfileRange range(ranges::kOptimizer);
+    double scale = 1.0 / accumulated.weight;
     outcome.gradient_norm = adam_.gradient_norm() * scale;
-    if (!std::isfinite(outcome.gradient_norm)) outcome.not_finite = "the gradient";
+    if (!std::isfinite(outcome.gradient_norm)) {
+      outcome.not_finite = "the gradient";
+    } else {
+      if (clip_gradient_norm_ && outcome.gradient_norm > *clip_gradient_norm_)
+        scale *= *clip_gradient_norm_ / outcome.gradient_norm;
+      adam_.step({.lr = lr, .gradient_scale = scale, .gradients = GradientUse::keep});
+    }
   }
-  if (outcome.not_finite.empty()) {
-    if (clip_gradient_norm_ && outcome.gradient_norm > *clip_gradient_norm_)
-      scale *= *clip_gradient_norm_ / outcome.gradient_norm;
-    adam_.step({.lr = lr, .gradient_scale = scale, .gradients = GradientUse::keep});
-  } else {
-    generator_.set_state(generator_before);
-  }
+  if (!outcome.not_finite.empty()) generator_.set_state(generator_before);
   // Not kept for the next step: its first backward then takes over new memory instead of adding to zeros.
   adam_.release_gradients();
   return outcome;
 }
 
-StepOutcome OptimizationStep::accumulate(const std::vector<Batch>& group) {
-  StepOutcome outcome;
+OptimizationStep::Accumulated OptimizationStep::accumulate(const std::vector<Batch>& group) {
+  Accumulated out;
   for (const Batch& batch : group) {
     const StepResult result = task_->training_forward(batch, generator_);
+    if (batch.empty()) continue;
+    const double weight = weight_of(batch, world_);
     {
       const ProfileRange range(ranges::kBackward);
-      result.loss.backward();
+      (weight == 1.0 ? result.loss : result.loss * weight).backward();
     }
-    // After the backward pass, so that a GPU has work while this thread waits for the numbers.
-    const MetricValues values = values_of(result);
-    const double loss = values.at("loss");
-    // Goes on: the other ranks wait for what this one has to give in the rest of the step.
-    if (!std::isfinite(loss) && outcome.not_finite.empty())
-      outcome.not_finite = fmt::format("the loss ({})", loss);
-    outcome.sums.add(values, static_cast<int64_t>(batch.indices.size()));
+    out.weight += weight;
+    // After the backward pass, so that a GPU has work while this thread waits for the numbers. A loss that is
+    // not finite does not end it here: the other ranks wait for what this one has to give in the rest of the
+    // step.
+    out.sums.add(values_of(result), static_cast<int64_t>(batch.indices.size()));
   }
-  return outcome;
+  return out;
 }
 
-// A loss that is not finite spoils the sum, so that every rank sees a norm that is not finite.
-void OptimizationStep::sum_gradients_of_ranks(const StepOutcome& outcome) {
-  const torch::NoGradGuard no_grad;
-  const std::vector<torch::Tensor> gradients = adam_.gradients();
-  if (!outcome.not_finite.empty()) gradients.front().fill_(std::numeric_limits<float>::quiet_NaN());
-  for (const torch::Tensor& gradient : gradients) world_.all_reduce(gradient);
+// One small reduction a step. The keys are known after the first, and a rank without clips learns them there.
+void OptimizationStep::sum_over_ranks(Accumulated& own) {
+  if (keys_.empty())
+    for (const auto& [key, value] : sum_of_ranks(world_, own.sums).values) keys_.push_back(key);
+  std::vector<double> numbers = {own.weight, static_cast<double>(own.sums.clips)};
+  for (const std::string& key : keys_) numbers.push_back(own.sums.values.find(key).value_or(0.0));
+  const std::vector<double> written = exchange_.written();
+  numbers.insert(numbers.end(), written.begin(), written.end());
+  const torch::Tensor sums = torch::tensor(numbers, torch::kFloat64);
+  world_.all_reduce(sums);
+  const double* sum = sums.data_ptr<double>();
+  own.weight = *sum++;
+  own.sums.clips = static_cast<int64_t>(*sum++);
+  own.sums.values = {};
+  for (const std::string& key : keys_) own.sums.values.set(key, *sum++);
+  own.written.assign(sum, sum + written.size());
 }
 
 }  // namespace cavmae

@@ -1,4 +1,4 @@
-// One optimizer step from a group of batches: forward, backward, the mean over the ranks, clipping, Adam. One
+// One optimizer step from a group of batches: forward, backward, the sum over the ranks, clipping, Adam. One
 // owner.
 #pragma once
 
@@ -9,14 +9,16 @@
 
 #include "cavmae/data/loader.h"
 #include "cavmae/dist/world.h"
+#include "cavmae/train/gradient_exchange.h"
 #include "cavmae/train/optimizer/adam.h"
 #include "cavmae/train/task.h"
 
 namespace cavmae {
 
 struct StepOutcome {
-  StepMeans sums;              // over the clips of the group
-  double gradient_norm = 0.0;  // of the mean gradient, before clipping
+  StepMeans sums;                 // over the group's clips of all ranks; 0 clips: nothing was changed
+  double gradient_norm = 0.0;     // of the mean gradient, before clipping
+  double exchange_seconds = 0.0;  // that this rank gave to sums and gradients of all, waiting included
   // What was not finite ("the loss (nan)"), or empty; on all ranks or on none. Then nothing was changed:
   // parameters, optimizer and generator are as they were before the step.
   std::string not_finite;
@@ -28,8 +30,8 @@ class OptimizationStep {
   OptimizationStep(std::shared_ptr<Task> task, const OptimizerOptions& optimizer, torch::Generator generator,
                    World& world);
 
-  // The gradients of the batches and of the ranks are averaged; the contrastive loss is that of one batch of
-  // each rank. Every rank has as many batches.
+  // Learns from the mean over the clips of all batches and ranks. Every rank has as many batches, of which it
+  // may hold a part, also an empty one.
   StepOutcome take(const std::vector<Batch>& group, double lr);
 
   Task& task() { return *task_; }
@@ -38,14 +40,22 @@ class OptimizationStep {
   torch::Generator& generator() { return generator_; }  // of the task
 
  private:
-  StepOutcome accumulate(const std::vector<Batch>& group);
-  void sum_gradients_of_ranks(const StepOutcome& outcome);
+  // What the batches gave; `weight`: by how many clips' worth the gradients are too large.
+  struct Accumulated {
+    StepMeans sums;
+    double weight = 0.0;
+    std::vector<double> written = {};  // as GradientExchange has it
+  };
+  Accumulated accumulate(const std::vector<Batch>& group);
+  void sum_over_ranks(Accumulated& own);
 
   std::shared_ptr<Task> task_;
   std::optional<double> clip_gradient_norm_;
   Adam adam_;
   torch::Generator generator_;
   World& world_;
+  GradientExchange exchange_;
+  std::vector<std::string> keys_;  // of what is measured, the same on all ranks
 };
 
 }  // namespace cavmae

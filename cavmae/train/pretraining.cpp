@@ -11,8 +11,10 @@ namespace cavmae {
 RunResult pretrain(const PretrainOptions& options, const RunPaths& paths, const RunHooks& hooks,
                    std::shared_ptr<Log> log, World& world) {
   options.validate();
+  check_groups_fit_ranks(options.objective.contrastive, options.loader.batch_size, world);
   const auto writer = open_run_writer(paths, options.checkpoint.keep_checkpoints, *log, world);
   if (writer) log = writer->log();
+  if (!hooks.first_line.empty()) log->info("{}", hooks.first_line);
   auto clips = read_clip_sources(paths.data, *log, paths.lists);
   auto val_clips = paths.val.empty() ? ClipList() : read_clip_sources(paths.val, *log, paths.lists);
   TrainingSetup setup{

@@ -40,9 +40,9 @@ void add_reconstruction(StepResult& result, const Reconstruction& of) {
 
 // L_c of Eq. (7), of what contrastive_pooling names.
 void add_contrastive(StepResult& result, const Latents& latents, ContrastivePooling pooling,
-                     const ObjectiveOptions& objective, World& world) {
+                     const ObjectiveOptions& objective, World& world, const RowsOfBatch& place) {
   const auto loss_of = [&](const torch::Tensor& audio, const torch::Tensor& video) {
-    return contrastive_loss(audio, video, objective.contrastive, world);
+    return contrastive_loss(audio, video, objective.contrastive, world, place);
   };
   ContrastiveResult contrastive;
   if (pooling != ContrastivePooling::mean)
@@ -56,6 +56,22 @@ void add_contrastive(StepResult& result, const Latents& latents, ContrastivePool
   result.terms.push_back(
       {.name = "contrastive", .value = contrastive.loss, .weight = objective.contrastive_weight});
   result.values.emplace_back("accuracy", contrastive.accuracy);
+}
+
+// Of the masks of a whole batch, those of some rows.
+StreamMask rows_of(const StreamMask& mask, const torch::Tensor& rows) {
+  if (!mask.keep.defined()) return mask;
+  return {.keep = mask.keep.index_select(0, rows),
+          .masked = mask.masked.index_select(0, rows),
+          .restore = mask.restore.index_select(0, rows),
+          .mask = mask.mask.index_select(0, rows)};
+}
+
+Masks rows_of(const Masks& masks, const std::vector<int64_t>& rows) {
+  const torch::Tensor& some = masks.audio.keep.defined() ? masks.audio.keep : masks.video.keep;
+  if (rows.empty() || static_cast<int64_t>(rows.size()) == some.size(0)) return masks;
+  const torch::Tensor index = to_device(torch::tensor(rows, torch::kInt64), some.device());
+  return {.audio = rows_of(masks.audio, index), .video = rows_of(masks.video, index)};
 }
 
 }  // namespace
@@ -87,6 +103,14 @@ PretrainingTask::PretrainingTask(CavMae model, const ObjectiveOptions& objective
                   objective.reconstruction_weight,
                   "), nor audio and video streams with a contrastive_weight above 0 (",
                   objective.contrastive_weight, ")");
+  CAVMAE_CHECK_AS(ConfigError, teacher_ == nullptr || world_.size() == 1,
+                  "a teacher ranks the patches of one process's clips: train with it on one rank, found ",
+                  world_.size());
+}
+
+MaskOptions PretrainingTask::contrastive_masks() const {
+  const double ratio = *objective_.contrastive_mask_ratio;
+  return {.mask_ratio_audio = ratio, .mask_ratio_video = ratio};
 }
 
 bool PretrainingTask::reconstructs() const {
@@ -104,7 +128,15 @@ std::vector<ParameterGroup> PretrainingTask::parameter_groups() {
 }
 
 StepResult PretrainingTask::training_forward(const Batch& batch, torch::Generator generator) {
-  return forward(inputs_of(batch, model_->config()), std::move(generator), world_, Use::training);
+  if (!batch.empty())
+    return training_forward(inputs_of(batch, model_->config()), std::move(generator),
+                            {.rows = batch.rows, .batch = batch.size});
+  // The generator goes the same way on every rank.
+  model_->draw_masks(batch.size, masks_, generator);
+  if (contrasts() && objective_.contrastive_mask_ratio)
+    model_->draw_masks(batch.size, contrastive_masks(), generator);
+  join_without_clips();
+  return {};
 }
 
 std::optional<ValidationResult> PretrainingTask::validate(ClipPass& clips, const ValidationOptions& options) {
@@ -127,27 +159,43 @@ void PretrainingTask::load_state(const TensorFile& file) {
   if (teacher_) teacher_->load_state(model_, file);
 }
 
-StepResult PretrainingTask::training_forward(const Inputs& inputs, torch::Generator generator) {
-  return forward(inputs, std::move(generator), world_, Use::training);
+StepResult PretrainingTask::training_forward(const Inputs& inputs, torch::Generator generator,
+                                             const RowsOfBatch& place) {
+  const int64_t batch = place.batch == 0 ? batch_of(inputs) : place.batch;
+  const Masks masks = rows_of(model_->draw_masks(batch, masks_, generator), place.rows);
+  return forward(inputs, masks,
+                 {.place = place, .world = world_, .generator = generator, .use = Use::training});
+}
+
+// The other ranks gather the vectors of all.
+void PretrainingTask::join_without_clips() {
+  if (!contrasts() || !gathers_negatives(objective_.contrastive, world_)) return;
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor nothing = torch::empty({0, model_->config().embed_dim}, model_->device());
+  const int losses = model_->config().contrastive_pooling == ContrastivePooling::both ? 2 : 1;
+  for (int i = 0; i < losses; ++i) contrastive_loss(nothing, nothing, objective_.contrastive, world_);
 }
 
 StepResult PretrainingTask::evaluation_forward(const Inputs& inputs, uint64_t mask_seed) {
   const torch::NoGradGuard no_grad;
-  return forward(inputs, at::detail::createCPUGenerator(mask_seed), World::alone(), Use::evaluation);
+  auto generator = at::detail::createCPUGenerator(mask_seed);
+  const Masks masks = model_->draw_masks(batch_of(inputs), masks_, generator);
+  return forward(inputs, masks,
+                 {.place = {}, .world = World::alone(), .generator = generator, .use = Use::evaluation});
 }
 
 // Gong et al., ICLR 2023: L = L_r + lambda_c * L_c. A further loss is a further term.
-StepResult PretrainingTask::forward(const Inputs& inputs, torch::Generator generator, World& world, Use use) {
-  const Masks masks = model_->draw_masks(batch_of(inputs), masks_, generator);
+StepResult PretrainingTask::forward(const Inputs& inputs, const Masks& masks, const Forward& how) {
   StepResult result;
   if (contrasts() && objective_.contrastive_mask_ratio) {
-    add_dual_path(result, inputs, masks, std::move(generator), world, use);
+    add_dual_path(result, inputs, masks, how);
     return result;
   }
   const Latents latents = model_->encode(inputs, masks);
   reconstruct(result, inputs, latents, masks);
   const ProfileRange range(ranges::kLoss);
-  if (contrasts()) add_contrastive(result, latents, model_->config().contrastive_pooling, objective_, world);
+  if (contrasts())
+    add_contrastive(result, latents, model_->config().contrastive_pooling, objective_, how.world, how.place);
   result.loss = weighted_sum(result.terms);
   return result;
 }
@@ -167,20 +215,21 @@ void PretrainingTask::reconstruct(StepResult& result, const Inputs& inputs, cons
 // Note [Dual path]: both passes see the same embedded patches; the first computes the joint stream alone and
 // the second the single ones.
 void PretrainingTask::add_dual_path(StepResult& result, const Inputs& inputs, const Masks& masks,
-                                    torch::Generator generator, World& world, Use use) {
+                                    const Forward& how) {
   const Tokens patches = model_->embed_patches(inputs);
   if (reconstructs())
     reconstruct(result, inputs, model_->encode(patches, masks, {.joint = true, .single = false}), masks);
-  const double ratio = *objective_.contrastive_mask_ratio;
-  const MaskOptions contrastive{.mask_ratio_audio = ratio, .mask_ratio_video = ratio};
-  const bool taught = teacher_ && use == Use::training;
+  const bool taught = teacher_ && how.use == Use::training;
   if (taught) teacher_->look(model_, inputs);
-  const Masks own = taught && teacher_->ranks()
-                        ? teacher_->masks(ratio, std::move(generator))
-                        : model_->draw_masks(batch_of(inputs), contrastive, std::move(generator));
+  const Masks own =
+      taught && teacher_->ranks()
+          ? teacher_->masks(*objective_.contrastive_mask_ratio, how.generator)
+          : rows_of(model_->draw_masks(how.place.batch == 0 ? batch_of(inputs) : how.place.batch,
+                                       contrastive_masks(), how.generator),
+                    how.place.rows);
   const Latents latents = model_->encode(patches, own, {.joint = false, .single = true});
   const ProfileRange range(ranges::kLoss);
-  add_contrastive(result, latents, model_->config().contrastive_pooling, objective_, world);
+  add_contrastive(result, latents, model_->config().contrastive_pooling, objective_, how.world, how.place);
   if (taught) teacher_->add_distillation(result, latents);
   result.loss = weighted_sum(result.terms);
 }

@@ -7,6 +7,7 @@
 
 #include "cavmae/core/torch.h"
 #include "cavmae/dist/world.h"
+#include "cavmae/losses/contrastive.h"
 #include "cavmae/losses/pretraining.h"
 #include "cavmae/models/cav_mae.h"
 #include "cavmae/train/task.h"
@@ -22,9 +23,10 @@ class PretrainingTask : public Task {
   PretrainingTask(CavMae model, const ObjectiveOptions& objective, const MaskOptions& masks,
                   std::unique_ptr<Teacher> teacher, World& world);
 
-  // Draws masks from `generator` and computes the loss; call backward() on it. The other ranks' clips are
-  // negatives of the contrastive loss.
-  StepResult training_forward(const Inputs& inputs, torch::Generator generator);
+  // Draws masks from `generator` and computes the loss; call backward() on it. Every rank calls it. `place`:
+  // of the clips in their batch, for which masks are drawn as a whole.
+  StepResult training_forward(const Inputs& inputs, torch::Generator generator,
+                              const RowsOfBatch& place = {});
   // The same without gradients and without other ranks, with masks that depend on `mask_seed` alone.
   StepResult evaluation_forward(const Inputs& inputs, uint64_t mask_seed);
 
@@ -43,10 +45,17 @@ class PretrainingTask : public Task {
 
  private:
   enum class Use { training, evaluation };
-  StepResult forward(const Inputs& inputs, torch::Generator generator, World& world, Use use);
+  struct Forward {
+    RowsOfBatch place;
+    World& world;
+    torch::Generator generator;  // that the masks came from
+    Use use;
+  };
+  StepResult forward(const Inputs& inputs, const Masks& masks, const Forward& how);
   void reconstruct(StepResult& result, const Inputs& inputs, const Latents& latents, const Masks& masks);
-  void add_dual_path(StepResult& result, const Inputs& inputs, const Masks& masks, torch::Generator generator,
-                     World& world, Use use);
+  void add_dual_path(StepResult& result, const Inputs& inputs, const Masks& masks, const Forward& how);
+  MaskOptions contrastive_masks() const;  // of the dual path
+  void join_without_clips();
 
   CavMae model_;
   ObjectiveOptions objective_;

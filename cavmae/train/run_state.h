@@ -36,6 +36,7 @@ struct IntervalSums {
   double gradient_norm = 0.0;  // sum over steps
   double seconds = 0.0;
   double wait_seconds = 0.0;
+  double exchange_seconds = 0.0;  // of several ranks
   StepMeans means;
 
   // One step.
@@ -48,6 +49,7 @@ struct IntervalSums {
     v("gradient_norm", o.gradient_norm, "sum of the gradients' norms");
     v("seconds", o.seconds, "time spent");
     v("wait_seconds", o.wait_seconds, "time spent waiting for data");
+    v("exchange_seconds", o.exchange_seconds, "time spent exchanging sums and gradients with other ranks");
     v("means", o.means, "sums of the losses");
   }
 };

@@ -41,6 +41,7 @@ Json train_record(const RunState& state, double lr) {
   record["gradient_norm"] = sums.gradient_norm / static_cast<double>(std::max<int64_t>(1, sums.steps));
   record["samples_per_second"] = static_cast<double>(sums.samples) / seconds;
   record["data_wait_share"] = sums.wait_seconds / seconds;
+  if (sums.exchange_seconds > 0) record["exchange_share"] = sums.exchange_seconds / seconds;
   record["elapsed_seconds"] = state.elapsed_seconds;
   return record;
 }
@@ -56,9 +57,13 @@ Json validation_record(const RunState& state, const ValidationResult& result, Va
 }
 
 std::string train_line(const Json& record) {
-  return fmt::format("{}, lr {:.3g}, {:.3g} samples/s, waiting {:.0f} %", metrics_line(record),
+  const std::string exchange =
+      record.contains("exchange_share")
+          ? fmt::format(", exchanging {:.0f} %", 100 * number(record, "exchange_share"))
+          : "";
+  return fmt::format("{}, lr {:.3g}, {:.3g} samples/s, waiting {:.0f} %{}", metrics_line(record),
                      number(record, "lr"), number(record, "samples_per_second"),
-                     100 * number(record, "data_wait_share"));
+                     100 * number(record, "data_wait_share"), exchange);
 }
 
 std::string validation_line(const Json& record) {

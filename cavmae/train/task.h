@@ -45,7 +45,9 @@ class Task {
   virtual std::vector<ParameterGroup> parameter_groups() = 0;
 
   // The loss of a batch, its terms and what else is measured; call backward() on the loss. What is random
-  // comes from `generator`.
+  // comes from `generator`. Every rank calls it with its part of a batch; one whose part is empty returns no
+  // loss. Each gives means over its own clips; the mean of the gradients over the clips of all ranks is the
+  // batch's.
   virtual StepResult training_forward(const Batch& batch, torch::Generator generator) = 0;
 
   // One pass over clips that the run does not learn from, shared by the ranks of clips.world(); every rank

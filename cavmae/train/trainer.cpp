@@ -7,9 +7,11 @@
 #include "cavmae/core/options.h"
 #include "cavmae/core/stop_signal.h"
 #include "cavmae/data/device_feed.h"
+#include "cavmae/eval/failed_clips.h"
 #include "cavmae/train/best_metric.h"
 #include "cavmae/train/optimization_step.h"
 #include "cavmae/train/optimizer/weight_average.h"
+#include "cavmae/train/rank_checks.h"
 #include "cavmae/train/setup.h"
 #include "cavmae/train/step_decision.h"
 #include "cavmae/train/validation.h"
@@ -30,6 +32,8 @@ class Trainer {
 
  private:
   void open_run();
+  void check_ranks(const std::optional<FoundCheckpoint>& found);
+  EpochOptions epoch_options() const;
   void restore(const FoundCheckpoint& found);
   void open_data();
   bool train_epoch();
@@ -43,8 +47,9 @@ class Trainer {
   void update_best(const ValidationResult& result);
   void record_interval();
   bool save_is_due() const;
+  bool shows_progress() const { return hooks_.show_progress && world_.rank() == 0; }
   void save();
-  std::vector<BadClip> bad_clips() const;
+  std::vector<BadClip> bad_clips_of_ranks() const;
 
   Task& task() { return *setup_.task; }
   int64_t epoch_steps() const { return steps_per_epoch(options_, static_cast<int64_t>(setup_.clips.size())); }
@@ -84,8 +89,16 @@ Trainer::Trainer(TrainingSetup setup, const RunPaths& paths, const RunHooks& hoo
   state_.data = fingerprint(setup_.clips);
 }
 
+void Trainer::check_ranks(const std::optional<FoundCheckpoint>& found) {
+  check_ranks_agree(world_, {.config = setup_.config,
+                             .data = state_.data,
+                             .batch_size = options_.loader.batch_size,
+                             .first_step = found ? found->state.step : -1});
+}
+
 // Everything that can be wrong is looked at before anything is written.
 void Trainer::open_run() {
+  world_.does("begins the run");
   std::optional<FoundCheckpoint> found;
   if (paths_.start == RunStart::resume) {
     found = find_latest_checkpoint(paths_.out, *log_);
@@ -96,6 +109,7 @@ void Trainer::open_run() {
   }
   std::optional<InitialReport> initial;
   if (!found) initial = load_initial_parameters(task().model(), options_);
+  check_ranks(found);
   if (writer_) writer_->checkpoints().require_space(task().model(), step_.adam());
   world_.barrier();  // every rank has read what it needs
   if (writer_)
@@ -133,7 +147,7 @@ void Trainer::open_data() {
                                                             .view = setup_.val_view,
                                                             .loader = options_.loader,
                                                             .device = task().model()->device(),
-                                                            .show_progress = hooks_.show_progress,
+                                                            .show_progress = shows_progress(),
                                                             .world = world_}),
                                            log_);
 }
@@ -157,27 +171,29 @@ RunResult Trainer::run() {
   result_.samples = state_.samples;
   result_.elapsed_seconds = elapsed_seconds();
   result_.best_value = state_.best_value;
-  result_.bad_clips = bad_clips();
+  result_.bad_clips = bad_clips_of_ranks();  // no rank leaves before rank 0 has saved
   if (writer_) writer_->recorder().finish(result_.bad_clips);
   if (result_.interrupted) log_->warn("stopped by a signal after step {}; go on with --resume", state_.step);
   return result_;
 }
 
+EpochOptions Trainer::epoch_options() const {
+  return {.epoch = state_.epoch,
+          .seed = static_cast<uint64_t>(options_.seed),
+          .shuffle = true,
+          .drop_last = true,
+          .start_position = state_.next_position,
+          .part = {.rank = world_.rank(), .ranks = world_.size()}};
+}
+
 // False when a signal asked to stop.
 bool Trainer::train_epoch() {
-  const bool from_start = state_.next_position == 0;
-  EpochOptions epoch{.epoch = state_.epoch,
-                     .seed = static_cast<uint64_t>(options_.seed),
-                     .shuffle = true,
-                     .drop_last = true,
-                     .start_position = state_.next_position};
+  const EpochOptions epoch = epoch_options();
   EpochOptions next = epoch;
   ++next.epoch;
   next.start_position = 0;
   feed_->start_epoch(epoch, next.epoch < options_.epochs ? std::optional(next) : std::nullopt);
   std::vector<Batch> group = next_group();
-  CAVMAE_CHECK_AS(DataError, !from_start || !group.empty(), "epoch ", state_.epoch + 1,
-                  ": too few clips can be read to fill a batch of ", options_.loader.batch_size);
   StepDecision decision = world_.agree(StepDecision{.has_batch = !group.empty()});
   while (decision.has_batch) {
     decision = train_step(group);
@@ -185,10 +201,12 @@ bool Trainer::train_epoch() {
     // It is known whether the epoch goes on: its last step is saved with its validation.
     if (decision.has_batch && decision.save) save();
   }
+  CAVMAE_CHECK_AS(DataError, state_.step > 0, "none of the ", setup_.clips.size(), " clips can be read");
   return true;
 }
 
 std::vector<Batch> Trainer::next_group() {
+  world_.does("reads clips");
   const auto start = Clock::now();
   std::vector<Batch> group;
   while (static_cast<int64_t>(group.size()) < options_.gradient_accumulation) {
@@ -205,6 +223,7 @@ std::vector<Batch> Trainer::next_group() {
 // Learns from `group` and puts the next one in its place.
 StepDecision Trainer::train_step(std::vector<Batch>& group) {
   const auto start = Clock::now();
+  world_.does(fmt::format("computes step {}", state_.step + 1));
   lr_ = learning_rate(options_.schedule,
                       {.epoch = state_.epoch, .step = state_.step, .total_steps = total_steps()});
   const StepOutcome outcome = step_.take(group, lr_);
@@ -223,11 +242,13 @@ StepDecision Trainer::train_step(std::vector<Batch>& group) {
 
 void Trainer::step_done(const StepOutcome& outcome, const std::vector<Batch>& group, double seconds) {
   unsaved_ = true;
+  state_.next_position = group.back().next_position;
+  if (outcome.sums.clips == 0) return;  // none of the group's clips could be read
   ++state_.step;
   task().step_done({.done = state_.step, .total = total_steps()});
-  state_.next_position = group.back().next_position;
   state_.samples += outcome.sums.clips;
   state_.interval.add(outcome.sums, outcome.gradient_norm, seconds);
+  state_.interval.exchange_seconds += outcome.exchange_seconds;
   if (writer_) writer_->recorder().step_done(state_, lr_);
   if (state_.step % options_.log_interval_steps == 0) record_interval();
   if (hooks_.after_step) hooks_.after_step(state_.step);
@@ -269,6 +290,7 @@ bool Trainer::finish_epoch() {
 
 std::optional<ValidationResult> Trainer::validate() {
   if (writer_) writer_->recorder().clear();
+  world_.does("validates");
   return task().validate(*val_pass_, {.mask_seed = run_seed(options_, SeedUse::validation_masks)});
 }
 
@@ -316,6 +338,7 @@ bool Trainer::save_is_due() const {
 
 void Trainer::save() {
   if (writer_) {
+    world_.does("writes a checkpoint");
     state_.elapsed_seconds = elapsed_seconds();
     state_.metrics = writer_->recorder().metrics_position();
     result_.last_checkpoint = writer_->checkpoints().save({.task = task(),
@@ -331,11 +354,11 @@ void Trainer::save() {
   last_save_ = Clock::now();
 }
 
-std::vector<BadClip> Trainer::bad_clips() const {
+std::vector<BadClip> Trainer::bad_clips_of_ranks() const {
   std::vector<BadClip> bad = loader_->bad_clips();
   if (val_pass_)
     for (BadClip& clip : val_pass_->bad_clips()) bad.push_back(std::move(clip));
-  return bad;
+  return gather_bad_clips(world_, std::move(bad));
 }
 
 }  // namespace

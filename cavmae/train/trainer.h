@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "cavmae/core/log.h"
@@ -22,6 +23,7 @@ namespace cavmae {
 struct RunHooks {
   bool show_progress = true;
   std::function<void(int64_t step)> after_step;  // may be empty
+  std::string first_line = {};                   // of the log; empty: none
 };
 
 struct RunResult {
@@ -57,8 +59,9 @@ struct TrainingSetup {
 // loss or the gradient is not finite or the disk is full; the run can then be resumed from the last
 // checkpoint. Everything that can be wrong is looked at before anything is written.
 //
-// All ranks of setup.world call it and act on the same decisions. Every rank reads the clips that it is given
-// in their order; who gives each rank its share gives the ranks as many batches each.
+// All ranks of setup.world call it with the same clips and act on the same decisions.
+// options.loader.batch_size is the batch of all ranks, of which each reads and computes a part; so the run is
+// that of one rank (fp32: but for the order of sums) and may be resumed on any number of ranks.
 RunResult train(TrainingSetup setup, const RunPaths& paths, const RunHooks& hooks, std::shared_ptr<Log> log);
 
 }  // namespace cavmae

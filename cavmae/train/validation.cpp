@@ -18,10 +18,11 @@ std::optional<ValidationResult> validate(PretrainingTask& task, ClipPass& clips,
   const torch::Tensor nothing = torch::empty({0, config.embed_dim}, task.model()->device());
   std::vector<torch::Tensor> audio{nothing}, video{nothing};  // float [B, D] each
   StepMeans sums;
-  auto index = static_cast<uint64_t>(clips.first_batch());
+  const int64_t first = clips.first_batch();
   const PassEnd end = clips.for_each_batch([&](const Batch& batch) {
     const Inputs inputs = inputs_of(batch, config);
-    sums.add(task.evaluation_forward(inputs, mix_seed({options.mask_seed, index++})),
+    sums.add(task.evaluation_forward(
+                 inputs, mix_seed({options.mask_seed, static_cast<uint64_t>(first + batch.number)})),
              static_cast<int64_t>(batch.indices.size()));
     if (!retrieves) return;
     const Embeddings embeddings = task.model()->embed(inputs);

@@ -43,13 +43,15 @@ class BatchAssemblerTest : public testing::Test {
     account = BadClips(0.5, kClipsInOrder, log);
   }
   BatchAssembler assembler(int64_t batch_size, const EpochOptions& epoch) {
-    return BatchAssembler({.order = order, .clips = clips, .bad = account}, batch_size, epoch);
+    own = BatchParts(kClipsInOrder, batch_size, epoch).own(order);
+    return BatchAssembler({.order = own, .clips = clips, .bad = account}, batch_size, epoch);
   }
-  // Batches' indices, in order of coming out, when clips are read in the order of `positions`.
+  // Batches' indices, in order of coming out, when clips are read in the order of `positions` of `own`.
   std::vector<std::vector<int64_t>> batches(BatchAssembler& assembler, const std::vector<int64_t>& positions,
                                             const std::vector<int64_t>& bad_positions) {
     std::vector<std::vector<int64_t>> out;
     for (const int64_t position : positions) {
+      if (position >= static_cast<int64_t>(own.size())) continue;
       const bool is_bad = std::ranges::count(bad_positions, position) > 0;
       assembler.add(position, is_bad ? bad("broken") : good());
       while (const auto output = assembler.take()) {
@@ -57,6 +59,8 @@ class BatchAssemblerTest : public testing::Test {
         if (const auto* list = std::get_if<SampleList>(&*output)) out.push_back(list->indices);
       }
     }
+    while (const auto output = assembler.take())
+      if (const auto* error = std::get_if<std::exception_ptr>(&*output)) std::rethrow_exception(*error);
     return out;
   }
   std::vector<int64_t> positions_from(int64_t first) {
@@ -66,7 +70,7 @@ class BatchAssemblerTest : public testing::Test {
   }
 
   std::vector<ClipSource> clips;
-  std::vector<int64_t> order;
+  std::vector<int64_t> order, own;
   CapturedLog captured;
   std::shared_ptr<BadClipLog> log = std::make_shared<BadClipLog>(captured.log);
   BadClips account{0.5, kClipsInOrder, log};
@@ -75,7 +79,7 @@ class BatchAssemblerTest : public testing::Test {
 TEST_F(BatchAssemblerTest, OrderOfReadingChangesNothing) {
   auto in_order = assembler(3, {.drop_last = false});
   const auto expected = batches(in_order, positions_from(0), {1, 4});
-  EXPECT_EQ(expected, (std::vector<std::vector<int64_t>>{{10, 8, 7}, {5, 4, 3}, {2, 1, 0}}));
+  EXPECT_EQ(expected, (std::vector<std::vector<int64_t>>{{10, 8}, {7, 5}, {4, 3, 2}, {1, 0}}));
   for (uint64_t seed = 0; seed < 50; ++seed) {
     auto positions = positions_from(0);
     std::shuffle(positions.begin(), positions.end(), Random(seed));
@@ -94,13 +98,43 @@ TEST_F(BatchAssemblerTest, LastBatchIsLeftOutOrNot) {
   EXPECT_EQ(batches(dropped, positions_from(0), {}).size(), 2u);
 }
 
-TEST_F(BatchAssemblerTest, NextPositionIsBehindTheLastGoodClip) {
+TEST_F(BatchAssemblerTest, ABadClipMovesNoOther) {
   auto whole = assembler(2, {.drop_last = false});
-  for (const int64_t p : {0, 1, 2, 3}) whole.add(p, p == 2 ? bad("x") : good());
+  for (const int64_t p : {0, 1, 2, 3}) whole.add(p, p == 0 || p == 2 ? bad("x") : good());
   const auto first = std::get<SampleList>(whole.take().value());
   EXPECT_EQ(first.next_position, 2);
+  EXPECT_EQ(first.size, 2);
+  EXPECT_THAT(first.rows, ElementsAre(1));
+  EXPECT_THAT(first.indices, ElementsAre(9));
+  const auto second = std::get<SampleList>(whole.take().value());
+  EXPECT_EQ(second.number, 1);
+  EXPECT_THAT(second.indices, ElementsAre(7));
   auto rest = assembler(2, {.drop_last = false, .start_position = first.next_position});
-  EXPECT_THAT(batches(rest, positions_from(2), {2}).front(), ElementsAre(7, 6));
+  EXPECT_THAT(batches(rest, positions_from(0), {0}).front(), ElementsAre(7));
+}
+
+TEST_F(BatchAssemblerTest, ABatchWithoutAnyClipIsEmptyAndKeepsItsPlace) {
+  auto a = assembler(3, {.drop_last = true});
+  EXPECT_THAT(batches(a, positions_from(0), {3, 4, 5}),
+              ElementsAre(ElementsAre(10, 9, 8), ElementsAre(), ElementsAre(4, 3, 2)));
+}
+
+TEST_F(BatchAssemblerTest, RanksPartsMakeTheWholeBatches) {
+  for (const bool drop_last : {true, false})
+    for (const int64_t ranks : {1, 2, 3, 4}) {
+      std::vector<std::vector<int64_t>> joined;
+      for (int64_t rank = 0; rank < ranks; ++rank) {
+        auto a = assembler(
+            5, {.drop_last = drop_last, .start_position = 1, .part = {.rank = rank, .ranks = ranks}});
+        const auto parts = batches(a, positions_from(0), {});
+        joined.resize(parts.size());
+        for (size_t i = 0; i < parts.size(); ++i) {
+          EXPECT_LE(std::abs(static_cast<double>(parts[i].size()) - 5.0 / static_cast<double>(ranks)), 1.0);
+          joined[i].insert(joined[i].end(), parts[i].begin(), parts[i].end());
+        }
+      }
+      EXPECT_EQ(joined, (std::vector<std::vector<int64_t>>{{9, 8, 7, 6, 5}, {4, 3, 2, 1, 0}}));
+    }
 }
 
 TEST_F(BatchAssemblerTest, ErrorComesOutInItsPlace) {
@@ -120,9 +154,9 @@ TEST_F(BatchAssemblerTest, ErrorComesOutInItsPlace) {
 TEST_F(BatchAssemblerTest, FewerClipsThanABatchIsAnError) {
   auto a = assembler(12, {.drop_last = true});
   EXPECT_THAT(message_from<DataError>([&] { batches(a, positions_from(0), {}); }),
-              HasSubstr("only 11 of 11 clips can be read, fewer than one batch of 12"));
+              HasSubstr("the data hold 11 clips, fewer than one batch of 12"));
   auto resumed = assembler(12, {.drop_last = true, .start_position = 9});
-  EXPECT_TRUE(batches(resumed, positions_from(9), {}).empty()) << "the end of an epoch that had batches";
+  EXPECT_TRUE(batches(resumed, positions_from(0), {}).empty()) << "the end of an epoch that had batches";
 }
 
 std::shared_ptr<BadClipLog> no_log() {

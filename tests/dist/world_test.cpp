@@ -85,6 +85,16 @@ TEST_P(Ranks, GatherRowsOfDifferentNumbers) {
   });
 }
 
+TEST_P(Ranks, GatherTexts) {
+  run_ranks(GetParam(), [](World& world) {
+    const auto text_of = [](int64_t rank) { return std::string(static_cast<size_t>(3 * rank), 'x'); };
+    const auto all = gather_texts(world, text_of(world.rank()));
+    ASSERT_EQ(static_cast<int64_t>(all.size()), world.size());
+    for (int64_t rank = 0; rank < world.size(); ++rank)
+      EXPECT_EQ(all[static_cast<size_t>(rank)], text_of(rank));
+  });
+}
+
 TEST_P(Ranks, BroadcastFromAnyRoot) {
   run_ranks(GetParam(), [](World& world) {
     for (int64_t root = 0; root < world.size(); ++root) {

@@ -154,8 +154,8 @@ TEST(ContrastiveLoss, OfSeveralRanksIsThatOfTheirJoinedBatchWithGradients) {
     std::vector<int64_t> clips;  // of each rank
     int64_t contrastive_batch;
   };
-  for (const Case& c :
-       {Case{{3, 3}, 0}, Case{{2, 2, 2}, 0}, Case{{4, 4}, 4}, Case{{3, 3}, 2}, Case{{3, 2}, 0}}) {
+  for (const Case& c : {Case{{3, 3}, 0}, Case{{2, 2, 2}, 0}, Case{{4, 4}, 4}, Case{{4, 4}, 2},
+                        Case{{3, 2}, 0}, Case{{3, 0}, 0}}) {
     for (const bool bidirectional : {false, true}) {
       const ContrastiveOptions options{
           .temperature = 0.3, .bidirectional = bidirectional, .contrastive_batch = c.contrastive_batch};
@@ -171,16 +171,44 @@ TEST(ContrastiveLoss, OfSeveralRanksIsThatOfTheirJoinedBatchWithGradients) {
         const auto rows = [&](const torch::Tensor& all) { return all.detach().narrow(0, first, own); };
         const auto own_audio = rows(audio).clone().requires_grad_(),
                    own_video = rows(video).clone().requires_grad_();
-        const ContrastiveResult result = contrastive_loss(own_audio, own_video, options, world);
-        EXPECT_THAT(result.loss.detach(), IsNear(wanted.loss.detach(), 1e-6));
-        EXPECT_TRUE(result.accuracy.equal(wanted.accuracy));
+        std::vector<int64_t> places(static_cast<size_t>(own));
+        std::iota(places.begin(), places.end(), first);
+        const ContrastiveResult result =
+            contrastive_loss(own_audio, own_video, options, world, {.rows = places, .batch = clips});
+        if (c.contrastive_batch == 0) {
+          EXPECT_THAT(result.loss.detach(), IsNear(wanted.loss.detach(), 1e-6));
+          EXPECT_TRUE(result.accuracy.equal(wanted.accuracy));
+        }
+        const torch::Tensor sum = result.loss.detach() * static_cast<double>(own);
+        world.all_reduce(sum);
+        EXPECT_THAT(sum / static_cast<double>(clips), IsNear(wanted.loss.detach(), 1e-6));
+        if (own == 0) return;
         result.loss.backward();
-        const auto n = static_cast<double>(ranks);
-        EXPECT_THAT(own_audio.grad() / n, IsNear(rows(audio.grad()), 1e-6));
-        EXPECT_THAT(own_video.grad() / n, IsNear(rows(video.grad()), 1e-6));
+        const double share = static_cast<double>(own) / static_cast<double>(clips);
+        EXPECT_THAT(own_audio.grad() * share, IsNear(rows(audio.grad()), 1e-6));
+        EXPECT_THAT(own_video.grad() * share, IsNear(rows(video.grad()), 1e-6));
       });
     }
   }
+}
+
+TEST(ContrastiveLoss, AMissingClipLeavesItsGroupAloneSmaller) {
+  const auto audio = normal({5, 4}, 31), video = normal({5, 4}, 32);
+  const ContrastiveOptions options{.temperature = 0.3, .contrastive_batch = 3};
+  const auto result =
+      contrastive_loss(audio, video, options, World::alone(), {.rows = {0, 2, 3, 4, 5}, .batch = 6});
+  EXPECT_NEAR(result.loss.item<double>(),
+              grouped_brute_force(audio, video, {2, 3}, {.temperature = 0.3}).loss, 1e-5);
+}
+
+TEST(ContrastiveLoss, AGroupDoesNotStraddleRanks) {
+  testing_support::run_ranks(2, [](World& world) {
+    EXPECT_NO_THROW(check_groups_fit_ranks({.contrastive_batch = 2}, 8, world));
+    EXPECT_NO_THROW(check_groups_fit_ranks({}, 7, world));
+    EXPECT_THAT(
+        message_from<ConfigError>([&] { check_groups_fit_ranks({.contrastive_batch = 3}, 8, world); }),
+        ::testing::AllOf(HasSubstr("a group of 3 clips"), HasSubstr("ranks of 4 clips")));
+  });
 }
 
 TEST(ContrastiveLoss, OneWayIsEachVideoAgainstAllAudios) {

@@ -47,6 +47,19 @@ TEST(GradientBucket, TwoParametersInItHaveTheGradientsThatTheyHaveWithout) {
     }
 }
 
+TEST(GradientBucket, KnowsWhichGradientsWereWritten) {
+  const auto by_autograd = torch::zeros({3}).requires_grad_(), by_block = torch::zeros({2}).requires_grad_(),
+             unused = torch::zeros({2}).requires_grad_();
+  GradientBucket bucket({by_autograd, by_block, unused});
+  for (int step = 0; step < 2; ++step) {
+    bucket.prepare();
+    EXPECT_THAT(bucket.written(), ::testing::ElementsAre(false, false, false));
+    by_autograd.sum().backward();
+    gradient_target(by_block);
+    EXPECT_THAT(bucket.written(), ::testing::ElementsAre(true, true, false));
+  }
+}
+
 TEST(GradientBucket, AFreshGradientIsWrittenAndThenAddedTo) {
   const auto parameter = torch::zeros({3, 5}).requires_grad_();
   GradientBucket bucket({parameter});

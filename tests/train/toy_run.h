@@ -110,7 +110,7 @@ class ToyRun {
 };
 
 inline RunHooks silent(std::function<void(int64_t)> after_step = {}) {
-  return {.show_progress = false, .after_step = std::move(after_step)};
+  return {.show_progress = false, .after_step = std::move(after_step), .first_line = {}};
 }
 
 inline RunResult run_toy(const PretrainOptions& options, const RunPaths& paths,

@@ -215,30 +215,6 @@ TEST_F(TrainerTest, Bf16TrainsToo) {
 
 // ---- several ranks
 
-TEST_F(TrainerTest, RanksWithTheSameClipsMakeTheRunOfOne) {
-  PretrainOptions options = toy_options();
-  options.objective.contrastive_weight = 0;  // each rank would be the other's negatives
-  run_toy(options, toy().paths("one_rank"));
-  const auto run = [&](RunStart start, int64_t stop) {
-    testing_support::run_ranks(2, [&](World& world) {
-      const auto after_step = [&](int64_t step) {
-        if (world.rank() == 1 && step == stop) std::raise(SIGTERM);
-      };
-      const RunResult result =
-          pretrain(options, toy().paths("run", start), silent(after_step), null_log(), world);
-      EXPECT_EQ(result.interrupted, stop > 0);
-      EXPECT_EQ(result.steps, stop > 0 ? stop : 10) << "rank " << world.rank();
-      EXPECT_EQ(result.last_checkpoint.empty(), world.rank() == 1 && start == RunStart::fresh);
-    });
-  };
-  run(RunStart::fresh, 0);
-  expect_same_end(run_, toy() / "one_rank");
-  fs::remove_all(run_);
-  run(RunStart::fresh, 3);
-  run(RunStart::resume, 0);
-  expect_same_end(run_, toy() / "one_rank");
-}
-
 TEST_F(TrainerTest, ALossThatIsNotFiniteStopsEveryRank) {
   PretrainOptions options = toy_options();
   options.schedule.lr = 1e25;

@@ -1,0 +1,194 @@
+#include "cavmae/dist/meeting.h"
+
+#include <thread>
+
+#include <torch/csrc/distributed/c10d/FileStore.hpp>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <unistd.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/text.h"
+#include "cavmae/dist/reach.h"
+
+namespace cavmae {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using StorePointer = c10::intrusive_ptr<c10d::Store>;
+
+constexpr auto kPause = std::chrono::milliseconds(50);
+constexpr auto kBetweenLines = std::chrono::seconds(10);
+
+std::string host_name() {
+  char name[256] = "";
+  ::gethostname(name, sizeof(name) - 1);
+  return name;
+}
+
+// Something that is waited for in vain so long, said every 10 s.
+class Patience {
+ public:
+  explicit Patience(const MeetingOptions& options)
+      : options_(options), end_(Clock::now() + options.timeout), next_line_(Clock::now() + kBetweenLines) {}
+
+  // A pause. `missing`: what is waited for. Throws Error at the end.
+  template <class Missing>
+  void wait(Missing&& missing) {
+    CAVMAE_CHECK(Clock::now() < end_, missing(), " within ",
+                 std::chrono::duration<double>(options_.timeout).count(),
+                 " s (--dist-timeout); was it started, and does it reach ", options_.launch.place.url(), "?");
+    if (Clock::now() >= next_line_) {
+      next_line_ += kBetweenLines;
+      if (const std::string line = missing(); !line.empty()) options_.say(line + " yet");
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+
+ private:
+  const MeetingOptions& options_;
+  Clock::time_point end_, next_line_;
+};
+
+std::vector<uint8_t> bytes_of(const std::string& text) {
+  return {text.begin(), text.end()};
+}
+
+std::string text_in(c10d::Store& store, const std::string& key) {
+  const std::vector<uint8_t> bytes = store.get(key);
+  return {bytes.begin(), bytes.end()};
+}
+
+std::string key_of(int64_t rank) {
+  return concat("rank/", rank);
+}
+
+struct Reached {
+  StorePointer store;
+  ConnectionEnds ends;
+};
+
+bool keeps_store(const Launch& launch) {
+  return launch.rank == 0 && !launch.place.kept_by_launcher;
+}
+
+Reached reach_tcp(const MeetingOptions& options) {
+  const MeetingPlace& place = options.launch.place;
+  c10d::TCPStoreOptions tcp;
+  tcp.port = static_cast<uint16_t>(place.port);
+  tcp.isServer = keeps_store(options.launch);
+  tcp.waitWorkers = false;
+  tcp.timeout = options.timeout;
+  Reached reached;
+  if (tcp.isServer) {
+    try {
+      reached.store = c10::make_intrusive<c10d::TCPStore>(place.host, tcp);
+    } catch (const std::exception& e) {
+      const std::string what = e.what();
+      throw Error(
+          concat("rank 0 cannot keep the meeting place ", place.url(), ": ", what.substr(0, what.find('\n')),
+                 "; is another rank 0 at work there? Choose another port, or the address of rank 0's host"));
+    }
+  }
+  Patience patience(options);
+  std::optional<ConnectionEnds> ends = try_to_reach(place.host, place.port);
+  while (!ends) {
+    patience.wait(
+        [&] { return concat("rank ", options.launch.rank, " has not reached rank 0 at ", place.url()); });
+    ends = try_to_reach(place.host, place.port);
+  }
+  if (!tcp.isServer) reached.store = c10::make_intrusive<c10d::TCPStore>(place.host, tcp);
+  reached.ends = *ends;
+  return reached;
+}
+
+Reached reach_file(const MeetingOptions& options) {
+  const MeetingPlace& place = options.launch.place;
+  Reached reached;
+  reached.store =
+      c10::make_intrusive<c10d::FileStore>(place.file.string(), static_cast<int>(options.launch.size));
+  reached.store->setTimeout(options.timeout);
+  reached.ends.own = address_towards_others();
+  return reached;
+}
+
+// Takes this rank's place, which nobody may have taken before.
+void register_rank(c10d::Store& store, const MeetingOptions& options, const ConnectionEnds& ends) {
+  const int64_t rank = options.launch.rank;
+  if (store.add(concat("taken/", rank), 1) > 1) {
+    const bool known = store.check({key_of(rank)});
+    const std::vector<std::string> other =
+        known ? split(text_in(store, key_of(rank)), '\n') : std::vector<std::string>{"", ""};
+    throw ConfigError(concat(
+        "rank ", rank, " is there already", known ? concat(", as process ", other[1], " on ", other[0]) : "",
+        "; give each process a rank of its own",
+        options.launch.place.file.empty() ? ""
+                                          : concat(", or remove ", options.launch.place.file.string(),
+                                                   " where it is left of an earlier start")));
+  }
+  store.set(key_of(rank), bytes_of(concat(host_name(), '\n', ::getpid(), '\n', options.build, '\n', ends.own,
+                                          '\n', ends.other)));
+}
+
+RankInfo info_in(c10d::Store& store, int64_t rank) {
+  const std::vector<std::string> fields = split(text_in(store, key_of(rank)), '\n');
+  CAVMAE_CHECK(fields.size() == 5, "rank ", rank, " is there, but is another program");
+  return {.host = fields[0],
+          .pid = fields[1],
+          .build = fields[2],
+          .address = fields[3],
+          .place_address = fields[4]};
+}
+
+void wait_for_all(c10d::Store& store, const MeetingOptions& options) {
+  std::vector<int64_t> missing;
+  for (int64_t rank = 0; rank < options.launch.size; ++rank) missing.push_back(rank);
+  Patience patience(options);
+  while (true) {
+    std::erase_if(missing, [&](int64_t rank) { return store.check({key_of(rank)}); });
+    if (missing.empty()) return;
+    patience.wait([&]() -> std::string {
+      return concat(missing.size() == 1 ? "rank " : "ranks ", list_of(missing), " of ", options.launch.size,
+                    missing.size() == 1 ? " has" : " have", " not come to ", options.launch.place.url());
+    });
+  }
+}
+
+void check_builds(const std::vector<RankInfo>& ranks) {
+  for (size_t rank = 1; rank < ranks.size(); ++rank)
+    CAVMAE_CHECK_AS(ConfigError, ranks[rank].build == ranks[0].build, "rank ", rank, " on ", ranks[rank].host,
+                    " is another build (", ranks[rank].build, ") than rank 0 on ", ranks[0].host, " (",
+                    ranks[0].build, "); install one program on all hosts");
+}
+
+}  // namespace
+
+std::string list_of(const std::vector<int64_t>& numbers) {
+  std::string out;
+  for (size_t i = 0; i < numbers.size(); ++i)
+    out += concat(i == 0 ? "" : i + 1 == numbers.size() ? " and " : ", ", numbers[i]);
+  return out;
+}
+
+Met meet(const MeetingOptions& options) {
+  const Launch& launch = options.launch;
+  const Reached reached = launch.place.file.empty() ? reach_tcp(options) : reach_file(options);
+  Met met;
+  met.store = c10::make_intrusive<c10d::PrefixStore>("cavmae-" + launch.place.launch, reached.store);
+  register_rank(*met.store, options, reached.ends);
+  wait_for_all(*met.store, options);
+  for (int64_t rank = 0; rank < launch.size; ++rank) met.ranks.push_back(info_in(*met.store, rank));
+  check_builds(met.ranks);
+  return met;
+}
+
+std::string address_of(const std::vector<RankInfo>& ranks, int64_t rank) {
+  const RankInfo& own = ranks[static_cast<size_t>(rank)];
+  if (!is_loopback(own.address)) return own.address;
+  for (const RankInfo& other : ranks)
+    if (!is_loopback(other.address) && !other.place_address.empty() && !is_loopback(other.place_address))
+      return other.place_address;
+  return own.address;
+}
+
+}  // namespace cavmae

@@ -1,0 +1,47 @@
+// How the processes of a launch find each other: the store where they meet, who is there, and by which
+// address each is reached. Private to this folder.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <torch/csrc/distributed/c10d/Store.hpp>
+
+#include "cavmae/dist/launch.h"
+
+namespace cavmae {
+
+// What a rank tells of itself.
+struct RankInfo {
+  std::string host, pid, build;
+  std::string address;        // of its end of a connection to the meeting place
+  std::string place_address;  // of the other end
+};
+
+struct MeetingOptions {
+  const Launch& launch;
+  std::chrono::milliseconds timeout{};
+  std::string build;
+  std::function<void(const std::string& line)> say;
+};
+
+struct Met {
+  c10::intrusive_ptr<c10d::Store> store;  // with keys of this launch alone
+  std::vector<RankInfo> ranks;
+};
+
+// Keeps the store where this is rank 0's task, waits for all ranks and says every 10 s who is missing. Throws
+// ConfigError where a rank is there twice or another build is, Error where one has not come within the
+// timeout.
+Met meet(const MeetingOptions& options);
+
+// By which address the other ranks are to reach this one. A rank on the host of the meeting place may have
+// reached it by its loopback; then it takes the address by which ranks of other hosts did.
+std::string address_of(const std::vector<RankInfo>& ranks, int64_t rank);
+
+// "2", "2 and 5", "2, 3 and 5"
+std::string list_of(const std::vector<int64_t>& numbers);
+
+}  // namespace cavmae

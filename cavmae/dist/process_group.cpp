@@ -1,0 +1,243 @@
+#include "cavmae/dist/process_group.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#if defined(USE_C10D_NCCL) && __has_include(<nccl.h>)
+#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+#define CAVMAE_HAS_NCCL
+#endif
+
+#include "cavmae/core/error.h"
+#include "cavmae/dist/meeting.h"
+#include "cavmae/dist/rank_watch.h"
+
+namespace cavmae {
+namespace {
+
+using Milliseconds = std::chrono::milliseconds;
+#if TORCH_VERSION_MAJOR >= 2
+using Backend = c10d::Backend;
+#else
+using Backend = c10d::ProcessGroup;
+#endif
+using WorkPointer = c10::intrusive_ptr<c10d::Work>;
+
+// Gloo's own limit leaves time to find out who is to blame.
+Milliseconds patience_of(Milliseconds timeout) {
+  return timeout - RankWatch::time_to_tell(timeout);
+}
+
+c10::intrusive_ptr<Backend> make_gloo(const Met& met, const GroupOptions& options,
+                                      const std::string& address) {
+  auto gloo = c10d::ProcessGroupGloo::Options::create(patience_of(options.timeout));
+  const char* const interface = std::getenv("GLOO_SOCKET_IFNAME");
+  gloo->devices.push_back(interface != nullptr && *interface != '\0'
+                              ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
+                              : c10d::ProcessGroupGloo::createDeviceForHostname(address));
+  const Launch& launch = options.launch;
+  return c10::make_intrusive<c10d::ProcessGroupGloo>(
+      c10::make_intrusive<c10d::PrefixStore>("gloo", met.store), static_cast<int>(launch.rank),
+      static_cast<int>(launch.size), gloo);
+}
+
+#ifdef CAVMAE_HAS_NCCL
+c10::intrusive_ptr<Backend> make_nccl(const Met& met, const GroupOptions& options) {
+  auto nccl = c10d::ProcessGroupNCCL::Options::create();
+  nccl->timeout = patience_of(options.timeout);
+  const Launch& launch = options.launch;
+  return c10::make_intrusive<c10d::ProcessGroupNCCL>(
+      c10::make_intrusive<c10d::PrefixStore>("nccl", met.store), static_cast<int>(launch.rank),
+      static_cast<int>(launch.size), nccl);
+}
+#endif
+
+std::string first_line_of(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+// Where a collective has come to, told by a thread of the backend.
+struct Completion {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool done = false;
+  std::string error = {};
+};
+
+}  // namespace
+
+struct ProcessGroup::State {
+  explicit State(const GroupOptions& group) : options(group) {}
+
+  GroupOptions options;
+  std::vector<RankInfo> ranks;
+  std::string address;
+  c10::intrusive_ptr<Backend> gloo, nccl;  // the latter may be null
+  std::unique_ptr<RankWatch> watch;
+  std::string failure;
+
+  void begin();
+  // On the CPU for Gloo.
+  torch::Tensor fit_for_backend(const torch::Tensor& tensor) const {
+    return (tensor.is_cpu() || nccl ? tensor.detach() : tensor.detach().cpu()).contiguous();
+  }
+  Backend& backend_of(const torch::Tensor& tensor) { return tensor.is_cpu() ? *gloo : *nccl; }
+  template <class Start>
+  void run(Start&& start);
+  void wait(const WorkPointer& work);
+  [[noreturn]] void fail(const std::string& reason);
+};
+
+void ProcessGroup::State::begin() {
+  const Launch& launch = options.launch;
+  Met met = meet({.launch = launch, .timeout = options.timeout, .build = options.build, .say = options.say});
+  ranks = met.ranks;
+  address = address_of(ranks, launch.rank);
+  try {
+    gloo = make_gloo(met, options, address);
+#ifdef CAVMAE_HAS_NCCL
+    nccl = make_nccl(met, options);
+#endif
+  } catch (const std::exception& e) {
+    throw Error(concat("rank ", launch.rank, " cannot reach the others from ", address, ": ",
+                       first_line_of(e.what()),
+                       "; set GLOO_SOCKET_IFNAME to the network interface that joins the hosts"));
+  }
+  watch = std::make_unique<RankWatch>(std::move(met), launch.rank, options.timeout);
+}
+
+void ProcessGroup::State::fail(const std::string& reason) {
+  if (failure.empty()) failure = watch->culprit(reason);
+  throw Error(failure);
+}
+
+template <class Start>
+void ProcessGroup::State::run(Start&& start) {
+  if (!failure.empty()) throw Error(failure);
+  watch->comes_to_collective();
+  WorkPointer work;
+  try {
+    work = start();
+  } catch (const std::exception& e) {
+    fail(first_line_of(e.what()));
+  }
+  wait(work);
+}
+
+// Ends also where another rank has told who is to blame, which this rank's own connections may not show.
+void ProcessGroup::State::wait(const WorkPointer& work) {
+  const auto completion = std::make_shared<Completion>();
+  work->getFuture()->addCallback([completion](c10::ivalue::Future& future) {
+    const std::lock_guard lock(completion->mutex);
+    completion->done = true;
+    if (future.hasError()) completion->error = first_line_of(future.tryRetrieveErrorMessage());
+    completion->changed.notify_all();
+  });
+  std::unique_lock lock(completion->mutex);
+  while (!completion->changed.wait_for(lock, Milliseconds(100), [&] { return completion->done; })) {
+    lock.unlock();
+    if (const std::string told = watch->told(); !told.empty()) fail(told);
+    lock.lock();
+  }
+  if (!completion->error.empty()) fail(completion->error);
+}
+
+ProcessGroup::ProcessGroup(const GroupOptions& options) : state_(std::make_unique<State>(options)) {
+  CAVMAE_CHECK_AS(ConfigError, options.timeout >= Milliseconds(1000), "--dist-timeout is ",
+                  std::chrono::duration<double>(options.timeout).count(), " s; it must be at least 1");
+  state_->begin();
+}
+
+ProcessGroup::~ProcessGroup() {
+  if (!failed()) return;
+  // Their threads wait for ranks that are gone, and their destructors would wait for the threads.
+  state_->gloo.release();
+  if (state_->nccl) state_->nccl.release();
+}
+
+int64_t ProcessGroup::rank() const {
+  return state_->options.launch.rank;
+}
+
+int64_t ProcessGroup::size() const {
+  return state_->options.launch.size;
+}
+
+void ProcessGroup::all_reduce(const torch::Tensor& tensor) {
+  if (tensor.numel() == 0) return;
+  const torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> tensors = {state_->fit_for_backend(tensor)};
+  state_->run([&] { return state_->backend_of(tensors[0]).allreduce(tensors); });
+  if (!tensors[0].is_alias_of(tensor)) tensor.detach().copy_(tensors[0]);
+}
+
+std::vector<torch::Tensor> ProcessGroup::all_gather(const torch::Tensor& tensor) {
+  std::vector<torch::Tensor> all(static_cast<size_t>(size()));
+  {
+    const torch::NoGradGuard no_grad;
+    std::vector<torch::Tensor> own = {state_->fit_for_backend(tensor)};
+    for (torch::Tensor& of_rank : all) of_rank = at::empty_like(own[0]);
+    std::vector<std::vector<torch::Tensor>> gathered = {all};
+    if (tensor.numel() > 0) state_->run([&] { return state_->backend_of(own[0]).allgather(gathered, own); });
+    for (torch::Tensor& of_rank : all) of_rank = of_rank.to(tensor.device());
+  }
+  all[static_cast<size_t>(rank())] = tensor;
+  return all;
+}
+
+void ProcessGroup::broadcast(const torch::Tensor& tensor, int64_t root) {
+  if (tensor.numel() == 0) return;
+  const torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> tensors = {state_->fit_for_backend(tensor)};
+  c10d::BroadcastOptions from;
+  from.rootRank = static_cast<int>(root);
+  state_->run([&] { return state_->backend_of(tensors[0]).broadcast(tensors, from); });
+  if (!tensors[0].is_alias_of(tensor)) tensor.detach().copy_(tensors[0]);
+}
+
+void ProcessGroup::does(const std::string& what) {
+  state_->watch->does(what);
+}
+
+std::string ProcessGroup::description() const {
+  std::set<std::string> hosts;
+  for (const RankInfo& of_rank : state_->ranks) hosts.insert(of_rank.host);
+  const char* const interface = std::getenv("GLOO_SOCKET_IFNAME");
+  const Launch& launch = state_->options.launch;
+  return concat(size(), " ranks on ", hosts.size(), hosts.size() == 1 ? " host, " : " hosts, ",
+                state_->nccl ? "NCCL between GPUs and Gloo" : "Gloo", " over ",
+                interface != nullptr && *interface != '\0' ? interface : state_->address.c_str(), " (rank ",
+                rank(), "), started by ", launch.launcher, ", met at ", launch.place.url(), " (",
+                launch.place.found_by, ")");
+}
+
+void ProcessGroup::leave() {
+  if (failed()) return;
+  does("has done its part");
+  barrier();
+  state_->watch->leave();
+}
+
+void ProcessGroup::abandon(const std::string& why) {
+  if (failed()) {
+    state_->watch->give_up();
+  } else {
+    state_->watch->abandon(first_line_of(why));
+    state_->failure = why;
+  }
+  // The store would remove it when all ranks have left it in order.
+  std::error_code ignored;
+  if (rank() == 0) std::filesystem::remove(state_->options.launch.place.file, ignored);
+}
+
+bool ProcessGroup::failed() const {
+  return !state_->failure.empty();
+}
+
+}  // namespace cavmae

@@ -1,0 +1,58 @@
+// A World of processes on c10d: Gloo for tensors on the CPU, NCCL for those on GPUs where LibTorch has it. A
+// rank that dies, hangs or cannot be reached ends the others with an error that names it. One owner;
+// collectives from one thread at a time.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cavmae/dist/launch.h"
+#include "cavmae/dist/world.h"
+
+namespace cavmae {
+
+struct GroupOptions {
+  Launch launch = {};
+  std::chrono::milliseconds timeout{300'000};  // within which every rank answers, else the run ends
+  std::string build = {};                      // of this program; the same on all ranks
+  std::function<void(const std::string& line)> say = [](const std::string&) {};  // while it waits for others
+};
+
+class ProcessGroup final : public World {
+ public:
+  // Returns when all ranks are there. Throws ConfigError where two processes have one rank or different
+  // builds, and Error where some do not come within the timeout.
+  explicit ProcessGroup(const GroupOptions& options);
+  ~ProcessGroup() override;
+  ProcessGroup(const ProcessGroup&) = delete;
+  ProcessGroup& operator=(const ProcessGroup&) = delete;
+
+  int64_t rank() const override;
+  int64_t size() const override;
+  // They throw Error naming the rank that is missing, its host and what it did last; then every further one
+  // does.
+  void all_reduce(const torch::Tensor& tensor) override;
+  std::vector<torch::Tensor> all_gather(const torch::Tensor& tensor) override;
+  void broadcast(const torch::Tensor& tensor, int64_t root) override;
+  void does(const std::string& what) override;
+
+  // "4 ranks on 2 hosts, Gloo over 10.0.0.1 (rank 0), started by torchrun, met at tcp://a:29500 (MASTER_ADDR
+  // and ..)"
+  std::string description() const;
+
+  // Before the end of a rank that has done its part; returns when all have.
+  void leave();
+  // Before the end of a rank that cannot go on; the others end as well and tell why.
+  void abandon(const std::string& why);
+  // Whether a collective has failed, so that the process cannot end in order: threads of the group may hang.
+  bool failed() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace cavmae

@@ -1,0 +1,45 @@
+// Whether the other ranks are alive, and which one is to blame when a collective fails: each rank tells all
+// few seconds in the store that it is there, how many collectives it has come to, and what it does. Private
+// to this folder. Safe from any thread.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cavmae/dist/meeting.h"
+
+namespace cavmae {
+
+class RankWatch {
+ public:
+  // Begins to tell. From here on nobody else uses the store.
+  RankWatch(Met met, int64_t rank, std::chrono::milliseconds timeout);
+  ~RankWatch();
+  RankWatch(const RankWatch&) = delete;
+  RankWatch& operator=(const RankWatch&) = delete;
+
+  // How long culprit() and giving up may take together.
+  static std::chrono::milliseconds time_to_tell(std::chrono::milliseconds timeout);
+
+  void does(const std::string& what);
+  void comes_to_collective();
+
+  // Why others have ended or are about to, as one of them told; empty: nobody has.
+  std::string told() const;
+  // Who is to blame that this rank's collective failed for `reason`, as a sentence; the others are told.
+  std::string culprit(const std::string& reason);
+
+  // This rank ends: having done its part, because of `why`, or because another one is to blame. Returns when
+  // the others know, or cannot be told.
+  void leave();
+  void abandon(const std::string& why);
+  void give_up();
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;  // shared with a thread that may hang in a connection
+};
+
+}  // namespace cavmae

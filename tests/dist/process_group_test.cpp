@@ -1,0 +1,181 @@
+// Processes of their own, as ranks are.
+#include "cavmae/dist/process_group.h"
+
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/files.h"
+
+#include "tests/support/temporary_folder.h"
+
+namespace cavmae {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// What a rank leaves behind in FOLDER/out.RANK: its result, or the error that ended it.
+class Processes {
+ public:
+  explicit Processes(int64_t ranks) : ranks_(ranks) {}
+  ~Processes() {
+    for (const pid_t child : children_) ::kill(child, SIGKILL);
+    wait();
+  }
+
+  // `rank` runs in a process of its own, in a fork that has used nothing of LibTorch's threads before.
+  void start(int64_t rank, const std::function<std::string(ProcessGroup&)>& run,
+             const std::string& build = "1") {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      write_file(folder_ / ("out." + std::to_string(started_)), outcome(rank, run, build));
+      ::_exit(0);
+    }
+    children_.push_back(child);
+    ++started_;
+  }
+  void start_all(const std::function<std::string(ProcessGroup&)>& run) {
+    for (int64_t rank = 0; rank < ranks_; ++rank) start(rank, run);
+  }
+  void wait() {
+    for (const pid_t child : children_) ::waitpid(child, nullptr, 0);
+    children_.clear();
+  }
+  std::string out(size_t process) const {
+    const auto file = folder_ / ("out." + std::to_string(process));
+    return std::filesystem::exists(file) ? read_text(file) : "";
+  }
+
+ private:
+  std::string outcome(int64_t rank, const std::function<std::string(ProcessGroup&)>& run,
+                      const std::string& build) const {
+    GroupOptions options;
+    options.launch = {.rank = rank, .size = ranks_, .local_rank = 0, .launcher = "a test", .place = {}};
+    options.launch.place.file = folder_ / "meeting";
+    options.timeout = std::chrono::seconds(3);
+    options.build = build;
+    try {
+      auto* group = new ProcessGroup(options);  // ends with the process
+      std::string text;
+      try {
+        text = run(*group);
+      } catch (const Error& e) {
+        group->abandon(e.what());
+        return std::string("error: ") + e.what();
+      }
+      group->leave();
+      return text;
+    } catch (const Error& e) {
+      return std::string("error: ") + e.what();
+    }
+  }
+
+  int64_t ranks_;
+  TemporaryFolder folder_;
+  std::vector<pid_t> children_;
+  size_t started_ = 0;
+};
+
+double seconds_of(const std::function<void()>& f) {
+  const auto start = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+TEST(ProcessGroup, CollectivesAreThoseOfAWorld) {
+  Processes processes(3);
+  processes.start_all([](ProcessGroup& group) {
+    const auto rank = static_cast<float>(group.rank());
+    const torch::Tensor sum = torch::full({4, 2}, rank + 1).t();  // not contiguous
+    group.all_reduce(sum);
+    const torch::Tensor sent = torch::full({2}, 10 * rank);
+    group.broadcast(sent, 2);
+    const torch::Tensor own = torch::full({1}, rank).requires_grad_();
+    const std::vector<torch::Tensor> gathered = group.all_gather(own);
+    const bool keeps_own = gathered[static_cast<size_t>(group.rank())].is_same(own);
+    const auto all = torch::cat(gathered).sum().item<float>();
+    const torch::Tensor rows = gather_rows(group, torch::ones({group.rank(), 2}));
+    return concat(sum.eq(6).all().item<bool>(), " ", sent[0].item<float>(), " ", keeps_own, " ", all, " ",
+                  rows.size(0), " ",
+                  gather_texts(group, std::string(static_cast<size_t>(group.rank()), 'x'))[2]);
+  });
+  processes.wait();
+  for (const size_t process : {0, 1, 2}) EXPECT_EQ(processes.out(process), "1 20 1 3 3 xx");
+}
+
+// Two steps, in the second of which `hindered` does something else.
+std::string second_step(ProcessGroup& group, int64_t hindered, const std::function<void()>& instead) {
+  group.barrier();
+  group.does("computes step 2");
+  if (group.rank() == hindered) instead();
+  group.barrier();
+  return "done";
+}
+
+TEST(ProcessGroup, ARankThatIsKilledIsNamedByTheOthers) {
+  Processes processes(3);
+  processes.start_all([](ProcessGroup& group) {
+    return second_step(group, 1, [] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));  // has told what it does
+      std::raise(SIGKILL);
+    });
+  });
+  EXPECT_LT(seconds_of([&] { processes.wait(); }), 5.0);
+  for (const size_t process : {0, 2})
+    EXPECT_THAT(processes.out(process),
+                AllOf(HasSubstr("error: rank 1 of 3 on "), HasSubstr("was ended, hangs or cannot be reached"),
+                      HasSubstr("it computes step 2")));
+}
+
+TEST(ProcessGroup, ARankThatHangsIsNamedByTheOthers) {
+  Processes processes(3);
+  processes.start_all([](ProcessGroup& group) { return second_step(group, 2, [] { std::raise(SIGSTOP); }); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(4500));
+  EXPECT_THAT(processes.out(0), HasSubstr("error: rank 2 of 3 on "));
+  EXPECT_THAT(processes.out(1), HasSubstr("error: rank 2 of 3 on "));
+}
+
+TEST(ProcessGroup, ARankThatIsAliveButDoesNotComeIsNamed) {
+  Processes processes(2);
+  processes.start_all([](ProcessGroup& group) {
+    return second_step(group, 1, [] { std::this_thread::sleep_for(std::chrono::seconds(5)); });
+  });
+  processes.wait();
+  EXPECT_THAT(processes.out(0),
+              AllOf(HasSubstr("error: rank 1 of 2 on "),
+                    HasSubstr("does not come to what the others wait for; it computes step 2")));
+  EXPECT_THAT(processes.out(1), HasSubstr("error: "));
+}
+
+TEST(ProcessGroup, WhatEndedARankIsToldByTheOthers) {
+  Processes processes(2);
+  processes.start_all([](ProcessGroup& group) {
+    return second_step(group, 1, [] { throw DataError("too many clips cannot be read"); });
+  });
+  EXPECT_LT(seconds_of([&] { processes.wait(); }), 4.0);
+  EXPECT_THAT(processes.out(0), HasSubstr("ended: too many clips cannot be read"));
+}
+
+TEST(ProcessGroup, WhatDoesNotMeetIsNamedAtTheStart) {
+  const auto nothing = [](ProcessGroup&) { return std::string("done"); };
+  Processes builds(2);
+  builds.start(0, nothing, "1");
+  builds.start(1, nothing, "2");
+  builds.wait();
+  EXPECT_THAT(builds.out(0), HasSubstr("rank 1 on "));
+  EXPECT_THAT(builds.out(0), AllOf(HasSubstr("is another build (2) than rank 0"), HasSubstr("(1)")));
+  Processes twins(3);
+  for (const int64_t rank : {0, 1, 1}) twins.start(rank, nothing);
+  twins.wait();
+  EXPECT_THAT(twins.out(0), HasSubstr("error: rank 2 of 3 has not come to file://"));
+  EXPECT_THAT(twins.out(1) + twins.out(2), HasSubstr("error: rank 1 is there already, as process "));
+}
+
+}  // namespace
+}  // namespace cavmae

@@ -1,0 +1,270 @@
+// Several ranks compute what one computes of the whole batch.
+#include <csignal>
+#include <map>
+
+#include <gmock/gmock.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/train/optimization_step.h"
+
+#include "tests/support/thread_world.h"
+#include "tests/support/trained.h"
+#include "tests/train/same_end.h"
+#include "tests/train/toy_finetune.h"
+
+namespace cavmae::ranks_test {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing_support::run_ranks;
+using testing_support::without_key_bias;
+
+constexpr int64_t kClips = 8;
+
+double difference(const torch::Tensor& got, const torch::Tensor& wanted) {
+  const double size = std::max(1e-6, wanted.abs().max().item<double>());
+  return (got - wanted).abs().max().item<double>() / size;
+}
+
+// ---- one step
+
+Batch random_batch(uint64_t seed) {
+  const auto generator = at::detail::createCPUGenerator(seed);
+  const CavMaeConfig config = toy_config();
+  Batch batch;
+  batch.audio =
+      torch::randn({kClips, config.num_fbank_frames, config.num_mel_bins}, generator, torch::kFloat32);
+  batch.video = torch::randn({kClips, 3, config.image_size, config.image_size}, generator, torch::kFloat32);
+  batch.indices.resize(kClips);
+  return batch;
+}
+
+// A rank's part of a batch in which the clips of some rows cannot be read.
+Batch part_of(const Batch& whole, const std::vector<int64_t>& bad_rows, const World& world) {
+  Batch part;
+  part.size = kClips;
+  const int64_t first = kClips * world.rank() / world.size(),
+                end = kClips * (world.rank() + 1) / world.size();
+  for (int64_t row = first; row < end; ++row)
+    if (std::ranges::count(bad_rows, row) == 0) part.rows.push_back(row);
+  part.indices = part.rows;
+  if (part.rows.empty()) return part;
+  const torch::Tensor rows = torch::tensor(part.rows, torch::kInt64);
+  part.audio = whole.audio.index_select(0, rows);
+  part.video = whole.video.index_select(0, rows);
+  return part;
+}
+
+struct StepCase {
+  ObjectiveOptions objective = {};
+  std::vector<std::vector<int64_t>> bad_rows = {{}};  // of each batch of the group
+};
+
+struct Learnt {
+  MetricValues losses;
+  double gradient_norm = 0;
+  std::map<std::string, torch::Tensor> gradients;  // times what Adam keeps of them
+};
+
+Learnt learn(const StepCase& c, World& world) {
+  CavMae model(toy_config());
+  initialize(model, 3);
+  OptimizationStep step(std::make_shared<PretrainingTask>(model, c.objective, MaskOptions{}, world),
+                        OptimizerOptions{}, at::detail::createCPUGenerator(5), world);
+  std::vector<Batch> group;
+  for (size_t i = 0; i < c.bad_rows.size(); ++i)
+    group.push_back(part_of(random_batch(i), c.bad_rows[i], world));
+  const StepOutcome outcome = step.take(group, 1e-3);
+  Learnt learnt{
+      .losses = outcome.sums.mean().values, .gradient_norm = outcome.gradient_norm, .gradients = {}};
+  for (const auto& [name, tensor] : step.adam().state())
+    if (name.ends_with(".exp_avg")) learnt.gradients[name] = tensor;
+  return learnt;
+}
+
+TEST(Ranks, LossesAndGradientsOfAStepAreThoseOfOneRank) {
+  ObjectiveOptions groups, contrastive;
+  groups.contrastive.contrastive_batch = 2;
+  contrastive.reconstruction_weight = 0;
+  contrastive.contrastive_weight = 1;
+  for (const StepCase& c : {StepCase{}, StepCase{.objective = groups}, StepCase{.objective = contrastive},
+                            StepCase{.bad_rows = {{}, {1, 2}}}, StepCase{.bad_rows = {{0, 1, 5}}},
+                            StepCase{.objective = groups, .bad_rows = {{2, 3, 7}, {0}}}}) {
+    const Learnt wanted = learn(c, World::alone());
+    for (const int64_t ranks : {2, 4}) {
+      std::vector<Learnt> all(static_cast<size_t>(ranks));
+      run_ranks(ranks, [&](World& world) { all[static_cast<size_t>(world.rank())] = learn(c, world); });
+      for (const Learnt& got : all) {
+        for (const auto& [key, value] : wanted.losses)
+          EXPECT_NEAR(got.losses.at(key), value, 1e-5 * std::abs(value)) << key;
+        EXPECT_NEAR(got.gradient_norm, wanted.gradient_norm, 1e-5 * wanted.gradient_norm);
+        ASSERT_EQ(got.gradients.size(), wanted.gradients.size())
+            << "what the loss does not reach stays as it was";
+        double largest = 0;
+        for (const auto& [name, gradient] : wanted.gradients)
+          largest = std::max(largest, gradient.abs().max().item<double>());
+        for (const auto& [name, gradient] : wanted.gradients)
+          EXPECT_LT((got.gradients.at(name) - gradient).abs().max().item<double>(), 1e-5 * largest) << name;
+        for (const auto& [name, gradient] : all[0].gradients)
+          EXPECT_TRUE(torch::equal(got.gradients.at(name), gradient)) << "ranks part: " << name;
+      }
+    }
+  }
+}
+
+TEST(Ranks, AGroupOfBatchesWithoutAnyClipChangesNothing) {
+  const std::vector<int64_t> all_rows = {0, 1, 2, 3, 4, 5, 6, 7};
+  const StepCase nothing{.bad_rows = {all_rows}};
+  EXPECT_TRUE(learn(nothing, World::alone()).gradients.empty());
+  run_ranks(2, [&](World& world) { EXPECT_TRUE(learn(nothing, world).gradients.empty()); });
+}
+
+// ---- whole runs
+
+// Twenty clips, so that two batches of eight fill an epoch and four clips are left out.
+class RankRuns : public ::testing::Test {
+ protected:
+  static PretrainOptions options() {
+    PretrainOptions options = toy_options();
+    // Of four patches one is kept, and attention to one token has gradients of rounding alone.
+    options.model.image_size = 64;
+    options.epochs = 6;
+    options.loader.batch_size = kClips;
+    return options;
+  }
+  RunPaths paths(const std::string& name, RunStart start = RunStart::fresh) const {
+    return {.data = {train_}, .val = {val_}, .out = folder_ / name, .cache = {}, .start = start};
+  }
+  fs::path operator/(const std::string& name) const { return folder_ / name; }
+
+  // Stops after `stop` steps where that is not 0; the last rank gets the signal.
+  void run(const PretrainOptions& options, const RunPaths& paths, int64_t ranks, int64_t stop = 0) const {
+    run_ranks(ranks, [&](World& world) {
+      const auto after_step = [&, rank = world.rank()](int64_t step) {
+        if (rank == ranks - 1 && step == stop) std::raise(SIGTERM);
+      };
+      const RunResult result = pretrain(options, paths, silent(after_step), null_log(), world);
+      EXPECT_EQ(result.interrupted, stop > 0);
+    });
+  }
+
+  TemporaryFolder folder_;
+  fs::path train_ = make_toy_clips(folder_ / "train", 20, 1), val_ = make_toy_clips(folder_ / "val", 10, 2);
+};
+
+// Losses, validations and parameters; the state of the generator, from which the next masks come, bit for
+// bit.
+void expect_near_end(const fs::path& got, const fs::path& wanted) {
+  const auto a = read_metrics(got), b = read_metrics(wanted);
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].value("step", Json()), b[i].value("step", Json()));
+    EXPECT_EQ(a[i].value("samples", Json()), b[i].value("samples", Json()));
+    const auto loss = b[i].at("loss").get<double>();
+    EXPECT_NEAR(a[i].at("loss").get<double>(), loss, 1e-4 * std::abs(loss)) << "record " << i;
+  }
+  const TensorFile x = read_safetensors(got / "checkpoints/last/model.safetensors"),
+                   y = read_safetensors(wanted / "checkpoints/last/model.safetensors");
+  ASSERT_EQ(x.tensors.size(), y.tensors.size());
+  for (const auto& [key, tensor] : y.tensors)
+    EXPECT_LT(difference(without_key_bias(key, x.at(key)), without_key_bias(key, tensor)), 1e-4) << key;
+  expect_same_tensors(got / "checkpoints/last/generator.safetensors",
+                      wanted / "checkpoints/last/generator.safetensors");
+}
+
+TEST_F(RankRuns, TwelveStepsEndWithTheParametersOfOneRank) {
+  PretrainOptions plain = options(), accumulated = options(), groups = options();
+  accumulated.gradient_accumulation = 2;  // five batches of four an epoch: the last step of one has one
+  accumulated.loader.batch_size = 4;
+  accumulated.epochs = 4;
+  groups.objective.contrastive.contrastive_batch = 2;
+  const std::map<std::string, PretrainOptions> cases = {
+      {"plain", plain}, {"accumulated", accumulated}, {"groups", groups}};
+  for (const auto& [name, options] : cases) {
+    run(options, paths(name), 1);
+    EXPECT_EQ(read_metrics(*this / name).back().at("step"), 12) << name;
+    for (const int64_t ranks : {2, 4}) {
+      const std::string of_ranks = name + std::to_string(ranks);
+      run(options, paths(of_ranks), ranks);
+      expect_near_end(*this / of_ranks, *this / name);
+    }
+  }
+}
+
+TEST_F(RankRuns, ClipsThatCannotBeReadChangeNothingOfThat) {
+  for (const char* name : {"train/clip3.wav", "train/clip4.wav", "val/clip1.wav"})
+    write_file(folder_ / name, "no sound");
+  PretrainOptions options = RankRuns::options();
+  options.loader.max_bad_ratio = 0.5;
+  run(options, paths("one"), 1);
+  for (const int64_t ranks : {2, 4}) {
+    const std::string of_ranks = "of" + std::to_string(ranks);
+    run(options, paths(of_ranks), ranks);
+    expect_near_end(*this / of_ranks, *this / "one");
+  }
+}
+
+TEST_F(RankRuns, ResumeOnAnyNumberOfRanks) {
+  run(options(), paths("whole"), 1);
+  run(options(), paths("stopped"), 4, 5);
+  for (const int64_t ranks : {1, 2, 3}) {
+    const std::string name = "resumed" + std::to_string(ranks);
+    fs::copy(folder_ / "stopped", folder_ / name,
+             fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+    run(options(), paths(name, RunStart::resume), ranks);
+    expect_near_end(*this / name, *this / "whole");
+  }
+  run(options(), paths("whole4"), 4);
+  run(options(), paths("stopped", RunStart::resume), 4);
+  expect_same_end(*this / "stopped", *this / "whole4");
+}
+
+TEST_F(RankRuns, WhatDiffersBetweenRanksIsNamedAtTheStart) {
+  const auto message = [&](const std::function<void(World&, PretrainOptions&, RunPaths&)>& change) {
+    std::string text;
+    run_ranks(2, [&](World& world) {
+      PretrainOptions own = options();
+      RunPaths own_paths = paths("differs");
+      change(world, own, own_paths);
+      const std::string told =
+          message_from<ConfigError>([&] { pretrain(own, own_paths, silent(), null_log(), world); });
+      if (world.rank() == 0) text = told;
+    });
+    EXPECT_FALSE(fs::exists(*this / "differs"));
+    return text;
+  };
+  EXPECT_THAT(message([](World& world, PretrainOptions& o, RunPaths&) {
+                if (world.rank() == 1) o.schedule.lr = 0.5;
+              }),
+              HasSubstr("lr is 0.001 on rank 0, 0.5 on rank 1"));
+  EXPECT_THAT(message([&](World& world, PretrainOptions&, RunPaths& p) {
+                if (world.rank() == 1) p.data = {make_toy_clips(folder_ / "other", 12, 9)};
+              }),
+              AllOf(HasSubstr("rank 0 learns from 20 clips, rank 1 from 12"), HasSubstr("--data")));
+  EXPECT_THAT(message([](World&, PretrainOptions& o, RunPaths&) { o.loader.batch_size = 1; }),
+              HasSubstr("a batch of 1 clips cannot be shared by 2 ranks"));
+  EXPECT_THAT(
+      message([](World&, PretrainOptions& o, RunPaths&) { o.objective.contrastive.contrastive_batch = 3; }),
+      HasSubstr("straddle ranks of 4 clips"));
+}
+
+TEST(RanksThatFineTune, EndWithTheParametersOfOne) {
+  const ToyFinetune toy;
+  FinetuneOptions options = toy.options();
+  options.epochs = 4;
+  options.balanced_sampling = true;
+  options.targets.mixup = 0.5;
+  options.targets.label_smoothing = 0.1;
+  run_finetune(options, toy.paths("one"));
+  EXPECT_EQ(read_metrics(toy / "one").back().at("step"), 12);
+  for (const int64_t ranks : {2, 4}) {
+    const std::string name = "of" + std::to_string(ranks);
+    run_ranks(ranks, [&](World& world) { finetune(options, toy.paths(name), silent(), null_log(), world); });
+    expect_near_end(toy / name, toy / "one");
+  }
+}
+
+}  // namespace
+}  // namespace cavmae::ranks_test

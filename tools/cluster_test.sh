@@ -1,0 +1,224 @@
+#!/usr/bin/env bash
+# Trains on several processes as clusters start them, and holds the runs to what the README promises of them: by mpirun
+# (openmpi-bin), by torchrun (python3-torch) and by hand they end where one process ends that has the whole batch; go on with
+# another number of ranks; and when a rank is killed, stopped or told to end, all end within the limit, and the run goes on.
+#   tools/cluster_test.sh [--build DIR] [--only NAME...]
+# NAME: mpirun torchrun hand killed hung sigterm [all of them]
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$here/build/release only=()
+while (( $# > 0 )); do
+  case $1 in
+    --build) build=$(cd "$2" && pwd); shift 2 ;;
+    --only) shift; while (( $# > 0 )) && [[ $1 != --* ]]; do only+=("$1"); shift; done ;;
+    *) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+  esac
+done
+(( ${#only[@]} > 0 )) || only=(mpirun torchrun hand killed hung sigterm)
+wanted() { local name; for name in "${only[@]}"; do [[ $name != "$1" ]] || return 0; done; return 1; }
+
+cavmae=$build/cavmae
+[[ -x "$cavmae" ]] || { echo "$cavmae is not built" >&2; exit 2; }
+for tool in mpirun torchrun python3; do
+  command -v "$tool" >/dev/null && continue
+  echo "$tool is not installed: tools/install_dependencies.sh --tests" >&2
+  [[ "${CI:-}" == true ]] && exit 1 || exit 77
+done
+work=$(mktemp -d)
+pids=()
+cleanup() {
+  local pid
+  for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap cleanup EXIT
+fail() { echo "FAILED: $*" >&2; tail -n 5 "$work"/err.* >&2 2>/dev/null || true; exit 1; }
+
+cat >"$work/tiny.json" <<'JSON'
+{"epochs": 6, "log_interval_steps": 1, "validate_every_epochs": 3,
+ "model": {"num_fbank_frames": 96, "num_mel_bins": 32, "image_size": 64, "embed_dim": 64, "num_heads": 2,
+           "modality_depth": 1, "decoder_depth": 1, "decoder_embed_dim": 32, "decoder_num_heads": 2},
+ "data": {"window_seconds": 1.0}, "loader": {"num_workers": 1}, "schedule": {"lr": 1e-3}}
+JSON
+"$cavmae" synth --out "$work/clips" --clips 20 --seconds 1 --quiet >/dev/null
+new_run=(pretrain --config "$work/tiny.json" --data "$work/clips" --val "$work/clips" --cache "$work/cache" --no-report --threads 1)
+
+# Ends with the steps and clips of the run of one process, and with its parameters and Adam's running means to 1e-4 of each
+# tensor's size, but for the key biases, whose gradients are rounding alone. Sizes are norms: where a gradient is about 0,
+# Adam makes a step of its whole learning rate out of rounding.
+same_end() {  # RUN
+  python3 - "$1" "$work/one" <<'PY' || fail "$1 does not end as one process does"
+import json, pathlib, struct, sys
+
+def records(run):
+    return [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
+
+def tensors(path):
+    data = path.read_bytes()
+    size = struct.unpack('<Q', data[:8])[0]
+    header = json.loads(data[8:8 + size])
+    header.pop('__metadata__', None)
+    for name, t in header.items():
+        begin, end = (8 + size + offset for offset in t['data_offsets'])
+        if t['dtype'] == 'F32':
+            yield name, struct.unpack(f'<{(end - begin) // 4}f', data[begin:end])
+
+got, one = (pathlib.Path(run) for run in sys.argv[1:])
+a, b = records(got), records(one)
+if [(r['kind'], r['step'], r.get('samples')) for r in a] != [(r['kind'], r['step'], r.get('samples')) for r in b]:
+    sys.exit('other steps or clips')
+for x, y in zip(a, b):
+    if abs(x['loss'] - y['loss']) > 1e-4 * abs(y['loss']):
+        sys.exit(f"step {x['step']}: loss {x['loss']}, with one process {y['loss']}")
+def norm(values):
+    return sum(x * x for x in values) ** 0.5
+
+worst = 0.0
+for file in ('model', 'optimizer'):
+    last = f'checkpoints/last/{file}.safetensors'
+    wanted = dict(tensors(one / last))
+    for name, values in tensors(got / last):
+        other = wanted.pop(name)
+        if 'attn.qkv.bias' in name:
+            third = len(values) // 3
+            values, other = values[:third] + values[2 * third:], other[:third] + other[2 * third:]
+        difference = norm([x - y for x, y in zip(values, other)]) / (norm(other) or 1.0)
+        if difference > 1e-4:
+            sys.exit(f'{name} differs by {difference:.2g}')
+        worst = max(worst, difference)
+    if wanted:
+        sys.exit(f'{file}: tensors are missing')
+print(f'  {got.name}: {a[-1]["step"]} steps, parameters and running means differ by {worst:.1e}')
+PY
+}
+
+# A port that nobody listens at.
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+# Starts N ranks by hand in the background: ${ranks[@]}, by rank.
+start_by_hand() {  # N ARGUMENTS...
+  local size=$1 rank port
+  shift
+  port=$(free_port)
+  ranks=()
+  for (( rank = 0; rank < size; ++rank )); do
+    "$cavmae" "$@" --dist-rank "$rank" --dist-size "$size" --dist-url "tcp://127.0.0.1:$port" --dist-timeout 6 \
+      >"$work/out.$rank" 2>"$work/err.$rank" &
+    ranks+=($!)
+    pids+=($!)
+  done
+}
+# Waits at most so many seconds for the ranks: ${codes[@]}, "late" for one that is still there.
+finish_ranks() {  # SECONDS
+  local end=$((SECONDS + $1)) rank
+  codes=()
+  for rank in "${ranks[@]}"; do
+    while kill -0 "$rank" 2>/dev/null && (( SECONDS < end )); do sleep 0.1; done
+    if kill -0 "$rank" 2>/dev/null; then codes+=(late); continue; fi
+    local code=0
+    wait "$rank" || code=$?
+    codes+=("$code")
+  done
+}
+# Waits until a run has logged a step.
+wait_for_step() {  # RUN STEP
+  local end=$((SECONDS + 60))
+  until [[ -f "$1/metrics.jsonl" ]] && grep -q "\"step\": *$2\b" "$1/metrics.jsonl"; do
+    (( SECONDS < end )) || fail "$1 has not come to step $2"
+    sleep 0.05
+  done
+}
+
+echo "One process with a batch of eight"
+"$cavmae" "${new_run[@]}" --batch-size 8 --out "$work/one" >"$work/out.one" 2>"$work/err.one" || fail "one process"
+
+if wanted mpirun; then
+  echo "mpirun: four ranks, then the same run of two and four clips"
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  timeout 120 mpirun --oversubscribe --bind-to none -np 4 "$cavmae" "${new_run[@]}" --batch-size 2 --out "$work/mpirun" \
+    >"$work/out.mpirun" 2>"$work/err.mpirun" || fail "mpirun"
+  grep -q "4 ranks on 1 host, Gloo over .*started by Open MPI, met at file://.*a batch is 2 clips of each rank, 8 in all; the contrastive loss sees all 8" \
+    "$work/mpirun/run.log" || fail "mpirun: the first line of the log"
+  same_end "$work/mpirun"
+  [[ -z "$(find "$work" -maxdepth 1 -name '.*.meeting-*')" ]] || fail "mpirun: the meeting's file is still there"
+fi
+
+if wanted torchrun; then
+  echo "torchrun: two ranks"
+  # Debian's torchrun, on its Python 3.11, knows no such thing as nothing that is redirected.
+  timeout 180 torchrun --no_python --redirects 1 --tee 2 --log_dir "$work/torchrun-log" --nproc_per_node 2 \
+    --master_port "$(free_port)" "$cavmae" "${new_run[@]}" --batch-size 4 \
+    --out "$work/torchrun" >"$work/out.torchrun" 2>"$work/err.torchrun" || fail "torchrun"
+  grep -q "2 ranks on 1 host.*started by torchrun, met at tcp://" "$work/torchrun/run.log" || fail "torchrun: the first line"
+  same_end "$work/torchrun"
+fi
+
+if wanted hand; then
+  echo "by hand: three ranks, whose parts differ"
+  # A batch of eight on three ranks is that of a run that began on one.
+  "$cavmae" "${new_run[@]}" --batch-size 8 --epochs 1 --out "$work/hand" >"$work/out.hand" 2>"$work/err.hand" || fail "the beginning"
+  start_by_hand 3 pretrain --out "$work/hand" --resume --epochs 6 --validate-every-epochs 3 --no-report --threads 1
+  finish_ranks 60
+  [[ "${codes[*]}" == "0 0 0" ]] || fail "by hand: exit codes ${codes[*]}"
+  python3 - "$work/hand" <<'PY' || fail "by hand: the run has other steps"
+import json, pathlib, sys
+steps = [json.loads(line)['step'] for line in (pathlib.Path(sys.argv[1]) / 'metrics.jsonl').read_text().splitlines()]
+sys.exit(steps[-1] != 12)
+PY
+fi
+
+# Two ranks whose run is made to last, disturbed after step 2, then gone on with by one process to the end of the others.
+disturbed_run() {  # NAME SIGNAL RANK
+  rm -rf "$work/$1"
+  start_by_hand 2 "${new_run[@]}" --batch-size 4 --out "$work/$1" --epochs 400 --checkpoint-interval-steps 2
+  wait_for_step "$work/$1" 4
+  kill "-$2" "${ranks[$3]}"
+}
+go_on_alone() {  # RUN
+  local done_so_far
+  done_so_far=$(grep -c '"train"' "$1/metrics.jsonl")
+  "$cavmae" pretrain --out "$1" --resume --no-report --epochs $((done_so_far / 2 + 2)) >"$work/out.more" 2>"$work/err.more" ||
+    fail "$1 does not go on"
+}
+
+if wanted killed; then
+  echo "a rank is killed"
+  disturbed_run killed KILL 1
+  began=$SECONDS
+  finish_ranks 20
+  [[ "${codes[*]}" == "1 137" ]] || fail "killed: exit codes ${codes[*]}"
+  (( SECONDS - began <= 7 )) || fail "killed: the other rank took $((SECONDS - began)) s"
+  grep -q "rank 1 of 2 on $(hostname) was ended, hangs or cannot be reached; the last that it told: it " "$work/err.0" ||
+    fail "killed: $(cat "$work/err.0")"
+  go_on_alone "$work/killed"
+  echo "  $(grep -h 'rank 1 of 2' "$work/err.0" | head -n 1)"
+  echo "rank 0, which keeps the meeting place, is killed"
+  disturbed_run killed KILL 0
+  finish_ranks 20
+  [[ "${codes[*]}" == "137 1" ]] || fail "rank 0 killed: exit codes ${codes[*]}"
+  grep -q "rank 0 of 2 on $(hostname)" "$work/err.1" || fail "rank 0 killed: $(cat "$work/err.1")"
+  go_on_alone "$work/killed"
+fi
+
+if wanted hung; then
+  echo "a rank hangs"
+  disturbed_run hung STOP 1
+  began=$SECONDS
+  ranks=("${ranks[0]}")
+  finish_ranks 20
+  [[ "${codes[*]}" == 1 ]] || fail "hung: exit code ${codes[*]}"
+  (( SECONDS - began <= 7 )) || fail "hung: the other rank took $((SECONDS - began)) s"
+  grep -q "rank 1 of 2 on $(hostname)" "$work/err.0" || fail "hung: $(cat "$work/err.0")"
+  kill -KILL "${pids[-1]}"
+  go_on_alone "$work/hung"
+fi
+
+if wanted sigterm; then
+  echo "one rank is told to end"
+  disturbed_run sigterm TERM 1
+  finish_ranks 20
+  [[ "${codes[*]}" == "130 130" ]] || fail "sigterm: exit codes ${codes[*]}"
+  grep -q "Stopped and saved" "$work/out.0" || fail "sigterm: $(cat "$work/out.0")"
+  go_on_alone "$work/sigterm"
+fi
+echo "Runs of several processes hold what they promise."
