@@ -12,6 +12,7 @@
 #include "cavmae/losses/reconstruction.h"
 
 #include "tests/support/golden.h"
+#include "tests/support/temporary_folder.h"
 #include "tests/support/thread_world.h"
 
 namespace cavmae {
