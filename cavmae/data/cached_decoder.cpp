@@ -1,7 +1,7 @@
 #include "cavmae/data/cached_decoder.h"
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 #include <string>
 
@@ -80,7 +80,7 @@ torch::Tensor CachedDecoder::decode_sound(const MediaSource& source, const ClipW
   if (silence.empty()) return waveform;
   warnings_->warn(source.name(), silence);
   const torch::Tensor text = torch::empty({1, static_cast<int64_t>(silence.size())}, torch::kUInt8);
-  std::memcpy(text.data_ptr(), silence.data(), silence.size());
+  std::copy(silence.begin(), silence.end(), text.data_ptr<uint8_t>());
   if (cache_) cache_->store(silence_key(source, window), text);
   return waveform;
 }

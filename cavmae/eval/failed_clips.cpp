@@ -1,6 +1,6 @@
 #include "cavmae/eval/failed_clips.h"
 
-#include <cstring>
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -56,7 +56,7 @@ std::vector<BadClip> gather_bad_clips(World& world, std::vector<BadClip> own) {
   std::string text;
   for (const BadClip& clip : own) text += clip.id + '\0' + clip.reason + '\0' + side_name(clip.side) + '\0';
   const torch::Tensor bytes = torch::empty({static_cast<int64_t>(text.size())}, torch::kUInt8);
-  std::memcpy(bytes.data_ptr(), text.data(), text.size());
+  std::copy(text.begin(), text.end(), bytes.data_ptr<uint8_t>());
   const torch::Tensor all = gather_rows(world, bytes).contiguous();
   const std::string_view joined(static_cast<const char*>(all.data_ptr()), static_cast<size_t>(all.numel()));
   const std::vector<std::string> texts = split(joined, '\0');

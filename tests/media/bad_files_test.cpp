@@ -27,7 +27,7 @@ class BadFiles : public MediaFiles {
   }
   void make_movie(const std::string& name, const std::string& arguments = "") const {
     ffmpeg(
-        "-f lavfi -i testsrc2=s=160x120:r=25:d=8 -f lavfi -i \"anoisesrc=d=8:c=pink:r=44100:a=0.5\" -c:v "
+        "-f lavfi -i testsrc2=s=160x120:r=25:d=8 -f lavfi -i \"anoisesrc=d=8:c=pink:r=44100:a=0.5:seed=1\" -c:v "
         "libx264 -preset veryfast -g 25 -c:a aac " +
         arguments + " " + name);
   }

@@ -61,7 +61,7 @@ class CutOff : public MediaFiles, public testing::WithParamInterface<Container> 
 
 TEST_P(CutOff, HalfAFileIsNamedAndAWholeOneIsNot) {
   const auto& [file, arguments, has_audio, has_video] = GetParam();
-  ffmpeg("-f lavfi -i testsrc2=s=160x120:r=25:d=12 -f lavfi -i anoisesrc=d=12:c=pink:r=44100:a=0.5 " +
+  ffmpeg("-f lavfi -i testsrc2=s=160x120:r=25:d=12 -f lavfi -i anoisesrc=d=12:c=pink:r=44100:a=0.5:seed=1 " +
          std::string(has_audio ? "" : "-an ") + (has_video ? "" : "-vn ") + arguments + " " + file);
   EXPECT_FALSE(is_named(file));
   const double duration = probe_media(at(file)).duration_seconds;

@@ -61,7 +61,7 @@ class ReadingTime : public MediaFiles {
 
 TEST_F(ReadingTime, OfASlowSourceEndsWithItsName) {
   ffmpeg(
-      "-f lavfi -i testsrc2=s=320x240:r=25:d=8 -f lavfi -i anoisesrc=d=8:r=44100 -c:v mpeg4 -b:v 2M -c:a aac x.mp4");
+      "-f lavfi -i testsrc2=s=320x240:r=25:d=8 -f lavfi -i anoisesrc=d=8:r=44100:seed=1 -c:v mpeg4 -b:v 2M -c:a aac x.mp4");
   const MediaSource source = repeated("x.mp4", 1, 30);
   const auto is_named =
       AllOf(HasSubstr("'slow x.mp4' was not read within 0.05 s"), HasSubstr("--clip-timeout"));
