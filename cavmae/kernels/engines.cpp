@@ -58,15 +58,19 @@ EngineChoice choose_by_speed(std::span<const Engine> engines) {
   for (size_t i = 0; i < engines.size(); ++i)
     if (engines[i].pays) last = i;
   const Engine& of_table = engines[last];
+  size_t best = last;
+  double most = kOverrules * of_table.speed.gflops();
   for (size_t i = 0; i < engines.size(); ++i) {
-    const Engine& other = engines[i];
-    if (!other.pays || other.speed.instruction == of_table.speed.instruction) continue;
-    if (other.speed.gflops() > kOverrules * engines[last].speed.gflops()) last = i;
+    const Speed& speed = engines[i].speed;
+    if (!engines[i].pays || speed.instruction == of_table.speed.instruction || speed.gflops() <= most)
+      continue;
+    most = speed.gflops();
+    best = i;
   }
-  if (&engines[last] == &of_table) return {.index = last, .reason = describe(of_table)};
+  if (best == last) return {.index = last, .reason = describe(of_table)};
   return {
-      .index = last,
-      .reason = concat(describe(engines[last]), "; ", of_table.name, " would reach ", describe(of_table))};
+      .index = best,
+      .reason = concat(describe(engines[best]), "; ", of_table.name, " would reach ", describe(of_table))};
 }
 
 void choose_all(Element element) {

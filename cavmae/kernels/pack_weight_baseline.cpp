@@ -1,5 +1,4 @@
 // Packing weights value by value, for any processor.
-#include <bit>
 #include <cstdint>
 
 #include "cavmae/kernels/pack_weight.h"
@@ -16,8 +15,7 @@ void pack_value(const WeightPacking& p, int64_t row, int64_t column) {
   const int64_t pair = block * kPackedBlockRows / 2 + k % kPackedBlockRows / 2;
   Bf16* const to = p.packed + (pair * p.block_columns + n % p.block_columns) * 2 + k % 2;
   const bool inside = row < p.rows && column < p.columns;
-  const auto bits = inside ? std::bit_cast<uint32_t>(p.weight[row * p.columns + column]) : 0;
-  to->bits = static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  *to = inside ? round_to_bf16(p.weight[row * p.columns + column]) : Bf16{0};
 }
 
 int64_t rounded_up(int64_t n, int64_t size) {

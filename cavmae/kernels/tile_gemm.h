@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -54,14 +53,6 @@ struct TileBlocking {
   }
 };
 
-// To the nearest, ties to even; what is not a number stays so.
-CAVMAE_TILE_INLINE uint16_t rounded_bits(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  const uint32_t quiet = (bits >> 16) | 0x40;
-  return static_cast<uint16_t>((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
-}
-
 // The last steps of a row of sums, [32].
 template <Element kElement>
 CAVMAE_TILE_INLINE void finish_row(const TileResult& c, const float* __restrict sums, int64_t row,
@@ -73,7 +64,7 @@ CAVMAE_TILE_INLINE void finish_row(const TileResult& c, const float* __restrict 
     for (int64_t i = 0; i < count; ++i) values[i] += c.bias[column + i];
   if constexpr (kElement == Element::bf16) {
     auto* __restrict const to = static_cast<Bf16*>(c.data) + offset;
-    for (int64_t i = 0; i < count; ++i) to[i].bits = rounded_bits(values[i]);
+    for (int64_t i = 0; i < count; ++i) to[i] = round_to_bf16(values[i]);
   } else {
     auto* __restrict const to = static_cast<float*>(c.data) + offset;
     if (c.residual != nullptr)

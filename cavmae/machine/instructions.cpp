@@ -105,8 +105,8 @@ double seconds_on_one_thread(const InstructionLoop& loop, int64_t iterations) {
 double probe(Instruction instruction) {
   const InstructionLoop loop = instruction_loop(instruction);
   if (loop.run == nullptr) return 0;
-  constexpr int kProbes = 6;
-  constexpr double kSeconds = 1e-4;
+  constexpr int kProbes = 5;
+  constexpr double kSeconds = 5e-5;
   int64_t iterations = 1 << 6;
   while (seconds_on_one_thread(loop, iterations) < kSeconds) iterations *= 2;
   double best = 0;

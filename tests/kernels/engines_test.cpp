@@ -33,6 +33,13 @@ TEST(Engines, TheTablesLastIsTakenUnlessAnotherIsMuchFaster) {
   EXPECT_EQ(chosen({engine("a", Instruction::fp32_fma, 1), engine("b", Instruction::fp32_fma, 0.1)}), 1u);
 }
 
+// Not the first that is fast enough: a second one may be faster still by less than the factor.
+TEST(Engines, TheFastestOfThoseThatOverruleIsTaken) {
+  EXPECT_EQ(chosen({engine("fast", Instruction::fp32_fma, 1), engine("faster", Instruction::fp32_fma, 1.1),
+                    engine("young", Instruction::tdpbf16ps, 0)}),
+            1u);
+}
+
 TEST(Engines, ThoseThatDoNotPayAreForTheirNameAlone) {
   std::vector<Engine> engines = {engine("a", Instruction::fp32_fma, 1),
                                  engine("b", Instruction::fp32_fma, 1)};

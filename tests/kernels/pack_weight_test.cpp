@@ -1,9 +1,13 @@
 #include "cavmae/kernels/pack_weight.h"
 
+#include <bit>
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/torch.h"
+#include "cavmae/kernels/buffer.h"
 
 #include "tests/support/elements.h"
 #include "tests/support/normal.h"
@@ -49,6 +53,18 @@ TEST_P(PackWeight, PutsEveryValueInItsPlace) {
 INSTANTIATE_TEST_SUITE_P(Sizes, PackWeight,
                          ::testing::Values(Sizes{1, 1, 16}, Sizes{32, 64, 64}, Sizes{33, 31, 32},
                                            Sizes{50, 100, 48}, Sizes{67, 17, 64}, Sizes{96, 130, 16}));
+
+// A weight that is no number must not become one.
+TEST(PackWeight, WhatIsNoNumberStaysSo) {
+  std::vector<float> weight(32, std::bit_cast<float>(0x7fffffffu));
+  const Buffer aligned(kPackedBlockRows * 16 * 2);
+  pack_weight(
+      {.weight = weight.data(), .rows = 1, .columns = 32, .block_columns = 16, .packed = aligned.as<Bf16>()});
+  const auto* const first = aligned.as<uint16_t>();
+  EXPECT_TRUE(std::isnan(std::bit_cast<float>(uint32_t{first[0]} << 16)));
+  EXPECT_TRUE(std::isnan(std::bit_cast<float>(uint32_t{first[1]} << 16)));
+  EXPECT_TRUE(std::isnan(std::bit_cast<float>(uint32_t{round_to_bf16(weight[0]).bits} << 16)));
+}
 
 TEST(PackWeight, RefusesBlocksThatAreNotOfVectors) {
   EXPECT_THROW(pack_weight({.rows = 1, .columns = 1, .block_columns = 20}), Error);
