@@ -64,7 +64,7 @@ std::vector<std::string> gather_texts(World& world, const std::string& text) {
   if (world.size() == 1) return {text};
   const auto length = static_cast<int64_t>(text.size());
   const torch::Tensor bytes = torch::empty({length}, torch::kUInt8);
-  std::memcpy(bytes.data_ptr(), text.data(), text.size());
+  if (length > 0) std::memcpy(bytes.data_ptr(), text.data(), text.size());
   const std::vector<int64_t> lengths = gather_counts(world, length);
   const torch::Tensor all = gather_rows(world, bytes).contiguous();
   const char* next = static_cast<const char*>(all.data_ptr());
