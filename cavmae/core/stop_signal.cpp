@@ -1,5 +1,6 @@
 #include "cavmae/core/stop_signal.h"
 
+#include <atomic>
 #include <csignal>
 #include <mutex>
 
@@ -8,7 +9,9 @@
 namespace cavmae {
 namespace {
 
-volatile std::sig_atomic_t g_requested = 0;
+// Written by the handler, which may run on any thread, and read by all.
+std::atomic<int> g_requested = 0;
+static_assert(std::atomic<int>::is_always_lock_free, "a signal's handler may not wait");
 std::mutex g_mutex;
 int g_count = 0;  // of those that live
 struct sigaction g_old_int, g_old_term;
