@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cavmae/eval/embed_file.h"
+#include "cavmae/eval/embed_parts.h"
 #include "cavmae/eval/model.h"
 
 #include "apps/evaluation.h"
@@ -17,7 +18,42 @@ struct EmbedFlags {
   std::filesystem::path out;
   std::filesystem::path json;
   bool per_frame = false;
+  int64_t part_clips = EmbedPartsOptions().part_clips;
+
+  bool in_parts() const { return out.extension() != ".safetensors"; }
+  ClipVectorsOf vectors_of() const { return per_frame ? ClipVectorsOf::picture : ClipVectorsOf::clip; }
 };
+
+// A .safetensors file, or a folder that is made where there is none.
+CLI::Validator file_or_folder() {
+  const auto check = [](std::string& name) -> std::string {
+    if (std::filesystem::path(name).extension() == ".safetensors") return writable_file()(name);
+    std::error_code failed;
+    if (std::filesystem::exists(name, failed) && !std::filesystem::is_directory(name, failed))
+      return name + " is a file; give a name that ends with .safetensors, or a folder for several of them";
+    return "";
+  };
+  return {check, ""};
+}
+
+int write_parts(const EmbedFlags& flags, const Pretrained& model, const ClipList& clips,
+                const PassOptions& options, const std::shared_ptr<Log>& log, const RankOfLaunch& rank) {
+  CavMae network = model.network();
+  const PartsIndex index =
+      embed_in_parts(flags.out, network, model.path, model.spec, clips,
+                     {.part_clips = flags.part_clips, .pass = options, .of = flags.vectors_of()}, log);
+  rank.leave();
+  if (!rank.is_first()) return 0;
+  if (flags.json != "-")
+    fmt::print("{} clips -> {} ({} files)\n", index.rows(), flags.out.string(), index.parts.size());
+  write_json_result(flags.json, {{"out", flags.out.string()},
+                                 {"clips", index.rows()},
+                                 {"parts", index.parts.size()},
+                                 {"dimension", network->config().embed_dim},
+                                 {"precision", enum_name(network->precision())},
+                                 {"failed", index.failed()}});
+  return 0;
+}
 
 int embed(const EmbedFlags& flags, const GlobalOptions& global, const RankOfLaunch& rank) {
   auto log = make_log(verbosity_of(rank, global));
@@ -31,12 +67,11 @@ int embed(const EmbedFlags& flags, const GlobalOptions& global, const RankOfLaun
   CavMae network = model.network();
   options.need = needed_of(network->config());
   clips = flags.windows.of(clips, model.spec, options, log);
+  if (flags.per_frame) options.view.frames = FrameChoice::all;
+  if (flags.in_parts()) return write_parts(flags, model, clips, options, log, rank);
   std::vector<std::string> ids;
   for (size_t i = 0; i < clips.size(); ++i) ids.emplace_back(clips.id(i));
-  if (flags.per_frame) options.view.frames = FrameChoice::all;
-  const ClipEmbeddings embeddings =
-      embed_clips(network, model.spec, clips, options, log,
-                  flags.per_frame ? ClipVectorsOf::picture : ClipVectorsOf::clip);
+  const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log, flags.vectors_of());
   rank.leave();
   if (!rank.is_first()) return 0;
   report_failed(embeddings.failed, *log);
@@ -66,18 +101,25 @@ void add_embed(CLI::App& app, Program& program) {
       app,
       "Writes `audio` and `video`, float32 [N, D], the mean-pooled outputs of each clip before L2 normalisation, with\n"
       "the clips' ids and what failed in the metadata. A clip without audio (or video) has NaN in that row, and the\n"
-      "metadata say why. --windows all makes a row of every window of long files, called FILE@SECONDS.",
+      "metadata say why. --windows all makes a row of every window of long files, called FILE@SECONDS. Where --out is\n"
+      "a folder it receives a file after every --part-clips clips and an index.json: for millions of clips, of which\n"
+      "a stopped job's are not embedded again.",
       {"cavmae embed --checkpoint run --out e.safetensors a.mp4 b.wav",
-       "cavmae embed --checkpoint run --out lecture.safetensors lecture.mp4 --windows all --hop 2"});
+       "cavmae embed --checkpoint run --out lecture.safetensors lecture.mp4 --windows all --hop 2",
+       "cavmae embed --checkpoint run --out vectors --data archive.jsonl"});
   auto flags = std::make_shared<EmbedFlags>();
   flags->evaluation.model.precision = "auto";
   flags->evaluation.add(app);
   flags->windows.add(app);
   app.add_option("files", flags->files, "media files")->type_name("FILE");
-  app.add_option("--out", flags->out, "the .safetensors file to write")
+  app.add_option("--out", flags->out, "the .safetensors file to write, or a folder for numbered ones")
       ->required()
-      ->type_name("FILE")
-      ->check(writable_file());
+      ->type_name("FILE|DIR")
+      ->check(file_or_folder());
+  app.add_option("--part-clips", flags->part_clips,
+                 fmt::format("clips in one of the numbered files [{}]", flags->part_clips))
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
   app.add_flag("--per-frame", flags->per_frame,
                "a vector of each picture and of the sound that belongs to it: [N, K, D] instead of [N, D]");
   add_json_flag(app, flags->json);

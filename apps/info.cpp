@@ -7,6 +7,7 @@
 #include "cavmae/data/manifest.h"
 #include "cavmae/data/read_clips.h"
 #include "cavmae/eval/embed_file.h"
+#include "cavmae/eval/embed_parts.h"
 #include "cavmae/features/fbank.h"
 #include "cavmae/features/image_transform.h"
 #include "cavmae/kernels/flash_attention.h"
@@ -18,6 +19,7 @@
 #include "cavmae/train/crc32c.h"
 #include "cavmae/train/optimizer/adam_kernel.h"
 
+#include "apps/embeddings_info.h"
 #include "apps/list_flags.h"
 #include "apps/model_flags.h"
 
@@ -32,12 +34,6 @@ struct InfoFlags {
   bool machine = false;
   fs::path json;
   ListFlags lists;
-};
-
-// What is printed, and the same as JSON.
-struct Description {
-  std::string text;
-  Json json;
 };
 
 std::vector<KernelInUse> kernels_in_use() {
@@ -123,27 +119,6 @@ Description model_info(const ModelFlags& flags, Log& log) {
   if (model.is_classifier()) add_classifier(out, model);
   out.json["missing"] = model.report.missing;
   out.json["unexpected"] = model.report.unexpected;
-  return out;
-}
-
-Description embeddings_info(const fs::path& path) {
-  const StoredEmbeddings stored = read_embeddings(path);
-  Description out;
-  out.text += fmt::format("embeddings     {} ({})\n", path.string(),
-                          human_bytes(static_cast<double>(fs::file_size(path))));
-  out.text += fmt::format("made with      {}, in {}\nclips          {}\n", stored.model.string(),
-                          enum_name(stored.precision), stored.ids.size());
-  out.json = {{"kind", "embeddings"},           {"path", path.string()},
-              {"model", stored.model.string()}, {"precision", enum_name(stored.precision)},
-              {"clips", stored.ids.size()},     {"failed", stored.failed.size()}};
-  for (const auto& [name, rows] : {std::pair{"audio", stored.audio}, std::pair{"video", stored.video}}) {
-    if (!rows.defined()) continue;
-    const auto present = rows.select(1, 0).isfinite().sum().item<int64_t>();  // NaN: the clip lacks it
-    out.text += fmt::format("{:<14} {} vectors of {} numbers\n", name, present, rows.size(1));
-    out.json[name] = {{"vectors", present}, {"dimension", rows.size(1)}};
-  }
-  for (const BadClip& clip : stored.failed)
-    out.text += fmt::format("failed         {}: {}\n", clip.id, clip.reason);
   return out;
 }
 
@@ -257,9 +232,10 @@ int run(const InfoFlags& flags, const GlobalOptions& global) {
   if (flags.machine) out = machine_info();
   if (!flags.path.empty()) {
     CAVMAE_CHECK(fs::exists(flags.path), flags.path.string(), ": no such file or folder");
-    out = holds_embeddings(flags.path) ? embeddings_info(flags.path)
-          : is_checkpoint(flags.path)  ? model_info(flags.model, *log)
-                                       : other_info(flags.path, flags.lists.options(), *log);
+    out = holds_embeddings(flags.path)        ? embeddings_info(flags.path)
+          : holds_embedding_parts(flags.path) ? parts_info(flags.path)
+          : is_checkpoint(flags.path)         ? model_info(flags.model, *log)
+                                              : other_info(flags.path, flags.lists.options(), *log);
   }
   if (flags.json != "-") fmt::print("{}", out.text);
   write_json_result(flags.json, out.json);

@@ -1,9 +1,10 @@
 // Preparing clips of a given folder on one core, without a loader around: training samples, from the files or
-// from a cache, or the sound and the ten pictures of each clip, and what each stage takes. Prints one JSON
-// object. All times are the process's own processor time, which a busy neighbour does not lengthen.
-// compare_data.sh makes such folders and runs a peer beside this.
+// from a cache, what `cavmae embed` reads of a clip with its middle picture or with all, the sound and the
+// ten pictures of each clip alone, and what each stage takes. Prints one JSON object. All times are the
+// process's own processor time, which a busy neighbour does not lengthen. compare_data.sh makes such folders
+// and runs a peer beside this.
 //
-//   data_benchmark samples|stages|extract DATA [--cache DIR] [--seconds S]
+//   data_benchmark samples|middle|all|stages|extract DATA [--cache DIR] [--seconds S]
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
@@ -57,14 +58,26 @@ double seconds_each(const Settings& settings, size_t num_clips, const std::funct
   return elapsed / static_cast<double>(count);
 }
 
-Json measure_samples(const Settings& settings, const ClipList& clips) {
+Json measure_view(const Settings& settings, const ClipList& clips, const ViewOptions& view) {
   const ClipReader reader(InputSpec{}, settings.cache, null_log());
   uint64_t seed = 0;
   const double each = seconds_each(settings, clips.size(), [&](size_t i) {
-    const Sample sample = reader.read(clips[i], training_view(), Need::both, ++seed);
+    const Sample sample = reader.read(clips[i], view, Need::both, ++seed);
     CAVMAE_CHECK(sample.audio.defined() && sample.video.defined(), "a clip lacks a side");
   });
   return {{"samples_per_second", 1.0 / each}, {"ms_per_sample", 1000.0 * each}};
+}
+
+Json measure_samples(const Settings& settings, const ClipList& clips) {
+  return measure_view(settings, clips, training_view());
+}
+
+Json measure_middle(const Settings& settings, const ClipList& clips) {
+  return measure_view(settings, clips, {.frames = FrameChoice::middle});
+}
+
+Json measure_all(const Settings& settings, const ClipList& clips) {
+  return measure_view(settings, clips, {.frames = FrameChoice::all});
 }
 
 // What `ffmpeg` would be asked for: ten seconds of sound at 16 kHz and ten pictures, scaled and cropped.
@@ -108,7 +121,8 @@ Json measure_stages(const Settings& settings, const ClipList& clips) {
 }
 
 Settings parse(int argc, char** argv) {
-  const std::string usage = "usage: data_benchmark samples|stages|extract DATA [--cache DIR] [--seconds S]";
+  const std::string usage =
+      "usage: data_benchmark samples|middle|all|stages|extract DATA [--cache DIR] [--seconds S]";
   CAVMAE_CHECK(argc >= 3 && argc % 2 == 1, usage);
   Settings settings;
   settings.mode = argv[1];
@@ -126,9 +140,14 @@ int run(int argc, char** argv) {
   const Settings settings = parse(argc, argv);
   tune_process({.num_threads = 1});
   const std::map<std::string, Json (*)(const Settings&, const ClipList&)> modes = {
-      {"samples", measure_samples}, {"stages", measure_stages}, {"extract", measure_extract}};
+      {"samples", measure_samples},
+      {"middle", measure_middle},
+      {"all", measure_all},
+      {"stages", measure_stages},
+      {"extract", measure_extract}};
   const auto mode = modes.find(settings.mode);
-  CAVMAE_CHECK(mode != modes.end(), "no mode '", settings.mode, "'; there are samples, stages and extract");
+  CAVMAE_CHECK(mode != modes.end(), "no mode '", settings.mode,
+               "'; there are samples, middle, all, stages and extract");
   Json report = mode->second(settings, read_clip_sources({settings.data}, *null_log()));
   report["benchmark"] = "data " + settings.mode;
   std::cout << report.dump() << std::endl;

@@ -102,6 +102,25 @@ ModelFile make_model_file(const fs::path& file, const std::vector<TensorPlace>& 
   return out;
 }
 
+ModelFile of_tensor_file(const fs::path& file, const std::string& network, TensorFile all) {
+  const auto read = [&](const NetworkTensors& found) {
+    std::vector<torch::Tensor> tensors;
+    for (const auto& item : found.tensors) tensors.push_back(all.tensors[item.first].second);
+    return tensors;
+  };
+  return make_model_file(file, places_of(all.tensors), network, read, std::move(all.metadata));
+}
+
+ModelFile read_pth(const fs::path& file, const std::string& network) {
+  const PthFile pth(file);
+  const auto read = [&](const NetworkTensors& found) {
+    std::vector<size_t> places;
+    for (const auto& item : found.tensors) places.push_back(item.first);
+    return pth.read(places);
+  };
+  return make_model_file(file, places_of(pth), network, read, {});
+}
+
 }  // namespace
 
 fs::path find_model_file(const fs::path& path) {
@@ -126,22 +145,13 @@ fs::path description_path(const fs::path& pth) {
 }
 
 ModelFile read_model_file(const fs::path& file, const std::string& network) {
-  if (is_safetensors(file)) {
-    TensorFile all = read_safetensors(file);
-    const auto read = [&](const NetworkTensors& found) {
-      std::vector<torch::Tensor> tensors;
-      for (const auto& item : found.tensors) tensors.push_back(all.tensors[item.first].second);
-      return tensors;
-    };
-    return make_model_file(file, places_of(all.tensors), network, read, std::move(all.metadata));
-  }
-  const PthFile pth(file);
-  const auto read = [&](const NetworkTensors& found) {
-    std::vector<size_t> places;
-    for (const auto& item : found.tensors) places.push_back(item.first);
-    return pth.read(places);
-  };
-  return make_model_file(file, places_of(pth), network, read, {});
+  return is_safetensors(file) ? of_tensor_file(file, network, read_safetensors(file))
+                              : read_pth(file, network);
+}
+
+ModelFile map_model_file(const fs::path& file, const std::string& network) {
+  return is_safetensors(file) ? of_tensor_file(file, network, map_safetensors(file))
+                              : read_pth(file, network);
 }
 
 ModelFile inspect_model_file(const fs::path& file, const std::string& network) {

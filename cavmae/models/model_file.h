@@ -34,6 +34,9 @@ struct ModelFile : TensorFile {  // the network's tensors under the network's ow
 // likeliest. Throws CheckpointError as read_safetensors() and PthFile do, and as find_network() does.
 ModelFile read_model_file(const std::filesystem::path& file, const std::string& network = {});
 
+// The same; of a .safetensors file without reading tensors that are not touched (map_safetensors()).
+ModelFile map_model_file(const std::filesystem::path& file, const std::string& network = {});
+
 // The same, of the tensors their names, types and shapes alone ("meta" tensors, which have no memory), but
 // for the position embeddings of a file that does not state its configuration. Of a file of any size it reads
 // the header, or the pickle.

@@ -104,6 +104,21 @@ torch::Tensor read_tensor(const FileReader& file, const SafetensorsEntry& entry,
   return tensor;
 }
 
+// `mapped`: the whole file.
+torch::Tensor map_tensor(const FileReader& file, std::shared_ptr<char> mapped, const SafetensorsEntry& entry,
+                         uint64_t data_start) {
+  const auto type = checked_type(entry, file.name());
+  const uint64_t start = data_start + entry.begin;
+  // Other programs' files need not be aligned.
+  const bool mappable =
+      entry.end > entry.begin && type != torch::kBool && start % c10::elementSize(type) == 0;
+  if (!mappable) return read_tensor(file, entry, data_start);
+  char* const numbers = mapped.get() + start;
+  return at::from_blob(
+      numbers, entry.shape, [mapped = std::move(mapped)](void*) mutable { mapped.reset(); },
+      torch::TensorOptions(type));
+}
+
 struct FoundHeader {
   SafetensorsHeader header;
   uint64_t data_start = 0;  // where the tensors begin in the file
@@ -217,16 +232,18 @@ torch::Tensor map_safetensors(const std::filesystem::path& path, const std::stri
   const SafetensorsHeader& header = found.header;
   const auto entry = std::ranges::find(header.entries, name, &SafetensorsEntry::name);
   if (entry == header.entries.end()) throw_unknown(name, header, path.string());
-  const auto type = checked_type(*entry, file.name());
-  const uint64_t start = found.data_start + entry->begin;
-  // Other programs' files need not be aligned.
-  const bool mappable =
-      entry->end > entry->begin && type != torch::kBool && start % c10::elementSize(type) == 0;
-  if (!mappable) return read_tensor(file, *entry, found.data_start);
-  auto mapped = file.map();
-  return at::from_blob(
-      mapped.get() + start, entry->shape, [mapped](void*) mutable { mapped.reset(); },
-      torch::TensorOptions(type));
+  return map_tensor(file, file.map(), *entry, found.data_start);
+}
+
+TensorFile map_safetensors(const std::filesystem::path& path) {
+  const FileReader file(path);
+  auto [header, data_start] = read_header(file);
+  const std::shared_ptr<char> mapped = file.map();
+  TensorFile result;
+  result.metadata = std::move(header.metadata);
+  for (const auto& entry : header.entries)
+    result.tensors.emplace_back(entry.name, map_tensor(file, mapped, entry, data_start));
+  return result;
 }
 
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,

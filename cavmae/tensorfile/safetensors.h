@@ -56,6 +56,8 @@ std::map<std::string, std::string> read_safetensors_metadata(const std::filesyst
 // meanwhile, but not cut short. Throws as read_safetensors() does, and as TensorFile::at() for a name that is
 // not there.
 torch::Tensor map_safetensors(const std::filesystem::path& path, const std::string& name);
+// Every tensor, likewise.
+TensorFile map_safetensors(const std::filesystem::path& path);
 
 // Writes beside and renames. Tensors may be on any device and of any strides. Throws Error on a full disk,
 // with the old file intact.

@@ -62,6 +62,30 @@ TEST(Pretrained, AClassifierComesBackWithHeadFeaturesAndLabels) {
   EXPECT_EQ(loaded.network().ptr().get(), classifier.ptr().get()) << "the same parameters";
 }
 
+TEST(Pretrained, ADecoderThatWillNotComputeIsNotThere) {
+  TemporaryFolder folder;
+  CavMae saved(small_config());
+  initialize(saved, 3);
+  save_model(folder / "model.safetensors", saved, {});
+  LoadOptions options;
+  options.decoder = DecoderUse::none;
+  const Pretrained loaded = load_pretrained(folder / "model.safetensors", options);
+  EXPECT_EQ(loaded.network()->config().decoder_depth, 0);
+  EXPECT_THAT(loaded.report.missing, IsEmpty());
+  EXPECT_THAT(loaded.report.unexpected, IsEmpty()) << "it is known what the decoder's tensors are";
+  const auto wanted = saved->named_parameters();
+  for (const auto& item : loaded.network()->named_parameters()) {
+    EXPECT_FALSE(item.key().starts_with("decoder_") || item.key() == "mask_token") << item.key();
+    EXPECT_TRUE(item.value().equal(wanted[item.key()])) << item.key();
+  }
+  // A file that lacks a part of its decoder is no whole one all the same.
+  TensorFile file = read_safetensors(folder / "model.safetensors");
+  std::erase_if(file.tensors, [](const auto& tensor) { return tensor.first == "decoder_pred_a.weight"; });
+  write_safetensors(folder / "partial.safetensors", file.tensors, file.metadata);
+  EXPECT_THAT(refusal([&] { load_pretrained(folder / "partial.safetensors", options); }),
+              HasSubstr("decoder_pred_a.weight"));
+}
+
 TEST(Pretrained, TheAuthorsClassifiersGiveTheirLogits) {
   LoadOptions options = stated();
   const TensorFile file = golden("classifier");

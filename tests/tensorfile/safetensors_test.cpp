@@ -64,6 +64,28 @@ TEST(Safetensors, RoundTripKeepsEveryDtypeOrderAndMetadata) {
   }
 }
 
+TEST(Safetensors, AMappedFileHasWhatAReadOneHas) {
+  TemporaryFolder folder;
+  const std::filesystem::path path = folder / "x.safetensors";
+  write_safetensors(path, every_dtype(), {{"key", "value"}});
+  const TensorFile read = read_safetensors(path);
+  const TensorFile mapped = map_safetensors(path);
+  std::filesystem::remove(path);  // the memory stays
+  EXPECT_EQ(mapped.metadata, read.metadata);
+  ASSERT_EQ(mapped.tensors.size(), read.tensors.size());
+  for (size_t i = 0; i < read.tensors.size(); ++i) {
+    EXPECT_EQ(mapped.tensors[i].first, read.tensors[i].first);
+    EXPECT_TRUE(same(mapped.tensors[i].second, read.tensors[i].second)) << read.tensors[i].first;
+  }
+}
+
+TEST(Safetensors, WhatIsWrittenToAMappedFileStaysInThisProcess) {
+  TemporaryFolder folder;
+  write_safetensors(folder / "x.safetensors", {{"a", torch::zeros({3})}});
+  map_safetensors(folder / "x.safetensors").at("a").fill_(7);
+  EXPECT_TRUE(read_safetensors(folder / "x.safetensors").at("a").equal(torch::zeros({3})));
+}
+
 TEST(Safetensors, ViewsAreWrittenAsWhatTheyShow) {
   TemporaryFolder folder;
   const auto base = torch::arange(24, torch::kFloat32).reshape({4, 6});

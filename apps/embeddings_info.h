@@ -1,0 +1,21 @@
+// What 'cavmae info' says of what 'cavmae embed' wrote.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "cavmae/core/json.h"
+
+namespace cavmae::apps {
+
+// What is printed, and the same as JSON.
+struct Description {
+  std::string text;
+  Json json;
+};
+
+// Of a file, and of a folder of files.
+Description embeddings_info(const std::filesystem::path& path);
+Description parts_info(const std::filesystem::path& folder);
+
+}  // namespace cavmae::apps
