@@ -1,5 +1,5 @@
 // Names what a stretch of code works on ("decoder", "attention"), for a RangeTimer that may listen on this
-// thread. When none listens a scope costs a few nanoseconds. Scopes nest; any thread may open them.
+// thread. When none listens a range costs a few nanoseconds. Ranges nest; any thread may open them.
 #pragma once
 
 #include <ATen/record_function.h>

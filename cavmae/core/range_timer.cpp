@@ -100,7 +100,7 @@ void RangeTimer::State::on_end(const at::RecordFunction& record, at::ObserverCon
 }
 
 RangeTimer::RangeTimer() : state_(std::make_unique<State>()) {
-  CAVMAE_CHECK(State::t_listener == nullptr, "this thread has a WorkTimer already");
+  CAVMAE_CHECK(State::t_listener == nullptr, "this thread has a RangeTimer already");
   State::t_listener = state_.get();
   at::RecordFunctionCallback callback(&State::on_begin, &State::on_end);
   callback.scopes({at::RecordScope::USER_SCOPE, at::RecordScope::BACKWARD_FUNCTION});

@@ -1,4 +1,4 @@
-// Times what the scopes of one thread work on, in the forward and in the backward pass. It times what the
+// Times what the ranges of one thread work on, in the forward and in the backward pass. It times what the
 // thread does: for a device that works by itself these are the times at which work was given out.
 #pragma once
 

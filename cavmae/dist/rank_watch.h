@@ -1,6 +1,6 @@
-// Whether the other ranks are alive, and which one is to blame when a collective fails: each rank tells all
-// few seconds in the store that it is there, how many collectives it has come to, and what it does. Private
-// to this folder. Safe from any thread.
+// Whether the other ranks are alive, and which one is to blame when a collective fails: every
+// few seconds each rank tells the store that it is there, how many collectives it has come to, and what it
+// does. Private to this folder. Safe from any thread.
 #pragma once
 
 #include <chrono>

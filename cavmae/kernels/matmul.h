@@ -1,6 +1,6 @@
 // The matrix products of linear layers, y = x W^T + b and its two gradients, on plain arrays of float or bf16
-// with float sums. One interface over oneDNN, the BLAS under LibTorch, bf16 by way of fp32, and wgrad_gemm.h.
-// Safe from several threads on different outputs; works with LibTorch's threads.
+// with float sums. One interface over oneDNN, the BLAS under LibTorch, bf16 by way of fp32, tiles, and
+// wgrad_gemm.h. Safe from several threads on different outputs; works with LibTorch's threads.
 #pragma once
 
 #include <cstdint>

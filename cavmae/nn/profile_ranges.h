@@ -1,4 +1,4 @@
-// The names of the network's parts, as WorkScopes open them.
+// The names of the network's parts, as ProfileRanges open them.
 #pragma once
 
 namespace cavmae::ranges {

@@ -1,4 +1,4 @@
-// The names of what a training step does besides the network, as WorkScopes open them.
+// The names of what a training step does besides the network, as ProfileRanges open them.
 #pragma once
 
 namespace cavmae::ranges {
