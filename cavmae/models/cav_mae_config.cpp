@@ -110,4 +110,10 @@ void CavMaeConfig::validate() const {
   problems.throw_if_any("the model's configuration cannot be used");
 }
 
+CavMaeConfig CavMaeConfig::without_decoder() const {
+  CavMaeConfig config = *this;
+  config.decoder_depth = 0;
+  return config;
+}
+
 }  // namespace cavmae

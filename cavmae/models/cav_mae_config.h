@@ -92,6 +92,9 @@ struct CavMaeConfig {
   // ...).
   void validate() const;
 
+  // The encoders alone.
+  CavMaeConfig without_decoder() const;
+
   bool has_audio() const { return modalities != Modalities::video; }
   bool has_video() const { return modalities != Modalities::audio; }
   // Whether a modality alone goes through the joint layers, with outputs of its own.

@@ -8,11 +8,6 @@
 namespace cavmae {
 namespace {
 
-CavMaeConfig without_decoder(CavMaeConfig config) {
-  config.decoder_depth = 0;
-  return config;
-}
-
 const CavMaeConfig& validated(const CavMaeConfig& encoder, const HeadOptions& head) {
   validate(encoder, head);
   return encoder;
@@ -49,7 +44,7 @@ void validate(const CavMaeConfig& encoder, const HeadOptions& head) {
 }
 
 ClassifierImpl::ClassifierImpl(const CavMaeConfig& encoder, const HeadOptions& head)
-    : CavMaeImpl(without_decoder(validated(encoder, head))), head_options_(head) {
+    : CavMaeImpl(validated(encoder, head).without_decoder()), head_options_(head) {
   if (attends_to_pictures())
     register_self_attention_head();
   else

@@ -33,12 +33,6 @@ CavMaeConfig config_with(CavMaeConfig config, const InputShape& shape) {
   return config;
 }
 
-// What will not compute is neither made nor read.
-CavMaeConfig without_decoder(CavMaeConfig config) {
-  config.decoder_depth = 0;
-  return config;
-}
-
 // A model that diverged, or a damaged file, would give NaN for every clip.
 void require_finite(const CavMae& network, const fs::path& path) {
   const torch::NoGradGuard no_grad;
@@ -110,7 +104,7 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
     out.classifier_ = Classifier(config, head_with(*described.head, options.head_hints));
     out.network_ = as_network(out.classifier_);
   } else {
-    out.network_ = CavMae(options.decoder == DecoderUse::none ? without_decoder(config) : config);
+    out.network_ = CavMae(options.decoder == DecoderUse::none ? config.without_decoder() : config);
   }
   out.report = fill(out.network_,
                     {.tensors = contents.tensors, .where = out.path.string(), .config = described.config},

@@ -39,9 +39,7 @@ Teacher::Teacher(const TeacherOptions& options, int64_t first_ranked_step)
 
 void Teacher::begin(CavMae& network) {
   if (!network_.is_empty()) return;
-  CavMaeConfig config = network->config();
-  config.decoder_depth = 0;
-  network_ = CavMae(config);
+  network_ = CavMae(network->config().without_decoder());
   network_->to(network->device());
   network_->set_precision(network->precision());
   network_->set_runtime(network->runtime());
