@@ -42,8 +42,8 @@ struct HeadHints {
   std::optional<ScoreKind> scores = std::nullopt;
 };
 
-// Whether the decoder will compute. Where it will not, the network has none, nothing of it is read, and a file
-// need not say how many heads it has.
+// Whether the decoder will compute. Where it will not, the network has none, nothing of it is read, and a
+// file need not say how many heads it has.
 enum class DecoderUse { if_any, none };
 
 struct LoadOptions {

@@ -66,7 +66,7 @@ TEST(Pretrained, ADecoderThatWillNotComputeIsNotThere) {
   TemporaryFolder folder;
   CavMae saved(small_config());
   initialize(saved, 3);
-  save_model(folder / "model.safetensors", saved, {});
+  save_model(folder / "model.safetensors", saved, InputSpec());
   LoadOptions options;
   options.decoder = DecoderUse::none;
   const Pretrained loaded = load_pretrained(folder / "model.safetensors", options);
