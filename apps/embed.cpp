@@ -24,14 +24,18 @@ struct EmbedFlags {
   ClipVectorsOf vectors_of() const { return per_frame ? ClipVectorsOf::picture : ClipVectorsOf::clip; }
 };
 
-// A .safetensors file, or a folder that is made where there is none.
+// A .safetensors file, or a folder of its own: a new one, an empty one, or one that embed has begun.
 CLI::Validator file_or_folder() {
   const auto check = [](std::string& name) -> std::string {
-    if (std::filesystem::path(name).extension() == ".safetensors") return writable_file()(name);
+    namespace fs = std::filesystem;
     std::error_code failed;
-    if (std::filesystem::exists(name, failed) && !std::filesystem::is_directory(name, failed))
-      return name + " is a file; give a name that ends with .safetensors, or a folder for several of them";
-    return "";
+    const bool is_folder = fs::is_directory(name, failed);
+    if (fs::path(name).extension() == ".safetensors" || !is_folder) return writable_file()(name);
+    const bool is_its_own = fs::is_empty(name, failed) || fs::exists(fs::path(name) / "index.json", failed);
+    return is_its_own
+               ? ""
+               : name +
+                     " is a folder that holds other files; give a new one, or a name that ends with .safetensors";
   };
   return {check, ""};
 }

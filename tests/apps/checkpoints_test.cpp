@@ -165,9 +165,9 @@ TEST_F(Checkpoints, TheNetworkToBeginFromCanBeChosen) {
 }
 
 TEST_F(Checkpoints, WhereNothingCanBeWrittenIsToldBeforeTheWork) {
-  for (const std::string& result :
-       {"--out " + path("none/x.safetensors"),
-        "--out " + path("x.safetensors") + " --json " + path("none/x.json"), "--out " + path("clips")}) {
+  for (const std::string& result : {"--out " + path("none/x.safetensors"),
+                                    "--out " + path("x.safetensors") + " --json " + path("none/x.json"),
+                                    "--out " + path("clips"), "--out " + path("none/x")}) {
     const Outcome outcome =
         run_cavmae("embed --checkpoint " + path("run") + " --data " + clip() + " " + result);
     EXPECT_EQ(outcome.exit_code, 2) << result;
