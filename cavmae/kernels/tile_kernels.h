@@ -1,5 +1,5 @@
-// What multiplies and packs on tiles: tables of functions, of the instructions and of their emulation. For
-// tile_matmul.cpp and tests; plain arrays, one thread's work each.
+// What multiplies, packs and attends on tiles: tables of functions, of the instructions and of their
+// emulation. For tile_matmul.cpp, flash_attention.cpp and tests; plain arrays, one thread's work each.
 #pragma once
 
 #include <algorithm>
@@ -105,5 +105,12 @@ struct TileKernels {
 const TileKernels& emulated_tile_kernels();
 // By AVX-512 and AMX; where CAVMAE_X86_KERNELS.
 const TileKernels& native_tile_kernels();
+
+// Attention on tiles, for flash_attention.cpp: Note [Attention on tiles].
+struct HeadKernel;
+HeadKernel emulated_tiles_head_kernel();
+// Emulated tiles, the rest by AVX-512; AMX. Where CAVMAE_X86_KERNELS.
+HeadKernel emulated_tiles_avx512_bf16_head_kernel();
+HeadKernel amx_head_kernel();
 
 }  // namespace cavmae::kernels
