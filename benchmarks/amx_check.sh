@@ -25,7 +25,7 @@ if ! grep -qw amx_bf16 /proc/cpuinfo; then
 fi
 mkdir -p "$out"
 [[ -f $build/build.ninja ]] || cmake --preset release -S "$root" >/dev/null
-cmake --build "$build" --target cavmae test_kernels test_nn test_machine matmul_benchmark peak_benchmark
+cmake --build "$build" --target cavmae test_kernels test_nn test_machine matmul_benchmark attention_benchmark peak_benchmark
 
 check() {  # NAME COMMAND...: what it prints goes to the screen and to a file
   local name=$1
@@ -34,11 +34,12 @@ check() {  # NAME COMMAND...: what it prints goes to the screen and to a file
   "$@" 2>&1 | tee "$out/$name.txt"
 }
 check machine "$build/cavmae" info --machine
-check tiles "$build/bin/test_kernels" '--gtest_filter=*Tile*:*Engine*'
+check tiles "$build/bin/test_kernels" '--gtest_filter=*Tile*:*Engine*:*Attention*'
 for isa in amx avx512_bf16 avx512 avx2 baseline; do
   check "tests_$isa" env CAVMAE_ISA=$isa "$build/bin/test_nn" --gtest_brief=1
 done
 check matmul "$build/bin/matmul_benchmark"
+check attention "$build/bin/attention_benchmark"
 check limits "$root/benchmarks/limits.sh" --build "$build"
 # What each change brings: the same step by the engines that there were before.
 for engine in amx onednn via_fp32; do
@@ -46,6 +47,10 @@ for engine in amx onednn via_fp32; do
     check "step_${engine}_wgrad_$wgrad" "$build/cavmae" bench --batch-size 8 --precision bf16 --steps 5 --quiet \
       --engine "forward=$engine,dgrad=$engine,wgrad=$wgrad"
   done
+done
+for attention in amx avx512 avx512_bf16; do
+  check "step_attention_$attention" "$build/cavmae" bench --batch-size 8 --precision bf16 --steps 5 --quiet \
+    --engine "attention=$attention"
 done
 for threads in 1 2; do
   check "threads_$threads" "$build/cavmae" bench --batch-size 8 --precision bf16 --steps 5 --quiet --threads $threads

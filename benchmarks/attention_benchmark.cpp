@@ -35,7 +35,7 @@ struct Settings {
     v("batch", o.batch, "clips in a batch");
     v("rounds", o.rounds, "measurements, of which the median counts");
     v("threads", o.threads, "threads (0: one a core)");
-    v("kernel", o.kernel, "'all', 'plain' or one version of the kernel");
+    v("kernel", o.kernel, "'all' that are no tests of others, 'plain' or one version of the kernel");
   }
 };
 
@@ -167,7 +167,9 @@ int run(int argc, char** argv) {
       };
       for (const AttentionKernel* kernel : kernels::usable_attention_kernels()) {
         const std::string version = kernel->name;
-        if (wanted(version)) print(place, call, version, time_kernel(settings, call, *kernel));
+        const bool is_test = kernel->use == AttentionKernel::Use::tests;
+        if (wanted(version) && !(is_test && settings.kernel == "all"))
+          print(place, call, version, time_kernel(settings, call, *kernel));
       }
       if (wanted("plain")) print(place, call, "plain", time_plain_twin(settings, call));
     }

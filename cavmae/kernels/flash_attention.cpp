@@ -7,6 +7,7 @@
 #include "cavmae/core/parallel.h"
 #include "cavmae/kernels/attention_head.h"
 #include "cavmae/kernels/buffer.h"
+#include "cavmae/kernels/tile_matmul.h"
 #include "cavmae/kernels/versions.h"
 #include "cavmae/machine/kernel_table.h"
 
@@ -15,20 +16,30 @@ namespace {
 
 using Use = AttentionKernel::Use;
 
-// Operands of bf16 are multiplied as bf16 by avx512_bf16 and widened by the others; sums are float.
+// Operands of bf16 are multiplied as bf16 by avx512_bf16 and on tiles, and widened by the others; sums are
+// float. amx's share is that of a prototype of the forward pass.
 constexpr AttentionKernel kAttentionKernels[] = {
     {"baseline", Isa::baseline, Use::any_element, {Instruction::fp32_fma, 0.1}, baseline_head_kernel},
 #ifdef CAVMAE_X86_KERNELS
     {"avx2", Isa::avx2, Use::any_element, {Instruction::fp32_fma, 0.4}, avx2_head_kernel},
     {"avx512", Isa::avx512, Use::any_element, {Instruction::fp32_fma, 0.6}, avx512_head_kernel},
     {"avx512_bf16", Isa::avx512_bf16, Use::bf16, {Instruction::vdpbf16ps, 0.6}, avx512_bf16_head_kernel},
+    {"amx", Isa::amx_bf16, Use::bf16, {Instruction::tdpbf16ps, 0.14}, amx_head_kernel},
     // avx512_bf16's code without its two instructions.
     {"avx512_bf16_via_fp32",
      Isa::avx512,
      Use::tests,
      {Instruction::fp32_fma, 0.2},
      avx512_bf16_via_fp32_head_kernel},
+    // amx's code without tiles.
+    {"emulated_tiles_avx512_bf16",
+     Isa::avx512_bf16,
+     Use::tests,
+     {Instruction::fp32_fma, 0.01},
+     emulated_tiles_avx512_bf16_head_kernel},
 #endif
+    // And without AVX-512.
+    {"emulated_tiles", Isa::baseline, Use::tests, {Instruction::fp32_fma, 0.01}, emulated_tiles_head_kernel},
 };
 
 struct ChosenAttention {
@@ -39,7 +50,7 @@ struct ChosenAttention {
 ChosenAttention choose_attention(Element element) {
   std::vector<const AttentionKernel*> kernels;
   std::vector<Engine> engines;
-  for (const AttentionKernel* kernel : usable_versions(kAttentionKernels)) {
+  for (const AttentionKernel* kernel : usable_attention_kernels()) {
     const bool fits = kernel->use == Use::any_element || element == Element::bf16;
     if (!fits) continue;
     kernels.push_back(kernel);
@@ -124,7 +135,11 @@ HeadForward part_of(HeadForward task, int64_t first, int64_t end) {
 }  // namespace
 
 std::vector<const AttentionKernel*> usable_attention_kernels() {
-  return usable_versions(kAttentionKernels);
+  std::vector<const AttentionKernel*> usable = usable_versions(kAttentionKernels);
+  std::erase_if(usable, [](const AttentionKernel* kernel) {
+    return kernel->needs == Isa::amx_bf16 && !tiles_trouble().empty();
+  });
+  return usable;
 }
 
 const AttentionKernel& best_attention_kernel(Element element) {

@@ -1,5 +1,5 @@
-// What multiplies and packs on tiles: one table of functions, of the instructions and of their emulation. For
-// tile_matmul.cpp and tests; plain arrays, one thread's work each.
+// What multiplies, packs and attends on tiles: tables of functions, of the instructions and of their
+// emulation. For tile_matmul.cpp, flash_attention.cpp and tests; plain arrays, one thread's work each.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ constexpr int64_t tile_blocks(int64_t n) {
   return (n + kTileBlock - 1) / kTileBlock;
 }
 
-// Factor A, in blocks of 32 rows: rows as they are, or packed by pack_columns().
+// Factor A, in blocks of 32 rows: rows as they are, or packed by columns_as_a().
 struct TileFactor {
   const char* data = nullptr;
   int64_t row_bytes = 0;    // from a row of a tile to the next
@@ -63,32 +63,54 @@ struct TileRegion {
   int64_t first_block = 0, end_block = 0, first_panel = 0, end_panel = 0;
 };
 
-// A factor of a sum over rows, [rows, columns], as A^T or B of a product; steps `begin` to `end` of 32 rows.
+// A matrix that is packed, whole blocks of it: zeros past its edges.
 struct TilePacking {
-  const Bf16* factor = nullptr;
+  const Bf16* data = nullptr;
+  int64_t row_stride = 0;  // in elements
   int64_t rows = 0, columns = 0;
   Bf16* packed = nullptr;  // aligned to 64 bytes, tile_blocks(rows) * tile_blocks(columns) * kTileStepUnits
 
-  int64_t steps() const { return tile_blocks(rows); }
+  int64_t row_blocks() const { return tile_blocks(rows); }
+  int64_t column_blocks() const { return tile_blocks(columns); }
+  Bf16* along_rows(int64_t row_block, int64_t column_block) const {
+    return packed + (row_block * column_blocks() + column_block) * kTileStepUnits;
+  }
+  Bf16* along_columns(int64_t row_block, int64_t column_block) const {
+    return packed + (column_block * row_blocks() + row_block) * kTileStepUnits;
+  }
 };
+
+// Each packs blocks `begin` to `end` of 32 rows into blocks of a factor. A block of A has 32 rows of 32 of K,
+// one of B 16 pairs of rows of K, the pair's values of a column side by side.
+struct TilePackers {
+  // K is the matrix's rows: a block of 32 columns after the other, of each those of K.
+  void (*columns_as_a)(const TilePacking& packing, int64_t begin, int64_t end);
+  void (*rows_as_b)(const TilePacking& packing, int64_t begin, int64_t end);
+  // K is its columns: a block of 32 rows after the other, of each those of K.
+  void (*rows_as_a)(const TilePacking& packing, int64_t begin, int64_t end);
+  void (*columns_as_b)(const TilePacking& packing, int64_t begin, int64_t end);
+};
+const TilePackers& plain_tile_packers();
+// By AVX-512; where CAVMAE_X86_KERNELS.
+const TilePackers& avx512_tile_packers();
 
 struct TileKernels {
   const char* name;
   // Scratch that multiply() wants, in bytes.
   int64_t (*scratch_bytes)(const TileProduct& product, const TileRegion& region);
   void (*multiply)(const TileProduct& product, const TileRegion& region, void* scratch);
-  // The columns as rows of A: a block of 32 after the other; in a step two halves of 16, of 16 pairs each.
-  void (*pack_columns)(const TilePacking& packing, int64_t begin, int64_t end);
-  // The rows as B's.
-  void (*pack_rows)(const TilePacking& packing, int64_t begin, int64_t end);
+  const TilePackers& (*packers)();
 };
 
 const TileKernels& emulated_tile_kernels();
 // By AVX-512 and AMX; where CAVMAE_X86_KERNELS.
 const TileKernels& native_tile_kernels();
 
-// Packing by AVX-512, for native_tile_kernels() and tests; where CAVMAE_X86_KERNELS.
-void pack_tile_columns_avx512(const TilePacking& packing, int64_t begin, int64_t end);
-void pack_tile_rows_avx512(const TilePacking& packing, int64_t begin, int64_t end);
+// Attention on tiles, for flash_attention.cpp: Note [Attention on tiles].
+struct HeadKernel;
+HeadKernel emulated_tiles_head_kernel();
+// Emulated tiles, the rest by AVX-512; AMX. Where CAVMAE_X86_KERNELS.
+HeadKernel emulated_tiles_avx512_bf16_head_kernel();
+HeadKernel amx_head_kernel();
 
 }  // namespace cavmae::kernels

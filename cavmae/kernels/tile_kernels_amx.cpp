@@ -19,8 +19,7 @@ const TileKernels& native_tile_kernels() {
   static constexpr TileKernels kKernels = {.name = "amx",
                                            .scratch_bytes = tile_scratch_bytes,
                                            .multiply = multiply_on_tiles<NativeTiles>,
-                                           .pack_columns = pack_tile_columns_avx512,
-                                           .pack_rows = pack_tile_rows_avx512};
+                                           .packers = avx512_tile_packers};
   return kKernels;
 }
 

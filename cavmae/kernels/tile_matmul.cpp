@@ -114,12 +114,15 @@ void tile_wgrad(const LinearWgrad& call, const TileKernels& kernels) {
   const Buffer g(steps * tile_blocks(call.g.columns) * kTileStepBytes);
   const Buffer x(steps * tile_blocks(call.x.columns) * kTileStepBytes);
   const auto packing = [](const ConstMatrix& factor, const Buffer& packed) -> TilePacking {
-    return {
-        .factor = factor.bf16(), .rows = factor.rows, .columns = factor.columns, .packed = packed.as<Bf16>()};
+    return {.data = factor.bf16(),
+            .row_stride = factor.columns,
+            .rows = factor.rows,
+            .columns = factor.columns,
+            .packed = packed.as<Bf16>()};
   };
   at::parallel_for(0, steps, 1, [&](int64_t begin, int64_t end) {
-    kernels.pack_columns(packing(call.g, g), begin, end);
-    kernels.pack_rows(packing(call.x, x), begin, end);
+    kernels.packers().columns_as_a(packing(call.g, g), begin, end);
+    kernels.packers().rows_as_b(packing(call.x, x), begin, end);
   });
   multiply({.a = {.data = g.as<char>(),
                   .row_bytes = kTileBlock * bytes_of(Element::bf16),

@@ -1,4 +1,4 @@
-// Factors of a sum over rows as tiles take them, packed with AVX-512.
+// Matrices as tiles take them, packed with AVX-512.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -20,16 +20,18 @@ __mmask32 first_columns(int64_t n) {
   return n >= kTileBlock ? 0xffffffffu : n <= 0 ? 0u : (uint32_t{1} << n) - 1;
 }
 
-// Two rows' 32 values of a panel; zeros where there are none.
+// 32 values of a row; zeros where there are none.
+__m512i values(const TilePacking& p, int64_t row, int64_t column) {
+  const __mmask32 columns = row < p.rows ? first_columns(p.columns - column) : 0;
+  return _mm512_maskz_loadu_epi16(columns, p.data + row * p.row_stride + column);
+}
+
+// Two rows' 32 values.
 struct RowPair {
   __m512i first, second;
 
-  RowPair(const TilePacking& p, int64_t row, int64_t column) {
-    const __mmask32 columns = first_columns(p.columns - column);
-    const Bf16* const at = p.factor + row * p.columns + column;
-    first = _mm512_maskz_loadu_epi16(row < p.rows ? columns : 0, at);
-    second = _mm512_maskz_loadu_epi16(row + 1 < p.rows ? columns : 0, at + p.columns);
-  }
+  RowPair(const TilePacking& p, int64_t row, int64_t column)
+      : first(values(p, row, column)), second(values(p, row + 1, column)) {}
   // Values of columns 0 to 15, and 16 to 31, side by side.
   __m512i left() const { return zipped(0); }
   __m512i right() const { return zipped(16); }
@@ -59,37 +61,70 @@ void transpose(__m512i (&x)[kPairs]) {
   }
 }
 
-}  // namespace
-
-void pack_tile_columns_avx512(const TilePacking& p, int64_t begin, int64_t end) {
-  for (int64_t step = begin; step < end; ++step)
-    for (int64_t panel = 0; panel < tile_blocks(p.columns); ++panel) {
-      __m512i left[kPairs], right[kPairs];
-#pragma GCC unroll 16
-      for (int pair = 0; pair < kPairs; ++pair) {
-        const RowPair rows(p, step * kTileBlock + 2 * pair, panel * kTileBlock);
-        left[pair] = rows.left(), right[pair] = rows.right();
-      }
-      transpose(left), transpose(right);
-      Bf16* const to = p.packed + (panel * p.steps() + step) * kTileStepUnits;
-#pragma GCC unroll 16
-      for (int column = 0; column < kPairs; ++column) {
-        _mm512_store_si512(to + column * kTileBlock, left[column]);
-        _mm512_store_si512(to + (kPairs + column) * kTileBlock, right[column]);
-      }
-    }
+// Calls pack(first row, first column of a block, where it goes).
+template <class Place, class Pack>
+void for_each_block(const TilePacking& p, int64_t begin, int64_t end, const Place& place, const Pack& pack) {
+  for (int64_t row = begin; row < end; ++row)
+    for (int64_t column = 0; column < p.column_blocks(); ++column)
+      pack(row * kTileBlock, column * kTileBlock, (p.*place)(row, column));
 }
 
-void pack_tile_rows_avx512(const TilePacking& p, int64_t begin, int64_t end) {
-  for (int64_t step = begin; step < end; ++step)
-    for (int64_t panel = 0; panel < tile_blocks(p.columns); ++panel) {
-      Bf16* const to = p.packed + (panel * p.steps() + step) * kTileStepUnits;
-      for (int pair = 0; pair < kPairs; ++pair) {
-        const RowPair rows(p, step * kTileBlock + 2 * pair, panel * kTileBlock);
-        _mm512_store_si512(to + pair * 2 * kTileBlock, rows.left());
-        _mm512_store_si512(to + pair * 2 * kTileBlock + kTileBlock, rows.right());
-      }
+void columns_as_a(const TilePacking& p, int64_t begin, int64_t end) {
+  for_each_block(p, begin, end, &TilePacking::along_columns, [&](int64_t row, int64_t column, Bf16* to) {
+    __m512i left[kPairs], right[kPairs];
+#pragma GCC unroll 16
+    for (int pair = 0; pair < kPairs; ++pair) {
+      const RowPair rows(p, row + 2 * pair, column);
+      left[pair] = rows.left(), right[pair] = rows.right();
     }
+    transpose(left), transpose(right);
+#pragma GCC unroll 16
+    for (int i = 0; i < kPairs; ++i) {
+      _mm512_store_si512(to + i * kTileBlock, left[i]);
+      _mm512_store_si512(to + (kPairs + i) * kTileBlock, right[i]);
+    }
+  });
+}
+
+void rows_as_b(const TilePacking& p, int64_t begin, int64_t end) {
+  for_each_block(p, begin, end, &TilePacking::along_columns, [&](int64_t row, int64_t column, Bf16* to) {
+    for (int pair = 0; pair < kPairs; ++pair) {
+      const RowPair rows(p, row + 2 * pair, column);
+      _mm512_store_si512(to + pair * 2 * kTileBlock, rows.left());
+      _mm512_store_si512(to + pair * 2 * kTileBlock + kTileBlock, rows.right());
+    }
+  });
+}
+
+void rows_as_a(const TilePacking& p, int64_t begin, int64_t end) {
+  for_each_block(p, begin, end, &TilePacking::along_rows, [&](int64_t row, int64_t column, Bf16* to) {
+    for (int64_t i = 0; i < kTileBlock; ++i)
+      _mm512_store_si512(to + i * kTileBlock, values(p, row + i, column));
+  });
+}
+
+void columns_as_b(const TilePacking& p, int64_t begin, int64_t end) {
+  for_each_block(p, begin, end, &TilePacking::along_rows, [&](int64_t row, int64_t column, Bf16* to) {
+    for (int half = 0; half < 2; ++half) {
+      __m512i pairs[kPairs];
+#pragma GCC unroll 16
+      for (int i = 0; i < kPairs; ++i) pairs[i] = values(p, row + half * kPairs + i, column);
+      transpose(pairs);
+#pragma GCC unroll 16
+      for (int pair = 0; pair < kPairs; ++pair)
+        _mm512_store_si512(to + (2 * pair + half) * kTileBlock, pairs[pair]);
+    }
+  });
+}
+
+}  // namespace
+
+const TilePackers& avx512_tile_packers() {
+  static constexpr TilePackers kPackers = {.columns_as_a = columns_as_a,
+                                           .rows_as_b = rows_as_b,
+                                           .rows_as_a = rows_as_a,
+                                           .columns_as_b = columns_as_b};
+  return kPackers;
 }
 
 }  // namespace cavmae::kernels

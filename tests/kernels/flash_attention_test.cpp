@@ -23,6 +23,25 @@ struct Problem {
   torch::Tensor out, log_sum_exp, d_q, d_kv;
 };
 
+constexpr int64_t kGuardRows = 1, kGuardColumns = 4;
+constexpr double kGuard = 7.0;
+
+// A result between values that nothing may write to. What stays unwritten is not a number.
+torch::Tensor guarded(const torch::Tensor& like) {
+  const auto all =
+      torch::full({like.size(0), like.size(1) + 2 * kGuardRows, like.size(2) + 2 * kGuardColumns}, kGuard,
+                  like.scalar_type());
+  return all.narrow(1, kGuardRows, like.size(1)).narrow(2, kGuardColumns, like.size(2)).fill_(std::nan(""));
+}
+
+void expect_guards(const torch::Tensor& result) {
+  const int64_t columns = result.size(2) + 2 * kGuardColumns, rows = result.size(1) + 2 * kGuardRows;
+  const auto all =
+      result.as_strided({result.size(0), rows, columns}, {rows * columns, columns, 1}, 0).clone();
+  all.narrow(1, kGuardRows, result.size(1)).narrow(2, kGuardColumns, result.size(2)).fill_(kGuard);
+  EXPECT_TRUE((all == kGuard).all().item<bool>()) << "written past the result";
+}
+
 Problem make_problem(const AttentionCall& call, double spread = 1.0) {
   const int64_t width = call.heads * call.head_width;
   auto generator = at::detail::createCPUGenerator(11);
@@ -35,12 +54,10 @@ Problem make_problem(const AttentionCall& call, double spread = 1.0) {
   p.q = normal(call.queries, width);
   p.kv = normal(call.keys, 2 * width);
   p.d_out = normal(call.queries, width);
-  // A result that stays unwritten is not a number.
-  const auto unwritten = [](const torch::Tensor& x) { return torch::full_like(x, std::nan("")); };
-  p.out = unwritten(p.q);
+  p.out = guarded(p.q);
   p.log_sum_exp = torch::full({call.clips, call.heads, call.queries}, std::nan(""));
-  p.d_q = unwritten(p.q);
-  p.d_kv = unwritten(p.kv);
+  p.d_q = guarded(p.q);
+  p.d_kv = guarded(p.kv);
   return p;
 }
 
@@ -80,6 +97,12 @@ void run(Problem& p, const AttentionKernel& kernel) {
                             .d_k = view(p, p.d_kv),
                             .d_v = view(p, p.d_kv, 1)},
                            kernel);
+  for (const torch::Tensor& result : {p.out, p.d_q, p.d_kv}) expect_guards(result);
+}
+
+bool equal_results(const Problem& a, const Problem& b) {
+  return a.out.equal(b.out) && a.log_sum_exp.equal(b.log_sum_exp) && a.d_q.equal(b.d_q) &&
+         a.d_kv.equal(b.d_kv);
 }
 
 double norm_of(const torch::Tensor& x) {
@@ -110,9 +133,16 @@ void compare_with_the_plain_twin(const Problem& p, double tolerance) {
 double tolerance(Element element) {
   return element == Element::f32 ? 2e-6 : 4e-3;
 }
+constexpr double kBf16Tolerance = 8e-3;
 double tolerance(Element element, const AttentionKernel& kernel) {
   const bool in_bf16 = element == Element::bf16 && kernel.use != AttentionKernel::Use::any_element;
-  return in_bf16 ? 8e-3 : tolerance(element);
+  return in_bf16 ? kBf16Tolerance : tolerance(element);
+}
+
+const AttentionKernel& usable_kernel(const std::string& name) {
+  for (const AttentionKernel* kernel : usable_attention_kernels())
+    if (kernel->name == name) return *kernel;
+  throw Error("there is no attention kernel " + name);
 }
 
 using Case = std::tuple<const AttentionKernel*, Element>;
@@ -133,7 +163,7 @@ class FlashAttention : public ::testing::TestWithParam<Case> {
 };
 
 TEST_P(FlashAttention, EqualsThePlainTwinAtEveryLength) {
-  for (const int64_t length : {1, 2, 7, 17, 49, 64, 128, 177, 196, 708})
+  for (const int64_t length : {1, 2, 5, 7, 16, 17, 49, 61, 64, 128, 177, 196, 708})
     expect_equal_to_the_plain_twin(
         {.clips = 1, .queries = length, .keys = length, .heads = 1, .head_width = 32});
 }
@@ -157,6 +187,15 @@ TEST_P(FlashAttention, NoQueriesGiveZeroGradients) {
   EXPECT_EQ(p.d_kv.abs().max().item<double>(), 0.0);
 }
 
+TEST_P(FlashAttention, NoKeysGiveZeros) {
+  Problem p =
+      make_problem({.clips = 2, .queries = 9, .keys = 0, .heads = 2, .head_width = 8, .element = element()});
+  run(p, kernel());
+  EXPECT_EQ(p.out.abs().max().item<double>(), 0.0);
+  EXPECT_EQ(p.d_q.abs().max().item<double>(), 0.0);
+  EXPECT_TRUE(p.log_sum_exp.isfinite().all().item<bool>());
+}
+
 TEST_P(FlashAttention, EnormousProductsEqualThePlainTwin) {
   Problem p = make_problem(
       {.clips = 1, .queries = 33, .keys = 40, .heads = 2, .head_width = 32, .element = element()},
@@ -168,17 +207,17 @@ TEST_P(FlashAttention, EnormousProductsEqualThePlainTwin) {
 TEST_P(FlashAttention, DoesNotDependOnTheNumberOfThreads) {
   const AttentionCall call{
       .clips = 1, .queries = 300, .keys = 177, .heads = 3, .head_width = 32, .element = element()};
-  Problem one = make_problem(call), many = make_problem(call);
   const int before = at::get_num_threads();
   at::set_num_threads(1);
+  Problem one = make_problem(call);
   run(one, kernel());
-  at::set_num_threads(8);
-  run(many, kernel());
+  for (const int threads : {2, 5, 8}) {
+    at::set_num_threads(threads);
+    Problem many = make_problem(call);
+    run(many, kernel());
+    EXPECT_TRUE(equal_results(one, many)) << threads << " threads";
+  }
   at::set_num_threads(before);
-  EXPECT_TRUE(one.out.equal(many.out));
-  EXPECT_TRUE(one.log_sum_exp.equal(many.log_sum_exp));
-  EXPECT_TRUE(one.d_q.equal(many.d_q));
-  EXPECT_TRUE(one.d_kv.equal(many.d_kv));
 }
 
 INSTANTIATE_TEST_SUITE_P(Supported, FlashAttention,
@@ -188,6 +227,57 @@ INSTANTIATE_TEST_SUITE_P(Supported, FlashAttention,
                            return std::get<0>(tested.param)->name +
                                   std::string(std::get<1>(tested.param) == Element::f32 ? "_f32" : "_bf16");
                          });
+
+bool is_on_tiles(const AttentionKernel& kernel) {
+  const std::string name = kernel.name;
+  return name == "amx" || name.starts_with("emulated_tiles");
+}
+
+// The emulation in plain C++ is what the others are held to, tiles bit for bit.
+TEST(AttentionOnTiles, EqualsTheOtherVersionsInBf16) {
+  for (const int64_t width : {64, 32})
+    for (const int64_t length : {1, 5, 16, 17, 49, 61, 128, 177, 708}) {
+      const AttentionCall call{.clips = 1,
+                               .queries = length,
+                               .keys = length,
+                               .heads = 1,
+                               .head_width = width,
+                               .element = Element::bf16};
+      Problem twin = make_problem(call);
+      run(twin, usable_kernel("emulated_tiles"));
+      const double term = norm_of(twin.d_out) / std::sqrt(static_cast<double>(length));
+      for (const AttentionKernel* kernel : usable_attention_kernels()) {
+        if (kernel->use == AttentionKernel::Use::any_element) continue;
+        SCOPED_TRACE(testing::Message() << kernel->name << ", " << length << " rows of " << width);
+        Problem p = make_problem(call);
+        run(p, *kernel);
+        EXPECT_LE(relative_error(p.out, twin.out.to(torch::kFloat64), term), kBf16Tolerance);
+        EXPECT_LE(relative_error(p.d_q, twin.d_q.to(torch::kFloat64), term), kBf16Tolerance);
+        EXPECT_LE(relative_error(p.d_kv, twin.d_kv.to(torch::kFloat64), term), kBf16Tolerance);
+        EXPECT_TRUE(!is_on_tiles(*kernel) || equal_results(p, twin));
+      }
+    }
+}
+
+// The queries that need a shift and those that need none are blocks' neighbours.
+TEST(AttentionOnTiles, IsBitForBitTheSameForEnormousProducts) {
+  const AttentionCall call{
+      .clips = 1, .queries = 70, .keys = 45, .heads = 2, .head_width = 32, .element = Element::bf16};
+  const auto problem = [&] {
+    Problem p = make_problem(call, /*spread=*/8.0);
+    p.q.narrow(1, 0, 40) *= 0.01;
+    return p;
+  };
+  Problem twin = problem();
+  run(twin, usable_kernel("emulated_tiles"));
+  compare_with_the_plain_twin(twin, 20 * tolerance(Element::bf16));
+  for (const AttentionKernel* kernel : usable_attention_kernels()) {
+    if (!is_on_tiles(*kernel)) continue;
+    Problem p = problem();
+    run(p, *kernel);
+    EXPECT_TRUE(equal_results(p, twin)) << kernel->name;
+  }
+}
 
 TEST(FlashAttentionCall, AnUnknownHeadWidthIsAnError) {
   EXPECT_THROW(

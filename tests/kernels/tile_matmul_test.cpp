@@ -138,22 +138,27 @@ INSTANTIATE_TEST_SUITE_P(Sizes, TileMatmul,
 #ifdef CAVMAE_X86_KERNELS
 TEST(TilePacking, ByAvx512IsTheTwins) {
   if (!usable_isa().has(Isa::avx512)) GTEST_SKIP() << "this process may not use AVX-512";
+  constexpr decltype(&TilePackers::rows_as_a) kWays[] = {&TilePackers::columns_as_a, &TilePackers::rows_as_b,
+                                                         &TilePackers::rows_as_a, &TilePackers::columns_as_b};
   for (const auto& [rows, columns] :
        {std::pair<int64_t, int64_t>{1, 1}, {32, 32}, {33, 31}, {64, 100}, {95, 16}}) {
-    const auto factor = rounded_normal({rows, columns}, 1);
+    const auto all = rounded_normal({rows, columns + 5}, 1);
     const auto packed_by = [&](auto pack) {
       auto packed =
           torch::full({tile_blocks(rows) * tile_blocks(columns), kTileStepUnits}, NAN, torch::kBFloat16);
       const Buffer aligned(packed.numel() * 2);
-      pack({.factor = bf16_of(factor), .rows = rows, .columns = columns, .packed = aligned.as<Bf16>()}, 0,
-           tile_blocks(rows));
+      pack({.data = bf16_of(all),
+            .row_stride = columns + 5,
+            .rows = rows,
+            .columns = columns,
+            .packed = aligned.as<Bf16>()},
+           0, tile_blocks(rows));
       std::memcpy(packed.data_ptr(), aligned.data(), static_cast<size_t>(packed.numel()) * 2);
       return packed;
     };
-    const auto& plain = emulated_tile_kernels();
-    EXPECT_TRUE(packed_by(pack_tile_columns_avx512).equal(packed_by(plain.pack_columns)))
-        << rows << ' ' << columns;
-    EXPECT_TRUE(packed_by(pack_tile_rows_avx512).equal(packed_by(plain.pack_rows))) << rows << ' ' << columns;
+    for (const auto way : kWays)
+      EXPECT_TRUE(packed_by(avx512_tile_packers().*way).equal(packed_by(plain_tile_packers().*way)))
+          << rows << ' ' << columns;
   }
 }
 #endif
