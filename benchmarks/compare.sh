@@ -15,18 +15,8 @@ for word in "$@"; do
   case $word in -h | --help) exec /usr/bin/python3 "$root/benchmarks/compare.py" --help ;; esac
 done
 
-packages=(python3-torch python3-torchaudio python3-torchvision python3-pil libopenblas0-openmp)
-missing=()
-for package in "${packages[@]}"; do
-  status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
-  [[ "$status" == installed ]] || missing+=("$package")
-done
-if (( ${#missing[@]} > 0 )); then
-  echo "compare: installing with apt-get: ${missing[*]}" >&2
-  sudo=(); (( EUID == 0 )) || sudo=(sudo)
-  "${sudo[@]}" apt-get update -qq
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
+source "$root/benchmarks/need_packages.sh"
+need_packages compare python3-torch python3-torchaudio python3-torchvision python3-pil libopenblas0-openmp
 
 # The BLAS that comes with PyTorch unless one asks for another. Installed, it could become the one that cavmae and the
 # rest of the machine use, so it is only unpacked.

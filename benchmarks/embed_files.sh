@@ -16,17 +16,7 @@ for word in "$@"; do
   case $word in -h | --help) exec /usr/bin/python3 "$root/benchmarks/embed_files.py" --help ;; esac
 done
 
-packages=(python3-torch python3-torchaudio python3-torchvision python3-pil python3-numpy libopenblas0-openmp ffmpeg)
-missing=()
-for package in "${packages[@]}"; do
-  status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
-  [[ "$status" == installed ]] || missing+=("$package")
-done
-if (( ${#missing[@]} > 0 )); then
-  echo "embed_files: installing with apt-get: ${missing[*]}" >&2
-  sudo=(); (( EUID == 0 )) || sudo=(sudo)
-  "${sudo[@]}" apt-get update -qq
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
+source "$root/benchmarks/need_packages.sh"
+need_packages embed_files python3-torch python3-torchaudio python3-torchvision python3-pil python3-numpy libopenblas0-openmp ffmpeg
 
 exec /usr/bin/python3 "$root/benchmarks/embed_files.py" "$@"

@@ -10,6 +10,7 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/options.h"
 #include "cavmae/core/text.h"
+#include "cavmae/data/ids_hash.h"
 #include "cavmae/eval/embed_file.h"
 #include "cavmae/models/parameters_hash.h"
 
@@ -20,12 +21,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kIndexFile = "index.json";
 constexpr const char* kPartsFormat = "cavmae embeddings in parts";
-
-std::string hash_of_ids(const ClipList& clips) {
-  uint64_t hash = stable_hash("");
-  for (size_t i = 0; i < clips.size(); ++i) hash = stable_hash("\n", stable_hash(clips.id(i), hash));
-  return fmt::format("{:016x}", hash);
-}
 
 Json made_of(CavMae& model, const fs::path& model_file, const InputSpec& spec, const ClipList& clips,
              const EmbedPartsOptions& options) {

@@ -1,9 +1,7 @@
 #include "cavmae/train/run_state.h"
 
-#include <fmt/format.h>
-
 #include "cavmae/core/error.h"
-#include "cavmae/core/text.h"
+#include "cavmae/data/ids_hash.h"
 
 namespace cavmae {
 
@@ -16,9 +14,7 @@ void IntervalSums::add(const StepMeans& step_sums, double step_gradient_norm, do
 }
 
 DataFingerprint fingerprint(const ClipList& clips) {
-  uint64_t hash = stable_hash("");
-  for (size_t i = 0; i < clips.size(); ++i) hash = stable_hash("\n", stable_hash(clips.id(i), hash));
-  return {.clips = static_cast<int64_t>(clips.size()), .hash = fmt::format("{:016x}", hash)};
+  return {.clips = static_cast<int64_t>(clips.size()), .hash = hash_of_ids(clips)};
 }
 
 void check_same_data(const DataFingerprint& saved, const DataFingerprint& now) {
