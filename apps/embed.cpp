@@ -48,6 +48,7 @@ int write_parts(const EmbedFlags& flags, const Pretrained& model, const ClipList
                      {.part_clips = flags.part_clips, .pass = options, .of = flags.vectors_of()}, log);
   rank.leave();
   if (!rank.is_first()) return 0;
+  CAVMAE_CHECK_AS(DataError, index.rows() > 0, "no clip could be read");
   if (flags.json != "-")
     fmt::print("{} clips -> {} ({} files)\n", index.rows(), flags.out.string(), index.parts.size());
   write_json_result(flags.json, {{"out", flags.out.string()},

@@ -31,7 +31,7 @@ Json made_of(CavMae& model, const fs::path& model_file, const InputSpec& spec, c
           {"dimension", model->config().embed_dim},
           {"precision", enum_name(model->precision())},
           {"features", option_to_json(spec)},
-          {"frames", enum_name(options.pass.view.frames)},
+          {"view", option_to_json(options.pass.view)},
           {"per_frame", options.of == ClipVectorsOf::picture},
           {"part_clips", options.part_clips}};
 }
@@ -163,6 +163,7 @@ PartsIndex embed_in_parts(const fs::path& folder, CavMae& model, const fs::path&
   if (writes) index.parts = find_parts(folder, index.made_of);
   tell_ranks(index.parts, options);
   if (index.clips() > 0) log->info("{} holds {} of {} clips already", folder.string(), index.clips(), total);
+  check_failed(index, options);
   PassOptions pass = options.pass;
   pass.loader.max_bad_ratio = 1.0;  // of a part; see check_failed()
   const PartsLog progress(total, index.clips(), log);

@@ -91,6 +91,13 @@ TEST_F(EmbeddingParts, OfSomethingElseAreLeftAlone) {
   EXPECT_THAT(message_from<ConfigError>([&] { embed(in_parts_of(4)); }), HasSubstr("clips"));
 }
 
+TEST_F(EmbeddingParts, OfAnotherWindowAreLeftAlone) {
+  embed(in_parts_of(4));
+  EmbedPartsOptions options = in_parts_of(4);
+  options.pass.view.window_start = 0.1;
+  EXPECT_THAT(message_from<ConfigError>([&] { embed(options); }), HasSubstr("view"));
+}
+
 TEST_F(EmbeddingParts, AFileThatIsGoneIsNamed) {
   embed(in_parts_of(4));
   fs::remove(folder_ / "out/part-000001.safetensors");
@@ -109,6 +116,8 @@ TEST_F(EmbeddingParts, ManyBadClipsEndIt) {
   fs::remove_all(folder_ / "out");
   options.part_clips = 4;  // 3 of 4, too
   EXPECT_THAT(message_from<DataError>([&] { embed(options); }), HasSubstr("3 of the first 4 clips"));
+  EXPECT_THAT(message_from<DataError>([&] { embed(options); }), HasSubstr("3 of the first 4 clips"))
+      << "the same command again";
   fs::remove_all(folder_ / "out");
   options.part_clips = 6;
   EXPECT_EQ(embed(options).failed(), 3);
