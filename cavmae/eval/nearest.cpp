@@ -99,6 +99,7 @@ struct Search {
   const Rows& queries;
   torch::Tensor directions;  // float [Q, D]: queries of length 1, zeros for those without a direction
   torch::Tensor matrix;      // float or half [N, D]
+  const bool* selected;      // [N], or null: all
   int64_t k;
 
   int64_t width() const { return directions.size(1); }
@@ -111,6 +112,10 @@ struct Search {
     const int64_t num_queries = directions.size(0);
     std::vector<Best> best(static_cast<size_t>(num_queries), Best(k));
     for (int64_t first = begin; first < end; first += kBlockRows) {
+      const int64_t block_end = std::min(first + kBlockRows, end);
+      if (selected != nullptr &&
+          std::find(selected + first, selected + block_end, true) == selected + block_end)
+        continue;
       const Rows rows = with_lengths(matrix.narrow(0, first, std::min(kBlockRows, end - first)));
       for (int64_t query = 0; query < num_queries; query += kBlockQueries)
         search_block(rows, first, query, best);
@@ -133,6 +138,7 @@ struct Search {
       float least = of_query.threshold() - margin();
       for (int64_t r = 0; r < num_rows; ++r) {
         const double length = rows.length[r];
+        if (selected != nullptr && !selected[first_row + r]) continue;
         if (scores[r] < least * length && length < 1e18 && length > 1e-18) continue;
         if (std::isnan(length)) continue;
         const double cosine =
@@ -144,7 +150,8 @@ struct Search {
   }
 };
 
-void check(const torch::Tensor& queries, const torch::Tensor& matrix, int64_t k) {
+void check(const torch::Tensor& queries, const torch::Tensor& matrix, int64_t k,
+           const torch::Tensor& selected) {
   const auto is_usable = [](const torch::Tensor& x) {
     return x.defined() && (x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kFloat16);
   };
@@ -155,6 +162,9 @@ void check(const torch::Tensor& queries, const torch::Tensor& matrix, int64_t k)
   CAVMAE_CHECK(queries.size(-1) == matrix.size(1), "the queries have ", queries.size(-1),
                " numbers each, the matrix ", matrix.size(1), " a row; both must come from one model");
   CAVMAE_CHECK(k >= 0, "k is ", k, "; it must be at least 0");
+  CAVMAE_CHECK(!selected.defined() || (selected.scalar_type() == torch::kBool && selected.is_contiguous() &&
+                                       selected.sizes() == torch::IntArrayRef({matrix.size(0)})),
+               "`selected` must be bool [N]");
 }
 
 Neighbors to_tensors(const std::vector<Best>& best, int64_t k) {
@@ -169,8 +179,9 @@ Neighbors to_tensors(const std::vector<Best>& best, int64_t k) {
   return out;
 }
 
-Neighbors search(const torch::Tensor& given, const torch::Tensor& matrix, int64_t wanted) {
-  check(given, matrix, wanted);
+Neighbors search(const torch::Tensor& given, const torch::Tensor& matrix, int64_t wanted,
+                 const torch::Tensor& selected) {
+  check(given, matrix, wanted, selected);
   const Rows queries = with_lengths((given.dim() == 1 ? given.unsqueeze(0) : given).detach().cpu());
   const auto num_queries = static_cast<int64_t>(queries.length.size());
   const int64_t k = std::min(wanted, matrix.size(0));
@@ -181,6 +192,7 @@ Neighbors search(const torch::Tensor& given, const torch::Tensor& matrix, int64_
   const Search search{.queries = queries,
                       .directions = (queries.values.to(torch::kFloat64) / lengths).to(torch::kFloat32),
                       .matrix = matrix.detach(),
+                      .selected = selected.defined() ? selected.data_ptr<bool>() : nullptr,
                       .k = k};
   std::mutex mutex;
   at::parallel_for(0, matrix.size(0), kBlockRows, [&](int64_t begin, int64_t end) {
@@ -194,10 +206,11 @@ Neighbors search(const torch::Tensor& given, const torch::Tensor& matrix, int64_
 
 }  // namespace
 
-Neighbors nearest(const torch::Tensor& queries, const torch::Tensor& matrix, int64_t k) {
+Neighbors nearest(const torch::Tensor& queries, const torch::Tensor& matrix, int64_t k,
+                  const torch::Tensor& selected) {
   return with_own_errors([&] {
     const torch::NoGradGuard no_grad;
-    return search(queries, matrix, k);
+    return search(queries, matrix, k, selected);
   });
 }
 

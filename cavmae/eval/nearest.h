@@ -17,9 +17,10 @@ struct Neighbors {
 // also of a mapped file (map_embeddings()). k' = min(k, N). Rows need not be normalised. The score of a row
 // is computed in double and rounded to float, so neither threads nor blocks nor the other rows change it;
 // rows of equal scores come in the order of the matrix. A row that is all zeros or holds a value that is not
-// finite (NaN: the clip lacks that modality) is never found, and such a query finds nothing. Needs memory for
-// the results and a block of scores a thread, never for Q x N. Throws Error for tensors of other shapes or
-// types.
-Neighbors nearest(const torch::Tensor& queries, const torch::Tensor& matrix, int64_t k);
+// finite (NaN: the clip lacks that modality) is never found, and such a query finds nothing. `selected`: bool
+// [N], rows that may be found; undefined: all. Needs memory for the results and a block of scores a thread,
+// never for Q x N. Throws Error for tensors of other shapes or types.
+Neighbors nearest(const torch::Tensor& queries, const torch::Tensor& matrix, int64_t k,
+                  const torch::Tensor& selected = {});
 
 }  // namespace cavmae

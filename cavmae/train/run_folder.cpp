@@ -1,12 +1,5 @@
 #include "cavmae/train/run_folder.h"
 
-#include <cerrno>
-#include <cstring>
-
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
 #include "cavmae/core/paths.h"
@@ -51,18 +44,6 @@ void check_run_folder(const RunPaths& paths) {
                   ": holds a run already; go on with it by --resume, or choose another --out");
   CAVMAE_CHECK_AS(ConfigError, !fs::exists(run) || (fs::is_directory(run) && fs::is_empty(run)), run.string(),
                   ": exists and is no empty folder; choose another --out");
-}
-
-RunLock::RunLock(const fs::path& run) : fd_(::open(run.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-  CAVMAE_CHECK(fd_ >= 0, run.string(), ": cannot be opened: ", std::strerror(errno));
-  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
-    return;  // some file systems know no locks
-  ::close(fd_);
-  throw ConfigError(concat(run.string(), ": another process trains in this folder; wait for it or stop it"));
-}
-
-RunLock::~RunLock() {
-  ::close(fd_);
 }
 
 RunPaths read_run_paths(const fs::path& run) {

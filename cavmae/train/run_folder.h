@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "cavmae/core/folder_lock.h"
 #include "cavmae/core/json.h"
 #include "cavmae/data/read_clips.h"
 
@@ -27,18 +28,14 @@ struct RunPaths {
 // path that run.json cannot hold. Makes nothing.
 void check_run_folder(const RunPaths& paths);
 
-// Keeps other processes out of a run for its lifetime; the system lifts it when the process ends, however it
-// ends.
+// Keeps other processes out of a run for its lifetime. Throws ConfigError when one is at work there.
 class RunLock {
  public:
-  // Throws ConfigError when another process is at work there.
-  explicit RunLock(const std::filesystem::path& run);
-  ~RunLock();
-  RunLock(const RunLock&) = delete;
-  RunLock& operator=(const RunLock&) = delete;
+  explicit RunLock(const std::filesystem::path& run)
+      : lock_(run, "another process trains in this folder; wait for it or stop it") {}
 
  private:
-  int fd_;
+  FolderLock lock_;
 };
 
 // The paths that the run was started with. Throws ConfigError when there is no such run.

@@ -54,6 +54,20 @@ struct Shape {
 
 class Nearest : public ::testing::TestWithParam<Shape> {};
 
+// As if the rows that are not selected were not there.
+TEST_P(Nearest, FindsSelectedRowsAlone) {
+  const Shape& shape = GetParam();
+  torch::manual_seed(5);
+  const torch::Tensor queries = torch::randn({shape.queries, shape.width});
+  const torch::Tensor matrix = torch::randn({shape.rows, shape.width}).to(shape.type);
+  for (const double share : {0.0, 0.02, 0.6}) {
+    const torch::Tensor selected = torch::rand({shape.rows}) < share;
+    torch::Tensor rest = matrix.clone();
+    rest.index_put_({selected.logical_not()}, kNan);
+    expect_same(nearest(queries, matrix, shape.k, selected), nearest(queries, rest, shape.k));
+  }
+}
+
 TEST_P(Nearest, IsThePlainTwin) {
   const Shape& shape = GetParam();
   torch::manual_seed(3);

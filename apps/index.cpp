@@ -1,0 +1,170 @@
+// cavmae index: makes a library of every moment of an archive, and keeps it as the archive is.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cavmae/core/paths.h"
+#include "cavmae/core/text.h"
+#include "cavmae/data/read_clips.h"
+#include "cavmae/search/indexer.h"
+
+#include "apps/command.h"
+#include "apps/list_flags.h"
+#include "apps/model_flags.h"
+
+namespace cavmae::apps {
+namespace {
+
+struct IndexFlags {
+  std::filesystem::path library;
+  std::vector<std::filesystem::path> data;
+  ModelFlags model;
+  ListFlags lists;
+  OptionFlags options;
+  std::optional<double> hop_seconds;
+  std::string vectors, index;  // empty: as the library has them, or their defaults
+  bool rebuild = false, check = false;
+  std::filesystem::path json;
+};
+
+// The library's former settings, where it is there.
+std::optional<LibrarySettings> former_settings(const std::filesystem::path& library) {
+  if (!holds_library(library)) return std::nullopt;
+  return read_library_settings(library);
+}
+
+Pretrained load_model_of(const IndexFlags& flags, const std::optional<LibrarySettings>& former, Log& log) {
+  if (!flags.model.checkpoint.empty()) return flags.model.load(log);
+  CAVMAE_CHECK_AS(ConfigError, former.has_value(), flags.library.string(),
+                  ": is a new library; say by --checkpoint which model is to make its vectors");
+  LoadOptions options = load_options(former->model);
+  options.runtime.device = device_options(flags.model.device_flags).device;
+  return load_model(former->model.path, options, log);
+}
+
+LibrarySettings settings_of(const IndexFlags& flags, const std::optional<LibrarySettings>& former,
+                            const Pretrained& model) {
+  LibrarySettings settings = former.value_or(LibrarySettings());
+  settings.model = library_model(model);
+  if (!former) settings.hop_seconds = model.spec.window_seconds / 2;
+  if (flags.hop_seconds) settings.hop_seconds = *flags.hop_seconds;
+  if (!flags.vectors.empty()) option_from_json(Json(flags.vectors), settings.vectors, "--vectors");
+  for (const std::filesystem::path& path : flags.data) {
+    const std::string absolute = absolute_path(path).string();
+    if (std::ranges::find(settings.data, absolute) == settings.data.end()) settings.data.push_back(absolute);
+  }
+  CAVMAE_CHECK_AS(ConfigError, !settings.data.empty(), flags.library.string(),
+                  ": say by --data what the library is to be filled from");
+  return settings;
+}
+
+void report_check(const LibraryCheck& check, Log& log) {
+  for (const std::string& problem : check.damaged) log.warn("{}", problem);
+  if (check.damaged.empty())
+    log.info("all {} segments are whole", check.segments);
+  else
+    log.warn("{} of {} segments are damaged; {} files are indexed again", check.damaged.size(),
+             check.segments, check.files_to_repeat);
+}
+
+void print_result(const IndexFlags& flags, const IndexResult& result, const LibraryCounts& counts) {
+  std::string text = fmt::format("{} files added, {} changed, {} moved, {} unchanged", result.added,
+                                 result.changed, result.moved, result.unchanged);
+  if (result.pruned > 0) text += fmt::format(", {} removed", result.pruned);
+  if (result.failed > 0) text += fmt::format(", {} with failures", result.failed);
+  if (result.gone > 0) text += fmt::format("; {} are not there any more (--prune removes them)", result.gone);
+  fmt::print("{}\n", text);
+  if (result.moments > 0)
+    fmt::print("{} moments in {}, {:.1f} a second\n", result.moments, human_duration(result.seconds),
+               static_cast<double>(result.moments) / result.seconds);
+  fmt::print("{}: {} files, {} moments\n", flags.library.string(), counts.files, counts.moments);
+}
+
+Json to_json(const IndexFlags& flags, const LibraryWriter& library, const IndexResult& result,
+             const LibraryCounts& counts, const std::optional<LibraryCheck>& check) {
+  Json out = {{"library", flags.library.string()},
+              {"generation", library.settings().generation},
+              {"model", library.settings().model.parameters_hash},
+              {"precision", library.settings().model.precision},
+              {"interrupted", result.end == IndexEnd::interrupted},
+              {"added", result.added},
+              {"changed", result.changed},
+              {"moved", result.moved},
+              {"unchanged", result.unchanged},
+              {"pruned", result.pruned},
+              {"gone", result.gone},
+              {"failed", result.failed},
+              {"moments_added", result.moments},
+              {"seconds", result.seconds},
+              {"files", counts.files},
+              {"moments", counts.moments},
+              {"segments", counts.segments}};
+  if (check) out["damaged_segments"] = check->damaged;
+  return out;
+}
+
+int run_index(const IndexFlags& flags, const GlobalOptions& global) {
+  IndexOptions options;
+  flags.options.apply(options);
+  options.validate();
+  auto log = make_log(global.verbosity());
+  const std::optional<LibrarySettings> former = former_settings(flags.library);
+  const Pretrained model = load_model_of(flags, former, *log);
+  const LibrarySettings settings = settings_of(flags, former, model);
+  LibraryWriter library(flags.library, settings, flags.rebuild ? LibraryStart::rebuild : LibraryStart::add,
+                        log);
+  std::optional<LibraryCheck> check;
+  if (flags.check) report_check(check.emplace(library.check()), *log);
+  const std::vector<std::filesystem::path> data(library.settings().data.begin(),
+                                                library.settings().data.end());
+  const ClipList files = read_clip_sources(data, *log, flags.lists.options());
+  const IndexResult result = index_files(library, model, files, options, !global.quiet, log);
+  if (result.end == IndexEnd::done) library.finish();
+  const LibraryCounts counts = library.catalog().counts();
+  if (flags.json != "-") print_result(flags, result, counts);
+  write_json_result(flags.json, to_json(flags, library, result, counts, check));
+  if (result.end == IndexEnd::interrupted) {
+    log->warn("stopped; the same command goes on");
+    return kExitInterrupted;
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_index(CLI::App& app, Program& program) {
+  describe(
+      app,
+      "Embeds every moment of every file, windows of the model's length half a window apart, into a folder that\n"
+      "'cavmae search' and 'cavmae serve' look in. Run again, it adds what is new, does again what has changed\n"
+      "and leaves alone what is as it was; files that only moved cost nothing. A stopped or killed run goes on\n"
+      "where it was, and others may search meanwhile. --data and --checkpoint are remembered.",
+      {"cavmae index library", "cavmae index library --prune", "cavmae index library --check",
+       "cavmae index library --checkpoint better_run --rebuild"});
+  auto flags = std::make_shared<IndexFlags>();
+  app.add_option("library", flags->library, "the library's folder, new or begun")
+      ->required()
+      ->type_name("LIBRARY");
+  app.add_option("--data", flags->data,
+                 "folders, files or lists to index, besides those that it was given before")
+      ->type_name("PATH");
+  flags->model.precision = "auto";
+  flags->model.add(app);
+  app.get_option("--checkpoint")->required(false);
+  app.add_option("--hop", flags->hop_seconds, "seconds between the starts of moments [half a window]")
+      ->type_name("SECONDS");
+  app.add_option("--vectors", flags->vectors,
+                 "how vectors are stored: float32, or float16 in half the space [float32]")
+      ->type_name("");
+  app.add_flag("--rebuild", flags->rebuild,
+               "make the library anew beside the old one, which is searched until the new one is whole");
+  app.add_flag("--check", flags->check,
+               "first read everything that is stored, and make again what is damaged");
+  flags->options.add(app, IndexOptions{}, "Indexing");
+  flags->lists.add(app);
+  add_json_flag(app, flags->json);
+  app.callback(
+      [=, &program] { program.action = [=, &program] { return run_index(*flags, program.global); }; });
+}
+
+}  // namespace cavmae::apps

@@ -1,0 +1,84 @@
+#include "cavmae/search/index_jobs.h"
+
+#include <filesystem>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "cavmae/search/content_hash.h"
+
+namespace cavmae {
+namespace fs = std::filesystem;
+namespace {
+
+std::string path_of(const MediaSource& source) {
+  return source.path().empty() ? source.identity() : source.path().string();
+}
+
+int64_t size_of(const MediaSource& source) {
+  std::error_code failed;
+  const auto size = fs::file_size(source.path(), failed);
+  return failed ? 0 : static_cast<int64_t>(size);
+}
+
+IndexJob job_of(ClipSource clip) {
+  clip.start_seconds.reset();
+  clip.end_seconds.reset();
+  IndexJob job;
+  const MediaSource& main = !clip.frames.empty() ? clip.frames.front()
+                            : clip.video.empty() ? clip.audio
+                                                 : clip.video;
+  job.path = path_of(main);
+  job.stamp = main.stamp();
+  job.bytes = size_of(main);
+  if (!clip.audio.empty() && !(clip.audio == main)) {
+    job.audio_path = path_of(clip.audio);
+    job.stamp += "|" + clip.audio.stamp();
+    job.bytes += size_of(clip.audio);
+  }
+  clip.id = job.path;
+  job.clip = std::move(clip);
+  return job;
+}
+
+}  // namespace
+
+std::vector<IndexJob> find_jobs(Catalog& catalog, const ClipList& files, IndexResult& result) {
+  using Key = std::pair<std::string, std::string>;
+  std::map<Key, std::string> stamps;  // of what the library holds
+  for (const LibraryFile& file : catalog.files()) stamps[{file.path, file.audio_path}] = file.stamp;
+  std::map<std::string, std::string> failed;
+  for (const FileFailure& failure : catalog.failures()) failed[failure.path] = failure.stamp;
+  std::set<Key> seen;
+  std::vector<IndexJob> jobs;
+  for (const ClipSource& clip : files) {
+    IndexJob job = job_of(clip);
+    const Key key{job.path, job.audio_path};
+    if (!seen.insert(key).second) continue;
+    const auto known = stamps.find(key);
+    const auto bad = failed.find(job.path);
+    const bool is_bad = bad != failed.end() && bad->second == job.stamp;
+    job.is_known = known != stamps.end();
+    if (is_bad) ++result.failed;
+    if (job.is_known && known->second == job.stamp)
+      ++result.unchanged;
+    else if (!is_bad)
+      jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
+std::string content_of(const ClipSource& clip) {
+  std::string hashes;
+  for (const MediaSource& frame : clip.frames) hashes += content_hash(frame) + "\n";
+  if (!clip.video.empty()) hashes += content_hash(clip.video);
+  if (!clip.audio.empty() && !(clip.audio == clip.video)) hashes += "|" + content_hash(clip.audio);
+  return content_hash(std::string_view(hashes));
+}
+
+bool is_there(const LibraryFile& file) {
+  std::error_code failed;
+  return fs::exists(file.path, failed) && (file.audio_path.empty() || fs::exists(file.audio_path, failed));
+}
+
+}  // namespace cavmae

@@ -1,0 +1,244 @@
+#include "cavmae/search/indexer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/options.h"
+#include "cavmae/core/progress.h"
+#include "cavmae/core/stop_signal.h"
+#include "cavmae/eval/embed.h"
+#include "cavmae/eval/failed_clips.h"
+#include "cavmae/search/file_readers.h"
+#include "cavmae/search/segment.h"
+
+namespace cavmae {
+namespace {
+
+constexpr double kBytesPerMegabyte = 1e6;
+
+// The library and its catalog, which the threads that read files ask too.
+class SharedLibrary : public ContentAdopter {
+ public:
+  SharedLibrary(LibraryWriter& library, IndexResult& result) : library_(library), result_(result) {}
+
+  bool adopt(const IndexJob& job, const std::string& content) override {
+    const std::lock_guard lock(mutex_);
+    Catalog& catalog = library_.catalog();
+    if (const auto same = catalog.file_at(job.path, job.audio_path); same && same->content == content) {
+      catalog.set_place(same->id, job.path, job.audio_path, job.stamp);
+      ++result_.unchanged;
+      return true;
+    }
+    if (job.is_known) return false;
+    for (const LibraryFile& file : catalog.files_of_content(content)) {
+      if (is_there(file)) continue;
+      catalog.set_place(file.id, job.path, job.audio_path, job.stamp);
+      ++result_.moved;
+      return true;
+    }
+    return false;
+  }
+
+  // A file that is whole. What of it failed is told.
+  void commit(FileInWork& file, const std::shared_ptr<Log>& log) {
+    const std::vector<NewMoment> moments = file.vectors->finish(scalar_type(library_.settings().vectors));
+    if (file.not_finite) file.failures.push_back(*file.not_finite);
+    for (const FileFailure& failure : file.failures)
+      log->warn("{}", to_line({.id = failure.path, .reason = failure.reason, .side = failure.side}));
+    const std::lock_guard lock(mutex_);
+    if (!file.failures.empty()) ++result_.failed;
+    if (moments.empty()) {
+      if (const auto former =
+              library_.catalog().file_at(file.vectors->file().path, file.vectors->file().audio_path))
+        library_.catalog().remove_file(former->id);
+      library_.catalog().set_failures(file.vectors->file().path, file.failures);
+      return;
+    }
+    library_.catalog().add_file(file.vectors->file(), moments, file.failures);
+    ++(file.is_known ? result_.changed : result_.added);
+    result_.moments += static_cast<int64_t>(moments.size());
+    library_.seal_if_due();
+  }
+
+ private:
+  LibraryWriter& library_;
+  IndexResult& result_;
+  std::mutex mutex_;
+};
+
+bool is_same_picture(const torch::Tensor& a, const torch::Tensor& b) {
+  return a.defined() && b.defined() && a.equal(b);
+}
+
+// Collects pieces into batches, computes them, and commits the files that are whole.
+class MomentEmbedder {
+ public:
+  using WhenDone = std::function<void(FileInWork&)>;
+
+  MomentEmbedder(CavMae network, int64_t batch_size, WhenDone when_done)
+      : network_(std::move(network)),
+        batch_size_(static_cast<size_t>(batch_size)),
+        when_done_(std::move(when_done)) {}
+
+  void take(QueuedPiece queued) {
+    FileInWork& file = *queued.file;
+    if (!queued.piece) {
+      file.has_ended = true;
+      ended_.push_back(std::move(queued.file));
+      // Files that are small would wait for one another without end.
+      if (ended_.size() >= batch_size_) compute_all();
+      finish_whole_files();
+      return;
+    }
+    ++file.pieces_out;
+    std::vector<QueuedPiece>& waiting = queued.piece->side == ClipSide::audio ? sounds_ : pictures_;
+    waiting.push_back(std::move(queued));
+    if (waiting.size() >= batch_size_) compute(waiting);
+    finish_whole_files();
+  }
+
+  void compute_all() {
+    compute(sounds_);
+    compute(pictures_);
+    finish_whole_files();
+  }
+
+ private:
+  // A picture that is shown for long is looked at once: each that equals the one before it in its file has
+  // the vector of that one.
+  void compute(std::vector<QueuedPiece>& waiting) {
+    if (waiting.empty()) return;
+    const bool is_audio = waiting.front().piece->side == ClipSide::audio;
+    std::vector<torch::Tensor> inputs;
+    std::vector<int64_t> input_of;  // -1: the file's last vector
+    std::map<const FileInWork*, std::pair<torch::Tensor, int64_t>> last;
+    for (const QueuedPiece& at : waiting) {
+      const auto [known, is_first] = last.try_emplace(at.file.get(), at.file->last_picture, -1);
+      auto& [picture, input] = known->second;
+      if (is_audio || !is_same_picture(picture, at.piece->input)) {
+        inputs.push_back(at.piece->input);
+        picture = at.piece->input;
+        input = static_cast<int64_t>(inputs.size()) - 1;
+      }
+      input_of.push_back(input);
+    }
+    torch::Tensor vectors;
+    if (!inputs.empty()) {
+      const torch::Tensor batch = torch::stack(inputs);
+      const Embeddings out = embed_batch(
+          network_, is_audio ? Inputs{.audio = batch, .video = {}} : Inputs{.audio = {}, .video = batch});
+      vectors = is_audio ? out.audio : out.video;
+    }
+    for (size_t i = 0; i < waiting.size(); ++i) {
+      FileInWork& file = *waiting[i].file;
+      const torch::Tensor vector = input_of[i] < 0 ? file.last_vector : vectors[input_of[i]];
+      if (!is_audio) {
+        file.last_picture = waiting[i].piece->input;
+        file.last_vector = vector;
+      }
+      --file.pieces_out;
+      add(file, *waiting[i].piece, vector);
+    }
+    waiting.clear();
+  }
+
+  static void add(FileInWork& file, const FileMoments::Piece& piece, const torch::Tensor& vector) {
+    if (vector.isfinite().all().item<bool>()) return file.vectors->add(piece, vector.clone());
+    const LibraryFile& record = file.vectors->file();
+    file.not_finite = {.path = record.path,
+                       .stamp = record.stamp,
+                       .side = piece.side,
+                       .reason =
+                           "the network gives values for it that are not finite (NaN or infinity); check "
+                           "the checkpoint"};
+  }
+
+  void finish_whole_files() {
+    std::erase_if(ended_, [&](const std::shared_ptr<FileInWork>& file) {
+      if (file->pieces_out > 0) return false;
+      when_done_(*file);
+      return true;
+    });
+  }
+
+  CavMae network_;
+  size_t batch_size_;
+  WhenDone when_done_;
+  std::vector<QueuedPiece> sounds_, pictures_;
+  std::vector<std::shared_ptr<FileInWork>> ended_;
+};
+
+// Files that are in the library and nowhere else.
+void count_gone(Catalog& catalog, bool prune, IndexResult& result) {
+  for (const LibraryFile& file : catalog.files()) {
+    if (is_there(file)) continue;
+    if (prune) {
+      catalog.remove_file(file.id);
+      ++result.pruned;
+    } else {
+      ++result.gone;
+    }
+  }
+}
+
+}  // namespace
+
+void IndexOptions::validate() const {
+  Problems problems;
+  problems.require(num_workers >= 1, "num_workers is ", num_workers, "; it must be at least 1");
+  problems.require(batch_size >= 1, "batch_size is ", batch_size, "; it must be at least 1");
+  problems.require(clip_timeout >= 0, "clip_timeout is ", clip_timeout, "; it must not be negative");
+  problems.throw_if_any("the library cannot be filled");
+}
+
+IndexResult index_files(LibraryWriter& library, const Pretrained& model, const ClipList& files,
+                        const IndexOptions& options, bool show_progress, const std::shared_ptr<Log>& log) {
+  options.validate();
+  const StopSignal stop;
+  const torch::NoGradGuard no_grad;
+  const auto begin = std::chrono::steady_clock::now();
+  IndexResult result;
+  std::vector<IndexJob> jobs = find_jobs(library.catalog(), files, result);
+  double total = 0;
+  for (const IndexJob& job : jobs) total += static_cast<double>(job.bytes) / kBytesPerMegabyte;
+  const auto num_jobs = static_cast<int64_t>(jobs.size());
+  Progress progress({.title = "indexing",
+                     .unit = "MB",
+                     .total = std::max<int64_t>(1, std::llround(total)),
+                     .quiet = !show_progress || jobs.empty()});
+  SharedLibrary shared(library, result);
+  double done = 0;
+  int64_t files_done = 0;
+  MomentEmbedder embedder(model.network(), options.batch_size, [&](FileInWork& file) {
+    if (file.vectors) shared.commit(file, log);
+    done += static_cast<double>(file.bytes) / kBytesPerMegabyte;
+    progress.update(std::llround(done),
+                    fmt::format("{} of {} files, {} moments", ++files_done, num_jobs, result.moments));
+  });
+  if (!jobs.empty()) {
+    FileReaders readers(std::move(jobs), library.settings().model.spec, library.settings().hop_seconds,
+                        options, shared, log);
+    while (!StopSignal::requested()) {
+      auto piece = readers.queue().pop();
+      if (!piece) break;
+      embedder.take(std::move(*piece));
+    }
+    if (!StopSignal::requested()) embedder.compute_all();
+  }
+  progress.finish();
+  if (StopSignal::requested()) result.end = IndexEnd::interrupted;
+  if (result.end == IndexEnd::done) count_gone(library.catalog(), options.prune, result);
+  library.seal();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return result;
+}
+
+}  // namespace cavmae

@@ -1,0 +1,43 @@
+// The vectors of many moments in a file that never changes: segments/000012.safetensors with `audio` and
+// `video`, float or half [N, D] (NaN rows: the moment lacks that side), and int64 [N] `moment`, `file`,
+// `start_ms` and `end_ms`. Private to this folder. Free functions; safe from several threads.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "cavmae/core/torch.h"
+#include "cavmae/search/catalog.h"
+
+namespace cavmae {
+
+// Rows of moments: of a segment, or of the tail.
+struct MomentRows {
+  torch::Tensor audio, video;                    // float or half [N, D]
+  torch::Tensor moment, file, start_ms, end_ms;  // int64 [N]
+
+  int64_t size() const { return moment.size(0); }
+};
+
+// The rows at these positions, in memory. rows: int64 [M]
+MomentRows select_rows(const MomentRows& rows, const torch::Tensor& positions);
+MomentRows join_rows(const std::vector<MomentRows>& parts);
+
+// Those of the tail, in the order of the moments' ids.
+MomentRows read_tail(Catalog& catalog, int64_t embed_dim, torch::ScalarType type);
+
+std::filesystem::path segment_file(const std::filesystem::path& generation, int64_t segment);
+
+// Writes the file beside and renames it. Its checksum.
+std::string write_segment(const std::filesystem::path& file, const MomentRows& rows);
+
+// Mapped: rows are brought in as they are touched. Throws DataError, which names the file and the cure, where
+// it is not there, damaged in its header, or of other sizes than expected.
+MomentRows map_segment(const std::filesystem::path& file, int64_t num_rows, int64_t embed_dim,
+                       torch::ScalarType type);
+
+// A vector as the catalog keeps it, and back. vector: float [D], or undefined, which is no bytes.
+std::string vector_bytes(const torch::Tensor& vector, torch::ScalarType type);
+
+}  // namespace cavmae

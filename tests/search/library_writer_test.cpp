@@ -1,0 +1,121 @@
+#include "cavmae/search/library_writer.h"
+
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/search/library_reader.h"
+#include "cavmae/search/segment.h"
+
+#include "tests/support/normal.h"
+#include "tests/support/temporary_folder.h"
+
+namespace cavmae {
+namespace {
+
+namespace fs = std::filesystem;
+
+LibrarySettings settings_of_width(int64_t width, VectorType type = VectorType::float32) {
+  LibrarySettings settings;
+  settings.model.path = "/model";
+  settings.model.embed_dim = width;
+  settings.vectors = type;
+  return settings;
+}
+
+// A file whose moments have vectors that tell them apart: the row of `audio` and its negative.
+void add_file(LibraryWriter& writer, const std::string& path, const torch::Tensor& audio) {
+  const torch::ScalarType type = scalar_type(writer.settings().vectors);
+  std::vector<NewMoment> moments;
+  for (int64_t i = 0; i < audio.size(0); ++i)
+    moments.push_back({.start_ms = 1000 * i,
+                       .end_ms = 1000 * i + 2000,
+                       .audio = vector_bytes(audio[i], type),
+                       .video = i % 3 == 0 ? std::string() : vector_bytes(-audio[i], type)});
+  LibraryFile file;
+  file.path = path;
+  file.stamp = "1";
+  file.content = path;
+  writer.catalog().add_file(file, moments, {});
+  writer.seal_if_due();
+}
+
+TEST(LibraryWriter, SealsAndJoinsSegmentsAndKeepsEveryVector) {
+  constexpr int64_t kFiles = 20, kMoments = 1000;
+  TemporaryFolder folder;
+  LibraryWriter writer(folder / "library", settings_of_width(4), LibraryStart::add, null_log());
+  LibraryReader reader(folder / "library");
+  const torch::Tensor all = normal({kFiles, kMoments, 4}, 1);
+  for (int64_t f = 0; f < kFiles; ++f) add_file(writer, "/f" + std::to_string(f), all[f]);
+  // Files that go while their moments lie in segments.
+  writer.catalog().remove_file(3);
+  add_file(writer, "/f7", -all[7]);
+  for (int64_t f = 0; f < 8 * 5; ++f) add_file(writer, "/more" + std::to_string(f), all[f % kFiles]);
+  writer.seal();
+  const LibraryCounts counts = writer.catalog().counts();
+  EXPECT_EQ(counts.moments, (kFiles - 1 + 40) * kMoments);
+  EXPECT_EQ(counts.in_tail, 0);
+  EXPECT_LE(counts.segments, 8);
+  EXPECT_TRUE(writer.check().damaged.empty());
+  const auto snapshot = reader.snapshot();
+  int64_t alive = 0;
+  for (const Snapshot::Part& part : snapshot->parts())
+    alive += part.alive.defined() ? part.alive.sum().item<int64_t>() : part.rows.size();
+  EXPECT_EQ(alive, counts.moments);
+  const auto seventh = writer.catalog().file_at("/f7", "");
+  for (const Moment& moment : writer.catalog().moments_of(seventh->id)) {
+    if (moment.start_ms % 100000 != 0) continue;
+    const ClipVectors vectors = reader.vectors(moment.id);
+    const int64_t row = moment.start_ms / 1000;
+    EXPECT_TRUE(vectors.audio.equal(-all[7][row]));
+    EXPECT_EQ(vectors.video.defined(), row % 3 != 0);
+  }
+  int64_t files = 0;
+  for (const auto& entry : fs::directory_iterator(generation_folder(folder / "library", 1) / "segments"))
+    files += entry.is_regular_file();
+  EXPECT_EQ(files, counts.segments);
+}
+
+TEST(LibraryWriter, RemovesWhatAKilledOneHasLeft) {
+  TemporaryFolder folder;
+  const fs::path stray = generation_folder(folder / "library", 1) / "segments/000009.safetensors";
+  const fs::path old = generation_folder(folder / "library", 8);
+  {
+    LibraryWriter writer(folder / "library", settings_of_width(4), LibraryStart::add, null_log());
+    add_file(writer, "/a", normal({5, 4}, 1));
+    writer.seal();
+    write_segment(stray, read_tail(writer.catalog(), 4, torch::kFloat32));
+    fs::create_directories(old);
+  }
+  LibraryWriter writer(folder / "library", settings_of_width(4), LibraryStart::add, null_log());
+  EXPECT_FALSE(fs::exists(stray));
+  EXPECT_FALSE(fs::exists(old));
+  EXPECT_EQ(writer.catalog().counts().moments, 5);
+}
+
+TEST(LibraryWriter, Float16HalvesWhatVectorsTake) {
+  TemporaryFolder folder;
+  LibraryWriter writer(folder / "library", settings_of_width(4, VectorType::float16), LibraryStart::add,
+                       null_log());
+  const torch::Tensor vectors = normal({5, 4}, 1);
+  add_file(writer, "/a", vectors);
+  writer.seal();
+  LibraryReader reader(folder / "library");
+  EXPECT_EQ(reader.snapshot()->parts()[0].rows.audio.scalar_type(), torch::kFloat16);
+  EXPECT_TRUE(reader.vectors(2).audio.equal(vectors[1].to(torch::kFloat16).to(torch::kFloat32)));
+}
+
+TEST(LibraryWriter, AFolderThatHoldsOtherFilesIsNoLibrary) {
+  TemporaryFolder folder;
+  fs::create_directories(folder / "films/a");
+  EXPECT_THAT(message_from<ConfigError>([&] {
+                LibraryWriter(folder / "films", settings_of_width(4), LibraryStart::add, null_log());
+              }),
+              testing::HasSubstr("holds other files"));
+  EXPECT_THAT(message_from<ConfigError>([&] { LibraryReader(folder / "films"); }),
+              testing::HasSubstr("cavmae index"));
+}
+
+}  // namespace
+}  // namespace cavmae

@@ -1,0 +1,99 @@
+// A small network in a file, films to fill a library with, and the library. Test code only.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cavmae/data/media_files.h"
+#include "cavmae/data/read_clips.h"
+#include "cavmae/models/checkpoint.h"
+#include "cavmae/search/indexer.h"
+#include "cavmae/search/library_reader.h"
+
+#include "tests/data/toy_media.h"
+#include "tests/support/temporary_folder.h"
+
+namespace cavmae {
+
+// For windows of two seconds with ten pictures.
+inline CavMaeConfig toy_network() {
+  const InputSpec spec = tiny_features();
+  return {.num_fbank_frames = spec.num_fbank_frames,
+          .num_mel_bins = spec.num_mel_bins,
+          .image_size = spec.image_size,
+          .patch_size = 16,
+          .embed_dim = 24,
+          .num_heads = 3,
+          .modality_depth = 1,
+          .joint_depth = 1,
+          .decoder_depth = 1,
+          .decoder_embed_dim = 16,
+          .decoder_num_heads = 2};
+}
+
+inline std::filesystem::path save_toy_model(const std::filesystem::path& file, uint64_t seed) {
+  CavMae network(toy_network());
+  initialize(network, seed);
+  save_model(file, network, tiny_features());
+  return file;
+}
+
+// Fills a library from a folder; what became of it.
+class ToyLibrary {
+ public:
+  explicit ToyLibrary(const std::filesystem::path& folder)
+      : folder_(folder), model_(load_pretrained(save_toy_model(folder / "model.safetensors", 3))) {
+    std::filesystem::create_directories(folder / "films");
+  }
+
+  std::filesystem::path library() const { return folder_ / "library"; }
+  std::filesystem::path films() const { return folder_ / "films"; }
+  const Pretrained& model() const { return model_; }
+
+  LibrarySettings settings(double hop_seconds = 1.0) const {
+    LibrarySettings settings;
+    settings.model = library_model(model_);
+    settings.hop_seconds = hop_seconds;
+    settings.data = {films().string()};
+    return settings;
+  }
+  IndexResult index(const LibrarySettings& settings, LibraryStart start = LibraryStart::add,
+                    bool prune = false, const std::shared_ptr<Log>& log = null_log()) const {
+    LibraryWriter writer(library(), settings, start, log);
+    const IndexResult result =
+        index_files(writer, model_, read_clip_sources({films()}, *log), {.prune = prune}, false, log);
+    writer.finish();
+    return result;
+  }
+  IndexResult index(double hop_seconds = 1.0) const { return index(settings(hop_seconds)); }
+  IndexResult prune() const { return index(settings(), LibraryStart::add, true); }
+
+ private:
+  std::filesystem::path folder_;
+  Pretrained model_;
+};
+
+// All moments of a library, in the order of their files' paths and starts.
+struct StoredMoment {
+  std::string path;
+  Moment moment;
+  ClipVectors vectors;
+};
+inline std::vector<StoredMoment> moments_in(LibraryReader& library) {
+  std::vector<StoredMoment> out;
+  const auto snapshot = library.snapshot();
+  for (const Snapshot::Part& part : snapshot->parts())
+    for (int64_t row = 0; row < part.rows.size(); ++row) {
+      if (part.alive.defined() && !part.alive[row].item<bool>()) continue;
+      const auto moment = library.moment(part.rows.moment[row].item<int64_t>());
+      out.push_back({.path = library.file(moment->file)->path,
+                     .moment = *moment,
+                     .vectors = library.vectors(moment->id)});
+    }
+  std::ranges::sort(out, {}, [](const StoredMoment& m) { return std::pair(m.path, m.moment.start_ms); });
+  return out;
+}
+
+}  // namespace cavmae
