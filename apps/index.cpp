@@ -1,11 +1,15 @@
 // cavmae index: makes a library of every moment of an archive, and keeps it as the archive is.
 #include <algorithm>
+#include <chrono>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "cavmae/core/paths.h"
+#include "cavmae/core/stop_signal.h"
 #include "cavmae/core/text.h"
 #include "cavmae/data/read_clips.h"
+#include "cavmae/search/folder_watch.h"
 #include "cavmae/search/indexer.h"
 
 #include "apps/command.h"
@@ -23,7 +27,7 @@ struct IndexFlags {
   OptionFlags options;
   std::optional<double> hop_seconds;
   std::string vectors, index;  // empty: as the library has them, or their defaults
-  bool rebuild = false, check = false;
+  bool rebuild = false, check = false, watch = false;
   std::filesystem::path json;
 };
 
@@ -49,6 +53,7 @@ LibrarySettings settings_of(const IndexFlags& flags, const std::optional<Library
   if (!former) settings.hop_seconds = model.spec.window_seconds / 2;
   if (flags.hop_seconds) settings.hop_seconds = *flags.hop_seconds;
   if (!flags.vectors.empty()) option_from_json(Json(flags.vectors), settings.vectors, "--vectors");
+  if (!flags.index.empty()) option_from_json(Json(flags.index), settings.index, "--index");
   for (const std::filesystem::path& path : flags.data) {
     const std::string absolute = absolute_path(path).string();
     if (std::ranges::find(settings.data, absolute) == settings.data.end()) settings.data.push_back(absolute);
@@ -103,6 +108,41 @@ Json to_json(const IndexFlags& flags, const LibraryWriter& library, const IndexR
   return out;
 }
 
+std::vector<std::filesystem::path> data_of(const LibraryWriter& library) {
+  return {library.settings().data.begin(), library.settings().data.end()};
+}
+
+IndexResult index_once(const IndexFlags& flags, LibraryWriter& library, const Pretrained& model,
+                       const IndexOptions& options, const GlobalOptions& global,
+                       const std::shared_ptr<Log>& log) {
+  const ClipList files = read_clip_sources(data_of(library), *log, flags.lists.options());
+  return index_files(library, model, files, options, !global.quiet, log);
+}
+
+// Adds what comes until a signal ends it.
+int keep_watching(const IndexFlags& flags, LibraryWriter& library, const Pretrained& model,
+                  const IndexOptions& options, const GlobalOptions& global, const std::shared_ptr<Log>& log) {
+  constexpr std::chrono::milliseconds kQuiet{1000};
+  constexpr std::chrono::hours kAtLatest{1};  // for file systems that tell of nothing
+  const StopSignal stop;
+  int told = 0;
+  while (!StopSignal::requested()) {
+    FolderWatch watch(data_of(library));  // anew: folders come and go
+    if (std::exchange(told, watch.num_folders()) != watch.num_folders())
+      log->info("watching {} folders; Ctrl-C ends it", watch.num_folders());
+    try {
+      // What came before the watch began, too.
+      const IndexResult result = index_once(flags, library, model, options, global, log);
+      if (result.added + result.changed + result.moved + result.pruned > 0)
+        print_result(flags, result, library.catalog().counts());
+    } catch (const DataError& e) {
+      log->warn("{}", e.what());  // nothing to index at present
+    }
+    watch.wait(kQuiet, kAtLatest);
+  }
+  return 0;
+}
+
 int run_index(const IndexFlags& flags, const GlobalOptions& global) {
   IndexOptions options;
   flags.options.apply(options);
@@ -115,14 +155,13 @@ int run_index(const IndexFlags& flags, const GlobalOptions& global) {
                         log);
   std::optional<LibraryCheck> check;
   if (flags.check) report_check(check.emplace(library.check()), *log);
-  const std::vector<std::filesystem::path> data(library.settings().data.begin(),
-                                                library.settings().data.end());
-  const ClipList files = read_clip_sources(data, *log, flags.lists.options());
-  const IndexResult result = index_files(library, model, files, options, !global.quiet, log);
+  const IndexResult result = index_once(flags, library, model, options, global, log);
   if (result.end == IndexEnd::done) library.finish();
   const LibraryCounts counts = library.catalog().counts();
   if (flags.json != "-") print_result(flags, result, counts);
   write_json_result(flags.json, to_json(flags, library, result, counts, check));
+  if (result.end == IndexEnd::done && flags.watch)
+    return keep_watching(flags, library, model, options, global, log);
   if (result.end == IndexEnd::interrupted) {
     log->warn("stopped; the same command goes on");
     return kExitInterrupted;
@@ -156,10 +195,17 @@ void add_index(CLI::App& app, Program& program) {
   app.add_option("--vectors", flags->vectors,
                  "how vectors are stored: float32, or float16 in half the space [float32]")
       ->type_name("");
+  app.add_option(
+         "--index", flags->index,
+         "how vectors are searched: flat (all are compared), ivf (lists), ivfpq (lists and codes), or auto (by "
+         "their number: flat to a million moments, ivf to ten) [auto]")
+      ->type_name("");
   app.add_flag("--rebuild", flags->rebuild,
                "make the library anew beside the old one, which is searched until the new one is whole");
   app.add_flag("--check", flags->check,
                "first read everything that is stored, and make again what is damaged");
+  app.add_flag("--watch", flags->watch,
+               "then go on adding what appears in the folders, until a signal ends it");
   flags->options.add(app, IndexOptions{}, "Indexing");
   flags->lists.add(app);
   add_json_flag(app, flags->json);

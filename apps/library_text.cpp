@@ -20,13 +20,13 @@ Json to_json(const MomentHit& hit) {
 std::string line_of(const MomentHit& hit) {
   const auto word = [](ClipSide side) { return side == ClipSide::audio ? "sound" : "pictures"; };
   return fmt::format("{:>5.2f}  {:>10.4f}  {:>11} - {:<11}  {} by {}", hit.score, hit.similarity,
-                     time_text(hit.moment.start_ms), time_text(hit.moment.end_ms), word(hit.found),
+                     moment_time(hit.moment.start_ms), moment_time(hit.moment.end_ms), word(hit.found),
                      word(hit.query));
 }
 
 }  // namespace
 
-std::string time_text(int64_t milliseconds) {
+std::string moment_time(int64_t milliseconds) {
   const int64_t tenths = (milliseconds + 50) / 100, seconds = tenths / 10;
   const int64_t hours = seconds / 3600, minutes = seconds / 60 % 60;
   if (hours > 0) return fmt::format("{}:{:02}:{:02}.{}", hours, minutes, seconds % 60, tenths % 10);

@@ -10,7 +10,7 @@
 namespace cavmae::apps {
 
 // "1:02:03.5"
-std::string time_text(int64_t milliseconds);
+std::string moment_time(int64_t milliseconds);
 // A line a file with its best moment, and one for each further moment.
 void print_hits(const std::vector<FileHit>& hits);
 Json to_json(const std::vector<FileHit>& hits);

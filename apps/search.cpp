@@ -19,7 +19,7 @@ namespace {
 struct SearchFlags {
   std::filesystem::path library;
   std::filesystem::path audio, image, video, checkpoint, export_to, json;
-  std::string like, target = "any";
+  std::string like, target = "any", by = "both";
   std::optional<double> at_seconds;
   SearchOptions options;
   OptionFlags device;
@@ -110,6 +110,8 @@ int run_search(SearchFlags flags, const GlobalOptions& global) {
                                       : flags.video)
                   .string()}};
   }
+  if (flags.by == "audio") vectors.video = torch::Tensor();
+  if (flags.by == "video") vectors.audio = torch::Tensor();
   const std::vector<FileHit> hits = search(library, vectors, flags.options);
   if (!flags.export_to.empty()) export_hits(hits, flags.export_to, *log);
   if (flags.json != "-") print_hits(hits);
@@ -120,6 +122,7 @@ int run_search(SearchFlags flags, const GlobalOptions& global) {
                                  {"model", settings.model.parameters_hash},
                                  {"precision", settings.model.precision},
                                  {"query", query},
+                                 {"by", flags.by},
                                  {"for", flags.target},
                                  {"results", to_json(hits)}});
   return 0;
@@ -149,6 +152,10 @@ void add_search(CLI::App& app, Program& program) {
   app.add_option("--at", flags->at_seconds,
                  "where in the query's file its window starts, in seconds [the middle]")
       ->type_name("SECONDS");
+  app.add_option("--by", flags->by,
+                 "which side of the query counts, where it has both: audio, video, or both [both]")
+      ->type_name("")
+      ->check(CLI::IsMember({"audio", "video", "both"}));
   app.add_option("--for", flags->target, "what is looked for: audio, video, or any [any]")->type_name("");
   app.add_option("--top", flags->options.top, fmt::format("files that are listed [{}]", flags->options.top))
       ->type_name("N");
@@ -159,6 +166,8 @@ void add_search(CLI::App& app, Program& program) {
       ->type_name("S");
   app.add_option("--under", flags->options.under, "search this folder, or this file, alone")
       ->type_name("PATH");
+  app.add_flag("--exact", flags->options.exact,
+               "compare every vector, also where the library has lists of them");
   app.add_option("--export", flags->export_to,
                  "cut the best moment of each file found into this folder, as .mp4")
       ->type_name("DIR");

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
+#include "cavmae/core/options.h"
 #include "cavmae/search/content_hash.h"
-#include "cavmae/search/segment.h"
+#include "cavmae/search/list_training.h"
+#include "cavmae/search/segment_lists.h"
 
 namespace cavmae {
 namespace fs = std::filesystem;
@@ -18,10 +22,20 @@ constexpr int64_t kTailMoments = 4096;
 // So many segments of about one size become one.
 constexpr size_t kMergeSegments = 8;
 constexpr int64_t kMaxSegmentMoments = 1 << 20;  // none grows larger
+// From how many moments on automatic is ivf, and ivfpq.
+constexpr int64_t kListsFrom = 1'000'000, kCodesFrom = 10'000'000;
+// Smaller segments are compared whole.
+constexpr int64_t kLeastSegmentWithLists = 16384;
 
 fs::path made(const fs::path& library) {
   make_directories(library);
   return library;
+}
+
+void remove_segment_files(const fs::path& file) {
+  std::error_code ignored;
+  fs::remove(file, ignored);
+  fs::remove(lists_file(file), ignored);
 }
 
 // Segments of one tier are within a factor of kMergeSegments of one another.
@@ -47,6 +61,12 @@ LibraryWriter::LibraryWriter(const fs::path& library, const LibrarySettings& wan
     CAVMAE_CHECK_AS(ConfigError, settings_.hop_seconds == wanted.hop_seconds, library.string(),
                     ": its moments are ", settings_.hop_seconds, " s apart, not ", wanted.hop_seconds,
                     "; leave out --hop, or make it anew by --rebuild");
+    CAVMAE_CHECK_AS(ConfigError, settings_.vectors == wanted.vectors, library.string(), ": its vectors are ",
+                    enum_name(settings_.vectors), ", not ", enum_name(wanted.vectors),
+                    "; leave out --vectors, or make it anew by --rebuild");
+    settings_.data = wanted.data;
+    settings_.index = wanted.index;
+    write_library_settings(library, settings_);
   } else if (is_there) {
     settings_.generation = read_library_settings(library).generation + 1;
   } else {
@@ -91,17 +111,16 @@ void LibraryWriter::remove_leftovers() {
 }
 
 void LibraryWriter::write(const std::vector<int64_t>& replaced) {
-  const torch::ScalarType type = scalar_type(settings_.vectors);
-  const int64_t width = settings_.model.embed_dim;
   std::vector<MomentRows> parts;
   for (const SegmentRecord& segment : catalog_->segments()) {
     if (std::ranges::find(replaced, segment.id) == replaced.end()) continue;
-    const MomentRows rows = map_segment(segment_file(generation_, segment.id), segment.rows, width, type);
+    const MomentRows rows = rows_of(segment);
     torch::Tensor alive = torch::ones({segment.rows}, torch::kBool);
     for (const int64_t row : catalog_->dead_rows(segment.id)) alive.data_ptr<bool>()[row] = false;
     parts.push_back(select_rows(rows, alive.nonzero().flatten()));
   }
-  if (replaced.empty()) parts.push_back(read_tail(*catalog_, width, type));
+  if (replaced.empty())
+    parts.push_back(read_tail(*catalog_, settings_.model.embed_dim, scalar_type(settings_.vectors)));
   const MomentRows rows = join_rows(parts);
   SegmentRecord segment{.id = catalog_->next_segment_id(), .rows = rows.size(), .checksum = {}};
   const fs::path file = segment_file(generation_, segment.id);
@@ -110,7 +129,63 @@ void LibraryWriter::write(const std::vector<int64_t>& replaced) {
   for (int64_t row = 0; row < rows.size(); ++row)
     places.push_back({.moment = rows.moment.data_ptr<int64_t>()[row], .row = row});
   catalog_->add_segment(segment, places, replaced);
-  for (const int64_t old : replaced) fs::remove(segment_file(generation_, old));
+  for (const int64_t old : replaced) remove_segment_files(segment_file(generation_, old));
+}
+
+MomentRows LibraryWriter::rows_of(const SegmentRecord& segment) const {
+  return map_segment(segment_file(generation_, segment.id), segment.rows, settings_.model.embed_dim,
+                     scalar_type(settings_.vectors));
+}
+
+// Rows that lie evenly spread over all segments and have this side, float [n, D] of length 1.
+torch::Tensor LibraryWriter::training_sample(ClipSide side, int64_t size) const {
+  int64_t total = 0;
+  for (const SegmentRecord& segment : catalog_->segments()) total += segment.rows;
+  std::vector<torch::Tensor> parts;
+  for (const SegmentRecord& segment : catalog_->segments()) {
+    const MomentRows rows = rows_of(segment);
+    const int64_t share = std::max<int64_t>(1, size * segment.rows / total);
+    const torch::Tensor positions =
+        torch::linspace(0, static_cast<double>(segment.rows - 1), share, torch::kFloat64).to(torch::kInt64);
+    const torch::Tensor some = directions_of(vectors_of(rows, side).index_select(0, positions));
+    parts.push_back(some.index({some.abs().sum(1) > 0}));
+  }
+  return torch::cat(parts);
+}
+
+void LibraryWriter::make_lists() {
+  int64_t moments = 0;
+  for (const SegmentRecord& segment : catalog_->segments()) moments += segment.rows;
+  IndexKind kind = settings_.index;
+  if (kind == IndexKind::automatic)
+    kind = moments < kListsFrom ? IndexKind::flat : moments < kCodesFrom ? IndexKind::ivf : IndexKind::ivfpq;
+  if (kind == IndexKind::flat) {
+    for (const SegmentRecord& segment : catalog_->segments())
+      fs::remove(lists_file(segment_file(generation_, segment.id)));
+    remove_list_models(generation_);
+  }
+  if (kind == IndexKind::flat || moments == 0) return;
+  std::optional<ListModels> models = load_list_models(generation_);
+  const bool wants_codes = kind == IndexKind::ivfpq;
+  const auto lacks_codes = [](const ListModel& model) { return model.is_there() && !model.has_codes(); };
+  if (!models || (wants_codes && (lacks_codes(models->audio) || lacks_codes(models->video)))) {
+    models.emplace();
+    const int64_t size = training_size(moments);
+    const torch::Tensor audio = training_sample(ClipSide::audio, size),
+                        video = training_sample(ClipSide::video, size);
+    log_->info("learning lists for {} moments from {} sounds and {} pictures", moments, audio.size(0),
+               video.size(0));
+    const ListTraining training{.num_vectors = moments, .codes = wants_codes};
+    if (audio.size(0) > 0) models->audio = train_lists(audio, video, training);
+    if (video.size(0) > 0) models->video = train_lists(video, audio, training);
+    save_list_models(generation_, *models);
+  }
+  for (const SegmentRecord& segment : catalog_->segments()) {
+    const fs::path file = lists_file(segment_file(generation_, segment.id));
+    const bool is_small = segment.rows < kLeastSegmentWithLists && settings_.index == IndexKind::automatic;
+    if (is_small || map_segment_lists(file, *models, segment.rows)) continue;
+    write_segment_lists(file, rows_of(segment), *models);
+  }
 }
 
 void LibraryWriter::merge() {
@@ -130,13 +205,17 @@ void LibraryWriter::merge() {
 }
 
 void LibraryWriter::seal_if_due() {
-  if (catalog_->tail_size() >= kTailMoments) seal();
+  if (catalog_->tail_size() < kTailMoments) return;
+  write({});
+  merge();
 }
 
 void LibraryWriter::seal() {
-  if (catalog_->tail_size() == 0) return;
-  write({});
-  merge();
+  if (catalog_->tail_size() > 0) {
+    write({});
+    merge();
+  }
+  make_lists();
 }
 
 LibraryCheck LibraryWriter::check() {
@@ -156,8 +235,7 @@ LibraryCheck LibraryWriter::check() {
     result.damaged.push_back(problem);
     for (const int64_t id : catalog_->files_in_segment(segment.id)) files.insert(id);
     catalog_->remove_segment(segment.id);
-    std::error_code ignored;
-    fs::remove(file, ignored);
+    remove_segment_files(file);
   }
   result.files_to_repeat = static_cast<int64_t>(files.size());
   return result;

@@ -13,6 +13,7 @@
 #include "cavmae/core/log.h"
 #include "cavmae/search/catalog.h"
 #include "cavmae/search/library_settings.h"
+#include "cavmae/search/segment.h"
 
 namespace cavmae {
 
@@ -39,7 +40,7 @@ class LibraryWriter {
 
   // After something was added: writes a segment when the tail is long, and joins segments that are small.
   void seal_if_due();
-  // The same of any tail.
+  // The same of any tail; then gives segments that lack them the lists that the library's index asks for.
   void seal();
   // Reads every segment and compares checksums. One that is lost or damaged is removed, and the files whose
   // moments lay in it count as changed, so that indexing them again mends the library.
@@ -51,6 +52,9 @@ class LibraryWriter {
   void open_generation();
   void remove_leftovers();
   void merge();
+  void make_lists();
+  torch::Tensor training_sample(ClipSide side, int64_t size) const;
+  MomentRows rows_of(const SegmentRecord& segment) const;
   void write(const std::vector<int64_t>& replaced);
 
   std::filesystem::path library_;

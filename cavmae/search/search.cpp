@@ -89,17 +89,20 @@ bool is_better(const MomentHit& a, const MomentHit& b) {
 // One search over one snapshot.
 class Search {
  public:
-  Search(const Snapshot& snapshot, std::vector<Pair> pairs, const torch::Tensor& files)
-      : snapshot_(snapshot), pairs_(std::move(pairs)) {
+  Search(const Snapshot& snapshot, std::vector<Pair> pairs, const torch::Tensor& files, bool exact)
+      : snapshot_(snapshot), pairs_(std::move(pairs)), exact_(exact) {
     for (const Snapshot::Part& part : snapshot.parts()) selected_.push_back(selected_rows(part, files));
   }
 
   // The best moment of each of the best files, best first.
   std::vector<MomentHit> best_files(int64_t num_files, double min_score) const {
-    int64_t total = 0;
+    int64_t total = 1;
     for (const Snapshot::Part& part : snapshot_.parts()) total += part.rows.size();
-    for (int64_t k = std::max<int64_t>(64, 8 * num_files);; k *= 8) {
-      BestFiles best = best_files_among(std::min(k, std::max<int64_t>(total, 1)), min_score);
+    // So many rows of each part are looked at, and so many times the lists that queries look into: more where
+    // they are of too few files.
+    int64_t probe = 1;
+    for (int64_t k = std::max<int64_t>(64, 8 * num_files);; k *= 8, probe *= 8) {
+      BestFiles best = best_files_among(std::min(k, total), probe, min_score);
       if (k < total && best.certain > min_score && static_cast<int64_t>(best.hits.size()) < num_files)
         continue;
       if (static_cast<int64_t>(best.hits.size()) > num_files)
@@ -150,19 +153,48 @@ class Search {
     double certain = -kInfinity;  // every moment that scores better was looked at
   };
 
+  // The k nearest rows of a part; where it has lists, of those in `probe` times as many lists as suffice.
+  // `is_all`: whether no row was left out.
+  Neighbors nearest_rows(size_t p, const Pair& pair, int64_t k, int64_t probe, bool& is_all) const {
+    const Snapshot::Part& part = snapshot_.parts()[p];
+    const torch::Tensor& vectors = vectors_of(part.rows, pair.found);
+    const ListModel& model = snapshot_.list_models().of(pair.found);
+    const bool has_lists = !exact_ && part.lists && part.lists->of(pair.found).offsets.defined();
+    const int64_t num_lists = has_lists ? std::min(model.num_lists(), probe * model.probe()) : 0;
+    if (!has_lists || num_lists == model.num_lists()) {
+      const Neighbors found = nearest(pair.vector, vectors, k, selected_[p]);
+      is_all = found.indices.numel() == part.rows.size();
+      return found;
+    }
+    constexpr int64_t kComparedByVectors = 16;  // times k, of what codes say is best
+    const torch::Tensor rows = candidates(part.lists->of(pair.found), model,
+                                          {.query = pair.vector,
+                                           .probe = num_lists,
+                                           .most = std::max<int64_t>(1000, kComparedByVectors * k),
+                                           .selected = selected_[p]});
+    Neighbors found = nearest(pair.vector, vectors.index_select(0, rows), k);
+    found.indices = torch::where(
+        found.indices >= 0, rows.index_select(0, found.indices.flatten().clamp_min(0)).view_as(found.indices),
+        found.indices);
+    is_all = false;
+    return found;
+  }
+
   // Among the k nearest of each part and pair. A moment that is not among them scores no better than the
   // worst of these, so that only what is better is certain.
-  BestFiles best_files_among(int64_t k, double min_score) const {
+  BestFiles best_files_among(int64_t k, int64_t probe, double min_score) const {
     std::map<int64_t, MomentHit> best;
     BestFiles out;
     for (size_t p = 0; p < snapshot_.parts().size(); ++p) {
       const Snapshot::Part& part = snapshot_.parts()[p];
       for (const Pair& pair : pairs_) {
-        const Neighbors found = nearest(pair.vector, vectors_of(part.rows, pair.found), k, selected_[p]);
+        bool is_all = false;
+        const Neighbors found = nearest_rows(p, pair, k, probe, is_all);
         offer(pair, part.rows, found, best);
         const int64_t n = found.indices.numel();
-        if (n > 0 && n < part.rows.size() && found.indices.data_ptr<int64_t>()[n - 1] >= 0)
-          out.certain = std::max(out.certain, pair.scale(found.scores.data_ptr<float>()[n - 1]));
+        if (is_all || (n > 0 && found.indices.data_ptr<int64_t>()[n - 1] < 0)) continue;
+        out.certain =
+            std::max(out.certain, n > 0 ? pair.scale(found.scores.data_ptr<float>()[n - 1]) : kInfinity);
       }
     }
     for (const auto& [id, hit] : best)
@@ -175,6 +207,7 @@ class Search {
 
   const Snapshot& snapshot_;
   std::vector<Pair> pairs_;
+  bool exact_;
   std::vector<torch::Tensor> selected_;  // by part
 };
 
@@ -212,7 +245,7 @@ std::vector<FileHit> search(LibraryReader& library, const ClipVectors& query, co
   const std::shared_ptr<const Snapshot> snapshot = library.snapshot();
   const torch::Tensor files = options.under.empty() ? torch::Tensor() : library.files_under(options.under);
   const double min_score = options.min_score.value_or(0.0);
-  const Search search(*snapshot, pairs_of(*snapshot, query, options.target), files);
+  const Search search(*snapshot, pairs_of(*snapshot, query, options.target), files, options.exact);
   const std::vector<MomentHit> best = search.best_files(options.top, min_score);
   const auto moments = search.moments_of(best);
   std::vector<FileHit> out;

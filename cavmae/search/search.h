@@ -23,6 +23,7 @@ struct SearchOptions {
   int64_t top = 20;                                // files
   std::optional<double> min_score = std::nullopt;  // of MomentHit::score
   std::string under = {};                          // files at or below this path; empty: all
+  bool exact = false;                              // compare every vector, also where there are lists
   int64_t moments_per_file = 3;                    // listed of each, the best among them
 
   // One ConfigError listing every bad field.

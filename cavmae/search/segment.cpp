@@ -39,6 +39,11 @@ void copy_vector(const std::string& bytes, const torch::Tensor& row) {
 
 }  // namespace
 
+const torch::Tensor& vectors_of(const MomentRows& rows, ClipSide side) {
+  CAVMAE_CHECK(side != ClipSide::both, "vectors_of: of one side");
+  return side == ClipSide::audio ? rows.audio : rows.video;
+}
+
 MomentRows select_rows(const MomentRows& rows, const torch::Tensor& positions) {
   MomentRows out;
   out.audio = rows.audio.index_select(0, positions);

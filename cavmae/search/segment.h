@@ -20,6 +20,9 @@ struct MomentRows {
   int64_t size() const { return moment.size(0); }
 };
 
+// The vectors of a side, float or half [N, D].
+const torch::Tensor& vectors_of(const MomentRows& rows, ClipSide side);
+
 // The rows at these positions, in memory. rows: int64 [M]
 MomentRows select_rows(const MomentRows& rows, const torch::Tensor& positions);
 MomentRows join_rows(const std::vector<MomentRows>& parts);

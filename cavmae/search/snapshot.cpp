@@ -28,21 +28,20 @@ torch::Tensor alive_rows(int64_t size, const std::vector<int64_t>& dead) {
 
 }  // namespace
 
-const torch::Tensor& vectors_of(const MomentRows& rows, ClipSide side) {
-  CAVMAE_CHECK(side != ClipSide::both, "vectors_of: of one side");
-  return side == ClipSide::audio ? rows.audio : rows.video;
-}
-
 Snapshot::Snapshot(Catalog& catalog, const LibrarySettings& settings, const std::filesystem::path& generation)
     : settings_(settings) {
   const torch::ScalarType type = scalar_type(settings.vectors);
   Transaction transaction(catalog.database(), Transaction::Kind::read);
   counts_ = catalog.counts();
-  for (const SegmentRecord& segment : catalog.segments())
-    parts_.push_back({.rows = map_segment(segment_file(generation, segment.id), segment.rows,
-                                          settings.model.embed_dim, type),
+  const std::optional<ListModels> models = load_list_models(generation);
+  if (models) list_models_ = *models;
+  for (const SegmentRecord& segment : catalog.segments()) {
+    const std::filesystem::path file = segment_file(generation, segment.id);
+    parts_.push_back({.rows = map_segment(file, segment.rows, settings.model.embed_dim, type),
                       .alive = alive_rows(segment.rows, catalog.dead_rows(segment.id)),
                       .segment = segment.id});
+    if (models) parts_.back().lists = map_segment_lists(lists_file(file), *models, segment.rows);
+  }
   MomentRows tail = read_tail(catalog, settings.model.embed_dim, type);
   if (tail.size() > 0) parts_.push_back({.rows = std::move(tail), .alive = {}, .segment = 0});
 }

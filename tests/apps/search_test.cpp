@@ -96,7 +96,7 @@ TEST_F(LibraryCommands, SearchesByPicturesByFilmsAndByMomentsOfItsOwn) {
       last = hit["moments"][0]["score"].get<double>();
     }
   }
-  const Json like = search("--like long.mkv@2.5 --for video --under " + path("films"));
+  const Json like = search("--like long.mkv@2.5 --by video --for video --under " + path("films"));
   EXPECT_EQ(like["results"].size(), 2u);
   EXPECT_EQ(like["results"][0]["moments"][0]["start_seconds"], 2.0);
   EXPECT_NEAR(like["results"][0]["moments"][0]["similarity"].get<double>(), 1.0, 1e-6);
@@ -113,7 +113,7 @@ TEST_F(LibraryCommands, EqualsTheRanksOfRetrieve) {
                                      " --frames all --json " + path("r.json"));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   int first = 0, clips = 0;
-  for (const auto& entry : fs::directory_iterator(*folder_ / "clips")) {
+  for (const auto& entry : fs::recursive_directory_iterator(*folder_ / "clips")) {
     if (entry.path().extension() != ".mp4") continue;
     const Outcome found = run_cavmae("search " + path("flat") + " --audio " + entry.path().string() +
                                      " --for video --top 1 --json -");
@@ -128,8 +128,9 @@ TEST_F(LibraryCommands, EqualsTheRanksOfRetrieve) {
 }
 
 TEST_F(LibraryCommands, ExportsWhatItFound) {
-  const Outcome outcome = run_cavmae("search " + path("library") +
-                                     " --like long.mkv@5.5 --for audio --top 2 --export " + path("cut"));
+  const Outcome outcome =
+      run_cavmae("search " + path("library") +
+                 " --like long.mkv@5.5 --by audio --for audio --top 2 --export " + path("cut"));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("long.mkv"));
   const fs::path cut = *folder_ / "cut/001_long_5000ms.mp4";
@@ -179,6 +180,30 @@ TEST_F(LibraryCommands, GoesOnWhereItWasKilled) {
   EXPECT_EQ(json["files"], 14);
   EXPECT_TRUE(json["damaged_segments"].empty());
   EXPECT_EQ(json["added"].get<int>() + json["unchanged"].get<int>(), 14);
+}
+
+TEST_F(LibraryCommands, WatchAddsWhatAppears) {
+  const fs::path films = *folder_ / "watched", library = *folder_ / "watched_library";
+  write_wav(films / "first.wav", 1.5, 300);
+  Background program("index " + library.string() + " --watch --data " + films.string() + " --checkpoint " +
+                     path("run"));
+  const auto holds = [&](const std::string& file) {
+    return fs::exists(library / "library.json") &&
+           run_cavmae("search " + library.string() + " --like " + file + "@0").exit_code == 0;
+  };
+  ASSERT_TRUE(testing_support::wait_until([&] { return holds("first.wav"); }, 120, "the first file"))
+      << program.err();
+  ASSERT_TRUE(testing_support::wait_until([&] { return program.err().find("watching") != std::string::npos; },
+                                          120, "the watch"));
+  write_wav(films / "below/second.wav", 1.5, 500);
+  ASSERT_TRUE(testing_support::wait_until([&] { return holds("second.wav"); }, 120, "the second file"))
+      << program.err();
+  // A folder that has come is watched as well.
+  write_wav(films / "below/third.wav", 1.5, 700);
+  ASSERT_TRUE(testing_support::wait_until([&] { return holds("third.wav"); }, 120, "the third file"))
+      << program.err();
+  program.send(SIGTERM);
+  EXPECT_EQ(program.wait(60).exit_code, 0);
 }
 
 }  // namespace

@@ -1,0 +1,297 @@
+// A library of very many moments: what filling it, searching it and its disk take, how many of the right
+// answers its lists find, and FAISS's own flat index and hnswlib beside it. See search_scale.sh. Commands:
+//   library_benchmark fill LIBRARY --from EMBEDDINGS --moments N [--index KIND] [--vectors TYPE]
+//   library_benchmark measure LIBRARY [--queries N] [--beside faiss,hnsw]
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <faiss/IndexFlat.h>
+#include <fmt/format.h>
+#if __has_include(<hnswlib/hnswlib.h>)
+#include <hnswlib/hnswlib.h>
+#endif
+
+#include "cavmae/core/json.h"
+#include "cavmae/core/options.h"
+#include "cavmae/core/progress.h"
+#include "cavmae/eval/embed_file.h"
+#include "cavmae/search/library_writer.h"
+#include "cavmae/search/search.h"
+
+namespace cavmae {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kMomentsPerFile = 100;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// New vectors out of real ones: between two of them, and a little beside.
+class Mixer {
+ public:
+  explicit Mixer(const torch::Tensor& real) : real_(directions_of(real)) {
+    real_ = real_.index({real_.abs().sum(1) > 0});
+  }
+
+  torch::Tensor draw(int64_t count, at::Generator& generator) const {
+    constexpr double kNoise = 0.3;  // its length beside a vector's
+    const auto pick = [&] { return torch::randint(0, real_.size(0), {count}, generator, torch::kInt64); };
+    const torch::Tensor share = torch::rand({count, 1}, generator);
+    const torch::Tensor mixed =
+        share * real_.index_select(0, pick()) + (1 - share) * real_.index_select(0, pick());
+    const torch::Tensor noise = torch::randn({count, real_.size(1)}, generator) / std::sqrt(real_.size(1));
+    return directions_of(mixed + kNoise * noise);
+  }
+  int64_t width() const { return real_.size(1); }
+
+ private:
+  torch::Tensor real_;
+};
+
+struct Mixers {
+  Mixer audio, video;
+
+  explicit Mixers(const fs::path& embeddings)
+      : audio(map_embeddings(embeddings, "audio").to(torch::kFloat32)),
+        video(map_embeddings(embeddings, "video").to(torch::kFloat32)) {}
+};
+
+struct FillFlags {
+  fs::path library, from;
+  int64_t moments = 1'000'000;
+  std::string index = "auto", vectors = "float16";
+};
+
+int fill(const FillFlags& flags) {
+  const torch::NoGradGuard no_grad;
+  const Mixers mixers(flags.from);
+  LibrarySettings settings;
+  settings.model = {.path = flags.from.string(),
+                    .parameters_hash = "mixed",
+                    .embed_dim = mixers.audio.width(),
+                    .precision = "fp32",
+                    .spec = {}};
+  option_from_json(Json(flags.index), settings.index, "--index");
+  option_from_json(Json(flags.vectors), settings.vectors, "--vectors");
+  const auto begin = Clock::now();
+  LibraryWriter writer(flags.library, settings, LibraryStart::add, make_log(Verbosity::normal));
+  const torch::ScalarType type = scalar_type(settings.vectors);
+  const int64_t there = writer.catalog().counts().files;  // goes on where it was stopped
+  Progress progress({.title = "filling",
+                     .unit = "moments",
+                     .total = flags.moments,
+                     .already_done = there * kMomentsPerFile});
+  for (int64_t f = there; f < flags.moments / kMomentsPerFile; ++f) {
+    at::Generator generator = at::detail::createCPUGenerator(static_cast<uint64_t>(f));
+    const torch::Tensor audio = mixers.audio.draw(kMomentsPerFile, generator),
+                        video = mixers.video.draw(kMomentsPerFile, generator);
+    std::vector<NewMoment> moments;
+    for (int64_t i = 0; i < kMomentsPerFile; ++i)
+      moments.push_back({.start_ms = 10000 * i,
+                         .end_ms = 10000 * (i + 1),
+                         .audio = vector_bytes(audio[i], type),
+                         .video = vector_bytes(video[i], type)});
+    LibraryFile file;
+    file.path = fmt::format("/archive/{:03}/{:06}.mp4", f % 100, f);
+    file.content = file.path;
+    writer.catalog().add_file(file, moments, {});
+    writer.seal_if_due();
+    progress.update((f + 1) * kMomentsPerFile);
+  }
+  progress.finish();
+  const double filled = seconds_since(begin);
+  writer.seal();
+  fmt::print("{}\n", Json{{"moments", flags.moments},
+                          {"fill_seconds", filled},
+                          {"lists_seconds", seconds_since(begin) - filled}}
+                         .dump());
+  return 0;
+}
+
+double percentile(std::vector<double> values, double share) {
+  std::ranges::sort(values);
+  return values[static_cast<size_t>(share * static_cast<double>(values.size() - 1))];
+}
+
+Json times(const std::vector<double>& seconds) {
+  return {{"p50_ms", 1000 * percentile(seconds, 0.5)}, {"p99_ms", 1000 * percentile(seconds, 0.99)}};
+}
+
+int64_t disk_bytes(const fs::path& folder, const std::string& ending) {
+  int64_t bytes = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_regular_file() && entry.path().string().ends_with(ending))
+      bytes += static_cast<int64_t>(entry.file_size());
+  return bytes;
+}
+
+// All vectors of a side, float [N, D].
+torch::Tensor all_vectors(const Snapshot& snapshot, ClipSide side) {
+  std::vector<torch::Tensor> parts;
+  for (const Snapshot::Part& part : snapshot.parts())
+    parts.push_back(vectors_of(part.rows, side).to(torch::kFloat32));
+  return torch::cat(parts);
+}
+
+Json measure_faiss(const torch::Tensor& vectors, const torch::Tensor& queries) {
+  const auto begin = Clock::now();
+  faiss::IndexFlatIP index(vectors.size(1));
+  index.add(vectors.size(0), vectors.data_ptr<float>());
+  const double built = seconds_since(begin);
+  std::vector<double> seconds;
+  std::vector<float> scores(10);
+  std::vector<faiss::Index::idx_t> found(10);
+  for (int64_t q = 0; q < std::min<int64_t>(100, queries.size(0)); ++q) {
+    const auto start = Clock::now();
+    index.search(1, queries[q].data_ptr<float>(), 10, scores.data(), found.data());
+    seconds.push_back(seconds_since(start));
+  }
+  Json out = times(seconds);
+  out["build_seconds"] = built;
+  return out;
+}
+
+Json measure_hnsw(const torch::Tensor& vectors, const torch::Tensor& queries) {
+#if __has_include(<hnswlib/hnswlib.h>)
+  const auto begin = Clock::now();
+  hnswlib::InnerProductSpace space(static_cast<size_t>(vectors.size(1)));
+  hnswlib::HierarchicalNSW<float> index(&space, static_cast<size_t>(vectors.size(0)), 16, 200);
+  Progress progress({.title = "hnswlib", .unit = "vectors", .total = vectors.size(0)});
+  for (int64_t i = 0; i < vectors.size(0); ++i) {
+    index.addPoint(vectors[i].data_ptr<float>(), static_cast<size_t>(i));
+    if (i % 1000 == 0) progress.update(i);
+  }
+  progress.finish();
+  const double built = seconds_since(begin);
+  Json out;
+  for (const size_t ef : {64, 256, 1024}) {
+    index.setEf(ef);
+    std::vector<double> seconds;
+    int64_t right = 0, wanted = 0;
+    for (int64_t q = 0; q < std::min<int64_t>(200, queries.size(0)); ++q) {
+      const auto start = Clock::now();
+      auto found = index.searchKnn(queries[q].data_ptr<float>(), 10);
+      seconds.push_back(seconds_since(start));
+      const Neighbors exact = nearest(queries[q], vectors, 10);
+      std::set<int64_t> truth(exact.indices.data_ptr<int64_t>(), exact.indices.data_ptr<int64_t>() + 10);
+      for (wanted += 10; !found.empty(); found.pop())
+        right += truth.contains(static_cast<int64_t>(found.top().second));
+    }
+    Json at = times(seconds);
+    at["recall_at_10"] = static_cast<double>(right) / static_cast<double>(wanted);
+    out[fmt::format("ef_{}", ef)] = at;
+  }
+  out["build_seconds"] = built;
+  return out;
+#else
+  (void)vectors, (void)queries;
+  return "libhnswlib-dev is not installed";
+#endif
+}
+
+struct MeasureFlags {
+  fs::path library;
+  int64_t queries = 1000;
+  std::string beside;
+};
+
+int measure(const MeasureFlags& flags) {
+  const torch::NoGradGuard no_grad;
+  const auto begin = Clock::now();
+  LibraryReader library(flags.library);
+  const auto snapshot = library.snapshot();
+  const double opened = seconds_since(begin);
+  const LibrarySettings& settings = snapshot->settings();
+  const Mixers mixers(settings.model.path);
+  at::Generator generator = at::detail::createCPUGenerator(1u << 31);
+  const torch::Tensor sounds = mixers.audio.draw(flags.queries, generator);
+  Json out = {{"moments", snapshot->counts().moments},
+              {"queries", flags.queries},
+              {"threads", at::get_num_threads()},
+              {"open_seconds", opened},
+              {"vectors", enum_name(settings.vectors)},
+              {"index", enum_name(settings.index)},
+              {"vector_bytes",
+               disk_bytes(flags.library, ".safetensors") - disk_bytes(flags.library, ".lists.safetensors")},
+              {"list_bytes", disk_bytes(flags.library, ".lists.safetensors")}};
+  for (const SearchFor target : {SearchFor::audio, SearchFor::video}) {
+    SearchOptions exact{.target = target, .top = 10};
+    exact.exact = true;
+    SearchOptions listed = exact;
+    listed.exact = false;
+    std::vector<double> exact_seconds, listed_seconds;
+    int64_t right = 0, wanted = 0;
+    Progress progress({.title = "searching", .unit = "queries", .total = flags.queries});
+    for (int64_t q = 0; q < flags.queries; ++q) {
+      const ClipVectors query{.audio = sounds[q], .video = {}};
+      auto start = Clock::now();
+      const auto truth = search(library, query, exact);
+      exact_seconds.push_back(seconds_since(start));
+      start = Clock::now();
+      const auto found = search(library, query, listed);
+      listed_seconds.push_back(seconds_since(start));
+      std::set<int64_t> moments;
+      for (const FileHit& hit : truth) moments.insert(hit.moments[0].moment.id);
+      for (const FileHit& hit : found) right += moments.contains(hit.moments[0].moment.id);
+      wanted += static_cast<int64_t>(moments.size());
+      progress.update(q + 1);
+    }
+    out[enum_name(target)] = {{"exact", times(exact_seconds)},
+                              {"lists", times(listed_seconds)},
+                              {"recall_at_10", static_cast<double>(right) / static_cast<double>(wanted)}};
+  }
+  for (const ClipSide side : {ClipSide::audio, ClipSide::video}) {
+    const ListModel& model = snapshot->list_models().of(side);
+    if (model.is_there())
+      out[side_name(side)]["num_lists"] = model.num_lists(), out[side_name(side)]["probe"] = model.probe();
+  }
+  if (flags.beside.find("faiss") != std::string::npos)
+    out["faiss_flat"] = measure_faiss(all_vectors(*snapshot, ClipSide::video), sounds);
+  if (flags.beside.find("hnsw") != std::string::npos)
+    out["hnswlib"] = measure_hnsw(all_vectors(*snapshot, ClipSide::video), sounds);
+  fmt::print("{}\n", out.dump());
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("What searching in very many moments takes; see search_scale.sh");
+  int threads = 0;
+  app.add_option("--threads", threads);
+  app.require_subcommand(1);
+  FillFlags filling;
+  CLI::App* fill_app = app.add_subcommand("fill");
+  fill_app->add_option("library", filling.library)->required();
+  fill_app->add_option("--from", filling.from)->required();
+  fill_app->add_option("--moments", filling.moments);
+  fill_app->add_option("--index", filling.index);
+  fill_app->add_option("--vectors", filling.vectors);
+  MeasureFlags measuring;
+  CLI::App* measure_app = app.add_subcommand("measure");
+  measure_app->add_option("library", measuring.library)->required();
+  measure_app->add_option("--queries", measuring.queries);
+  measure_app->add_option("--beside", measuring.beside);
+  CLI11_PARSE(app, argc, argv);
+  if (threads > 0) at::set_num_threads(threads);
+  return fill_app->parsed() ? fill(filling) : measure(measuring);
+}
+
+}  // namespace
+}  // namespace cavmae
+
+int main(int argc, char** argv) {
+  try {
+    return cavmae::run(argc, argv);
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "library_benchmark: {}\n", e.what());
+    return 1;
+  }
+}

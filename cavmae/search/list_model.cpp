@@ -1,0 +1,110 @@
+#include "cavmae/search/list_model.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/parallel.h"
+#include "cavmae/tensorfile/safetensors.h"
+
+namespace cavmae {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int64_t kBlockRows = 4096;  // whose products with all centres fit into memory
+
+fs::path models_file(const fs::path& generation) {
+  return generation / "lists.safetensors";
+}
+
+// For rows [begin, end) of all blocks.
+template <class Work>
+void for_each_block(int64_t rows, const Work& work) {
+  for (int64_t begin = 0; begin < rows; begin += kBlockRows) work(begin, std::min(kBlockRows, rows - begin));
+}
+
+}  // namespace
+
+torch::Tensor directions_of(const torch::Tensor& vectors) {
+  const torch::Tensor rows = vectors.to(torch::kFloat32).nan_to_num(0.0, 0.0, 0.0);
+  const torch::Tensor length = rows.norm(2, /*dim=*/1, /*keepdim=*/true);
+  return torch::where(length > 0, rows / length, torch::zeros_like(rows));
+}
+
+torch::Tensor ListModel::lists_of(const torch::Tensor& vectors) const {
+  torch::Tensor out = torch::empty({vectors.size(0)}, torch::kInt64);
+  for_each_block(vectors.size(0), [&](int64_t begin, int64_t count) {
+    const torch::Tensor some = directions_of(vectors.narrow(0, begin, count));
+    const torch::Tensor list = some.matmul(centers_.t()).argmax(1);
+    out.narrow(0, begin, count).copy_(torch::where(some.abs().sum(1) > 0, list, torch::full_like(list, -1)));
+  });
+  return out;
+}
+
+torch::Tensor ListModel::codes_of(const torch::Tensor& vectors) const {
+  const int64_t parts = codebooks_.size(0), width = codebooks_.size(2);
+  const torch::Tensor lengths = codebooks_.square().sum(2).unsqueeze(1);  // [M, 1, 256]
+  torch::Tensor out = torch::empty({vectors.size(0), parts}, torch::kUInt8);
+  for_each_block(vectors.size(0), [&](int64_t begin, int64_t count) {
+    const torch::Tensor turned = directions_of(vectors.narrow(0, begin, count)).matmul(rotation_.t());
+    const torch::Tensor by_part = turned.view({count, parts, width}).transpose(0, 1);  // [M, n, D / M]
+    const torch::Tensor distance = lengths - 2 * by_part.matmul(codebooks_.transpose(1, 2));
+    out.narrow(0, begin, count).copy_(distance.argmin(2).t());
+  });
+  return out;
+}
+
+torch::Tensor ListModel::nearest_lists(const torch::Tensor& query, int64_t count) const {
+  const torch::Tensor products = centers_.mv(directions_of(query.unsqueeze(0))[0]);
+  return std::get<1>(products.topk(std::min(count, num_lists())));
+}
+
+torch::Tensor ListModel::code_products(const torch::Tensor& query) const {
+  const int64_t parts = codebooks_.size(0), width = codebooks_.size(2);
+  const torch::Tensor turned = rotation_.mv(directions_of(query.unsqueeze(0))[0]).view({parts, width, 1});
+  return codebooks_.matmul(turned).squeeze(2).contiguous();
+}
+
+void save_list_models(const fs::path& generation, const ListModels& models) {
+  NamedTensors tensors;
+  std::map<std::string, std::string> metadata = {{"format", "cavmae library lists"}};
+  for (const auto& [name, model] : {std::pair("audio", &models.audio), std::pair("video", &models.video)}) {
+    if (!model->is_there()) continue;
+    const std::string side = name;
+    tensors.emplace_back(side + ".centers", model->centers());
+    if (model->has_codes()) {
+      tensors.emplace_back(side + ".rotation", model->rotation());
+      tensors.emplace_back(side + ".codebooks", model->codebooks());
+    }
+    metadata[side + ".probe"] = std::to_string(model->probe());
+  }
+  write_safetensors(models_file(generation), tensors, metadata);
+}
+
+void remove_list_models(const fs::path& generation) {
+  fs::remove(models_file(generation));
+}
+
+std::optional<ListModels> load_list_models(const fs::path& generation) {
+  const fs::path path = models_file(generation);
+  if (!fs::exists(path)) return std::nullopt;
+  try {
+    const TensorFile file = read_safetensors(path);
+    const auto model = [&](const std::string& side) {
+      const torch::Tensor* centers = file.find(side + ".centers");
+      if (centers == nullptr) return ListModel();
+      const torch::Tensor* rotation = file.find(side + ".rotation");
+      return ListModel(*centers, rotation != nullptr ? *rotation : torch::Tensor(),
+                       rotation != nullptr ? file.at(side + ".codebooks") : torch::Tensor(),
+                       std::stoll(file.metadata.at(side + ".probe")));
+    };
+    return ListModels{.audio = model("audio"), .video = model("video")};
+  } catch (const std::exception& e) {
+    throw DataError(
+        concat(path.string(), ": is damaged: ", e.what(), "; remove it, and cavmae index makes it anew"));
+  }
+}
+
+}  // namespace cavmae

@@ -1,0 +1,72 @@
+// What is learned once of a library's vectors so that a search looks at few of them: the centres of inverted
+// lists and, for large libraries, product codes. Immutable; safe from several threads.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+#include "cavmae/core/torch.h"
+#include "cavmae/data/clip.h"
+#include "cavmae/search/library_settings.h"
+
+namespace cavmae {
+
+// Note [Inverted lists]: vectors of length 1 are grouped around centres (spherical k-means; Sivic and
+// Zisserman, 2003, have the idea, Johnson, Douze and Jegou, 2017, the sizes): each stands in the list of the
+// centre it has the largest product with. A query looks into the `probe` lists whose centres are nearest to
+// it. Where a library is too large for its vectors to stay in memory, a list's vectors are first compared by
+// codes: turned by a rotation (OPQ; Ge et al., 2013), cut into parts, and each part replaced by the nearest
+// of 256 (product quantization; Jegou et al., 2011). What is best by codes is compared by the vectors
+// themselves.
+class ListModel {
+ public:
+  ListModel() = default;
+  // centers: float [L, D]; rotation: float [D, D], x -> x rotation^T; codebooks: float [M, 256, D / M]. Both
+  // undefined: no codes. probe: lists that a query looks into.
+  ListModel(torch::Tensor centers, torch::Tensor rotation, torch::Tensor codebooks, int64_t probe)
+      : centers_(std::move(centers)),
+        rotation_(std::move(rotation)),
+        codebooks_(std::move(codebooks)),
+        probe_(probe) {}
+
+  bool is_there() const { return centers_.defined(); }
+  bool has_codes() const { return codebooks_.defined(); }
+  int64_t num_lists() const { return centers_.size(0); }
+  int64_t probe() const { return probe_; }
+
+  // vectors: float or half [N, D]. The list of each, int64 [N]; -1: it has no direction (a side that is
+  // lacking).
+  torch::Tensor lists_of(const torch::Tensor& vectors) const;
+  // uint8 [N, M]
+  torch::Tensor codes_of(const torch::Tensor& vectors) const;
+  // query: float [D]. The `count` nearest lists, int64 [count], nearest first.
+  torch::Tensor nearest_lists(const torch::Tensor& query, int64_t count) const;
+  // Of a query: the product of each part with each of 256, float [M, 256].
+  torch::Tensor code_products(const torch::Tensor& query) const;
+
+  const torch::Tensor& centers() const { return centers_; }
+  const torch::Tensor& rotation() const { return rotation_; }
+  const torch::Tensor& codebooks() const { return codebooks_; }
+
+ private:
+  torch::Tensor centers_, rotation_, codebooks_;
+  int64_t probe_ = 1;
+};
+
+struct ListModels {
+  ListModel audio, video;
+
+  const ListModel& of(ClipSide side) const { return side == ClipSide::audio ? audio : video; }
+};
+
+// generation/lists.safetensors, written beside and renamed.
+void save_list_models(const std::filesystem::path& generation, const ListModels& models);
+void remove_list_models(const std::filesystem::path& generation);
+// Nothing where there are none. Throws DataError for a damaged file.
+std::optional<ListModels> load_list_models(const std::filesystem::path& generation);
+
+// Rows that have a direction, of length 1: float [n, D]; others are zero.
+torch::Tensor directions_of(const torch::Tensor& vectors);
+
+}  // namespace cavmae

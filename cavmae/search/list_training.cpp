@@ -1,0 +1,111 @@
+#include "cavmae/search/list_training.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <faiss/Clustering.h>
+#include <faiss/IndexFlat.h>
+#include <faiss/VectorTransform.h>
+#include <faiss/impl/ProductQuantizer.h>
+
+#include "cavmae/core/error.h"
+
+namespace cavmae {
+namespace {
+
+constexpr int64_t kVectorsPerList = 64;  // in training; the sizes that FAISS advises are 39 to 256
+constexpr int64_t kLeastVectorsPerList = 39;
+constexpr int64_t kPartWidth = 8;  // of a product code
+constexpr int64_t kPartValues = 256;
+constexpr int64_t kQueries = 256;
+constexpr int64_t kNeighbors = 10;
+constexpr double kRecall = 0.98;
+
+int64_t lists_for(int64_t num_vectors) {
+  const auto lists = static_cast<int64_t>(4 * std::sqrt(static_cast<double>(num_vectors)));
+  return std::max<int64_t>(1, std::min(lists, num_vectors / kLeastVectorsPerList));
+}
+
+torch::Tensor train_centers(const torch::Tensor& vectors, int64_t num_lists, uint64_t seed) {
+  const auto width = static_cast<int>(vectors.size(1));
+  faiss::ClusteringParameters parameters;
+  parameters.niter = 12;
+  parameters.spherical = true;
+  parameters.seed = static_cast<int>(seed);
+  parameters.max_points_per_centroid = static_cast<int>(kVectorsPerList);
+  parameters.min_points_per_centroid = 1;
+  faiss::Clustering clustering(width, static_cast<int>(num_lists), parameters);
+  faiss::IndexFlatIP assignment(width);
+  clustering.train(vectors.size(0), vectors.data_ptr<float>(), assignment);
+  return torch::from_blob(clustering.centroids.data(), {num_lists, vectors.size(1)}).clone();
+}
+
+struct Codes {
+  torch::Tensor rotation, codebooks;
+};
+
+Codes train_codes(const torch::Tensor& vectors) {
+  const int64_t width = vectors.size(1);
+  int64_t part = kPartWidth;
+  while (width % part != 0) part /= 2;
+  const auto parts = static_cast<int>(width / part);
+  faiss::ProductQuantizer of_rotation(static_cast<size_t>(width), static_cast<size_t>(parts), 8);
+  of_rotation.cp.min_points_per_centroid = 1;  // else FAISS writes to stderr of small libraries
+  faiss::OPQMatrix rotation(static_cast<int>(width), parts);
+  rotation.pq = &of_rotation;
+  rotation.niter = 8;
+  rotation.max_train_points = 1 << 15;
+  rotation.train(vectors.size(0), vectors.data_ptr<float>());
+  Codes out;
+  out.rotation = torch::from_blob(rotation.A.data(), {width, width}).clone();
+  const torch::Tensor turned = vectors.matmul(out.rotation.t()).contiguous();
+  faiss::ProductQuantizer quantizer(static_cast<size_t>(width), static_cast<size_t>(parts), 8);
+  quantizer.cp.min_points_per_centroid = 1;
+  quantizer.train(static_cast<size_t>(turned.size(0)), turned.data_ptr<float>());
+  out.codebooks = torch::from_blob(quantizer.centroids.data(), {parts, kPartValues, part}).clone();
+  return out;
+}
+
+// Evenly spread rows.
+torch::Tensor some_rows(const torch::Tensor& rows, int64_t count) {
+  const int64_t n = std::min(count, rows.size(0));
+  return n == 0 ? rows
+                : rows.index_select(0, (torch::arange(n, torch::kInt64) * rows.size(0)).div(n, "floor"));
+}
+
+// How many lists hold what is nearest to these queries.
+int64_t probe_for(const torch::Tensor& vectors, const torch::Tensor& centers, const torch::Tensor& queries) {
+  if (queries.size(0) == 0) return 1;
+  const int64_t k = std::min(kNeighbors, vectors.size(0));
+  const torch::Tensor nearest = std::get<1>(queries.matmul(vectors.t()).topk(k, 1));  // [Q, k]
+  const torch::Tensor list_of = vectors.matmul(centers.t()).argmax(1);
+  const torch::Tensor order =
+      queries.matmul(centers.t()).argsort(1, /*descending=*/true).argsort(1, /*descending=*/false);
+  // At which place of the query's order of lists each neighbour's list stands.
+  const torch::Tensor place =
+      order.gather(1, list_of.index_select(0, nearest.flatten()).view({queries.size(0), k}));
+  const auto sorted = std::get<0>(place.flatten().sort());
+  const auto last = static_cast<int64_t>(std::ceil(kRecall * static_cast<double>(sorted.size(0)))) - 1;
+  return sorted[std::max<int64_t>(0, last)].item<int64_t>() + 1;
+}
+
+}  // namespace
+
+int64_t training_size(int64_t num_vectors) {
+  return std::min(num_vectors, kVectorsPerList * lists_for(num_vectors));
+}
+
+ListModel train_lists(const torch::Tensor& vectors, const torch::Tensor& others,
+                      const ListTraining& options) {
+  CAVMAE_CHECK(vectors.dim() == 2 && vectors.size(0) >= 1, "train_lists: no vectors");
+  const torch::Tensor rows = vectors.to(torch::kFloat32).contiguous();
+  const int64_t num_lists = std::min(lists_for(options.num_vectors), rows.size(0));
+  const torch::Tensor centers = train_centers(rows, num_lists, options.seed);
+  const bool has_codes = options.codes && rows.size(0) >= kPartValues;
+  const Codes codes = has_codes ? train_codes(rows) : Codes();
+  const int64_t probe = std::max(probe_for(rows, centers, some_rows(rows, kQueries)),
+                                 probe_for(rows, centers, some_rows(others, kQueries)));
+  return {centers, codes.rotation, codes.codebooks, probe};
+}
+
+}  // namespace cavmae

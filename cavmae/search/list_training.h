@@ -1,0 +1,27 @@
+// Learning the lists and codes of a library from a sample of its vectors, by FAISS. Private to this folder; a
+// free function.
+#pragma once
+
+#include <cstdint>
+
+#include "cavmae/core/torch.h"
+#include "cavmae/search/list_model.h"
+
+namespace cavmae {
+
+struct ListTraining {
+  int64_t num_vectors = 0;  // of the library: how many lists there are to be
+  bool codes = false;
+  uint64_t seed = 1;
+};
+
+// Most vectors that training looks at, for a library of so many.
+int64_t training_size(int64_t num_vectors);
+
+// vectors: float [n, D] of length 1, a sample of one side. `probe` is the smallest number of lists in which
+// 98 of 100 of the ten nearest vectors of queries stand, for queries of that side and for those of the other
+// one
+// (`others`, float [m, D] of length 1), which lie elsewhere.
+ListModel train_lists(const torch::Tensor& vectors, const torch::Tensor& others, const ListTraining& options);
+
+}  // namespace cavmae
