@@ -81,6 +81,15 @@ for path, start, end, number, row, moment in tables.execute(
     print(os.path.basename(path), start, end, hashlib.md5(audio).hexdigest(), hashlib.md5(video).hexdigest())
 PYTHON
 
+wal() { echo "$1/generation-000001/library.sqlite-wal"; }
+# Waits until a run has written to its tables, or has ended.
+wait_for_write() {
+  local before=$2
+  while kill -0 "$1" 2>/dev/null; do
+    [[ ! -f "$3" || $(stat -c %Y%s "$3" 2>/dev/null || echo 0) == "$before" ]] || return 0
+    pause 2
+  done
+}
 echo "Making clips, a model and a library that nothing disturbs (seed $seed)"
 cat >"$work/pretrain.json" <<'JSON'
 {"epochs": 1,
@@ -92,19 +101,17 @@ JSON
 "$cavmae" pretrain --config "$work/pretrain.json" --data "$work/clips" --out "$work/run" --no-report -q >"$work/out" 2>"$work/err" || fail "pretrain"
 # One input a batch, so that what is computed together does not depend on where a run was cut.
 index() { "$cavmae" index "$1" --data "$work/clips" --checkpoint "$work/run" --precision fp32 --batch-size 1 --num-workers 1 --threads 1 "${@:2}"; }
-index "$work/whole" >"$work/out" 2>"$work/err" || fail "index"
+now() { echo $(($(date +%s%N) / 1000000)); }
+index "$work/whole" >"$work/out" 2>"$work/err" &
+pid=$!
+wait_for_write "$pid" 0 "$(wal "$work/whole")"
+begin=$(now)
+wait "$pid" || fail "index"
+# A quarter of what a library takes from the first write on: several kills hit each.
+longest=$((($(now) - begin) / 4 + 1))
 python3 "$work/dump.py" "$work/whole" >"$work/expected"
 (( $(wc -l <"$work/expected") >= clips )) || fail "the library holds $(wc -l <"$work/expected") moments of $clips clips"
 
-wal() { echo "$1/generation-000001/library.sqlite-wal"; }
-# Waits until a run has written to its tables, or has ended.
-wait_for_write() {
-  local before=$2
-  while kill -0 "$1" 2>/dev/null; do
-    [[ ! -f "$3" || $(stat -c %Y%s "$3" 2>/dev/null || echo 0) == "$before" ]] || return 0
-    pause 2
-  done
-}
 check_whole() {
   index "$1" --check >"$work/out" 2>"$work/err" || fail "the command that goes on"
   ! grep -q damaged "$work/err" || fail "a segment is damaged"
@@ -135,7 +142,7 @@ for (( kill = 1; kill <= kills; ++kill )); do
   index "$library" -q >"$work/out" 2>"$work/err" &
   pid=$!
   wait_for_write "$pid" "$before" "$file"
-  milliseconds=$((RANDOM % 400))
+  milliseconds=$((RANDOM % longest))
   pause "$milliseconds"
   kill -9 "$pid" 2>/dev/null || true
   code=0; wait "$pid" 2>/dev/null || code=$?
