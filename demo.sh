@@ -41,5 +41,10 @@ echo "== 4. The report"
 $cavmae report "$out/run" --data "$out/held_out" --cache "$out/cache" --frames all
 report=$(cd "$out/run" && pwd)/report.html
 echo "Open it in a browser: $report"
+echo "== 5. A library of the held-out clips, searched by a sound"
+$cavmae index "$out/library" --data "$out/held_out" --checkpoint "$out/run"
+sound=$(find "$out/held_out" -name '*.mp4' | sort | head -n 1)
+$cavmae search "$out/library" --audio "$sound" --for video --top 3
+echo "Search it yourself: $PWD/$cavmae search $(cd "$out" && pwd)/library --audio FILE"
 result=$(tr -d '\n' <"$out/retrieval.json")
 echo "${result%\}}, \"seconds\": $((SECONDS - started)), \"report\": \"$report\"}"

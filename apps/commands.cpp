@@ -60,9 +60,10 @@ constexpr std::array kCommands = {
             "cavmae convert run model.pth", add_convert},
     Command{"bench", "measures a network's steps part by part beside the machine's own peak",
             "cavmae bench --batch-size 8 --precision fp32", add_bench},
-    Command{"info",
-            "describes a checkpoint, embeddings, a media file, a data set, or with --machine this machine",
-            "cavmae info run", add_info},
+    Command{
+        "info",
+        "describes a checkpoint, embeddings, a library, a media file, a data set, or with --machine this machine",
+        "cavmae info run", add_info},
 };
 
 // 'cavmae --help' lists the lines of the table; a command's own description is longer. Flags are shown as

@@ -1,4 +1,5 @@
-// cavmae info: what a checkpoint, a file of embeddings, a media file, a data set or this machine is.
+// cavmae info: what a checkpoint, a file of embeddings, a library, a media file, a data set or this machine
+// is.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -15,11 +16,12 @@
 #include "cavmae/kernels/matmul.h"
 #include "cavmae/machine/machine.h"
 #include "cavmae/media/media_reader.h"
+#include "cavmae/search/library_settings.h"
 #include "cavmae/tensorfile/safetensors.h"
 #include "cavmae/train/crc32c.h"
 #include "cavmae/train/optimizer/adam_kernel.h"
 
-#include "apps/embeddings_info.h"
+#include "apps/description.h"
 #include "apps/list_flags.h"
 #include "apps/model_flags.h"
 
@@ -232,7 +234,8 @@ int run(const InfoFlags& flags, const GlobalOptions& global) {
   if (flags.machine) out = machine_info();
   if (!flags.path.empty()) {
     CAVMAE_CHECK(fs::exists(flags.path), flags.path.string(), ": no such file or folder");
-    out = holds_embeddings(flags.path)        ? embeddings_info(flags.path)
+    out = holds_library(flags.path)           ? library_info(flags.path)
+          : holds_embeddings(flags.path)      ? embeddings_info(flags.path)
           : holds_embedding_parts(flags.path) ? parts_info(flags.path)
           : is_checkpoint(flags.path)         ? model_info(flags.model, *log)
                                               : other_info(flags.path, flags.lists.options(), *log);
@@ -247,7 +250,9 @@ int run(const InfoFlags& flags, const GlobalOptions& global) {
 void add_info(CLI::App& app, Program& program) {
   describe(
       app, "",
-      {"cavmae info e.safetensors  what 'cavmae embed' wrote", "cavmae info clip.mp4       a media file",
+      {"cavmae info e.safetensors  what 'cavmae embed' wrote",
+       "cavmae info library        what 'cavmae index' made, and what failed",
+       "cavmae info clip.mp4       a media file",
        "cavmae info clips          a folder of clips or a manifest",
        "cavmae info --machine      cores, instruction sets, BLAS, threads, GPUs, and what slows it down"});
   auto flags = std::make_shared<InfoFlags>();

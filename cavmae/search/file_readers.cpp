@@ -84,7 +84,7 @@ void FileReaders::read_moments(const IndexJob& job, const std::string& content,
   file->vectors = std::make_unique<FileAccumulator>(record_of(job, content), moments.moments());
   while (auto piece = moments.next()) {
     if (StopSignal::requested()) return;
-    if (!queue_.push({.file = file, .piece = std::move(piece)})) return;
+    if (!queue_.push({.file = file, .piece = std::move(piece), .share_done = moments.share_done()})) return;
   }
   for (const BadClip& bad : moments.failures())
     file->failures.push_back({.path = job.path, .stamp = job.stamp, .side = bad.side, .reason = bad.reason});

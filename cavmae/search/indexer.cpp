@@ -215,13 +215,16 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
                      .total = std::max<int64_t>(1, std::llround(total)),
                      .quiet = !show_progress || jobs.empty()});
   SharedLibrary shared(library, result);
-  double done = 0;
+  double bytes_done = 0;
   int64_t files_done = 0;
+  const auto show = [&] {
+    progress.update(std::llround(bytes_done / kBytesPerMegabyte),
+                    fmt::format("{} of {} files, {} moments", files_done, num_jobs, result.moments));
+  };
   MomentEmbedder embedder(model.network(), options.batch_size, [&](FileInWork& file) {
     if (file.vectors) shared.commit(file, log);
-    done += static_cast<double>(file.bytes) / kBytesPerMegabyte;
-    progress.update(std::llround(done),
-                    fmt::format("{} of {} files, {} moments", ++files_done, num_jobs, result.moments));
+    ++files_done;
+    show();
   });
   if (!jobs.empty()) {
     FileReaders readers(std::move(jobs), library.settings().model.spec, library.settings().hop_seconds,
@@ -229,6 +232,10 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
     while (!StopSignal::requested()) {
       auto piece = readers.queue().pop();
       if (!piece) break;
+      FileInWork& file = *piece->file;
+      const double bytes = piece->share_done * static_cast<double>(file.bytes);
+      bytes_done += bytes - std::exchange(file.bytes_counted, bytes);
+      show();
       embedder.take(std::move(*piece));
     }
     if (!StopSignal::requested()) embedder.compute_all();

@@ -24,8 +24,9 @@ struct FileInWork {
   bool is_known = false;
   int64_t bytes = 0;
   // Of the thread that computes:
-  int64_t pieces_out = 0;  // that wait for their vectors
-  bool has_ended = false;  // all pieces have come
+  double bytes_counted = 0;  // by the progress line
+  int64_t pieces_out = 0;    // that wait for their vectors
+  bool has_ended = false;    // all pieces have come
   torch::Tensor last_picture, last_vector;
   std::optional<FileFailure> not_finite;
 };
@@ -33,6 +34,7 @@ struct FileInWork {
 struct QueuedPiece {
   std::shared_ptr<FileInWork> file;
   std::optional<FileMoments::Piece> piece;  // nothing: the file's end
+  double share_done = 1.0;                  // of the file, once this was read
 };
 
 class PieceQueue {

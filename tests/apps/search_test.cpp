@@ -73,6 +73,14 @@ TEST_F(LibraryCommands, IndexTellsWhatItDid) {
   EXPECT_THAT(again.out, HasSubstr("0 files added, 0 changed, 0 moved, 14 unchanged"));
 }
 
+TEST_F(LibraryCommands, InfoDescribesIt) {
+  const Outcome outcome = run_cavmae("info " + path("library") + " --json " + path("info.json"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("moments        29, of 1 s, 0.5 s apart"), HasSubstr(path("films"))));
+  EXPECT_EQ(read_json(*folder_ / "info.json")["kind"], "library");
+}
+
 TEST_F(LibraryCommands, FindsTheMomentThatAQueryIsCutFrom) {
   const Json json = search("--audio " + path("films/long.mkv") + " --at 5.5 --for audio");
   const Json& first = json["results"][0];

@@ -1,11 +1,13 @@
-#include "apps/embeddings_info.h"
+#include "apps/description.h"
 
 #include <fmt/format.h>
 
 #include "cavmae/core/files.h"
 #include "cavmae/core/options.h"
+#include "cavmae/core/utf8.h"
 #include "cavmae/eval/embed_file.h"
 #include "cavmae/eval/embed_parts.h"
+#include "cavmae/search/library_reader.h"
 
 namespace cavmae::apps {
 
@@ -46,6 +48,45 @@ Description parts_info(const fs::path& folder) {
   out.json = {{"kind", "embeddings in parts"}, {"path", folder.string()},     {"model", model},
               {"precision", precision},        {"parts", index.parts.size()}, {"clips", index.clips()},
               {"clips_in_all", wanted},        {"rows", index.rows()},        {"failed", index.failed()}};
+  return out;
+}
+
+Description library_info(const fs::path& folder) {
+  LibraryReader library(folder);
+  const auto snapshot = library.snapshot();
+  const LibrarySettings& settings = snapshot->settings();
+  const LibraryCounts& counts = snapshot->counts();
+  Description out;
+  out.text = fmt::format("library        {} (generation {})\n", folder.string(), settings.generation);
+  out.text += fmt::format("made with      {}, in {}\n", settings.model.path, settings.model.precision);
+  out.text += fmt::format("files          {}\nmoments        {}, of {} s, {} s apart\n", counts.files,
+                          counts.moments, settings.model.spec.window_seconds, settings.hop_seconds);
+  out.text +=
+      fmt::format("vectors        {} numbers each, {}, in {} segments and a tail of {}\n",
+                  settings.model.embed_dim, enum_name(settings.vectors), counts.segments, counts.in_tail);
+  for (const ClipSide side : {ClipSide::audio, ClipSide::video}) {
+    const ListModel& model = snapshot->list_models().of(side);
+    if (model.is_there())
+      out.text += fmt::format("lists of {:<5} {}, of which a query looks into {}{}\n", side_name(side),
+                              model.num_lists(), model.probe(), model.has_codes() ? ", with codes" : "");
+  }
+  for (const std::string& path : settings.data)
+    out.text += fmt::format("filled from    {}\n", escape_invalid_utf8(path));
+  Json failures = Json::array();
+  for (const FileFailure& failure : library.failures()) {
+    out.text += fmt::format("failed         {} ({}): {}\n", escape_invalid_utf8(failure.path),
+                            side_name(failure.side), failure.reason);
+    failures.push_back(
+        {{"path", failure.path}, {"side", side_name(failure.side)}, {"reason", failure.reason}});
+  }
+  out.json = to_json(settings);
+  out.json["kind"] = "library";
+  out.json["path"] = folder.string();
+  out.json["files"] = counts.files;
+  out.json["moments"] = counts.moments;
+  out.json["segments"] = counts.segments;
+  out.json["in_tail"] = counts.in_tail;
+  out.json["failures"] = failures;
   return out;
 }
 

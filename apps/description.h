@@ -1,4 +1,4 @@
-// What 'cavmae info' says of what 'cavmae embed' wrote.
+// What 'cavmae info' says of what 'cavmae embed' and 'cavmae index' wrote.
 #pragma once
 
 #include <filesystem>
@@ -17,5 +17,7 @@ struct Description {
 // Of a file, and of a folder of files.
 Description embeddings_info(const std::filesystem::path& path);
 Description parts_info(const std::filesystem::path& folder);
+// Of a library of moments.
+Description library_info(const std::filesystem::path& library);
 
 }  // namespace cavmae::apps
