@@ -7,7 +7,7 @@ packages=(
   g++ cmake ninja-build ccache pkg-config
   libtorch-dev libgloo-dev libopenblas0-openmp libdnnl-dev libhwy-dev
   libavformat-dev libavcodec-dev libavutil-dev libswresample-dev libswscale-dev libjpeg62-turbo-dev
-  libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libjs-chart.js libfreetype-dev fonts-dejavu-core
+  libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libjs-chart.js libfreetype-dev fonts-dejavu-core libarchive-dev libcurl4-openssl-dev
 )
 if [[ "${1:-}" == --tests ]]; then
   packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg python3-torch clang libclang-rt-14-dev openmpi-bin)

@@ -16,6 +16,7 @@ class LabelSet;
 struct ListOptions {
   std::string label_separator = "auto";
   bool all_files = false;
+  std::string shard_cache = {};
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -24,6 +25,8 @@ struct ListOptions {
       "is a class is one label");
     v("all_files", o.all_files,
       "take every file of a folder that FFmpeg reads, whatever its name, instead of those with a known extension");
+    v("shard_cache", o.shard_cache,
+      "folder that keeps copies of shards from web servers and object stores; without, parts are fetched as they are read");
   }
 };
 

@@ -1,0 +1,68 @@
+// Reads ranges of files on web servers and in object stores, by libcurl. Connections are kept and used again.
+// Safe from several threads.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/log.h"
+
+namespace cavmae {
+
+// What a server has to say against a request, or that it cannot be reached; names the address.
+class StorageError : public Error {
+ public:
+  // `status`: of HTTP; 0: there was no answer.
+  StorageError(long status, const std::string& what) : Error(what), status_(status) {}
+  long status() const { return status_; }
+
+ private:
+  long status_;
+};
+
+struct RemoteOptions {
+  // A server that does not answer, or is overloaded (429, 5xx), is asked again for so long, at growing
+  // intervals.
+  double patience_seconds = 300.0;
+  double first_wait_seconds = 0.5;
+  double stalled_seconds = 30.0;  // without a byte, after which a transfer is given up and begun again
+};
+
+struct RemoteFacts {
+  int64_t size = 0;
+  std::string stamp;  // another one whenever the file may have changed: its etag, or size and time
+};
+
+class RemoteClient {
+ public:
+  // `log` hears when a server is waited for.
+  RemoteClient(const RemoteOptions& options, std::shared_ptr<Log> log);
+  ~RemoteClient();
+  RemoteClient(const RemoteClient&) = delete;
+  RemoteClient& operator=(const RemoteClient&) = delete;
+
+  // `name`: what is_remote() takes. All throw StorageError, at once where waiting would not help (404, 403,
+  // ...); MediaError when the thread's TimeLimit has run out.
+  RemoteFacts facts(const std::string& name) const;
+  // `count` bytes from `offset` on, fewer only at the file's end. A server that ignores ranges is an error.
+  std::string read(const std::string& name, int64_t offset, int64_t count) const;
+  // All of it, of `max_bytes` at most.
+  std::string read_all(const std::string& name, int64_t max_bytes) const;
+  // Names of the objects of s3://BUCKET/PREFIX, sorted.
+  std::vector<std::string> list(const std::string& name) const;
+  // Written beside and renamed.
+  void download(const std::string& name, const std::filesystem::path& to) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace cavmae
