@@ -16,7 +16,18 @@ std::string environment(const char* name, const char* otherwise = "") {
   return value == nullptr || *value == '\0' ? otherwise : value;
 }
 
-std::string query_text(std::vector<std::pair<std::string, std::string>> query) {
+// Of a URL that was given: what is escaped in it already stays.
+std::string escape_forbidden(std::string_view url) {
+  constexpr std::string_view kForbidden = " \"<>\\^`{|}";
+  std::string out;
+  for (const char c : url) {
+    const bool is_allowed = c > ' ' && c < '\x7f' && kForbidden.find(c) == std::string_view::npos;
+    out += is_allowed ? std::string(1, c) : percent_encode({&c, 1}, /*keeps_slashes=*/false);
+  }
+  return out;
+}
+
+std::string query_text(const std::vector<std::pair<std::string, std::string>>& query) {
   std::vector<std::string> parts;
   for (const auto& [name, value] : query)
     parts.push_back(percent_encode(name, false) + "=" + percent_encode(value, false));
@@ -49,7 +60,7 @@ std::string percent_encode(std::string_view text, bool keeps_slashes) {
 RemoteAddress address_of(std::string_view name,
                          const std::vector<std::pair<std::string, std::string>>& query) {
   constexpr std::string_view kS3 = "s3://";
-  if (!name.starts_with(kS3)) return {.url = std::string(name) + query_text(query)};
+  if (!name.starts_with(kS3)) return {.url = escape_forbidden(name) + query_text(query)};
   const std::string_view rest = name.substr(kS3.size());
   const size_t slash = std::min(rest.find('/'), rest.size());
   const std::string bucket(rest.substr(0, slash)), key(rest.substr(std::min(slash + 1, rest.size())));
@@ -63,8 +74,11 @@ RemoteAddress address_of(std::string_view name,
                   endpoint.empty() || endpoint.starts_with("http://") || endpoint.starts_with("https://"),
                   "AWS_ENDPOINT_URL is '", endpoint, "'; it must begin with http:// or https://");
   RemoteAddress address;
-  address.url =
-      endpoint.empty() ? "https://" + bucket + ".s3." + region + ".amazonaws.com" : endpoint + "/" + bucket;
+  const std::string host = "s3." + region + ".amazonaws.com";
+  // No certificate fits a host with more dots.
+  const bool has_own_host = endpoint.empty() && bucket.find('.') == std::string::npos;
+  if (endpoint.empty()) endpoint = "https://" + host;
+  address.url = has_own_host ? "https://" + bucket + "." + host : endpoint + "/" + bucket;
   address.url += "/" + percent_encode(key, /*keeps_slashes=*/true) + query_text(query);
   const std::string id = environment("AWS_ACCESS_KEY_ID"), secret = environment("AWS_SECRET_ACCESS_KEY");
   if (id.empty() || secret.empty()) return address;  // what everyone may read

@@ -18,7 +18,8 @@ RemoteClient::~RemoteClient() = default;
 RemoteFacts RemoteClient::facts(const std::string& name) const {
   fail(name);
 }
-std::string RemoteClient::read(const std::string& name, int64_t /*offset*/, int64_t /*count*/) const {
+std::string RemoteClient::read(const std::string& name, int64_t /*offset*/, int64_t /*count*/,
+                               const RemoteFacts* /*expected*/) const {
   fail(name);
 }
 std::string RemoteClient::read_all(const std::string& name, int64_t /*max_bytes*/) const {
@@ -27,7 +28,9 @@ std::string RemoteClient::read_all(const std::string& name, int64_t /*max_bytes*
 std::vector<std::string> RemoteClient::list(const std::string& name) const {
   fail(name);
 }
-void RemoteClient::download(const std::string& name, const std::filesystem::path& /*to*/) const {
+void RemoteClient::download(const std::string& name, const RemoteFacts& /*facts*/,
+                            const std::filesystem::path& /*to*/,
+                            const std::function<void(int64_t)>& /*report*/) const {
   fail(name);
 }
 
