@@ -98,6 +98,11 @@ void add_pack(CLI::App& app, Program& program) {
                  fmt::format("threads that prepare clips [{}]", flags->options.num_workers))
       ->type_name("N")
       ->check(CLI::Range(1, 1024));
+  app.add_option("--clip-timeout", flags->options.clip_timeout,
+                 fmt::format("seconds that preparing a clip may take (0: any time) [{}]",
+                             flags->options.clip_timeout))
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 1e9));
   app.add_option("--max-bad-ratio", flags->options.max_bad_ratio,
                  fmt::format("stop when more than this share of the clips cannot be read [{}]",
                              flags->options.max_bad_ratio))

@@ -8,12 +8,16 @@
 #include <fmt/format.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/file_lock.h"
 #include "cavmae/core/files.h"
 #include "cavmae/core/json_text.h"
 #include "cavmae/core/progress.h"
 #include "cavmae/core/stop_signal.h"
 #include "cavmae/core/text.h"
+#include "cavmae/core/time_limit.h"
+#include "cavmae/data/ids_hash.h"
 #include "cavmae/data/shard_index.h"
+#include "cavmae/data/shard_names.h"
 #include "cavmae/data/shard_sample.h"
 #include "cavmae/data/tar_file.h"
 
@@ -22,7 +26,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kFormat = "cavmae shards";
-constexpr const char* kCountsFile = "shards.json";
 constexpr size_t kKeyDigits = 9;
 
 std::string key_of(int64_t position) {
@@ -34,10 +37,12 @@ fs::path shard_path(const fs::path& out, int64_t number) {
 }
 
 Json made_of(const ClipList& clips, const PackOptions& options) {
-  uint64_t hash = stable_hash("");
-  for (size_t i = 0; i < clips.size(); ++i) hash = stable_hash("\n", stable_hash(clips.id(i), hash));
-  Json out = {
-      {"clips", clips.size()}, {"ids", fmt::format("{:016x}", hash)}, {"shard_bytes", options.shard_bytes}};
+  uint64_t labels = stable_hash("");
+  for (size_t i = 0; i < clips.size(); ++i) labels = stable_hash(to_text(Json(clips.labels(i))), labels);
+  Json out = {{"clips", clips.size()},
+              {"ids", hash_of_ids(clips)},
+              {"labels", fmt::format("{:016x}", labels)},
+              {"shard_bytes", options.shard_bytes}};
   if (const auto& how = options.prepare)
     out["prepared"] = {{"num_frames", how->num_frames},
                        {"shorter_side_px", how->shorter_side_px},
@@ -89,10 +94,13 @@ class SampleMaker {
  private:
   Outcome make_one(int64_t position) const {
     const ClipSource clip = clips_[position];
+    const TimeLimit limit(options_.clip_timeout);
     try {
-      return {.sample = options_.prepare ? prepared_sample(clip, *reader_, *options_.prepare)
-                                         : sample_of_files(clip),
-              .failure = std::nullopt};
+      Outcome outcome{.sample = options_.prepare ? prepared_sample(clip, *reader_, *options_.prepare)
+                                                 : sample_of_files(clip),
+                      .failure = std::nullopt};
+      limit.check_kept();
+      return outcome;
     } catch (const MediaError& error) {
       return {.sample = {}, .failure = BadClip{.id = clip.id, .reason = error.what()}};
     }
@@ -174,11 +182,10 @@ class Packing {
 
 // Where in the list to go on.
 int64_t Packing::find_done() {
-  make_directories(out_);
-  if (!fs::is_regular_file(out_ / kCountsFile)) return 0;
-  const Json counts = read_json(out_ / kCountsFile);
+  if (!fs::is_regular_file(out_ / kShardCountsFile)) return 0;
+  const Json counts = read_json(out_ / kShardCountsFile);
   CAVMAE_CHECK_AS(ConfigError, counts.is_object() && counts.value("format", Json()) == kFormat, out_.string(),
-                  ": holds a ", kCountsFile, " of something else; give another --out");
+                  ": holds a ", kShardCountsFile, " of something else; give another --out");
   CAVMAE_CHECK_AS(ConfigError, counts.value("made_of", Json()) == made_of_, out_.string(),
                   ": holds shards of other clips or other options; give another --out, or remove it");
   int64_t next = 0;
@@ -202,12 +209,12 @@ void Packing::write_counts() const {
   Json failed = Json::array();
   for (const auto& [position, clip] : failed_)
     failed.push_back({{"position", position}, {"id", clip.id}, {"reason", clip.reason}});
-  write_json(out_ / kCountsFile, {{"format", kFormat},
-                                  {"made_of", made_of_},
-                                  {"samples", result_.clips},
-                                  {"bytes", result_.bytes},
-                                  {"shards", shards_},
-                                  {"failed", std::move(failed)}});
+  write_json(out_ / kShardCountsFile, {{"format", kFormat},
+                                       {"made_of", made_of_},
+                                       {"samples", result_.clips},
+                                       {"bytes", result_.bytes},
+                                       {"shards", shards_},
+                                       {"failed", std::move(failed)}});
 }
 
 void Packing::close(std::optional<OpenShard>& shard, int64_t next_clip) {
@@ -238,6 +245,7 @@ PackResult Packing::run() {
   const int64_t done = find_done();
   if (done > 0) log_->info("{} holds {} of {} clips already", out_.string(), done, total);
   const SampleMaker maker(clips_, options_);
+  const StopSignal stop_signal;
   Progress progress(
       {.title = "packing", .total = total, .already_done = done, .quiet = !options_.show_progress});
   std::optional<OpenShard> shard;
@@ -272,6 +280,8 @@ PackResult pack_clips(const ClipList& clips, const fs::path& out, const PackOpti
                       std::shared_ptr<Log> log) {
   CAVMAE_CHECK_AS(ConfigError, options.shard_bytes > 0, "shard_bytes is ", options.shard_bytes,
                   ", it must be at least 1");
+  make_directories(out);
+  const FileLock lock(out);  // a second job waits, and finds all done
   return Packing(clips, out, options, std::move(log)).run();
 }
 

@@ -27,6 +27,7 @@ struct PackOptions {
   std::optional<PreparedPictures> prepare = std::nullopt;  // nothing: the clips' files as they are
   int64_t num_workers = 2;                                 // threads that prepare
   double max_bad_ratio = 0.1;
+  double clip_timeout = 600.0;  // seconds that preparing a clip may take, else it is a bad one; 0: any time
   bool show_progress = true;
 };
 

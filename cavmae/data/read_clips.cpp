@@ -8,7 +8,8 @@
 #include "cavmae/data/clip_list_builder.h"
 #include "cavmae/data/manifest.h"
 #include "cavmae/data/media_files.h"
-#include "cavmae/data/shard.h"
+#include "cavmae/data/shard_names.h"
+#include "cavmae/data/shard_reader.h"
 #include "cavmae/storage/remote_url.h"
 
 namespace cavmae {
@@ -74,9 +75,12 @@ bool DataReader::read_shards_of(const fs::path& folder) {
   for (fs::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed))
     if (names_shards(it->path().native()) && it->is_regular_file(failed))
       shards.push_back(it->path().string());
+  if (shards.empty()) return false;
   std::ranges::sort(shards);
+  check_pack_counts(folder, log_);
+  log_.info("{}: reading its {} shards", folder.string(), shards.size());
   read_shards(shards);
-  return !shards.empty();
+  return true;
 }
 
 void DataReader::read_folder(const fs::path& folder) {
@@ -118,9 +122,16 @@ void DataReader::read_file(const fs::path& file) {
 }
 
 void DataReader::read(const fs::path& data) {
-  if (names_shards(data.native())) return read_shards(expand_shards(data.string()));
-  if (is_remote(data.native())) return read_shards(shards_.list(data.string()));
   std::error_code failed;
+  const std::vector<std::string> parts = part_names(data.string());
+  if (parts.size() > 1 && !fs::exists(data, failed)) {
+    for (const std::string& part : parts) read(part);
+    return;
+  }
+  if (names_shards(data.native()) && fs::is_regular_file(data, failed)) return read_shards({data.string()});
+  if (names_shards(data.native()) && !fs::is_directory(data, failed))
+    return read_shards(expand_range(data.string()));
+  if (is_remote(data.native())) return read_shards(shards_.list(data.string()));
   if (!fs::exists(data, failed)) {
     CAVMAE_CHECK_AS(
         DataError,
@@ -149,6 +160,16 @@ ClipList read_clip_sources(const std::vector<fs::path>& data, Log& log, const Li
     log.warn("{} files that were named belong to clips and are none, such as {}; they are left out",
              left_out.size(), left_out.front());
   return clips.finish();
+}
+
+std::string absolute_data(const fs::path& data) {
+  std::error_code failed;
+  const std::vector<std::string> parts = part_names(data.string());
+  if (parts.size() < 2 || fs::exists(data, failed))
+    return is_remote(data.native()) ? data.string() : absolute_path(data).string();
+  std::string out;
+  for (const std::string& part : parts) out += (out.empty() ? "" : "::") + absolute_data(part);
+  return out;
 }
 
 }  // namespace cavmae

@@ -17,6 +17,7 @@ struct ListOptions {
   std::string label_separator = "auto";
   bool all_files = false;
   std::string shard_cache = {};
+  static constexpr const char* kAbsentByDefault[] = {"shard_cache"};
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -30,10 +31,14 @@ struct ListOptions {
   }
 };
 
-// Reads every --data argument (folder, text list, table, manifest, the authors' JSON, media file) and joins
-// them. A text of labels that is one of `classes` (may be null) is one label. Throws DataError: missing path,
-// nothing found (with what was looked for), a broken line (file and line number), clips that clash.
+// Reads every --data argument (folder, text list, table, manifest, the authors' JSON, tar shards, media file)
+// and joins them. A text of labels that is one of `classes` (may be null) is one label. Throws DataError:
+// missing path, nothing found (with what was looked for), a broken line (file and line number), clips that
+// clash.
 ClipList read_clip_sources(const std::vector<std::filesystem::path>& data, Log& log,
                            const ListOptions& options = {}, const LabelSet* classes = nullptr);
+
+// A --data argument as a reader in any folder has to name it; what lies on a server stays as it is.
+std::string absolute_data(const std::filesystem::path& data);
 
 }  // namespace cavmae

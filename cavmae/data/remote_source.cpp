@@ -49,10 +49,11 @@ class RemoteBytes : public MediaBytes {
     }
     const int64_t begin = number * piece_bytes_;
     try {
-      auto bytes = std::make_shared<const std::string>(
-          client_->read(part_.file, part_.offset + begin, std::min(piece_bytes_, part_.size - begin)));
+      auto bytes = std::make_shared<const std::string>(client_->read(
+          part_.file, part_.offset + begin, std::min(piece_bytes_, part_.size - begin), &part_.facts));
       pieces_.emplace_front(number, std::move(bytes));
     } catch (const StorageError& error) {
+      if (!error.is_refusal()) throw;
       throw MediaError(error.what());
     }
     if (pieces_.size() > kKeptPieces) pieces_.pop_back();
@@ -76,8 +77,14 @@ class RemoteOrigin : public MediaOrigin {
   std::string identity() const override {
     return concat(part_.file, "[", part_.offset, "+", part_.size, "]");
   }
-  std::string stamp() const override { return part_.stamp; }
-  std::unique_ptr<MediaBytes> open() const override { return std::make_unique<RemoteBytes>(client_, part_); }
+  std::string stamp() const override { return part_.facts.stamp(); }
+  std::unique_ptr<MediaBytes> open() const override {
+    CAVMAE_CHECK_AS(MediaError,
+                    part_.offset <= part_.facts.size && part_.size <= part_.facts.size - part_.offset, "'",
+                    part_.name, "': should be ", part_.size, " bytes from byte ", part_.offset,
+                    " on of a file of ", part_.facts.size, " bytes; its index belongs to another");
+    return std::make_unique<RemoteBytes>(client_, part_);
+  }
 
  private:
   std::shared_ptr<const RemoteClient> client_;

@@ -14,6 +14,9 @@ namespace {
 
 }  // namespace
 
+std::vector<TarMember> scan_tar(const MediaBytes& /*tar*/, const std::string& name) {
+  fail(name);
+}
 std::vector<TarMember> scan_tar(const std::filesystem::path& tar) {
   fail(tar);
 }
