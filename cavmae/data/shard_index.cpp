@@ -20,11 +20,18 @@ namespace {
 constexpr const char* kIndexFormat = "cavmae shard index";
 constexpr int kIndexVersion = 1;
 constexpr int64_t kMaxJsonBytes = 1 << 20;
+// What a sample's facts call its members.
+constexpr const char* kMemberKeys[] = {"path", "audio", "image", "frames"};
 
 // Where the first dot of the file's name stands; the name's end where there is none.
 size_t end_of_key(std::string_view name) {
   const size_t slash = name.rfind('/');
   return std::min(name.find('.', slash == std::string_view::npos ? 0 : slash), name.size());
+}
+
+// A name that begins with a dot has no extension.
+MediaKind kind_of(const TarMember& member) {
+  return media_kind("x" + member.name);
 }
 
 Json read_facts(const MediaBytes& tar, const TarMember& member) {
@@ -69,7 +76,7 @@ void assign_as_stated(const ShardSample& sample, ListedClip& clip) {
 void assign_by_extension(const ShardSample& sample, ListedClip& clip, const std::string& where) {
   std::vector<std::string> videos, sounds, pictures;
   for (const TarMember& member : sample.members) {
-    const MediaKind kind = media_kind(member.name);
+    const MediaKind kind = kind_of(member);
     if (kind == MediaKind::video) videos.push_back(member.name);
     if (kind == MediaKind::audio) sounds.push_back(member.name);
     if (kind == MediaKind::picture) pictures.push_back(member.name);
@@ -138,9 +145,11 @@ std::vector<ShardSample> samples_of(const MediaBytes& tar, const std::vector<Tar
   }
   // What lies between samples and is none: a README, a list.
   std::erase_if(samples, [](const ShardSample& sample) {
-    return sample.facts.empty() && std::ranges::all_of(sample.members, [](const TarMember& member) {
-             return media_kind(member.name) == MediaKind::unknown;
-           });
+    const bool names_members =
+        std::ranges::any_of(kMemberKeys, [&](const char* key) { return sample.facts.contains(key); });
+    return !names_members && std::ranges::all_of(sample.members, [](const TarMember& member) {
+      return kind_of(member) == MediaKind::unknown;
+    });
   });
   return samples;
 }

@@ -7,13 +7,12 @@
 #include "cavmae/core/files.h"
 #include "cavmae/data/pack.h"
 #include "cavmae/data/read_clips.h"
-#include "cavmae/data/shard.h"
 #include "cavmae/data/shard_index.h"
+#include "cavmae/data/shard_names.h"
 #include "cavmae/data/shard_sample.h"
 #include "cavmae/media/media_reader.h"
 
-#include "tests/data/toy_media.h"
-#include "tests/support/tools.h"
+#include "tests/data/packed_media.h"
 
 namespace cavmae {
 namespace {
@@ -24,54 +23,11 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing_support::run_shell;
 
-class Shards : public ::testing::Test {
+class Shards : public PackedMedia {
  protected:
-  // A sound with three pictures, a sound with one, a sound alone, and a video under a name that needs care;
-  // of the last, a part.
-  void SetUp() override {
-    CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_ffmpeg(), "ffmpeg");
-    for (int i = 0; i < 3; ++i) write_wav(folder_ / concat("media/", i, ".wav"), 2.5, 300.0 * (i + 1));
-    for (int i = 0; i < 4; ++i) write_flat_png(folder_ / concat("media/", i, ".png"), 50 * i);
-    write_video(folder_ / "media/a b.x.mkv", 4, "-c:v libx264 -c:a pcm_s16le", "sine=f=500:r=16000");
-    write_text(
-        folder_ / "clips.jsonl",
-        R"({"id": "three", "audio": "media/0.wav", "frames": ["media/0.png", "media/1.png", "media/2.png"], "labels": ["dog", "cat, grey"]}
-{"id": "one", "audio": "media/1.wav", "image": "media/3.png"}
-{"id": "ü/sound", "audio": "media/2.wav", "labels": ["dog"]}
-{"path": "media/a b.x.mkv", "start_seconds": 1.5}
-)");
-    loose_ = read_clip_sources({folder_ / "clips.jsonl"}, *null_log());
-  }
-
-  PackResult pack(const PackOptions& options, const std::string& out = "shards") {
-    PackOptions quiet = options;
-    quiet.show_progress = false;
-    return pack_clips(loose_, folder_ / out, quiet, null_log());
-  }
-  ClipList packed(const std::string& out = "shards") const {
-    return read_clip_sources({folder_ / out}, *null_log());
-  }
-
-  // Every clip of both, as training sees it.
-  void expect_alike(const ClipList& found) const {
-    ASSERT_EQ(found.size(), loose_.size());
-    const ClipReader reader(tiny_features());
-    for (size_t i = 0; i < found.size(); ++i) {
-      EXPECT_EQ(found.id(i), loose_.id(i));
-      EXPECT_EQ(found.labels(i), loose_.labels(i));
-      EXPECT_EQ(found[i].start_seconds, loose_[i].start_seconds);
-      const Sample a = reader.read(loose_[i], training_view(), Need::any, 7 + i),
-                   b = reader.read(found[i], training_view(), Need::any, 7 + i);
-      EXPECT_TRUE(same_bits(a.audio, b.audio)) << found.id(i);
-      EXPECT_TRUE(same_bits(a.video, b.video)) << found.id(i);
-    }
-  }
   std::string refusal(const std::string& tar) const {
     return message_from<DataError>([&] { scan_tar(folder_ / tar); });
   }
-
-  TemporaryFolder folder_;
-  ClipList loose_;
 };
 
 TEST_F(Shards, HoldTheClipsOfTheList) {
@@ -127,13 +83,14 @@ TEST_F(Shards, OfPreparedClipsHoldTheirWindowAndPictures) {
 }
 
 TEST_F(Shards, OfOthersAreRead) {
-  const std::string longer(120, 'n');
+  const std::string longer = std::string(60, 'n') + "/" + std::string(60, 'm');
   fs::create_directories(folder_ / "their" / longer);
   fs::copy_file(folder_ / "media/0.wav", folder_ / "their" / longer / "a.wav");
   for (int i = 0; i < 12; ++i)
     fs::copy_file(folder_ / concat("media/", i % 4, ".png"),
                   folder_ / "their" / longer / concat("a.", i, ".png"));
-  write_text(folder_ / "their/a.json", R"({"label": 3, "audio": {"codec": "opus"}, "id": 12})");
+  write_text(folder_ / "their" / longer / "a.json", R"({"label": 3, "audio": {"codec": "opus"}, "id": 12})");
+  write_text(folder_ / "their/about.json", R"({"made": "elsewhere"})");
   fs::copy_file(folder_ / "media/a b.x.mkv", folder_ / "their/b.mkv");
   write_text(folder_ / "their/b.txt", "a caption");
   write_text(folder_ / "their/README", "no clip");
@@ -152,6 +109,31 @@ TEST_F(Shards, OfOthersAreRead) {
     EXPECT_TRUE(read_audio(clip.audio, {}).equal(read_audio(folder_ / "media/0.wav", {})));
     EXPECT_TRUE(fs::exists(shard_index_path(folder_ / tar)));
   }
+}
+
+TEST_F(Shards, OfOthersWithTheSameKeysAreToldApart) {
+  for (const char* tar : {"x/1.tar", "x/2.tar"}) {
+    fs::create_directories(folder_ / "x");
+    ASSERT_EQ(run_shell("tar -C '" + (folder_ / "media").string() + "' -cf '" + (folder_ / tar).string() +
+                        "' 0.wav 1.wav")
+                  .exit_code,
+              0);
+  }
+  const auto ids = [&](const std::string& folder) {
+    const ClipList clips = read_clip_sources({folder_ / folder}, *null_log());
+    std::vector<std::string> out;
+    for (size_t i = 0; i < clips.size(); ++i) out.push_back(std::string(clips.id(i)));
+    return out;
+  };
+  EXPECT_THAT(ids("x"), ElementsAre("1.tar/0.wav", "1.tar/1.wav", "2.tar/0.wav", "2.tar/1.wav"));
+  fs::rename(folder_ / "x", folder_ / "y");
+  EXPECT_THAT(ids("y"), ElementsAre("1.tar/0.wav", "1.tar/1.wav", "2.tar/0.wav", "2.tar/1.wav"));
+}
+
+TEST_F(Shards, AnUnfinishedOrIncompleteFolderIsTold) {
+  pack({.shard_bytes = 1});
+  fs::remove(folder_ / "shards/shard-000002.tar");
+  EXPECT_THAT(message_from<DataError>([&] { packed(); }), HasSubstr("lacks shard-000002.tar"));
 }
 
 TEST_F(Shards, AnIndexOfAnotherTarIsMadeAnew) {
@@ -198,7 +180,8 @@ TEST_F(Shards, AMissingFileIsABadClipOfPacking) {
 TEST(ShardNames, RangesAndListsAreExpanded) {
   const auto names = [](const std::string& text) {
     std::vector<std::string> out;
-    for (const std::string& name : expand_shards(text)) out.push_back(name);
+    for (const std::string& part : part_names(text))
+      for (const std::string& name : expand_range(part)) out.push_back(name);
     return out;
   };
   EXPECT_THAT(names("a.tar"), ElementsAre("a.tar"));
