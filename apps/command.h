@@ -48,6 +48,7 @@ void add_evaluate(CLI::App& app, Program& program);
 void add_embed(CLI::App& app, Program& program);
 void add_info(CLI::App& app, Program& program);
 void add_bench(CLI::App& app, Program& program);
+void add_pack(CLI::App& app, Program& program);
 void add_stats(CLI::App& app, Program& program);
 void add_report(CLI::App& app, Program& program);
 void add_convert(CLI::App& app, Program& program);

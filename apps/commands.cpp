@@ -43,6 +43,8 @@ constexpr std::array kCommands = {
     Command{"localize", "shows where in the picture the sound is, and where in the sound the picture",
             "cavmae localize clip.mp4 --checkpoint run --out l.png", add_localize},
     Command{"report", "writes a run's HTML report", "cavmae report run --data held_out", add_report},
+    Command{"pack", "writes a data set into tar shards, which are read like folders",
+            "cavmae pack --data videos --out shards --shard-size 1GB", add_pack},
     Command{"stats", "measures the mean and deviation of a data set's filterbanks",
             "cavmae stats --data videos", add_stats},
     Command{"weights", "writes weights that balance a data set's classes",

@@ -7,6 +7,7 @@
 #include "cavmae/core/json_text.h"
 #include "cavmae/data/manifest.h"
 #include "cavmae/data/read_clips.h"
+#include "cavmae/data/shard_names.h"
 #include "cavmae/eval/embed_file.h"
 #include "cavmae/eval/embed_parts.h"
 #include "cavmae/features/fbank.h"
@@ -17,6 +18,7 @@
 #include "cavmae/machine/machine.h"
 #include "cavmae/media/media_reader.h"
 #include "cavmae/search/library_settings.h"
+#include "cavmae/storage/remote_url.h"
 #include "cavmae/tensorfile/safetensors.h"
 #include "cavmae/train/crc32c.h"
 #include "cavmae/train/optimizer/adam_kernel.h"
@@ -219,7 +221,8 @@ bool is_checkpoint(const fs::path& path) {
 }
 
 bool is_data_set(const fs::path& path) {
-  return fs::is_directory(path) || is_list_file(path);
+  return fs::is_directory(path) || is_list_file(path) || names_shards(path.native()) ||
+         is_remote(path.native());
 }
 
 Description other_info(const fs::path& path, const ListOptions& lists, Log& log) {
@@ -233,7 +236,9 @@ int run(const InfoFlags& flags, const GlobalOptions& global) {
   Description out;
   if (flags.machine) out = machine_info();
   if (!flags.path.empty()) {
-    CAVMAE_CHECK(fs::exists(flags.path), flags.path.string(), ": no such file or folder");
+    CAVMAE_CHECK(
+        fs::exists(flags.path) || names_shards(flags.path.native()) || is_remote(flags.path.native()),
+        flags.path.string(), ": no such file or folder");
     out = holds_library(flags.path)           ? library_info(flags.path)
           : holds_embeddings(flags.path)      ? embeddings_info(flags.path)
           : holds_embedding_parts(flags.path) ? parts_info(flags.path)

@@ -15,7 +15,6 @@ else()
 endif()
 include(Media)
 include(Gloo)
-include(Search)
 
 option(CAVMAE_ONEDNN "Matrix products by oneDNN where the processor has AVX-512; a GPU has no use for it" ON)
 if(CAVMAE_ONEDNN)

@@ -1,13 +1,21 @@
 # What reads and writes media files, and draws text in pictures. Without it cavmae still trains and embeds from cached
 # features, and benchmarks: for machines that have a GPU and no media libraries. There each folder's without_media.cpp
 # stands for the sources that need them, and throws.
-option(CAVMAE_MEDIA "Read and write media files (FFmpeg, libjpeg), draw in pictures (FreeType), write reports" ON)
+option(CAVMAE_MEDIA "Read and write media files (FFmpeg, libjpeg), tar shards (libarchive) and libraries of moments (SQLite, FAISS), draw in pictures (FreeType), write reports" ON)
 if(CAVMAE_MEDIA)
   find_package(PkgConfig REQUIRED)
   pkg_check_modules(FFMPEG REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswresample libswscale)
   pkg_check_modules(FREETYPE REQUIRED IMPORTED_TARGET freetype2)
   pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg)
+  pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
+  pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+  pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+  find_path(CAVMAE_XXHASH_INCLUDE_DIR xxhash.h REQUIRED)
+  find_package(faiss CONFIG REQUIRED)
+  set(CAVMAE_SEARCH_LIBRARIES PkgConfig::SQLITE faiss)
   set(CAVMAE_MEDIA_LIBRARIES PkgConfig::FFMPEG PkgConfig::JPEG)
+  set(CAVMAE_DATA_LIBRARIES PkgConfig::ARCHIVE)
+  set(CAVMAE_STORAGE_LIBRARIES PkgConfig::CURL)
   set(CAVMAE_REPORT_LIBRARIES PkgConfig::FREETYPE)
 endif()
 

@@ -8,10 +8,12 @@ packages=(
   libtorch-dev libgloo-dev libopenblas0-openmp libdnnl-dev libhwy-dev
   libavformat-dev libavcodec-dev libavutil-dev libswresample-dev libswscale-dev libjpeg62-turbo-dev
   libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libjs-chart.js libfreetype-dev fonts-dejavu-core
-  libsqlite3-dev libxxhash-dev libfaiss-dev
+  libarchive-dev libcurl4-openssl-dev libsqlite3-dev libxxhash-dev libfaiss-dev
 )
 if [[ "${1:-}" == --tests ]]; then
-  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg python3-torch clang libclang-rt-14-dev openmpi-bin)
+  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg python3-torch clang libclang-rt-14-dev openmpi-bin nginx-light)
+  # Elsewhere npm comes with Node.js itself, beside which Debian's cannot be installed.
+  command -v npm >/dev/null || packages+=(nodejs npm)
 fi
 
 missing=()

@@ -40,6 +40,12 @@ void TimeLimit::check(const std::string& source) {
   if (has_run_out(source)) innermost->fail();
 }
 
+void TimeLimit::extend(std::chrono::duration<double> waited) {
+  for (TimeLimit* limit = innermost; limit != nullptr; limit = limit->outer_)
+    if (limit->end_ != Clock::time_point::max())
+      limit->end_ += std::chrono::duration_cast<Clock::duration>(waited);
+}
+
 void TimeLimit::fail() const {
   throw MediaError(concat("'", stopped_, "' was not read within ", seconds_,
                           " s; it is damaged or comes very slowly: leave it out, or raise --clip-timeout"));

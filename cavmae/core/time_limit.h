@@ -24,6 +24,8 @@ class TimeLimit {
   static bool has_run_out(const std::string& source);
   // Throws MediaError that names the source and the cure when it has.
   static void check(const std::string& source);
+  // Time that the thread spent waiting for something that is not the clip's fault counts towards no limit.
+  static void extend(std::chrono::duration<double> waited);
 
  private:
   using Clock = std::chrono::steady_clock;

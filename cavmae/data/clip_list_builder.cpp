@@ -6,6 +6,7 @@
 #include "cavmae/core/paths.h"
 #include "cavmae/core/text.h"
 #include "cavmae/core/utf8.h"
+#include "cavmae/storage/remote_url.h"
 
 namespace cavmae {
 namespace {
@@ -29,6 +30,17 @@ bool is_quoted_list(std::string_view text) {
 void ClipListBuilder::begin_list(const std::string& name, const fs::path& base, ListPlace::Style style) {
   lists_.push_back(
       {.name = name, .base = base.string(), .style = style, .prefix = concat(lists_.size(), "/")});
+  lists_.back().base_folder = folder("");
+  cuts_ = {};
+}
+
+void ClipListBuilder::begin_shard(std::shared_ptr<const Shard> shard) {
+  const std::string tar = shard->name();
+  lists_.push_back({.name = tar,
+                    .base = tar,
+                    .style = ListPlace::Style::whole,
+                    .prefix = concat(lists_.size(), "/"),
+                    .shard = std::move(shard)});
   lists_.back().base_folder = folder("");
   cuts_ = {};
 }
@@ -61,10 +73,18 @@ std::string ClipListBuilder::place(size_t i) const {
 uint32_t ClipListBuilder::folder(std::string_view relative) {
   const uint32_t asked = asked_folders_.add(std::string(lists_.back().prefix).append(relative));
   if (asked < found_folders_.size()) return found_folders_[asked];
-  const fs::path path = resolve_path(fs::path(lists_.back().base) / relative);
+  const List& list = lists_.back();
+  // A name in a shard is no path that could be resolved.
+  const std::string in_shard = concat("/", relative);
+  const fs::path path =
+      list.shard ? fs::path(list.base + in_shard) : resolve_path(fs::path(list.base) / relative);
   const uint32_t found = clips_->folders().add(as_folder(path));
+  if (list.shard) clips_->set_shard(found, list.shard);
   if (found == absolute_of_.size())
-    absolute_of_.push_back(absolute_folders_.add(as_folder(absolute_path(path))));
+    absolute_of_.push_back(absolute_folders_.add(as_folder(
+        !list.shard
+            ? absolute_path(path)
+            : fs::path((is_remote(list.base) ? list.base : absolute_path(list.base).string()) + in_shard))));
   found_folders_.push_back(found);
   return found;
 }

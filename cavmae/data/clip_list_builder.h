@@ -28,6 +28,8 @@ class ClipListBuilder {
   // The clips that follow come from this list (or folder, or file). Their relative paths are relative to
   // `base`, and so are the names that they are given.
   void begin_list(const std::string& name, const std::filesystem::path& base, ListPlace::Style style);
+  // The clips that follow are of this shard; their paths are its members' names.
+  void begin_shard(std::shared_ptr<const Shard> shard);
   // Tells the log how labels of the list were cut.
   void end_list();
 
@@ -51,6 +53,7 @@ class ClipListBuilder {
     ListPlace::Style style;
     std::string prefix = {};  // of its entries in asked_folders_
     uint32_t base_folder = 0;
+    std::shared_ptr<const Shard> shard = nullptr;
   };
   // What is known of a text of labels, or of a list of them.
   struct KnownLabels {

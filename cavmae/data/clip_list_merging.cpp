@@ -150,7 +150,9 @@ std::string ClipListBuilder::name_of_length(size_t i, int length) const {
     return std::string(
         file.name.substr(0, file.name.rfind('.') == 0 ? file.name.size() : file.name.rfind('.')));
   if (length == 1) {
-    const std::string path = clips_->path_of(file), base(clips_->folders()[lists_[list_[i]].base_folder]);
+    const List& list = lists_[list_[i]];
+    const std::string path = clips_->path_of(file), base(clips_->folders()[list.base_folder]);
+    if (list.shard) return path.substr(list.name.rfind('/') + 1);  // "x.tar/a.wav", wherever the shard lies
     return path.starts_with(base) ? path.substr(base.size())
                                   : fs::path(path).lexically_proximate(base).string();
   }

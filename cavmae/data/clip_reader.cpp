@@ -253,6 +253,11 @@ StreamTimes ClipReader::clip_times(const ClipSource& clip, Need need) const {
   return both;
 }
 
+ReadPlace ClipReader::place(const ClipSource& clip, Need need) const {
+  const auto place = state_->place(clip, ViewOptions{}, need, /*seed=*/0, nullptr);
+  return {.has_audio = place.audio.wanted, .has_video = place.video.wanted, .window = place.window};
+}
+
 RawClip ClipReader::read_raw(const ClipSource& clip, const ViewOptions& view, Need need,
                              uint64_t seed) const {
   const auto place = state_->place(clip, view, need, seed, nullptr);

@@ -10,6 +10,7 @@
 #include "cavmae/core/torch.h"
 #include "cavmae/data/clip.h"
 #include "cavmae/data/view.h"
+#include "cavmae/data/window.h"
 #include "cavmae/features/input_spec.h"
 #include "cavmae/media/media_times.h"
 
@@ -25,6 +26,12 @@ struct RawClip {
 };
 // mix_waveforms() and mix_pictures() of the modalities, which both clips must have alike.
 RawClip mix_clips(const RawClip& first, const RawClip& second, double first_share);
+
+// What is read of a clip: which sides, and the window on its files' time axis.
+struct ReadPlace {
+  bool has_audio = false, has_video = false;
+  ClipWindow window;
+};
 
 class ClipReader {
  public:
@@ -46,6 +53,9 @@ class ClipReader {
   // Where in the clip each side is that is needed and there. An end of 0: a picture, or not known. Throws
   // MediaError where `read` would before it decodes.
   StreamTimes clip_times(const ClipSource& clip, Need need) const;
+
+  // What `read` would read of it without anything random, and from where. Throws likewise.
+  ReadPlace place(const ClipSource& clip, Need need) const;
 
   // The same in two steps, with mix_clips() between them; `seed` draws the same things in both.
   RawClip read_raw(const ClipSource& clip, const ViewOptions& view, Need need, uint64_t seed) const;

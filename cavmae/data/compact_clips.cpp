@@ -98,10 +98,20 @@ PackedClip CompactClips::packed(size_t i) const {
   return clip;
 }
 
+void CompactClips::set_shard(uint32_t folder, std::shared_ptr<const Shard> shard) {
+  shards_[folder] = std::move(shard);
+}
+
+MediaSource CompactClips::source(const PackedFile& file) const {
+  const auto shard = shards_.find(file.folder);
+  if (shard == shards_.end()) return fs::path(path_of(file));
+  const size_t above = shard->second->name().size() + 1;
+  return shard->second->source(path_of(file).substr(above));
+}
+
 ClipSource CompactClips::clip(size_t i) const {
   CAVMAE_CHECK(i < size(), "clip ", i, " of ", size());
   const PackedClip packed_clip = packed(i);
-  const auto source = [&](const PackedFile& file) { return MediaSource(fs::path(path_of(file))); };
   ClipSource out;
   out.id = id(i);
   if (packed_clip.audio) out.audio = source(*packed_clip.audio);

@@ -4,12 +4,15 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "cavmae/data/clip_list.h"
+#include "cavmae/data/shard.h"
 #include "cavmae/data/string_pool.h"
 
 namespace cavmae {
@@ -45,6 +48,10 @@ class CompactClips : public ClipStore {
   std::vector<std::vector<std::string>>& label_sets() { return label_sets_; }
   const StringPool& folders() const { return folders_; }
 
+  // What lies in the folder, which is called as the shard with what may follow of its members' names, are the
+  // shard's members.
+  void set_shard(uint32_t folder, std::shared_ptr<const Shard> shard);
+
   void set_id(size_t i, uint32_t id) { id_[i] = id; }
   uint32_t id_number(size_t i) const { return id_[i]; }
   void set_label_set(size_t i, uint32_t label_set) { label_set_[i] = label_set; }
@@ -67,12 +74,14 @@ class CompactClips : public ClipStore {
 
  private:
   void append(const PackedFile& file);
+  MediaSource source(const PackedFile& file) const;
   void append_number(uint64_t number);
 
   std::string bytes_;
   std::vector<uint64_t> begin_;  // of each clip in the bytes
   std::vector<uint32_t> id_, label_set_;
   StringPool folders_, ids_;
+  std::unordered_map<uint32_t, std::shared_ptr<const Shard>> shards_;  // by folder
   std::vector<std::vector<std::string>> label_sets_ = {{}};
 };
 

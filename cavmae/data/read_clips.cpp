@@ -1,11 +1,16 @@
 #include "cavmae/data/read_clips.h"
 
+#include <algorithm>
+
 #include "cavmae/core/error.h"
 #include "cavmae/core/paths.h"
 #include "cavmae/core/text.h"
 #include "cavmae/data/clip_list_builder.h"
 #include "cavmae/data/manifest.h"
 #include "cavmae/data/media_files.h"
+#include "cavmae/data/shard_names.h"
+#include "cavmae/data/shard_reader.h"
+#include "cavmae/storage/remote_url.h"
 
 namespace cavmae {
 namespace fs = std::filesystem;
@@ -33,7 +38,7 @@ constexpr const char* kManifestName = "manifest.jsonl";
 class DataReader {
  public:
   DataReader(ClipListBuilder& clips, const ListOptions& options, Log& log)
-      : clips_(clips), options_(options), log_(log) {}
+      : clips_(clips), options_(options), log_(log), shards_({.cache_dir = options.shard_cache}, log) {}
 
   void read(const fs::path& data);
   // Files that were named but belong to other files, such as subtitles, and are no clips.
@@ -41,13 +46,42 @@ class DataReader {
 
  private:
   void read_folder(const fs::path& folder);
+  bool read_shards_of(const fs::path& folder);
+  void read_shards(const std::vector<std::string>& shards);
   void read_file(const fs::path& file);
 
   ClipListBuilder& clips_;
   const ListOptions& options_;
   Log& log_;
+  ShardReader shards_;
   std::vector<std::string> left_out_;
 };
+
+void DataReader::read_shards(const std::vector<std::string>& shards) {
+  for (const std::string& name : shards) {
+    std::error_code failed;
+    if (!is_remote(name) && !fs::exists(name, failed)) throw_missing(name);
+    const ShardContents contents = shards_.read(name);
+    clips_.begin_shard(contents.shard);
+    for (const ListedClip& clip : contents.clips) clips_.add(clip);
+    clips_.end_list();
+  }
+}
+
+// The tars in the folder itself, which is one of shards when it has any.
+bool DataReader::read_shards_of(const fs::path& folder) {
+  std::vector<std::string> shards;
+  std::error_code failed;
+  for (fs::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed))
+    if (names_shards(it->path().native()) && it->is_regular_file(failed))
+      shards.push_back(it->path().string());
+  if (shards.empty()) return false;
+  std::ranges::sort(shards);
+  check_pack_counts(folder, log_);
+  log_.info("{}: reading its {} shards", folder.string(), shards.size());
+  read_shards(shards);
+  return true;
+}
 
 void DataReader::read_folder(const fs::path& folder) {
   std::error_code failed;
@@ -55,6 +89,7 @@ void DataReader::read_folder(const fs::path& folder) {
     log_.info("{}: using its {}", folder.string(), kManifestName);
     return read_list_file(folder / kManifestName, clips_, log_);
   }
+  if (read_shards_of(folder)) return;
   const FolderScan found = find_media_files(
       folder, {.unknown = options_.all_files ? UnknownFiles::open : UnknownFiles::leave_out}, log_);
   CAVMAE_CHECK_AS(DataError, !found.media.empty(), "--data ", folder.string(),
@@ -88,6 +123,15 @@ void DataReader::read_file(const fs::path& file) {
 
 void DataReader::read(const fs::path& data) {
   std::error_code failed;
+  const std::vector<std::string> parts = part_names(data.string());
+  if (parts.size() > 1 && !fs::exists(data, failed)) {
+    for (const std::string& part : parts) read(part);
+    return;
+  }
+  if (names_shards(data.native()) && fs::is_regular_file(data, failed)) return read_shards({data.string()});
+  if (names_shards(data.native()) && !fs::is_directory(data, failed))
+    return read_shards(expand_range(data.string()));
+  if (is_remote(data.native())) return read_shards(shards_.list(data.string()));
   if (!fs::exists(data, failed)) {
     CAVMAE_CHECK_AS(
         DataError,
@@ -116,6 +160,16 @@ ClipList read_clip_sources(const std::vector<fs::path>& data, Log& log, const Li
     log.warn("{} files that were named belong to clips and are none, such as {}; they are left out",
              left_out.size(), left_out.front());
   return clips.finish();
+}
+
+std::string absolute_data(const fs::path& data) {
+  std::error_code failed;
+  const std::vector<std::string> parts = part_names(data.string());
+  if (parts.size() < 2 || fs::exists(data, failed))
+    return is_remote(data.native()) ? data.string() : absolute_path(data).string();
+  std::string out;
+  for (const std::string& part : parts) out += (out.empty() ? "" : "::") + absolute_data(part);
+  return out;
 }
 
 }  // namespace cavmae

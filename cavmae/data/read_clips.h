@@ -16,6 +16,8 @@ class LabelSet;
 struct ListOptions {
   std::string label_separator = "auto";
   bool all_files = false;
+  std::string shard_cache = {};
+  static constexpr const char* kAbsentByDefault[] = {"shard_cache"};
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -24,13 +26,19 @@ struct ListOptions {
       "is a class is one label");
     v("all_files", o.all_files,
       "take every file of a folder that FFmpeg reads, whatever its name, instead of those with a known extension");
+    v("shard_cache", o.shard_cache,
+      "folder that keeps copies of shards from web servers and object stores; without, parts are fetched as they are read");
   }
 };
 
-// Reads every --data argument (folder, text list, table, manifest, the authors' JSON, media file) and joins
-// them. A text of labels that is one of `classes` (may be null) is one label. Throws DataError: missing path,
-// nothing found (with what was looked for), a broken line (file and line number), clips that clash.
+// Reads every --data argument (folder, text list, table, manifest, the authors' JSON, tar shards, media file)
+// and joins them. A text of labels that is one of `classes` (may be null) is one label. Throws DataError:
+// missing path, nothing found (with what was looked for), a broken line (file and line number), clips that
+// clash.
 ClipList read_clip_sources(const std::vector<std::filesystem::path>& data, Log& log,
                            const ListOptions& options = {}, const LabelSet* classes = nullptr);
+
+// A --data argument as a reader in any folder has to name it; what lies on a server stays as it is.
+std::string absolute_data(const std::filesystem::path& data);
 
 }  // namespace cavmae

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cavmae/core/folder_lock.h"
+#include "cavmae/core/file_lock.h"
 #include "cavmae/core/log.h"
 #include "cavmae/search/catalog.h"
 #include "cavmae/search/library_settings.h"
@@ -61,7 +61,7 @@ class LibraryWriter {
   LibrarySettings settings_;
   LibraryStart start_;
   std::shared_ptr<Log> log_;
-  FolderLock lock_;
+  FileLock lock_;
   std::filesystem::path generation_;
   std::unique_ptr<Catalog> catalog_;
 };

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <condition_variable>
-#include <cstring>
 #include <exception>
 #include <mutex>
 #include <string>
@@ -13,12 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/file_lock.h"
 #include "cavmae/core/files.h"
 #include "cavmae/core/json.h"
 #include "cavmae/core/options.h"
@@ -39,25 +35,6 @@ std::string clip_name(int64_t index) {
 }
 
 // ---- the folder and what it was made with
-
-// Keeps a second generator out of the folder until this one ends, however it ends.
-class FolderLock {
- public:
-  explicit FolderLock(const fs::path& folder) : fd_(::open(folder.c_str(), O_RDONLY | O_CLOEXEC)) {
-    CAVMAE_CHECK(fd_ >= 0, folder.string(), ": cannot be opened: ", std::strerror(errno));
-    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-      ::close(fd_);
-      throw ConfigError(concat(
-          folder.string(), ": another process is making clips here; wait for it or choose another --out"));
-    }
-  }
-  ~FolderLock() { ::close(fd_); }
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-
- private:
-  int fd_;
-};
 
 // What decides how the clips come out, and nothing else.
 Json settings_of(const SynthOptions& options) {
@@ -235,7 +212,7 @@ void SynthOptions::validate() const {
 SynthResult make_clips(const fs::path& out_dir, const SynthOptions& options, Log& log) {
   options.validate();
   make_directories(out_dir);
-  const FolderLock lock(out_dir);
+  const FileLock lock(out_dir, "another process is making clips here; wait for it or choose another --out");
   prepare_folder(out_dir, options);
 
   std::vector<int64_t> missing;

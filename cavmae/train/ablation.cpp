@@ -26,7 +26,7 @@ constexpr double kProbeLr = 3e-3;
 Json identity(const AblationCell& cell, const AblationPlan& plan) {
   const auto absolute = [](const std::vector<fs::path>& paths) {
     Json out = Json::array();
-    for (const fs::path& path : paths) out.push_back(absolute_path(path).string());
+    for (const fs::path& path : paths) out.push_back(absolute_data(path));
     return out;
   };
   Json json = {{"options", option_to_json(cell.options)}};

@@ -16,7 +16,7 @@ bool holds_run(const fs::path& run) {
 
 Json absolute_paths(const std::vector<fs::path>& paths) {
   Json out = Json::array();
-  for (const fs::path& path : paths) out.push_back(absolute_path(path).string());
+  for (const fs::path& path : paths) out.push_back(absolute_data(path));
   return out;
 }
 
@@ -64,7 +64,9 @@ void write_run_paths(const RunPaths& paths) {
   json["data"] = absolute_paths(paths.data);
   json["val"] = absolute_paths(paths.val);
   json["cache"] = paths.cache.empty() ? "" : absolute_path(paths.cache).string();
-  json["lists"] = option_to_json(paths.lists);
+  ListOptions lists = paths.lists;
+  if (!lists.shard_cache.empty()) lists.shard_cache = absolute_path(lists.shard_cache).string();
+  json["lists"] = option_to_json(lists);
   write_json(paths.out / "run.json", json);
 }
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "cavmae/core/folder_lock.h"
+#include "cavmae/core/file_lock.h"
 #include "cavmae/core/json.h"
 #include "cavmae/data/read_clips.h"
 
@@ -35,7 +35,7 @@ class RunLock {
       : lock_(run, "another process trains in this folder; wait for it or stop it") {}
 
  private:
-  FolderLock lock_;
+  FileLock lock_;
 };
 
 // The paths that the run was started with. Throws ConfigError when there is no such run.

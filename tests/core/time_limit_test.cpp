@@ -72,5 +72,17 @@ TEST(TimeLimit, AnInnerOneLeavesTheOuterOneAsItWas) {
   EXPECT_EQ(problem_of("a.mp4"), kNothing);
 }
 
+TEST(TimeLimit, WaitingForSomethingElseCountsTowardsNone) {
+  const TimeLimit outer(0.05);
+  {
+    const TimeLimit inner(0.02);
+    TimeLimit::extend(std::chrono::hours(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    EXPECT_FALSE(TimeLimit::has_run_out("a"));
+  }
+  EXPECT_FALSE(TimeLimit::has_run_out("a"));
+  EXPECT_NO_THROW(outer.check_kept());
+}
+
 }  // namespace
 }  // namespace cavmae

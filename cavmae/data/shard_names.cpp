@@ -1,0 +1,69 @@
+#include "cavmae/data/shard_names.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include <fmt/format.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/text.h"
+
+namespace cavmae {
+namespace {
+
+constexpr int64_t kMaxNames = 1'000'000;
+
+bool is_range_end(std::string_view text) {
+  return !text.empty() && text.size() <= 9 &&
+         std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// Appends the names that `text` stands for, its first range expanded, then the rest.
+void expand(const std::string& text, std::vector<std::string>& out) {
+  const size_t open = text.find('{'), close = text.find('}', open);
+  if (open == std::string::npos) {
+    out.push_back(text);
+    return;
+  }
+  const auto check = [&](bool holds, const char* why) {
+    CAVMAE_CHECK_AS(DataError, holds, "--data ", text, ": ", why,
+                    "; a range of shards is written {000..012}");
+  };
+  check(close != std::string::npos, "'{' has no '}'");
+  const std::string range = text.substr(open + 1, close - open - 1);
+  const size_t dots = range.find("..");
+  check(dots != std::string::npos, "the braces hold no range of numbers");
+  const std::string first = range.substr(0, dots), last = range.substr(dots + 2);
+  check(is_range_end(first) && is_range_end(last), "the braces hold no range of numbers");
+  const int64_t begin = std::stoll(first), end = std::stoll(last);
+  check(begin <= end, "the range runs backwards");
+  for (int64_t i = begin; i <= end; ++i) {
+    CAVMAE_CHECK_AS(DataError, static_cast<int64_t>(out.size()) < kMaxNames, "--data ", text,
+                    ": names more than ", kMaxNames, " shards");
+    expand(concat(text.substr(0, open), fmt::format("{:0{}}", i, first.size()), text.substr(close + 1)), out);
+  }
+}
+
+}  // namespace
+
+bool names_shards(std::string_view text) {
+  return lower(text).ends_with(".tar");
+}
+
+std::vector<std::string> part_names(const std::string& text) {
+  std::vector<std::string> out;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find("::", begin), text.size());
+    if (end > begin) out.push_back(text.substr(begin, end - begin));
+    begin = end + 2;
+  }
+  return out;
+}
+
+std::vector<std::string> expand_range(const std::string& text) {
+  std::vector<std::string> out;
+  expand(text, out);
+  return out;
+}
+
+}  // namespace cavmae

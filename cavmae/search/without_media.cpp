@@ -1,0 +1,82 @@
+// What needs SQLite, xxHash and FAISS in a build without libraries for it (cmake/Media.cmake).
+#include "cavmae/core/error.h"
+#include "cavmae/search/content_hash.h"
+#include "cavmae/search/list_training.h"
+#include "cavmae/search/sqlite.h"
+
+namespace cavmae {
+namespace {
+
+[[noreturn]] void fail(const std::string& name) {
+  throw Error(concat(name, ": this cavmae was built without libraries of moments (CAVMAE_MEDIA=OFF)"));
+}
+
+}  // namespace
+
+Database::Database(const std::filesystem::path& file, DatabaseAccess /*access*/) {
+  fail(file.string());
+}
+Database::~Database() = default;
+void Database::execute(const std::string& sql) {
+  fail(sql);
+}
+int64_t Database::last_insert_id() const {
+  return 0;
+}
+int64_t Database::changes() const {
+  return 0;
+}
+
+Statement::Statement(Database& database, std::string_view sql) : database_(database) {
+  fail(std::string(sql));
+}
+Statement::~Statement() = default;
+bool Statement::step() {
+  return false;
+}
+int64_t Statement::integer(int /*column*/) const {
+  return 0;
+}
+std::optional<int64_t> Statement::integer_or_null(int /*column*/) const {
+  return std::nullopt;
+}
+std::string Statement::text(int /*column*/) const {
+  return {};
+}
+std::string_view Statement::bytes(int /*column*/) const {
+  return {};
+}
+bool Statement::is_null(int /*column*/) const {
+  return true;
+}
+void Statement::reset() {}
+void Statement::bind(int /*index*/, int64_t /*value*/) {}
+void Statement::bind(int /*index*/, const std::optional<int64_t>& /*value*/) {}
+void Statement::bind(int /*index*/, const std::string& /*text*/) {}
+void Statement::bind(int /*index*/, std::string_view /*bytes*/) {}
+
+Transaction::Transaction(Database& database, Kind /*kind*/) : database_(database) {
+  fail("a transaction");
+}
+Transaction::~Transaction() = default;
+void Transaction::commit() {}
+
+std::string content_hash(std::string_view /*bytes*/) {
+  fail("a hash");
+}
+std::string content_hash(const MediaSource& source) {
+  fail(source.name());
+}
+std::string content_hash_of_file(const std::filesystem::path& file) {
+  fail(file.string());
+}
+
+int64_t training_size(int64_t num_vectors) {
+  return num_vectors;
+}
+ListModel train_lists(const torch::Tensor& /*vectors*/, const torch::Tensor& /*others*/,
+                      const ListTraining& /*options*/) {
+  fail("the lists of a library");
+}
+
+}  // namespace cavmae

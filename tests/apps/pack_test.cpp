@@ -1,0 +1,140 @@
+// Shards as a user sees them: packed, trained on, moved.
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/core/json.h"
+#include "cavmae/models/pretrained.h"
+
+#include "tests/support/background.h"
+#include "tests/support/servers.h"
+
+namespace cavmae {
+namespace {
+
+using testing::HasSubstr;
+using testing_support::Outcome;
+using testing_support::run_cavmae;
+
+class PackCommand : public testing::Test {
+ protected:
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  // 12 steps; what the network then is, and what each step's loss was.
+  struct Run {
+    CavMae network;
+    std::vector<double> losses;
+  };
+  Run train_on(const std::string& data, const std::string& out, const std::string& flags = "") const {
+    const Outcome outcome =
+        run_cavmae("pretrain --config tiny --data '" + data + "' --out " + path(out) +
+                   " --epochs 6 --batch-size 4 --embed-dim 32 --num-heads 2 --modality-depth 1 "
+                   "--decoder-embed-dim 32 --decoder-num-heads 2 --decoder-depth 1 --num-fbank-frames 96 "
+                   "--image-size 32 --window-seconds 1 --log-interval-steps 1 --no-report --quiet " +
+                   flags);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    Run run{.network = load_pretrained(path(out)).network(), .losses = {}};
+    std::ifstream metrics(folder_ / out / "metrics.jsonl");
+    for (std::string line; std::getline(metrics, line);)
+      if (const Json json = Json::parse(line); json.contains("loss")) run.losses.push_back(json["loss"]);
+    return run;
+  }
+  static void expect_same(const Run& a, const Run& b) {
+    EXPECT_GE(a.losses.size(), 12u);
+    EXPECT_EQ(a.losses, b.losses);
+    const auto found = b.network->named_parameters();
+    for (const auto& item : a.network->named_parameters())
+      EXPECT_TRUE(item.value().equal(found[item.key()])) << item.key();
+  }
+  void make_clips(int count, const std::string& flags = "") const {
+    ASSERT_EQ(run_cavmae("synth --out " + path("clips") + " --clips " + std::to_string(count) +
+                         " --seconds 2 --image-size 48 " + flags)
+                  .exit_code,
+              0);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(PackCommand, TrainingOnShardsIsTrainingOnTheFiles) {
+  make_clips(8);
+  const Outcome packed = run_cavmae("pack --data " + path("clips") + " --out " + path("shards") +
+                                    " --shard-size 100kB --json " + path("p.json"));
+  ASSERT_EQ(packed.exit_code, 0) << packed.err;
+  EXPECT_THAT(packed.out, HasSubstr("8 clips -> "));
+  const Json result = read_json(folder_ / "p.json");
+  EXPECT_EQ(result["clips"], 8);
+  ASSERT_GT(result["shards"].get<int64_t>(), 1);
+  const Run loose = train_on(path("clips"), "loose");
+  std::filesystem::create_directories(folder_ / "elsewhere");
+  std::filesystem::rename(folder_ / "shards", folder_ / "elsewhere/shards");
+  expect_same(loose, train_on(path("elsewhere/shards"), "on_shards"));
+  EXPECT_THAT(run_cavmae("info " + path("elsewhere/shards")).out, HasSubstr("clips          8"));
+  if (!testing_support::have_nginx() && !testing_support::is_ci()) return;
+  const testing_support::Nginx server(folder_.path());
+  expect_same(loose, train_on(server.url("elsewhere/shards"), "by_http"));
+  expect_same(loose,
+              train_on(server.url("elsewhere/shards"), "by_copies", "--shard-cache " + path("copies")));
+}
+
+// A run knows where its clips are on a server, and goes on from there.
+TEST_F(PackCommand, ARunOnAServersShardsIsResumed) {
+  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_nginx(), "nginx");
+  make_clips(8);
+  ASSERT_EQ(run_cavmae("pack --data " + path("clips") + " --out " + path("shards")).exit_code, 0);
+  const testing_support::Nginx server(folder_.path());
+  train_on(server.url("shards/shard-{000000..000000}.tar"), "run");
+  const Json paths = read_json(folder_ / "run/run.json");
+  EXPECT_EQ(paths["data"][0], server.url("shards/shard-{000000..000000}.tar"));
+  const Outcome more = run_cavmae("pretrain --out " + path("run") + " --resume --no-report --quiet");
+  EXPECT_EQ(more.exit_code, 0) << more.err;
+}
+
+// Killed again and again, it ends with the bytes of a job that nothing disturbed.
+TEST_F(PackCommand, IsKilledAndGoesOn) {
+  make_clips(24);
+  const std::string flags = "pack --data " + path("clips") + " --shard-size 50kB --frames 6 --resize 32 " +
+                            "--window-seconds 1 --quiet --out ";
+  ASSERT_EQ(run_cavmae(flags + path("whole")).exit_code, 0);
+  const auto count = [&] {
+    int64_t shards = 0;
+    std::error_code none;
+    for (std::filesystem::directory_iterator it(folder_ / "killed", none), end; !none && it != end; ++it)
+      shards += it->path().extension() == ".tar";
+    return shards;
+  };
+  int killed = 0;
+  for (int kills = 0; kills < 4; ++kills) {
+    const int64_t before = count();
+    testing_support::Background program(flags + path("killed"));
+    ASSERT_TRUE(testing_support::wait_until([&] { return count() > before || !program.running(); }, 120,
+                                            "another shard"));
+    program.send(SIGKILL);
+    killed += program.wait().ended_by == SIGKILL;
+  }
+  EXPECT_GE(killed, 2);
+  const Outcome last = run_cavmae(flags + path("killed"));
+  ASSERT_EQ(last.exit_code, 0) << last.err;
+  int64_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "whole")) {
+    const std::string name = entry.path().filename().string();
+    ASSERT_TRUE(std::filesystem::exists(folder_ / "killed" / name)) << name;
+    if (!name.ends_with(".tar") && name != "shards.json") continue;  // an index knows its tar's time
+    ++files;
+    EXPECT_TRUE(testing_support::read_whole(entry.path()) ==
+                testing_support::read_whole(folder_ / "killed" / name))
+        << name;
+  }
+  EXPECT_GT(files, 5);
+  EXPECT_EQ(count(), files - 1) << "nothing else lies there";
+}
+
+TEST_F(PackCommand, ASizeThatIsNoneIsRefused) {
+  const Outcome outcome = run_cavmae("pack --data . --out " + path("x") + " --shard-size big");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("--shard-size"));
+}
+
+}  // namespace
+}  // namespace cavmae

@@ -1,0 +1,146 @@
+// Clips in shards behind a web server and in an object store.
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cavmae/data/loader.h"
+#include "cavmae/data/shard_index.h"
+#include "cavmae/storage/remote_client.h"
+
+#include "tests/data/packed_media.h"
+#include "tests/support/servers.h"
+
+namespace cavmae {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing_support::Environment;
+using testing_support::FaultyServer;
+using testing_support::Nginx;
+using testing_support::object_store_keys;
+using testing_support::ObjectStore;
+
+class RemoteShards : public PackedMedia {
+ protected:
+  void SetUp() override {
+    CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_nginx(), "nginx");
+    PackedMedia::SetUp();
+    if (IsSkipped()) return;
+    pack({.shard_bytes = 1});  // a clip a shard
+    server_ = std::make_unique<Nginx>(folder_.path());
+  }
+  ClipList read(const std::string& path, const ListOptions& options = {}) const {
+    return read_clip_sources({server_->url(path)}, *null_log(), options);
+  }
+  std::unique_ptr<Nginx> server_;
+};
+
+TEST_F(RemoteShards, AreTheClipsOfTheList) {
+  expect_alike(read("shards"));
+  expect_alike(read("shards/"));
+  expect_alike(read("shards/shard-{000000..000003}.tar"));
+  expect_alike(read("shards/shard-{000000..000001}.tar::" + (folder_ / "shards/shard-000002.tar").string() +
+                    "::" + server_->url("shards/shard-000003.tar")));
+  EXPECT_THAT(read("shards")[0].frames[0].name(), HasSubstr("shards/shard-000000.tar/000000000.0.png"));
+}
+
+TEST_F(RemoteShards, WithoutAnIndexAreScanned) {
+  for (int i = 0; i < 4; ++i) fs::remove(shard_index_path(folder_ / concat("shards/shard-00000", i, ".tar")));
+  expect_alike(read("shards"));
+  write_text(folder_ / "shards/shard-000000.tar.index.jsonl", "{}");
+  expect_alike(read("shards"));
+}
+
+TEST_F(RemoteShards, AreCopiedOnce) {
+  const ListOptions options{.shard_cache = (folder_ / "copies").string()};
+  expect_alike(read("shards", options));
+  const auto requests = [&] {
+    const std::string log = server_->log();
+    size_t count = 0;
+    for (size_t at = log.find("GET /shards/shard-"); at != std::string::npos;
+         at = log.find("GET /shards/shard-", at + 1))
+      ++count;
+    return count;
+  };
+  const size_t before = requests();
+  expect_alike(read("shards", options));
+  EXPECT_EQ(requests(), before);
+  // A tar that has become another is copied anew.
+  fs::last_write_time(folder_ / "shards/shard-000000.tar",
+                      fs::last_write_time(folder_ / "shards/shard-000000.tar") + std::chrono::seconds(5));
+  expect_alike(read("shards", options));
+  EXPECT_EQ(requests(), before + 1);
+  // From a server without ranges this is the only way.
+  expect_alike(read("whole/shards", options));
+}
+
+TEST_F(RemoteShards, ThatAreNotThereAreNamed) {
+  const auto message = [&](const std::string& path) { return message_from<DataError>([&] { read(path); }); };
+  EXPECT_THAT(message("shards/no.tar"), AllOf(HasSubstr("shards/no.tar"), HasSubstr("404")));
+  EXPECT_THAT(message("secret/no.tar"), HasSubstr("403"));
+  EXPECT_THAT(message("media"), AllOf(HasSubstr("name them"), HasSubstr(".tar")));
+}
+
+// Batches, their order and their masks' clips are those of loose files, with one worker or three.
+TEST_F(RemoteShards, GiveTheSameBatches) {
+  const auto batches = [&](const ClipList& clips, int64_t workers) {
+    const auto reader = std::make_shared<const ClipReader>(tiny_features());
+    Loader loader(clips, reader, training_view(), Need::audio, {.batch_size = 2, .num_workers = workers},
+                  null_log());
+    std::vector<Batch> out;
+    for (int64_t epoch = 0; epoch < 3; ++epoch) {
+      loader.start_epoch({.epoch = epoch, .seed = 5});
+      while (auto batch = loader.next()) out.push_back(std::move(*batch));
+    }
+    return out;
+  };
+  const auto wanted = batches(loose_, 0);
+  ASSERT_GT(wanted.size(), 3u);
+  for (const int64_t workers : {1, 3}) {
+    const auto found = batches(read("shards"), workers);
+    ASSERT_EQ(found.size(), wanted.size());
+    for (size_t i = 0; i < found.size(); ++i) {
+      EXPECT_EQ(found[i].indices, wanted[i].indices);
+      EXPECT_TRUE(same_bits(found[i].audio, wanted[i].audio));
+    }
+  }
+}
+
+TEST_F(RemoteShards, AServerThatGoesAwayEndsAReadOnlyAfterItsPatience) {
+  const ClipList clips = read("shards");
+  server_->stop();
+  std::jthread back([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+    server_->start();
+  });
+  expect_alike(clips);
+  back.join();
+}
+
+TEST_F(RemoteShards, OfAnObjectStoreAreRead) {
+  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_object_store(), "s3rver (npm)");
+  const ObjectStore store;
+  const Environment keys = object_store_keys(store);
+  for (const auto& entry : fs::directory_iterator(folder_ / "shards"))
+    store.put("set=1/a+b ü/" + entry.path().filename().string(), entry.path());
+  const auto read = [](const std::string& data) { return read_clip_sources({data}, *null_log()); };
+  expect_alike(read("s3://clips/set=1/a+b ü"));
+  expect_alike(read("s3://clips/set=1/a+b ü/shard-{000000..000003}.tar"));
+}
+
+TEST_F(RemoteShards, OfAnObjectStoreAreListed) {
+  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_object_store(), "s3rver (npm)");
+  const ObjectStore store;
+  const Environment keys = object_store_keys(store);
+  for (const auto& entry : fs::directory_iterator(folder_ / "shards"))
+    if (entry.path().extension() == ".tar") store.put("x/" + entry.path().filename().string(), entry.path());
+  expect_alike(read_clip_sources({"s3://clips/x/"}, *null_log()));
+  EXPECT_THAT(message_from<DataError>([] { read_clip_sources({"s3://clips/y"}, *null_log()); }),
+              HasSubstr("holds no .tar"));
+}
+
+}  // namespace
+}  // namespace cavmae

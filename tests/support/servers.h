@@ -1,0 +1,212 @@
+// Servers for tests, each a process of its own on a free port of this machine: nginx, an object store, and
+// one that misbehaves. Test code only.
+#pragma once
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/program.h"
+#include "tests/support/tools.h"
+
+namespace cavmae::testing_support {
+
+inline bool have_nginx() {
+  static const bool found = std::system("PATH=$PATH:/usr/sbin nginx -v >/dev/null 2>&1") == 0;
+  return found;
+}
+inline bool have_python() {
+  static const bool found = std::system("/usr/bin/python3 --version >/dev/null 2>&1") == 0;
+  return found;
+}
+// Fetches the object store with npm at its first call, into the folder of the build.
+inline std::filesystem::path object_store_folder() {
+  return std::filesystem::path(CAVMAE_PROGRAM).parent_path() / "s3rver";
+}
+inline bool have_object_store() {
+  static const bool found = [] {
+    const std::string command = std::string("/bin/sh ") + CAVMAE_SOURCE_DIR +
+                                "/tests/support/fetch_s3rver.sh '" + object_store_folder().string() + "' >&2";
+    return std::system(command.c_str()) == 0;
+  }();
+  return found;
+}
+
+// A port that nobody has at the moment.
+inline int free_port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ::bind(fd, reinterpret_cast<sockaddr*>(&address), size);
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  ::close(fd);
+  return ntohs(address.sin_port);
+}
+
+class Server {
+ public:
+  Server() = default;
+  virtual ~Server() { stop(); }
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  int port() const { return port_; }
+  std::string url(const std::string& path = "") const {
+    return "http://127.0.0.1:" + std::to_string(port_) + "/" + path;
+  }
+  // Fails the test when it does not answer within some seconds.
+  void start() {
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::execl("/bin/sh", "sh", "-c", ("PATH=$PATH:/usr/sbin; exec " + command_).c_str(), nullptr);
+      ::_exit(127);
+    }
+    constexpr int kTries = 3000;
+    for (int i = 0; i < kTries; ++i) {
+      if (answers()) return;
+      if (::waitpid(pid_, nullptr, WNOHANG) == pid_) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ADD_FAILURE() << "does not start: " << command_;
+  }
+  void stop() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+
+ protected:
+  std::string command_;
+  TemporaryFolder folder_;
+  int port_ = free_port();
+
+ private:
+  bool answers() const {
+    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<uint16_t>(port_));
+    const bool connected = ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+    ::close(fd);
+    return connected;
+  }
+
+  pid_t pid_ = -1;
+};
+
+// Gives out the files below `root`: as they are; under moved/ by a redirect, under whole/ without ranges.
+// What lies under secret/ may not be read, and under broken/ is an error of the server.
+class Nginx : public Server {
+ public:
+  explicit Nginx(const std::filesystem::path& root) {
+    std::ofstream out(folder_ / "nginx.conf");
+    const std::string own = folder_.path().string(), files = root.string();
+    out << "daemon off; master_process off; worker_processes 1; pid " << own << "/pid; error_log " << own
+        << "/errors;\n"
+        << (::geteuid() == 0 ? "user root;\n" : "") << "events {}\nhttp {\n"
+        << "log_format connections '$connection $status $request_method $uri $http_range';\n"
+        << "access_log " << own << "/access connections;\n";
+    for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
+      out << kind << "_temp_path " << own << "/" << kind << ";\n";
+    out << "server { listen 127.0.0.1:" << port_ << "; root '" << files << "';\n"
+        << "location /moved/ { rewrite ^/moved/(.*)$ /$1 redirect; }\n"
+        << "location /whole/ { alias '" << files << "/'; max_ranges 0; }\n"
+        << "location /secret/ { deny all; }\n"
+        << "location /broken/ { return 503; }\n} }\n";
+    out.close();
+    command_ = "nginx -p '" + own + "' -c '" + own + "/nginx.conf' -e '" + own + "/errors' 2>/dev/null";
+    start();
+  }
+  // Of each request: the connection's number, status, method, path and range.
+  std::string log() const { return read_whole(folder_ / "access"); }
+};
+
+// tests/support/faulty_server.py, which says what it does.
+class FaultyServer : public Server {
+ public:
+  explicit FaultyServer(const std::filesystem::path& root) {
+    command_ = std::string("/usr/bin/python3 '") + CAVMAE_SOURCE_DIR + "/tests/support/faulty_server.py' " +
+               std::to_string(port_) + " '" + root.string() + "' 2>/dev/null";
+    start();
+  }
+};
+
+// s3rver with one bucket, "clips", whose key and secret are S3RVER.
+class UncheckedObjectStore : public Server {
+ public:
+  UncheckedObjectStore() {
+    command_ = "node '" + (object_store_folder() / "node_modules/s3rver/bin/s3rver.js").string() + "' -d '" +
+               (folder_ / "objects").string() + "' -a 127.0.0.1 -p " + std::to_string(port_) +
+               " -s --configure-bucket clips >/dev/null 2>&1";
+    start();
+  }
+};
+
+// The same behind what checks signatures, tests/support/signature.py.
+class ObjectStore : public Server {
+ public:
+  ObjectStore() {
+    command_ =
+        script() + " check " + std::to_string(port_) + " " + std::to_string(store_.port()) + " 2>/dev/null";
+    start();
+  }
+  void put(const std::string& key, const std::filesystem::path& file) const {
+    const Outcome outcome =
+        run_shell(script() + " put " + url() + " clips '" + key + "' '" + file.string() + "'");
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  }
+
+ private:
+  static std::string script() {
+    return std::string("/usr/bin/python3 '") + CAVMAE_SOURCE_DIR + "/tests/support/signature.py'";
+  }
+  UncheckedObjectStore store_;
+};
+
+// Variables of the environment for the length of a test.
+class Environment {
+ public:
+  explicit Environment(std::initializer_list<std::pair<const char*, std::string>> values) {
+    for (const auto& [name, value] : values) {
+      const char* before = std::getenv(name);
+      before_.emplace_back(name, before == nullptr ? "" : before);
+      ::setenv(name, value.c_str(), 1);
+    }
+  }
+  ~Environment() {
+    for (const auto& [name, value] : before_)
+      value.empty() ? ::unsetenv(name) : ::setenv(name, value.c_str(), 1);
+  }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+ private:
+  std::vector<std::pair<const char*, std::string>> before_;
+};
+
+inline Environment object_store_keys(const Server& store, const std::string& secret = "S3RVER") {
+  return Environment{{"AWS_ENDPOINT_URL", store.url()},
+                     {"AWS_ACCESS_KEY_ID", "S3RVER"},
+                     {"AWS_SECRET_ACCESS_KEY", secret},
+                     {"AWS_SESSION_TOKEN", ""},
+                     {"AWS_REGION", "us-east-1"}};
+}
+
+}  // namespace cavmae::testing_support
