@@ -2,8 +2,6 @@
 
 #include <filesystem>
 #include <map>
-#include <set>
-#include <utility>
 
 #include "cavmae/search/content_hash.h"
 
@@ -43,18 +41,16 @@ IndexJob job_of(ClipSource clip) {
 
 }  // namespace
 
-std::vector<IndexJob> find_jobs(Catalog& catalog, const ClipList& files, IndexResult& result) {
+ListedFiles::ListedFiles(Catalog& catalog, const ClipList& files, IndexResult& result) {
   using Key = std::pair<std::string, std::string>;
   std::map<Key, std::string> stamps;  // of what the library holds
   for (const LibraryFile& file : catalog.files()) stamps[{file.path, file.audio_path}] = file.stamp;
   std::map<std::string, std::string> failed;
   for (const FileFailure& failure : catalog.failures()) failed[failure.path] = failure.stamp;
-  std::set<Key> seen;
-  std::vector<IndexJob> jobs;
   for (const ClipSource& clip : files) {
     IndexJob job = job_of(clip);
     const Key key{job.path, job.audio_path};
-    if (!seen.insert(key).second) continue;
+    if (!listed_.insert(key).second) continue;
     const auto known = stamps.find(key);
     const auto bad = failed.find(job.path);
     const bool is_bad = bad != failed.end() && bad->second == job.stamp;
@@ -63,9 +59,8 @@ std::vector<IndexJob> find_jobs(Catalog& catalog, const ClipList& files, IndexRe
     if (job.is_known && known->second == job.stamp)
       ++result.unchanged;
     else if (!is_bad)
-      jobs.push_back(std::move(job));
+      jobs_.push_back(std::move(job));
   }
-  return jobs;
 }
 
 std::string content_of(const ClipSource& clip) {
@@ -76,7 +71,8 @@ std::string content_of(const ClipSource& clip) {
   return content_hash(std::string_view(hashes));
 }
 
-bool is_there(const LibraryFile& file) {
+bool ListedFiles::has(const LibraryFile& file) const {
+  if (listed_.contains({file.path, file.audio_path})) return true;
   std::error_code failed;
   return fs::exists(file.path, failed) && (file.audio_path.empty() || fs::exists(file.audio_path, failed));
 }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cavmae/data/clip_list.h"
@@ -19,14 +21,23 @@ struct IndexJob {
   bool is_known = false;  // the library has an older one
 };
 
-// In the order of the list, each file once. Counts those that are unchanged, and those that failed before and
-// are unchanged.
-std::vector<IndexJob> find_jobs(Catalog& catalog, const ClipList& files, IndexResult& result);
+// What a list is to a library.
+class ListedFiles {
+ public:
+  // Counts the files that are unchanged, and those that failed before and are unchanged.
+  ListedFiles(Catalog& catalog, const ClipList& files, IndexResult& result);
+
+  // The others, in the order of the list, each once.
+  std::vector<IndexJob> take_jobs() { return std::move(jobs_); }
+  // Whether the list names the file, or it is there on the disk: members of shards are in lists alone.
+  bool has(const LibraryFile& file) const;
+
+ private:
+  std::set<std::pair<std::string, std::string>> listed_;  // paths of pictures and sound
+  std::vector<IndexJob> jobs_;
+};
 
 // Hash of all its bytes. Throws MediaError.
 std::string content_of(const ClipSource& clip);
-
-// Whether its files are there.
-bool is_there(const LibraryFile& file);
 
 }  // namespace cavmae

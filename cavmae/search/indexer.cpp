@@ -27,7 +27,8 @@ constexpr double kBytesPerMegabyte = 1e6;
 // The library and its catalog, which the threads that read files ask too.
 class SharedLibrary : public ContentAdopter {
  public:
-  SharedLibrary(LibraryWriter& library, IndexResult& result) : library_(library), result_(result) {}
+  SharedLibrary(LibraryWriter& library, const ListedFiles& listed, IndexResult& result)
+      : library_(library), listed_(listed), result_(result) {}
 
   bool adopt(const IndexJob& job, const std::string& content) override {
     const std::lock_guard lock(mutex_);
@@ -39,7 +40,7 @@ class SharedLibrary : public ContentAdopter {
     }
     if (job.is_known) return false;
     for (const LibraryFile& file : catalog.files_of_content(content)) {
-      if (is_there(file)) continue;
+      if (listed_.has(file)) continue;
       catalog.set_place(file.id, job.path, job.audio_path, job.stamp);
       ++result_.moved;
       return true;
@@ -70,6 +71,7 @@ class SharedLibrary : public ContentAdopter {
 
  private:
   LibraryWriter& library_;
+  const ListedFiles& listed_;
   IndexResult& result_;
   std::mutex mutex_;
 };
@@ -177,9 +179,9 @@ class MomentEmbedder {
 };
 
 // Files that are in the library and nowhere else.
-void count_gone(Catalog& catalog, bool prune, IndexResult& result) {
+void count_gone(Catalog& catalog, const ListedFiles& listed, bool prune, IndexResult& result) {
   for (const LibraryFile& file : catalog.files()) {
-    if (is_there(file)) continue;
+    if (listed.has(file)) continue;
     if (prune) {
       catalog.remove_file(file.id);
       ++result.pruned;
@@ -206,7 +208,8 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
   const torch::NoGradGuard no_grad;
   const auto begin = std::chrono::steady_clock::now();
   IndexResult result;
-  std::vector<IndexJob> jobs = find_jobs(library.catalog(), files, result);
+  ListedFiles listed(library.catalog(), files, result);
+  std::vector<IndexJob> jobs = listed.take_jobs();
   double total = 0;
   for (const IndexJob& job : jobs) total += static_cast<double>(job.bytes) / kBytesPerMegabyte;
   const auto num_jobs = static_cast<int64_t>(jobs.size());
@@ -214,7 +217,7 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
                      .unit = "MB",
                      .total = std::max<int64_t>(1, std::llround(total)),
                      .quiet = !show_progress || jobs.empty()});
-  SharedLibrary shared(library, result);
+  SharedLibrary shared(library, listed, result);
   double bytes_done = 0;
   int64_t files_done = 0;
   const auto show = [&] {
@@ -242,7 +245,7 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
   }
   progress.finish();
   if (StopSignal::requested()) result.end = IndexEnd::interrupted;
-  if (result.end == IndexEnd::done) count_gone(library.catalog(), options.prune, result);
+  if (result.end == IndexEnd::done) count_gone(library.catalog(), listed, options.prune, result);
   library.seal();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return result;

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/data/pack.h"
 #include "cavmae/data/windows.h"
 #include "cavmae/eval/embed.h"
 
@@ -196,6 +197,21 @@ TEST_F(Indexer, ABadFileIsNamedOnceAndTriedAgainWhenItChanges) {
   EXPECT_EQ(result.added, 1);
   EXPECT_EQ(result.failed, 0);
   EXPECT_TRUE(library.failures().empty());
+}
+
+TEST_F(Indexer, ClipsOfShardsStayInTheLibrary) {
+  write_wav(folder_ / "loose/a.wav", 3, 440);
+  write_wav(folder_ / "loose/b.wav", 2, 330);
+  const ClipList loose = read_clip_sources({folder_ / "loose"}, *null_log());
+  PackOptions options;
+  options.show_progress = false;
+  pack_clips(loose, toy_.films(), options, null_log());
+  EXPECT_EQ(toy_.index().added, 2);
+  const IndexResult again = toy_.prune();
+  EXPECT_EQ(again.unchanged, 2);
+  EXPECT_EQ(again.pruned, 0);
+  LibraryReader library(toy_.library());
+  EXPECT_EQ(library.snapshot()->counts().moments, 3);
 }
 
 TEST_F(Indexer, RebuildsBesideTheLibraryThatIsSearched) {
