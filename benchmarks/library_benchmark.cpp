@@ -18,6 +18,7 @@
 
 #include "cavmae/core/json.h"
 #include "cavmae/core/options.h"
+#include "cavmae/core/parallel.h"
 #include "cavmae/core/progress.h"
 #include "cavmae/eval/embed_file.h"
 #include "cavmae/search/library_writer.h"
