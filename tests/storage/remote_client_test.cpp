@@ -1,5 +1,6 @@
 #include "cavmae/storage/remote_client.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <sstream>
@@ -12,6 +13,7 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/time_limit.h"
 
+#include "tests/support/background.h"
 #include "tests/support/servers.h"
 
 namespace cavmae {
@@ -101,12 +103,16 @@ TEST_F(WebServer, IsAskedOverOneConnectionAThread) {
       });
     for (std::jthread& thread : threads) thread.join();
   }
+  // The server writes a line when the answer has gone out already.
+  const auto num_lines = [&] {
+    const std::string text = server_->log();
+    return std::ranges::count(text, '\n');
+  };
+  EXPECT_TRUE(testing_support::wait_until([&] { return num_lines() >= 60; }, 60, "the server's log"));
+  EXPECT_EQ(num_lines(), 60);
   std::istringstream log(server_->log());
   std::set<std::string> connections;
-  int requests = 0;
-  for (std::string line; std::getline(log, line); ++requests)
-    connections.insert(line.substr(0, line.find(' ')));
-  EXPECT_EQ(requests, 60);
+  for (std::string line; std::getline(log, line);) connections.insert(line.substr(0, line.find(' ')));
   EXPECT_LE(connections.size(), 4u) << "and one that asked whether the server is there";
 }
 
