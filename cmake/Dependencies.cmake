@@ -16,6 +16,7 @@ endif()
 include(Media)
 include(Gloo)
 include(Search)
+include(Serve)
 
 option(CAVMAE_ONEDNN "Matrix products by oneDNN where the processor has AVX-512; a GPU has no use for it" ON)
 if(CAVMAE_ONEDNN)

@@ -1,0 +1,290 @@
+// The page in headless Chromium, as people use it. Starts 'cavmae serve' itself and ends it.
+//   node page.mjs PROGRAM LIBRARY EMPTY_LIBRARY FILMS TOKEN_FILE TOKEN OUT
+// OUT: a folder for screenshots. Prints a line a check; exits 1 at the first that fails.
+import { spawn } from 'node:child_process';
+import http from 'node:http';
+import fs from 'node:fs';
+import path from 'node:path';
+import { chromium } from 'playwright-core';
+
+const [program, library, emptyLibrary, films, tokenFile, token, out] = process.argv.slice(2);
+const kWait = 60000;
+const servers = [];
+
+function check(condition, what) {
+  if (!condition) throw new Error(`failed: ${what}`);
+  console.log(`ok: ${what}`);
+}
+
+// Its address and how to end it; with `port` at that one.
+function serve(folder, flags = [], port = 0) {
+  const child = spawn(program, ['serve', folder, '--port', String(port), ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+  servers.push(child);
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('the server did not begin')), kWait);
+    let text = '';
+    child.stdout.on('data', (data) => {
+      text += data;
+      const found = text.match(/http:\/\/\S+:(\d+)\//);
+      if (!found) return;
+      clearTimeout(timer);
+      const ended = new Promise((end) => child.on('exit', end));
+      resolve({ url: found[0], port: Number(found[1]), stop: async () => { child.kill('SIGTERM'); await ended; } });
+    });
+    child.on('exit', (code) => { clearTimeout(timer); reject(new Error(`the server ended with ${code}`)); });
+  });
+}
+
+// A proxy that shows the server below a path.
+function proxy(port, prefix) {
+  const server = http.createServer((request, response) => {
+    if (!request.url.startsWith(prefix)) { response.writeHead(404).end(); return; }
+    const forward = http.request({ port, host: '127.0.0.1', path: request.url.slice(prefix.length - 1), method: request.method, headers: request.headers },
+      (answer) => { response.writeHead(answer.statusCode, answer.headers); answer.pipe(response); });
+    forward.on('error', () => response.writeHead(502).end());
+    request.pipe(forward);
+  });
+  return new Promise((resolve) => { server.listen(0, '127.0.0.1', () => resolve({ url: `http://127.0.0.1:${server.address().port}${prefix}`, close: () => server.close() })); });
+}
+
+async function newPage(browser, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, permissions: ['microphone'], ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(kWait);
+  page.problems = [];
+  page.on('pageerror', (error) => page.problems.push(String(error)));
+  page.on('console', (line) => { if (/Content.Security.Policy|Refused to/.test(line.text())) page.problems.push(line.text()); });
+  return page;
+}
+
+async function drop(page, file, type) {
+  const bytes = fs.readFileSync(file).toString('base64');
+  const transfer = await page.evaluateHandle(([text, name, kind]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name, { type: kind }));
+    return data;
+  }, [bytes, path.basename(file), type]);
+  await page.dispatchEvent('main', 'dragenter', { dataTransfer: transfer });
+  await page.waitForSelector('#drop', { state: 'visible' });
+  await page.dispatchEvent('main', 'drop', { dataTransfer: transfer });
+}
+
+const cards = (page) => page.locator('.card:visible');
+const names = (page) => page.locator('.card:visible .name').allTextContents();
+const settled = (page) => page.waitForFunction(() => document.querySelectorAll('.card').length > 0 && !document.querySelector('.results.waiting'));
+const playerTime = (page) => page.waitForFunction(() => {
+  const player = document.querySelector('.screen video, .screen audio');
+  return player && !player.paused && player.currentTime > Number(player.dataset.from || 0) + 0.2 ? { time: player.currentTime, source: player.currentSrc } : null;
+}).then((handle) => handle.jsonValue());
+const imagesAreThere = (page) => page.waitForFunction(() => [...document.querySelectorAll('.card img:not([hidden])')].slice(0, 4)
+  .every((image) => image.complete && image.naturalWidth > 0) && document.querySelector('.card img:not([hidden])'));
+
+// Texts whose colours are less than 4.5 to 1 apart from what lies behind them.
+const faintTexts = (page) => page.evaluate(() => {
+  const parse = (text) => (text.match(/[\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const faint = [];
+  for (const node of document.querySelectorAll('h1,h2,h3,p,span,button,label,legend,summary,strong,output,select')) {
+    if (!node.textContent.trim() || !node.offsetParent || node.closest('[hidden]')) continue;
+    const [a, b] = [light(parse(getComputedStyle(node).color)), light(behind(node))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) faint.push(`${node.tagName} "${node.textContent.trim().slice(0, 30)}" ${((a + 0.05) / (b + 0.05)).toFixed(2)}`);
+  }
+  return faint;
+});
+const namelessControls = (page) => page.evaluate(() => [...document.querySelectorAll('button, input, select, img, audio, video')]
+  .filter((node) => node.offsetParent && !node.closest('[aria-hidden]'))
+  .filter((node) => !(node.textContent.trim() || node.getAttribute('aria-label') || node.alt || (node.labels && node.labels.length) || node.hasAttribute('alt') || node.closest('.query-view')))
+  .map((node) => node.outerHTML.slice(0, 120)));
+const fitsWidth = (page) => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
+
+async function searching(browser, server) {
+  const page = await newPage(browser);
+  await page.goto(server.url);
+  await page.waitForFunction(() => document.querySelector('#library').textContent.includes('moments'));
+  check(await page.locator('h1').isVisible() && await page.locator('#filters').isHidden(), 'the page begins with a question');
+
+  await drop(page, path.join(films, 'mandel.mp4'), 'video/mp4');
+  await settled(page);
+  check((await names(page))[0] === 'mandel.mp4', 'a film that is dropped finds itself first');
+  await imagesAreThere(page);
+  check(true, 'cards have pictures');
+  await page.screenshot({ path: path.join(out, 'light.png') });
+
+  await cards(page).first().focus();
+  await page.keyboard.press('Enter');
+  const film = await playerTime(page);
+  const start = await page.evaluate(() => document.querySelector('.screen video').currentTime);
+  check(film.source.includes('/media') && start >= 1.9, `the file itself is played at the moment (${film.time.toFixed(1)} s)`);
+  await page.keyboard.press('Escape');
+  check(await page.locator('.screen video').count() === 0, 'Escape stops it');
+
+  for (const [name, tag] of [['waves.avi', 'video'], ['bird.wv', 'audio']]) {
+    const card = page.locator('.card', { hasText: name });
+    await card.locator('.play').click();
+    const clip = await playerTime(page);
+    check(clip.source.includes('/clip') && await card.locator(`.screen ${tag}`).count() === 1, `${name} is played as a clip`);
+  }
+  await page.keyboard.press('Escape');
+
+  await page.locator('.card', { hasText: 'waves.avi' }).locator('.like-sound').click();
+  await page.waitForFunction(() => location.search.includes('by=audio'));
+  await settled(page);
+  check((await names(page))[0] === 'waves.avi' && (await page.locator('#query-name').textContent()).includes('waves.avi'), 'more like its sound');
+  await page.locator('.card', { hasText: 'waves.avi' }).focus();
+  await page.keyboard.press('p');
+  await page.waitForFunction(() => location.search.includes('by=video'));
+  await settled(page);
+  check((await names(page))[0] === 'waves.avi', 'more like its picture, by a key');
+  await page.reload();
+  await settled(page);
+  check((await names(page))[0] === 'waves.avi' && (await page.locator('#query-kind').textContent()).includes('picture'), 'the address holds the query');
+  await page.goBack();
+  await page.waitForFunction(() => location.search.includes('by=audio'));
+  await settled(page);
+  check((await page.locator('#query-kind').textContent()).includes('sound'), 'going back goes back');
+
+  const all = await cards(page).count();
+  await page.locator('#min').fill('0.9');
+  check(await cards(page).count() < all, 'the slider hides what scores less');
+  await page.locator('#min').fill('1');
+  await page.waitForSelector('#message:visible');
+  check((await page.locator('#message h2').textContent()).includes('Nothing scores'), 'no match says so');
+  await page.locator('#message button').click();
+  check(await cards(page).count() === all, 'and offers all');
+  await page.locator('#under').selectOption({ label: path.join(films, 'sounds') });
+  await page.waitForFunction(() => location.search.includes('under='));
+  await settled(page);
+  check((await names(page)).every((name) => ['bird.wv', 'hum.wav'].includes(name)), 'a folder limits the search');
+  await page.locator('#under').selectOption('');
+  await settled(page);
+  await page.getByText('Pictures', { exact: true }).click();
+  await page.waitForFunction(() => location.search.includes('for=video'));
+  await settled(page);
+  check(!(await names(page)).includes('hum.wav'), 'pictures alone are looked for');
+  await page.keyboard.press('j');
+  await page.keyboard.press('j');
+  check(await page.evaluate(() => document.activeElement === document.querySelectorAll('.card')[1]), 'j goes from result to result');
+
+  await page.locator('#file').setInputFiles({ name: 'words.txt', mimeType: 'text/plain', buffer: Buffer.from('no sound') });
+  await page.waitForSelector('#message:visible');
+  check((await page.locator('#message').textContent()).includes('cannot be searched by') && (await page.locator('#message').textContent()).includes('words.txt'), 'a wrong file is named');
+
+  await page.locator('#record').click();
+  await page.waitForFunction(() => document.querySelector('#record-text').textContent.includes('Stop (2'));
+  await page.locator('#record').click();
+  await settled(page);
+  check((await page.locator('#query-name').textContent()).startsWith('recording.'), 'a recording is searched by');
+
+  check((await namelessControls(page)).length === 0, `controls have names ${await namelessControls(page)}`);
+  check(page.problems.length === 0, `nothing was refused or broke ${page.problems}`);
+  await page.context().close();
+}
+
+async function looks(browser, server) {
+  for (const colorScheme of ['light', 'dark'])
+    for (const [device, viewport] of [['wide', { width: 1280, height: 860 }], ['phone', { width: 390, height: 844 }]]) {
+      const page = await newPage(browser, { colorScheme, viewport });
+      await page.goto(server.url);
+      await page.waitForFunction(() => document.querySelector('#library').textContent.includes('moments'));
+      check(await fitsWidth(page) && (await faintTexts(page)).length === 0, `${device} ${colorScheme} begins well ${await faintTexts(page)}`);
+      await page.screenshot({ path: path.join(out, `begin_${device}_${colorScheme}.png`) });
+      await page.locator('#file').setInputFiles(path.join(films, 'mandel.mp4'));
+      await settled(page);
+      await imagesAreThere(page);
+      check(await fitsWidth(page), `${device} ${colorScheme} fits its width`);
+      check((await faintTexts(page)).length === 0, `${device} ${colorScheme} can be read ${await faintTexts(page)}`);
+      await page.screenshot({ path: path.join(out, `${device}_${colorScheme}.png`) });
+      await page.context().close();
+    }
+  check(fs.statSync(path.join(out, 'wide_light.png')).size < 300000, 'the screenshot is small');
+}
+
+async function servers_come_and_go(browser, server) {
+  const page = await newPage(browser);
+  await page.goto(server.url);
+  await page.locator('#file').setInputFiles(path.join(films, 'sounds', 'hum.wav'));
+  await settled(page);
+  await server.stop();
+  await page.locator('.like-sound:visible').first().click();
+  await page.waitForSelector('#gone:visible');
+  check(await cards(page).count() > 0, 'a server that is gone is told, and what was found stays');
+  const again = await serve(library, [], server.port);
+  await page.waitForSelector('#gone', { state: 'hidden' });
+  await settled(page);
+  check(true, 'it goes on when the server is back');
+  check(page.problems.length === 0, `nothing broke ${page.problems}`);
+  await page.context().close();
+  return again;
+}
+
+async function tokens(browser) {
+  const server = await serve(library, ['--token-file', tokenFile]);
+  const page = await newPage(browser);
+  await page.goto(server.url);
+  await page.waitForSelector('#token-dialog[open]');
+  await page.locator('#token').fill('not-the-token-0123456789');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('#token-error:visible');
+  check(true, 'a wrong token is refused');
+  await page.locator('#token').fill(token);
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelector('#library').textContent.includes('moments'));
+  await page.locator('#file').setInputFiles(path.join(films, 'mandel.mp4'));
+  await settled(page);
+  await imagesAreThere(page);
+  check(!(await page.url()).includes(token) && !(await page.evaluate(() => document.cookie)), 'a token opens the library, and no script sees the session');
+  await page.context().close();
+  await server.stop();
+}
+
+async function empty_and_behind_a_proxy(browser, server) {
+  const none = await serve(emptyLibrary);
+  const page = await newPage(browser);
+  await page.goto(none.url);
+  await page.waitForSelector('#message:visible');
+  check((await page.locator('#message').textContent()).includes('library is empty'), 'an empty library says so');
+  await none.stop();
+  const front = await proxy(server.port, '/media/search/');
+  await page.goto(front.url);
+  await page.locator('#file').setInputFiles(path.join(films, 'mandel.mp4'));
+  await settled(page);
+  await imagesAreThere(page);
+  await page.locator('.play').first().click();
+  await playerTime(page);
+  check(page.problems.length === 0, 'it works below a path of a proxy');
+  await page.context().close();
+  front.close();
+}
+
+let browser = null;
+let failed = 0;
+const limit = setTimeout(() => { console.error('failed: took too long'); servers.forEach((child) => child.kill('SIGKILL')); process.exit(1); }, 600000);
+try {
+  browser = await chromium.launch({
+    executablePath: process.env.CAVMAE_CHROMIUM || '/usr/bin/chromium',
+    args: ['--no-sandbox', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required'],
+  });
+  let server = await serve(library);
+  await searching(browser, server);
+  await looks(browser, server);
+  server = await servers_come_and_go(browser, server);
+  await empty_and_behind_a_proxy(browser, server);
+  await server.stop();
+  await tokens(browser);
+} catch (error) {
+  console.error(error.stack);
+  failed = 1;
+} finally {
+  clearTimeout(limit);
+  if (browser) await browser.close();
+  servers.forEach((child) => { if (child.exitCode === null) child.kill('SIGKILL'); });
+}
+process.exit(failed);
