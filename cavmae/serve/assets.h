@@ -11,6 +11,7 @@ std::string_view page_js();
 std::string_view api_js();
 std::string_view cards_js();
 std::string_view query_js();
+std::string_view icon_svg();
 std::string_view openapi_json();  // the API, as OpenAPI 3 describes it
 
 }  // namespace cavmae

@@ -1,5 +1,6 @@
 #include "cavmae/serve/http.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <sys/stat.h>

@@ -138,11 +138,15 @@ class ReaderBody : public HttpBody {
 
   bool read(const Take& take) override {
     if (reader_ == nullptr || is_multipart()) return false;
+    // Without a length the library would read until the client closes.
+    if (!request_.has_header("Content-Length") && !request_.has_header("Transfer-Encoding"))
+      return whole_ = true;
     whole_ = (*reader_)([&](const char* data, size_t size) { return take(data, size); });
     return whole_;
   }
   bool read_parts(const std::function<bool(const HttpPart&)>& begin, const Take& take) override {
     if (reader_ == nullptr || !is_multipart()) return false;
+    if (!request_.has_header("Content-Length") && !request_.has_header("Transfer-Encoding")) return false;
     whole_ = (*reader_)(
         [&](const httplib::MultipartFormData& part) {
           return begin({.name = part.name, .filename = part.filename});

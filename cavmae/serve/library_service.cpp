@@ -81,6 +81,7 @@ const std::vector<LibraryService::Route>& LibraryService::routes() {
       {"GET", "/api.js", Access::open, false, &S::page},
       {"GET", "/cards.js", Access::open, false, &S::page},
       {"GET", "/query.js", Access::open, false, &S::page},
+      {"GET", "/icon.svg", Access::open, false, &S::page},
       {"GET", "/openapi.json", Access::open, false, &S::page},
       {"GET", "/healthz", Access::open, false, &S::healthz},
       {"GET", "/readyz", Access::open, false, &S::readyz},

@@ -27,6 +27,7 @@ constexpr Asset kAssets[] = {{"/", page_html, "text/html; charset=utf-8"},
                              {"/api.js", api_js, kScript},
                              {"/cards.js", cards_js, kScript},
                              {"/query.js", query_js, kScript},
+                             {"/icon.svg", icon_svg, "image/svg+xml"},
                              {"/openapi.json", openapi_json, "application/json"}};
 
 HttpAnswer asset(std::string_view text, const char* type) {

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "cavmae/core/own_errors.h"
+#include "cavmae/core/options.h"
 #include "cavmae/serve/library_service.h"
 
 namespace cavmae {

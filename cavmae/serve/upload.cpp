@@ -4,7 +4,7 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <map>
+#include <optional>
 
 #include <fcntl.h>
 #include <sys/mman.h>

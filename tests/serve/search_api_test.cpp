@@ -58,7 +58,7 @@ TEST_F(SearchApi, MoreLikeAMoment) {
   const Json json = post_json(client, "/v1/search", {{"moment", id}, {"by", "audio"}, {"for", "audio"}});
   EXPECT_EQ(json["results"][0]["moments"][0]["moment"], id);
   EXPECT_NEAR(json["results"][0]["moments"][0]["similarity"].get<double>(), 1.0, 1e-6);
-  EXPECT_EQ(json["query"], Json({"audio"}));
+  EXPECT_EQ(json["query"], Json::array({"audio"}));
   const Json below = post_json(client, "/v1/search",
                                {{"moment", id}, {"under", film("sounds").string()}, {"min_score", 0.0}});
   for (const Json& file : below["results"])
