@@ -126,8 +126,8 @@ ClipVectors LibraryService::query_of(const Upload& upload, const std::string& by
     throw HttpError(404, "moment", concat("there is no moment ", id),
                     "the library has changed; search again");
   ClipVectors vectors = library_.vectors(id);
-  if (by == "audio") vectors.video = {};
-  if (by == "video") vectors.audio = {};
+  if (by == "audio") vectors.video = torch::Tensor();
+  if (by == "video") vectors.audio = torch::Tensor();
   if (!vectors.audio.defined() && !vectors.video.defined())
     throw wrong_query(concat("the moment ", id, " has no ", by == "audio" ? "sound" : "pictures"),
                       "search by its other side");

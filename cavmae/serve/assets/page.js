@@ -132,7 +132,7 @@ function showShare(answer = lastAnswer) {
   const least = Number(element('min').value);
   element('min-text').textContent = least.toFixed(2);
   const shown = hideBelow(list, least), all = answer.results.length;
-  const count = (number, word) => `${number} ${word}${number === 1 ? '' : 's'}`;
+  const count = (number, word) => `${number.toLocaleString('en')} ${word}${number === 1 ? '' : 's'}`;
   element('status').textContent = shown
     ? `${count(shown, 'file')}${shown < all ? ` of ${all}` : ''}, best first, from ${count(answer.searched, 'moment')} in ${answer.seconds.toFixed(2)} s`
     : '';

@@ -69,15 +69,26 @@ async function drop(page, file, type) {
   await page.dispatchEvent('main', 'drop', { dataTransfer: transfer });
 }
 
+// Asks until what it gives is true, and gives that. (Playwright's own way evaluates text, which the page forbids.)
+async function until(page, ask) {
+  const end = Date.now() + kWait;
+  for (;;) {
+    const value = await page.evaluate(ask);
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`waited in vain for ${ask}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 const cards = (page) => page.locator('.card:visible');
 const names = (page) => page.locator('.card:visible .name').allTextContents();
-const settled = (page) => page.waitForFunction(() => document.querySelectorAll('.card').length > 0 && !document.querySelector('.results.waiting'));
-const playerTime = (page) => page.waitForFunction(() => {
+const settled = (page) => until(page, () => document.querySelectorAll('.card').length > 0 && !document.querySelector('.results.waiting'));
+const playerTime = (page) => until(page, () => {
   const player = document.querySelector('.screen video, .screen audio');
   return player && !player.paused && player.currentTime > Number(player.dataset.from || 0) + 0.2 ? { time: player.currentTime, source: player.currentSrc } : null;
-}).then((handle) => handle.jsonValue());
-const imagesAreThere = (page) => page.waitForFunction(() => [...document.querySelectorAll('.card img:not([hidden])')].slice(0, 4)
-  .every((image) => image.complete && image.naturalWidth > 0) && document.querySelector('.card img:not([hidden])'));
+});
+const imagesAreThere = (page) => until(page, () => [...document.querySelectorAll('.card img:not([hidden])')].slice(0, 4)
+  .every((image) => image.complete && image.naturalWidth > 0) && Boolean(document.querySelector('.card img:not([hidden])')));
 
 // Texts whose colours are less than 4.5 to 1 apart from what lies behind them.
 const faintTexts = (page) => page.evaluate(() => {
@@ -108,7 +119,7 @@ const fitsWidth = (page) => page.evaluate(() => document.documentElement.scrollW
 async function searching(browser, server) {
   const page = await newPage(browser);
   await page.goto(server.url);
-  await page.waitForFunction(() => document.querySelector('#library').textContent.includes('moments'));
+  await until(page, () => document.querySelector('#library').textContent.includes('moments'));
   check(await page.locator('h1').isVisible() && await page.locator('#filters').isHidden(), 'the page begins with a question');
 
   await drop(page, path.join(films, 'mandel.mp4'), 'video/mp4');
@@ -135,19 +146,19 @@ async function searching(browser, server) {
   await page.keyboard.press('Escape');
 
   await page.locator('.card', { hasText: 'waves.avi' }).locator('.like-sound').click();
-  await page.waitForFunction(() => location.search.includes('by=audio'));
+  await until(page, () => location.search.includes('by=audio'));
   await settled(page);
   check((await names(page))[0] === 'waves.avi' && (await page.locator('#query-name').textContent()).includes('waves.avi'), 'more like its sound');
   await page.locator('.card', { hasText: 'waves.avi' }).focus();
   await page.keyboard.press('p');
-  await page.waitForFunction(() => location.search.includes('by=video'));
+  await until(page, () => location.search.includes('by=video'));
   await settled(page);
   check((await names(page))[0] === 'waves.avi', 'more like its picture, by a key');
   await page.reload();
   await settled(page);
   check((await names(page))[0] === 'waves.avi' && (await page.locator('#query-kind').textContent()).includes('picture'), 'the address holds the query');
   await page.goBack();
-  await page.waitForFunction(() => location.search.includes('by=audio'));
+  await until(page, () => location.search.includes('by=audio'));
   await settled(page);
   check((await page.locator('#query-kind').textContent()).includes('sound'), 'going back goes back');
 
@@ -160,13 +171,13 @@ async function searching(browser, server) {
   await page.locator('#message button').click();
   check(await cards(page).count() === all, 'and offers all');
   await page.locator('#under').selectOption({ label: path.join(films, 'sounds') });
-  await page.waitForFunction(() => location.search.includes('under='));
+  await until(page, () => location.search.includes('under='));
   await settled(page);
   check((await names(page)).every((name) => ['bird.wv', 'hum.wav'].includes(name)), 'a folder limits the search');
   await page.locator('#under').selectOption('');
   await settled(page);
   await page.getByText('Pictures', { exact: true }).click();
-  await page.waitForFunction(() => location.search.includes('for=video'));
+  await until(page, () => location.search.includes('for=video'));
   await settled(page);
   check(!(await names(page)).includes('hum.wav'), 'pictures alone are looked for');
   await page.keyboard.press('j');
@@ -178,7 +189,7 @@ async function searching(browser, server) {
   check((await page.locator('#message').textContent()).includes('cannot be searched by') && (await page.locator('#message').textContent()).includes('words.txt'), 'a wrong file is named');
 
   await page.locator('#record').click();
-  await page.waitForFunction(() => document.querySelector('#record-text').textContent.includes('Stop (2'));
+  await until(page, () => document.querySelector('#record-text').textContent.includes('Stop (2'));
   await page.locator('#record').click();
   await settled(page);
   check((await page.locator('#query-name').textContent()).startsWith('recording.'), 'a recording is searched by');
@@ -193,7 +204,7 @@ async function looks(browser, server) {
     for (const [device, viewport] of [['wide', { width: 1280, height: 860 }], ['phone', { width: 390, height: 844 }]]) {
       const page = await newPage(browser, { colorScheme, viewport });
       await page.goto(server.url);
-      await page.waitForFunction(() => document.querySelector('#library').textContent.includes('moments'));
+      await until(page, () => document.querySelector('#library').textContent.includes('moments'));
       check(await fitsWidth(page) && (await faintTexts(page)).length === 0, `${device} ${colorScheme} begins well ${await faintTexts(page)}`);
       await page.screenshot({ path: path.join(out, `begin_${device}_${colorScheme}.png`) });
       await page.locator('#file').setInputFiles(path.join(films, 'mandel.mp4'));
@@ -236,7 +247,7 @@ async function tokens(browser) {
   check(true, 'a wrong token is refused');
   await page.locator('#token').fill(token);
   await page.keyboard.press('Enter');
-  await page.waitForFunction(() => document.querySelector('#library').textContent.includes('moments'));
+  await until(page, () => document.querySelector('#library').textContent.includes('moments'));
   await page.locator('#file').setInputFiles(path.join(films, 'mandel.mp4'));
   await settled(page);
   await imagesAreThere(page);
