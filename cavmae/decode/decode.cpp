@@ -106,8 +106,10 @@ DecodeAnswer decode_features(const DecodeJob& job, const OpenedFiles& files) {
   ClipSource clip = clip_of_file(files.pictures);
   if (!files.has_audio) clip.audio = {};
   if (!files.has_video) clip.video = {};
+  // A picture is the same at every time.
+  const FrameChoice frames = files.info.is_picture ? FrameChoice::middle : FrameChoice::all;
   const Sample sample =
-      reader.read(clip, {.window_start = job.start, .frames = FrameChoice::all}, Need::any, /*seed=*/0);
+      reader.read(clip, {.window_start = job.start, .frames = frames}, Need::any, /*seed=*/0);
   return {.audio = sample.audio, .video = sample.video};
 }
 

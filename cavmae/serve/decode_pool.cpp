@@ -60,6 +60,7 @@ DecodePool::DecodePool(const DecodePoolOptions& options, std::shared_ptr<Log> lo
       CAVMAE_CHECK(answer.freedoms.empty() && answer.error.empty(), options.program.string(),
                    ": is not confined: ", answer.freedoms, answer.error,
                    "; this system lacks seccomp, without which files of strangers are not decoded");
+      decoder.is_warm = true;
     }
   } catch (...) {
     for (Decoder& decoder : decoders_) end(decoder);
@@ -109,6 +110,7 @@ void DecodePool::start(Decoder& decoder) {
   decoder.socket = pair[0];
   decoder.process = process;
   decoder.jobs = 0;
+  decoder.is_warm = false;
 }
 
 void DecodePool::end(Decoder& decoder) {
@@ -124,14 +126,22 @@ void DecodePool::end(Decoder& decoder) {
 DecodePool::Decoder& DecodePool::take(Urgency urgency) {
   std::unique_lock lock(mutex_);
   if (waiting_[0] + waiting_[1] >= options_.max_waiting) throw too_busy("too many files wait to be decoded");
-  int64_t& here = waiting_[urgency == Urgency::query ? 0 : 1];
+  constexpr int64_t kQueriesInARow = 4;  // while a picture waits
+  const bool is_query = urgency == Urgency::query;
+  int64_t& here = waiting_[is_query ? 0 : 1];
+  const int64_t& others = waiting_[is_query ? 1 : 0];
   const auto free = [&] { return std::ranges::find_if(decoders_, &Decoder::is_free); };
   ++here;
-  changed_.wait(lock,
-                [&] { return free() != decoders_.end() && (urgency == Urgency::query || waiting_[0] == 0); });
+  changed_.wait(lock, [&] {
+    const bool is_turn = is_query == (queries_in_a_row_ < kQueriesInARow);
+    return free() != decoders_.end() && (is_turn || others == 0);
+  });
   --here;
+  queries_in_a_row_ = is_query ? queries_in_a_row_ + 1 : 0;
   Decoder& decoder = *free();
   decoder.is_free = false;
+  lock.unlock();
+  changed_.notify_all();  // it may be another's turn now
   return decoder;
 }
 
@@ -154,11 +164,12 @@ DecodeAnswer DecodePool::decode(const DecodeJob& job, const std::vector<int>& de
   }
   ++decoder.jobs;
   // A new process loads its libraries first.
-  const double start_seconds = decoder.jobs == 1 ? 30.0 : 0.0;
+  const double start_seconds = decoder.is_warm ? 0.0 : 30.0;
   DecodeAnswer answer;
   try {
     send_job(decoder.socket, job, descriptors);
     answer = receive_answer(decoder.socket, job.time_limit_seconds + options_.grace_seconds + start_seconds);
+    decoder.is_warm = true;
   } catch (const Error& e) {
     ++replaced_;
     log_->warn("{}: its decoder is replaced: {}", job.name, e.what());

@@ -47,6 +47,7 @@ class DecodePool {
     int socket = -1, process = -1;
     int64_t jobs = 0;
     bool is_free = true;
+    bool is_warm = false;  // it has answered
   };
 
   void start(Decoder& decoder);
@@ -60,7 +61,8 @@ class DecodePool {
   mutable std::mutex mutex_;  // of what follows
   std::condition_variable changed_;
   std::vector<Decoder> decoders_;
-  int64_t waiting_[2] = {0, 0};  // of each urgency
+  int64_t waiting_[2] = {0, 0};  // queries, pictures
+  int64_t queries_in_a_row_ = 0;
 };
 
 // The program beside the one that runs.

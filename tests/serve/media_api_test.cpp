@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include "cavmae/serve/media_paths.h"
 
@@ -74,7 +75,7 @@ TEST_F(MediaApi, AnswersRanges) {
   const auto several = get("bytes=0-9,5-14,2-3");
   EXPECT_EQ(several->status, 200);
   EXPECT_EQ(several->body, whole);
-  EXPECT_EQ(get("lines=1-2")->status / 100, 2 + 2 * (get("lines=1-2")->status == 416));
+  EXPECT_EQ(get("lines=1-2")->status, 416);  // the library does not know it
   const auto head = client.Head(path);
   EXPECT_EQ(head->get_header_value("Content-Length"), std::to_string(whole.size()));
   EXPECT_EQ(head->body, "");

@@ -116,7 +116,7 @@ TEST_F(SearchApi, UploadsAreBounded) {
 }
 
 TEST_F(SearchApi, ManyQueriesAtOnceShareForwardPasses) {
-  RunningServer server(*toy_, {.max_batch = 4, .batch_ms = 200});
+  RunningServer server(*toy_, {.max_batch = 4, .batch_ms = 1000});
   auto whole = server.client();
   const Json alone = json_of(whole.Post("/v1/embed", form_of(film("film.mp4"))));
   constexpr int kClients = 12;
