@@ -12,11 +12,11 @@ namespace cavmae {
 namespace {
 
 // Whether `value` is as `schema` says; what is not.
-std::string mismatch(const Json& value, const Json& schema, const Json& api, const std::string& where) {
+std::string what_differs(const Json& value, const Json& schema, const Json& api, const std::string& where) {
   if (schema.contains("$ref")) {
     const std::string name =
         schema["$ref"].get<std::string>().substr(std::string("#/components/schemas/").size());
-    return mismatch(value, api["components"]["schemas"].at(name), api, where);
+    return what_differs(value, api["components"]["schemas"].at(name), api, where);
   }
   const std::string type = schema.value("type", "");
   if (value.is_null()) return schema.value("nullable", false) ? "" : where + " is null";
@@ -33,14 +33,15 @@ std::string mismatch(const Json& value, const Json& schema, const Json& api, con
     return where + " is " + value.dump();
   if (type == "array")
     for (size_t i = 0; i < value.size(); ++i)
-      if (auto wrong = mismatch(value[i], schema["items"], api, concat(where, "[", i, "]")); !wrong.empty())
+      if (auto wrong = what_differs(value[i], schema["items"], api, concat(where, "[", i, "]"));
+          !wrong.empty())
         return wrong;
   if (type != "object" || !schema.contains("properties")) return "";
   for (const Json& name : schema["required"])
     if (!value.contains(name.get<std::string>())) return where + " lacks " + name.get<std::string>();
   for (const auto& [name, one] : value.items()) {
     if (!schema["properties"].contains(name)) return where + "." + name + " is not described";
-    if (auto wrong = mismatch(one, schema["properties"][name], api, where + "." + name); !wrong.empty())
+    if (auto wrong = what_differs(one, schema["properties"][name], api, where + "." + name); !wrong.empty())
       return wrong;
   }
   return "";
@@ -64,17 +65,15 @@ TEST_F(OpenApi, IsServedAndDescribesEveryAnswer) {
       std::string real = path;
       if (const size_t at = real.find("{id}"); at != std::string::npos)
         real.replace(at, 4, path.starts_with("/v1/files") ? file : moment);
-      httplib::Result result;
-      if (method == "get")
-        result = client.Get(real);
-      else if (path == "/v1/search")
-        result = client.Post(real, Json({{"moment", std::stoll(moment)}}).dump(), "application/json");
-      else if (path == "/v1/embed")
-        result = client.Post(real, form_of(film("film.mp4")));
-      else if (path == "/v1/index")
-        result = client.Post(real, Json({{"path", film("sounds").string()}}).dump(), "application/json");
-      else
-        result = client.Post(real, Json({{"token", "any"}}).dump(), "application/json");
+      const auto ask = [&] {
+        if (method == "get") return client.Get(real);
+        if (path == "/v1/embed") return client.Post(real, form_of(film("film.mp4")));
+        const Json body = path == "/v1/search"  ? Json{{"moment", std::stoll(moment)}}
+                          : path == "/v1/index" ? Json{{"path", film("sounds").string()}}
+                                                : Json{{"token", "any"}};
+        return client.Post(real, body.dump(), "application/json");
+      };
+      const httplib::Result result = ask();
       ASSERT_TRUE(result);
       const std::string status = std::to_string(result->status);
       ASSERT_TRUE(operation["responses"].contains(status)) << status << " " << result->body.substr(0, 300);
@@ -85,7 +84,7 @@ TEST_F(OpenApi, IsServedAndDescribesEveryAnswer) {
       const Json& content = operation["responses"][status]["content"];
       ASSERT_TRUE(content.contains(type) || content.contains("*/*")) << type;
       if (type == "application/json" && path != "/openapi.json") {
-        EXPECT_EQ(mismatch(Json::parse(result->body), content[type]["schema"], api_, "answer"), "");
+        EXPECT_EQ(what_differs(Json::parse(result->body), content[type]["schema"], api_, "answer"), "");
         EXPECT_EQ(Json::parse(result->body)["generation"], 1);
       }
       walked.insert(method + " " + path);
@@ -96,7 +95,8 @@ TEST_F(OpenApi, IsServedAndDescribesEveryAnswer) {
 TEST_F(OpenApi, DescribesErrorsAndNoPathIsMissing) {
   auto client = server_->client();
   const auto error = client.Get("/v1/moments/999999");
-  EXPECT_EQ(mismatch(Json::parse(error->body), api_["components"]["schemas"]["Error"], api_, "error"), "");
+  EXPECT_EQ(what_differs(Json::parse(error->body), api_["components"]["schemas"]["Error"], api_, "error"),
+            "");
   // Every path of the API that the page asks for.
   const std::string scripts =
       std::string(page_js()) + std::string(api_js()) + std::string(cards_js()) + std::string(query_js());

@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 
+#include "cavmae/search/search.h"
+
 #include "tests/serve/toy_server.h"
 
 namespace cavmae {
