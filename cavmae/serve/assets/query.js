@@ -106,7 +106,11 @@ export function showQuery(query, facts) {
     const preview = document.createElement(tag);
     preview.src = shownUrl;
     if (tag === 'img') preview.alt = '';
-    else preview.controls = true;
+    if (tag === 'audio') preview.controls = true;
+    if (tag === 'video') {  // too small for controls
+      preview.title = 'Play or pause';
+      preview.addEventListener('click', () => (preview.paused ? preview.play() : preview.pause()));
+    }
     preview.addEventListener('error', () => preview.remove());
     view.append(preview);
     element('query-kind').textContent = 'Moments like this file';

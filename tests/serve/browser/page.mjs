@@ -50,7 +50,7 @@ function proxy(port, prefix) {
 async function newPage(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, permissions: ['microphone'], ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(kWait);
+  page.setDefaultTimeout(kWait / 2);
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(String(error)));
   page.on('console', (line) => { if (/Content.Security.Policy|Refused to/.test(line.text())) page.problems.push(line.text()); });
@@ -149,7 +149,7 @@ async function searching(browser, server) {
   await until(page, () => location.search.includes('by=audio'));
   await settled(page);
   check((await names(page))[0] === 'waves.avi' && (await page.locator('#query-name').textContent()).includes('waves.avi'), 'more like its sound');
-  await page.getByText('Pictures', { exact: true }).click();
+  await page.locator('input[name=for][value=video]').check();
   await until(page, () => location.search.includes('for=video'));
   await settled(page);
   await page.locator('.card', { hasText: 'waves.avi' }).focus();
@@ -164,7 +164,7 @@ async function searching(browser, server) {
   await until(page, () => location.search.includes('by=audio'));
   await settled(page);
   check((await page.locator('#query-kind').textContent()).includes('sound'), 'going back goes back');
-  await page.getByText('Either', { exact: true }).click();
+  await page.locator('input[name=for][value=any]').check();
   await until(page, () => !location.search.includes('for='));
   await settled(page);
 
@@ -183,7 +183,7 @@ async function searching(browser, server) {
   await page.locator('#under').selectOption('');
   await until(page, () => !location.search.includes('under='));
   await settled(page);
-  await page.getByText('Pictures', { exact: true }).click();
+  await page.locator('input[name=for][value=video]').check();
   await until(page, () => location.search.includes('for=video'));
   await settled(page);
   check(!(await names(page)).includes('hum.wav'), 'pictures alone are looked for');
