@@ -225,7 +225,7 @@ async function looks(browser, server) {
   check(fs.statSync(path.join(out, 'wide_light.png')).size < 300000, 'the screenshot is small');
 }
 
-async function servers_come_and_go(browser, server) {
+async function serversComeAndGo(browser, server) {
   const page = await newPage(browser);
   await page.goto(server.url);
   await page.locator('#file').setInputFiles(path.join(films, 'sounds', 'hum.wav'));
@@ -263,7 +263,7 @@ async function tokens(browser) {
   await server.stop();
 }
 
-async function empty_and_behind_a_proxy(browser, server) {
+async function emptyAndBehindAProxy(browser, server) {
   const none = await serve(emptyLibrary);
   const page = await newPage(browser);
   await page.goto(none.url);
@@ -293,8 +293,8 @@ try {
   let server = await serve(library);
   await searching(browser, server);
   await looks(browser, server);
-  server = await servers_come_and_go(browser, server);
-  await empty_and_behind_a_proxy(browser, server);
+  server = await serversComeAndGo(browser, server);
+  await emptyAndBehindAProxy(browser, server);
   await server.stop();
   await tokens(browser);
 } catch (error) {
