@@ -184,7 +184,7 @@ async function searching(browser, server) {
 async function looks(browser, server) {
   for (const colorScheme of ['light', 'dark'])
     for (const [device, viewport] of [['wide', { width: 1280, height: 860 }], ['phone', { width: 390, height: 844 }]]) {
-      const page = await newPage(browser, { colorScheme, viewport });
+      const page = await newPage(browser, { colorScheme, viewport, reducedMotion: 'reduce' });
       await page.goto(server.url);
       await until(page, () => document.querySelector('#library').textContent.includes('moments'));
       check(await fitsWidth(page) && (await faintTexts(page)).length === 0, `${device} ${colorScheme} begins well ${await faintTexts(page)}`);
