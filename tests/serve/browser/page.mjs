@@ -183,7 +183,7 @@ async function searching(browser, server) {
 
 async function looks(browser, server) {
   for (const colorScheme of ['light', 'dark'])
-    for (const [device, viewport] of [['wide', { width: 1280, height: 860 }], ['phone', { width: 390, height: 844 }]]) {
+    for (const [device, viewport] of [['wide', { width: 1120, height: 720 }], ['phone', { width: 390, height: 844 }]]) {
       const page = await newPage(browser, { colorScheme, viewport, reducedMotion: 'reduce' });
       await page.goto(server.url);
       await until(page, () => document.querySelector('#library').textContent.includes('moments'));
