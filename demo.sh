@@ -45,6 +45,6 @@ echo "== 5. A library of the held-out clips, searched by a sound"
 $cavmae index "$out/library" --data "$out/held_out" --checkpoint "$out/run"
 sound=$(find "$out/held_out" -name '*.mp4' | sort | head -n 1)
 $cavmae search "$out/library" --audio "$sound" --for video --top 3
-echo "Search it yourself: $PWD/$cavmae search $(cd "$out" && pwd)/library --audio FILE"
+echo "Search it yourself, in a browser: $PWD/$cavmae serve $(cd "$out" && pwd)/library"
 result=$(tr -d '\n' <"$out/retrieval.json")
 echo "${result%\}}, \"seconds\": $((SECONDS - started)), \"report\": \"$report\"}"

@@ -59,6 +59,7 @@ void add_enhance_labels(CLI::App& app, Program& program);
 void add_ablate(CLI::App& app, Program& program);
 void add_index(CLI::App& app, Program& program);
 void add_search(CLI::App& app, Program& program);
+void add_serve(CLI::App& app, Program& program);
 
 // Sets a command's help: its line of the table (commands.h), `details`, and examples, of which the table's is
 // the first.

@@ -38,6 +38,8 @@ constexpr std::array kCommands = {
             "cavmae index library --data videos --checkpoint run", add_index},
     Command{"search", "finds the moments of a library that are like a sound, a picture or a film",
             "cavmae search library --audio bark.wav", add_search},
+    Command{"serve", "serves a library: a page to search it, and an HTTP API", "cavmae serve library",
+            add_serve},
     Command{"inpaint", "hides parts of a clip, or one modality wholly, and shows what the model rebuilds",
             "cavmae inpaint clip.mp4 --checkpoint run --hide video --out p.png", add_inpaint},
     Command{"localize", "shows where in the picture the sound is, and where in the sound the picture",

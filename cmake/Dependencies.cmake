@@ -15,6 +15,7 @@ else()
 endif()
 include(Media)
 include(Gloo)
+include(Serve)
 
 option(CAVMAE_ONEDNN "Matrix products by oneDNN where the processor has AVX-512; a GPU has no use for it" ON)
 if(CAVMAE_ONEDNN)

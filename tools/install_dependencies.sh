@@ -8,20 +8,30 @@ packages=(
   libtorch-dev libgloo-dev libopenblas0-openmp libdnnl-dev libhwy-dev
   libavformat-dev libavcodec-dev libavutil-dev libswresample-dev libswscale-dev libjpeg62-turbo-dev
   libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libjs-chart.js libfreetype-dev fonts-dejavu-core
-  libarchive-dev libcurl4-openssl-dev libsqlite3-dev libxxhash-dev libfaiss-dev
+  libarchive-dev libcurl4-openssl-dev libsqlite3-dev libxxhash-dev libfaiss-dev libcpp-httplib-dev libseccomp-dev
 )
 if [[ "${1:-}" == --tests ]]; then
-  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg python3-torch clang libclang-rt-14-dev openmpi-bin nginx-light)
+  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg python3-torch clang libclang-rt-14-dev openmpi-bin nginx-light chromium)
   # Elsewhere npm comes with Node.js itself, beside which Debian's cannot be installed.
   command -v npm >/dev/null || packages+=(nodejs npm)
 fi
+
+# What drives the browser, in the version that its lock file names.
+install_browser_driver() {
+  local folder; folder=$(dirname "${BASH_SOURCE[0]}")/../tests/serve/browser
+  [[ -d "$folder/node_modules/playwright-core" ]] ||
+    npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --silent
+}
 
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
   [[ "$status" == installed ]] || missing+=("$package")
 done
-(( ${#missing[@]} == 0 )) && exit 0
+if (( ${#missing[@]} == 0 )); then
+  [[ "${1:-}" != --tests ]] || install_browser_driver
+  exit 0
+fi
 
 echo "Installing with apt-get: ${missing[*]}"
 sudo=()
@@ -31,3 +41,4 @@ if (( EUID != 0 )); then
 fi
 "${sudo[@]}" apt-get update -qq
 "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+[[ "${1:-}" != --tests ]] || install_browser_driver

@@ -26,6 +26,12 @@ void set_quality(AVCodecContext& codec, const std::string& encoder, int64_t crf)
     // makes what the heap happens to hold: the same pictures gave other bytes now and then.
     constexpr int kSmallSide = 64;
     if (std::min(codec.width, codec.height) < kSmallSide) av_opt_set_int(codec.priv_data, "mbtree", 0, 0);
+  } else if (encoder == "libvpx") {
+    // Fast rather than small: it is watched once.
+    av_opt_set(codec.priv_data, "deadline", "realtime", 0);
+    av_opt_set_int(codec.priv_data, "cpu-used", 8, 0);
+    av_opt_set_int(codec.priv_data, "crf", std::clamp<int64_t>(crf - 13, 4, 63), 0);
+    codec.bit_rate = 2'500'000;  // at the most
   } else if (encoder == "mpeg4") {
     codec.flags |= AV_CODEC_FLAG_QSCALE;
     codec.global_quality = static_cast<int>(FF_QP2LAMBDA * std::clamp<int64_t>((crf - 11) / 4, 2, 31));
@@ -69,6 +75,7 @@ ffmpeg::CodecContext try_video_encoder(const std::string& name, const VideoWrite
 
 ffmpeg::CodecContext open_video_encoder(const std::string& file, const VideoWriterOptions& options) {
   std::vector<std::string> names(kVideoEncoders.begin(), kVideoEncoders.end());
+  if (options.container == VideoContainer::webm) names = {"libvpx"};
   if (!options.video_encoder.empty()) names = {options.video_encoder};
   std::string tried;
   for (const std::string& name : names) {
@@ -77,23 +84,30 @@ ffmpeg::CodecContext open_video_encoder(const std::string& file, const VideoWrit
   }
   throw MediaError(concat(file, ": no video encoder takes ", options.width_px, "x", options.height_px, " at ",
                           options.frame_rate_hz, " Hz; tried ", tried,
-                          "; install an FFmpeg that was built with libx264"));
+                          "; install an FFmpeg that was built with ",
+                          options.container == VideoContainer::webm ? "libvpx" : "libx264"));
 }
 
 ffmpeg::CodecContext open_audio_encoder(const std::string& file, const VideoWriterOptions& options) {
-  const AVCodec* encoder = avcodec_find_encoder(AV_CODEC_ID_AAC);
-  CAVMAE_CHECK_AS(MediaError, encoder != nullptr, file, ": this FFmpeg was built without an AAC encoder");
+  const bool is_opus = options.container != VideoContainer::mp4;
+  const char* name = is_opus ? "Opus" : "AAC";
+  const AVCodec* encoder =
+      is_opus ? avcodec_find_encoder_by_name("libopus") : avcodec_find_encoder(AV_CODEC_ID_AAC);
+  CAVMAE_CHECK_AS(MediaError, encoder != nullptr, file, ": this FFmpeg was built without an encoder of ",
+                  name);
   auto codec = ffmpeg::make_codec_context(encoder);
-  codec->sample_fmt = AV_SAMPLE_FMT_FLTP;
+  codec->sample_fmt = is_opus ? AV_SAMPLE_FMT_FLT : AV_SAMPLE_FMT_FLTP;
   codec->sample_rate = static_cast<int>(options.sample_rate_hz);
   av_channel_layout_default(&codec->ch_layout, 1);
   codec->time_base = {1, codec->sample_rate};
-  // Four bits a sample leave nothing to be heard of the coding; more than this AAC does not take.
-  codec->bit_rate = std::min<int64_t>(4 * options.sample_rate_hz, 160'000);
+  // Four bits a sample leave nothing to be heard of the coding; more than this AAC does not take, and Opus
+  // needs half.
+  codec->bit_rate = is_opus ? 96'000 : std::min<int64_t>(4 * options.sample_rate_hz, 160'000);
   set_reproducible(*codec);
   const int result = avcodec_open2(codec.get(), encoder, nullptr);
-  CAVMAE_CHECK_AS(MediaError, result >= 0, file, ": the AAC encoder refuses ", options.sample_rate_hz,
-                  " Hz: ", error_text(result), "; 16000, 44100 or 48000 do");
+  CAVMAE_CHECK_AS(MediaError, result >= 0, file, ": the encoder of ", name, " refuses ",
+                  options.sample_rate_hz, " Hz: ", error_text(result),
+                  is_opus ? "; 48000 does" : "; 16000, 44100 or 48000 do");
   return codec;
 }
 
@@ -139,10 +153,14 @@ void add_stream(const std::string& file, AVFormatContext& container, const Mp4Tr
 
 }  // namespace
 
-std::string mux_mp4(const std::string& file, const std::vector<Mp4Track*>& tracks) {
+std::string mux(const std::string& file, VideoContainer kind, const std::vector<Mp4Track*>& tracks) {
+  const std::string name = kind == VideoContainer::mp4    ? "mp4"
+                           : kind == VideoContainer::webm ? "webm"
+                                                          : "ogg";
+  const std::string failed = concat(file, ": cannot make an .", name, " file: ");
   AVFormatContext* raw = nullptr;
-  int result = avformat_alloc_output_context2(&raw, nullptr, "mp4", nullptr);
-  CAVMAE_CHECK_AS(MediaError, result >= 0, file, ": cannot make an .mp4 file: ", error_text(result));
+  int result = avformat_alloc_output_context2(&raw, nullptr, name.c_str(), nullptr);
+  CAVMAE_CHECK_AS(MediaError, result >= 0, failed, error_text(result));
   const ffmpeg::OutputContext container(raw);
   container->flags |= AVFMT_FLAG_BITEXACT;
   for (const Mp4Track* track : tracks) add_stream(file, *container, *track);
@@ -153,18 +171,18 @@ std::string mux_mp4(const std::string& file, const std::vector<Mp4Track*>& track
   MemoryFile io(buffer);
   container->pb = buffer;
   result = avformat_write_header(container.get(), nullptr);
-  CAVMAE_CHECK_AS(MediaError, result >= 0, file, ": cannot make an .mp4 file: ", error_text(result));
+  CAVMAE_CHECK_AS(MediaError, result >= 0, failed, error_text(result));
   for (size_t i = 0; i < tracks.size(); ++i) {
     const AVStream* stream = container->streams[i];
     for (const auto& packet : tracks[i]->packets) {
       packet->stream_index = static_cast<int>(i);
       av_packet_rescale_ts(packet.get(), tracks[i]->codec->time_base, stream->time_base);
       result = av_interleaved_write_frame(container.get(), packet.get());
-      CAVMAE_CHECK_AS(MediaError, result >= 0, file, ": cannot make an .mp4 file: ", error_text(result));
+      CAVMAE_CHECK_AS(MediaError, result >= 0, failed, error_text(result));
     }
   }
   result = av_write_trailer(container.get());
-  CAVMAE_CHECK_AS(MediaError, result >= 0, file, ": cannot make an .mp4 file: ", error_text(result));
+  CAVMAE_CHECK_AS(MediaError, result >= 0, failed, error_text(result));
   container->pb = nullptr;
   return take_bytes(std::move(io));
 }

@@ -1,4 +1,4 @@
-// What stands behind VideoWriter: an opened encoder with its packets, and the .mp4 file they make. Private to
+// What stands behind VideoWriter: an opened encoder with its packets, and the file they make. Private to
 // this folder; a track belongs to one thread at a time.
 #pragma once
 
@@ -25,7 +25,7 @@ ffmpeg::CodecContext open_audio_encoder(const std::string& file, const VideoWrit
 // Hands a picture or some samples to the encoder (null: the end) and keeps what it gives.
 void encode(const std::string& file, Mp4Track& track, const AVFrame* frame);
 
-// The bytes of an .mp4 file with these tracks, whose packets are used up.
-std::string mux_mp4(const std::string& file, const std::vector<Mp4Track*>& tracks);
+// The bytes of a file with these tracks, whose packets are used up.
+std::string mux(const std::string& file, VideoContainer container, const std::vector<Mp4Track*>& tracks);
 
 }  // namespace cavmae

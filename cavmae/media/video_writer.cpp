@@ -57,7 +57,7 @@ void VideoWriter::State::make_scaler() {
 
 void VideoWriter::State::encode_samples(const float* data, size_t count) {
   const auto frame = ffmpeg::make_frame();
-  frame->format = AV_SAMPLE_FMT_FLTP;
+  frame->format = audio.codec->sample_fmt;  // of one channel planar or not is the same
   frame->nb_samples = static_cast<int>(count);
   frame->sample_rate = audio.codec->sample_rate;
   frame->pts = audio.next_pts;
@@ -77,8 +77,9 @@ VideoWriter::VideoWriter(const std::filesystem::path& path, const VideoWriterOpt
   s.file = path.string();
   s.options = options;
   check_options(s.file, options);
-  s.video.codec = open_video_encoder(s.file, options);
   s.audio.codec = open_audio_encoder(s.file, options);
+  if (options.container == VideoContainer::ogg) return;
+  s.video.codec = open_video_encoder(s.file, options);
   s.make_scaler();
 }
 
@@ -87,6 +88,7 @@ VideoWriter::~VideoWriter() = default;
 void VideoWriter::add_frame(const torch::Tensor& image) {
   State& s = *state_;
   CAVMAE_CHECK_AS(MediaError, !s.finished, s.file, ": a picture was added after finish()");
+  CAVMAE_CHECK_AS(MediaError, s.video.codec != nullptr, s.file, ": an .ogg file has no pictures");
   CAVMAE_CHECK_AS(MediaError,
                   image.defined() && image.scalar_type() == torch::kUInt8 && image.device().is_cpu() &&
                       image.sizes() == torch::IntArrayRef({s.options.height_px, s.options.width_px, 3}),
@@ -122,7 +124,7 @@ void VideoWriter::add_audio(const torch::Tensor& waveform) {
   s.samples.erase(s.samples.begin(), s.samples.begin() + static_cast<std::ptrdiff_t>(used));
 }
 
-void VideoWriter::finish() {
+std::string VideoWriter::finish_in_memory() {
   State& s = *state_;
   CAVMAE_CHECK_AS(MediaError, !s.finished, s.file, ": finish() was called twice");
   s.finished = true;
@@ -136,8 +138,13 @@ void VideoWriter::finish() {
   CAVMAE_CHECK_AS(MediaError, !tracks.empty(), s.file, ": neither a picture nor sound was added");
   for (const auto& packet : s.video.packets)
     if (packet->duration == 0) packet->duration = 1;
+  return mux(s.file, s.options.container, tracks);
+}
+
+void VideoWriter::finish() {
+  const std::string bytes = finish_in_memory();
   try {
-    write_file(s.path, mux_mp4(s.file, tracks));
+    write_file(state_->path, bytes);
   } catch (const MediaError&) {
     throw;
   } catch (const Error& e) {

@@ -60,6 +60,7 @@ class Background {
   void send(int signal) {
     if (running()) ::kill(pid_, signal);
   }
+  std::string out() const { return read_whole(folder_ / "out"); }
   std::string err() const { return read_whole(folder_ / "err"); }
 
   // Whether the program has a handler for the signal by now (SigCgt of proc(5)). The shell that becomes the

@@ -1,0 +1,195 @@
+// POST /v1/search and /v1/embed.
+#include <algorithm>
+#include <chrono>
+
+#include "cavmae/core/options.h"
+#include "cavmae/serve/library_service.h"
+
+namespace cavmae {
+namespace {
+
+constexpr int64_t kMostFiles = 200, kMostMoments = 20;
+
+HttpError wrong_query(const std::string& message, const std::string& cure) {
+  return HttpError(400, "bad_request", message, cure);
+}
+
+void reject_unknown_fields(const Json& fields, const std::vector<std::string>& known) {
+  for (const auto& [name, value] : fields.items())
+    if (std::ranges::find(known, name) == known.end())
+      throw wrong_query("there is no field '" + name + "'", "see /openapi.json for those that there are");
+}
+
+SearchOptions search_options(const Json& fields) {
+  SearchOptions options;
+  try {
+    option_from_json(Json(field_or<std::string>(fields, "for", "any")), options.target, "for");
+  } catch (const ConfigError& e) {
+    throw wrong_query(e.what(), "give audio, video or any");
+  }
+  options.top = field_or<int64_t>(fields, "top", 20);
+  options.moments_per_file = field_or<int64_t>(fields, "moments", 3);
+  if (fields.contains("min_score")) options.min_score = field_or<double>(fields, "min_score", 0.0);
+  options.under = field_or<std::string>(fields, "under", "");
+  if (options.top > kMostFiles || options.moments_per_file > kMostMoments)
+    throw wrong_query(
+        concat("more than ", kMostFiles, " files or ", kMostMoments, " moments of each are asked for"),
+        "ask for fewer");
+  if (!options.under.empty() && !options.under.starts_with("/"))
+    throw wrong_query("under is '" + options.under + "', no whole path",
+                      "give one of GET /v1/library's folders");
+  try {
+    options.validate();
+  } catch (const ConfigError& e) {
+    throw wrong_query(e.what(), "see /openapi.json");
+  }
+  return options;
+}
+
+Json hit_to_json(const MomentHit& hit) {
+  return {{"moment", hit.moment.id},
+          {"start_seconds", to_seconds(hit.moment.start_ms)},
+          {"end_seconds", to_seconds(hit.moment.end_ms)},
+          {"similarity", hit.similarity},
+          {"score", hit.score},
+          {"query", side_name(hit.query)},
+          {"found", side_name(hit.found)}};
+}
+
+Json vector_to_json(const torch::Tensor& vector) {
+  if (!vector.defined()) return nullptr;
+  const torch::Tensor numbers = vector.contiguous();
+  return std::vector<float>(numbers.data_ptr<float>(), numbers.data_ptr<float>() + numbers.numel());
+}
+
+void check_by(const std::string& by) {
+  if (by != "any" && by != "audio" && by != "video")
+    throw wrong_query("by is '" + by + "'", "give audio, video or any: which side of the query counts");
+}
+
+void check_finite(const torch::Tensor& vector, const std::string& name) {
+  CAVMAE_CHECK_AS(MediaError, !vector.defined() || vector.isfinite().all().item<bool>(), name,
+                  ": the network gives no finite numbers for it");
+}
+
+}  // namespace
+
+ClipVectors LibraryService::vectors_of(const Upload& upload, const std::string& by) {
+  snapshot_of_our_model();
+  DecodeJob job{.kind = DecodeKind::features, .name = upload.filename};
+  job.audio = by != "video" && has_audio_;
+  job.video = by != "audio" && has_video_;
+  if (upload.fields.contains("at")) job.start = field_or<double>(upload.fields, "at", 0.0);
+  job.spec = model_.spec;
+  job.max_media_seconds = options_.max_media_seconds;
+  job.max_pixels = options_.max_megapixels * 1'000'000;
+  job.time_limit_seconds = options_.decode_seconds;
+  const DecodeAnswer answer = decoders_.decode(job, {upload.file->descriptor()}, Urgency::query);
+  const InputSpec& spec = model_.spec;
+  const auto ends_with = [](const torch::Tensor& tensor, const std::vector<int64_t>& sizes) {
+    return !tensor.defined() || (tensor.dim() >= static_cast<int64_t>(sizes.size()) &&
+                                 std::equal(sizes.rbegin(), sizes.rend(), tensor.sizes().rbegin()));
+  };
+  CAVMAE_CHECK(ends_with(answer.audio, {spec.input_frames(), spec.num_mel_bins}) &&
+                   ends_with(answer.video, {3, spec.image_size, spec.image_size}),
+               "the decoder's answer has another shape than the network takes");
+  const ClipVectors vectors = batching_.embed({.audio = answer.audio, .video = answer.video});
+  check_finite(vectors.audio, upload.filename);
+  check_finite(vectors.video, upload.filename);
+  return vectors;
+}
+
+// The vectors of what a query names: a file, a moment or a vector.
+ClipVectors LibraryService::query_of(const Upload& upload, const std::string& by) {
+  const Json& fields = upload.fields;
+  const int queries = (upload.file != nullptr) + fields.contains("moment") + fields.contains("vector");
+  if (queries != 1)
+    throw wrong_query("one query is needed: a file, a moment or a vector, and only one of them",
+                      "send multipart/form-data with a part 'file', or {\"moment\": 1}");
+  if (upload.file != nullptr) return vectors_of(upload, by);
+  if (fields.contains("vector")) {
+    const auto numbers = field_or<std::vector<float>>(fields, "vector", {});
+    const auto of = field_or<std::string>(fields, "by", "");
+    if (of != "audio" && of != "video")
+      throw wrong_query("a vector needs to say of what it is", "add \"by\": \"audio\" or \"by\": \"video\"");
+    if (static_cast<int64_t>(numbers.size()) != model_.embed_dim)
+      throw wrong_query(
+          concat("the vector has ", numbers.size(), " numbers, and those of the library ", model_.embed_dim),
+          "take one of POST /v1/embed of the same model");
+    const torch::Tensor vector = torch::tensor(numbers);
+    if (!vector.isfinite().all().item<bool>()) throw wrong_query("the vector is not finite", "take another");
+    return of == "audio" ? ClipVectors{.audio = vector, .video = {}}
+                         : ClipVectors{.audio = {}, .video = vector};
+  }
+  const auto id = field_or<int64_t>(fields, "moment", 0);
+  if (!library_.moment(id))
+    throw HttpError(404, "moment", concat("there is no moment ", id),
+                    "the library has changed; search again");
+  ClipVectors vectors = library_.vectors(id);
+  if (by == "audio") vectors.video = torch::Tensor();
+  if (by == "video") vectors.audio = torch::Tensor();
+  if (!vectors.audio.defined() && !vectors.video.defined())
+    throw wrong_query(concat("the moment ", id, " has no ", by == "audio" ? "sound" : "pictures"),
+                      "search by its other side");
+  return vectors;
+}
+
+Json LibraryService::to_json(const LibraryFile& file) const {
+  const std::filesystem::path path = file.path;
+  Json out = {{"file", file.id},
+              {"path", file.path},
+              {"name", path.filename().string()},
+              {"folder", path.parent_path().string()},
+              {"has_audio", file.has_audio},
+              {"has_video", file.has_video},
+              {"media_type", media_type_of(path)},
+              {"end_seconds", to_seconds(file.end_ms)}};
+  if (!file.audio_path.empty()) out["audio_path"] = file.audio_path;
+  return out;
+}
+
+HttpAnswer LibraryService::search_moments(const Call& call) {
+  const auto begin = std::chrono::steady_clock::now();
+  const BoundedCount::Place place(uploads_);
+  const Upload upload = read_upload(call.request, call.body, options_.max_upload_mb * 1'000'000);
+  reject_unknown_fields(upload.fields,
+                        {"moment", "vector", "by", "for", "top", "moments", "min_score", "under", "at"});
+  const SearchOptions options = search_options(upload.fields);
+  const auto by = field_or<std::string>(upload.fields, "by", "any");
+  check_by(by);
+  const auto now = snapshot();
+  const ClipVectors query = query_of(upload, by);
+  const std::vector<FileHit> hits = searching_.run([&] { return search(library_, query, options); });
+  Json results = Json::array();
+  for (const FileHit& hit : hits) {
+    Json file = to_json(hit.file);
+    file["moments"] = Json::array();
+    for (const MomentHit& moment : hit.moments) file["moments"].push_back(hit_to_json(moment));
+    results.push_back(std::move(file));
+  }
+  Json sides = Json::array();
+  if (query.audio.defined()) sides.push_back("audio");
+  if (query.video.defined()) sides.push_back("video");
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return json_answer(with_library({{"query", sides},
+                                   {"for", enum_name(options.target)},
+                                   {"searched", now->counts().moments},
+                                   {"seconds", seconds},
+                                   {"results", std::move(results)}}));
+}
+
+HttpAnswer LibraryService::embed_file(const Call& call) {
+  const BoundedCount::Place place(uploads_);
+  const Upload upload = read_upload(call.request, call.body, options_.max_upload_mb * 1'000'000);
+  reject_unknown_fields(upload.fields, {"by", "at"});
+  const auto by = field_or<std::string>(upload.fields, "by", "any");
+  check_by(by);
+  if (upload.file == nullptr)
+    throw wrong_query("there is no file", "send multipart/form-data with a part 'file'");
+  const ClipVectors vectors = vectors_of(upload, by);
+  return json_answer(with_library({{"audio", vector_to_json(vectors.audio)},
+                                   {"video", vector_to_json(vectors.video)},
+                                   {"precision", model_.precision}}));
+}
+
+}  // namespace cavmae

@@ -1,0 +1,60 @@
+// The command: begins, says where, ends in order.
+#include <csignal>
+#include <regex>
+
+#include <gmock/gmock.h>
+
+#include "tests/serve/toy_server.h"
+#include "tests/support/background.h"
+
+namespace cavmae {
+namespace {
+
+using testing::HasSubstr;
+using testing_support::Background;
+using testing_support::run_cavmae;
+using testing_support::wait_until;
+
+class ServeCommand : public ServedToy {};
+
+TEST_F(ServeCommand, ServesUntilItIsToldToEnd) {
+  Background program("serve " + toy_->library().string() + " --port 0");
+  int port = 0;
+  ASSERT_TRUE(wait_until(
+      [&] {
+        std::smatch found;
+        const std::string out = program.out();
+        if (std::regex_search(out, found, std::regex("http://127\\.0\\.0\\.1:([0-9]+)/")))
+          port = std::stoi(found[1]);
+        return port != 0 || !program.running();
+      },
+      120, "the address"));
+  ASSERT_NE(port, 0) << program.err();
+  httplib::Client client("127.0.0.1", port);
+  client.set_read_timeout(60);
+  ASSERT_TRUE(wait_until([&] { return bool(client.Get("/readyz")); }, 20, "the server"));
+  EXPECT_EQ(client.Get("/readyz")->status, 200);
+  const auto found = client.Post("/v1/search", form_of(film("film.mp4")));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->status, 200) << found->body;
+  program.send(SIGTERM);
+  const auto outcome = program.wait(60);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_FALSE(client.Get("/healthz"));
+}
+
+TEST_F(ServeCommand, SaysWhatIsWrong) {
+  const auto error = [](const std::string& arguments) {
+    const auto outcome = run_cavmae("serve " + arguments);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+    return outcome.err;
+  };
+  const std::string library = toy_->library().string();
+  EXPECT_THAT(error(library + " --host 0.0.0.0 --port 0"), HasSubstr("--token-file"));
+  EXPECT_THAT(error(library + " --port 70000"), HasSubstr("65535"));
+  EXPECT_THAT(error((folder_->path() / "films").string()), HasSubstr("holds no library"));
+  EXPECT_THAT(error(library + " --max-batch 0"), HasSubstr("max_batch"));
+}
+
+}  // namespace
+}  // namespace cavmae
