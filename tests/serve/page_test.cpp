@@ -46,7 +46,7 @@ TEST(Page, InABrowser) {
        "aevalsrc='0.4*sin(2*PI*t*(300+900*mod(t,1)))':s=16000", h264);
   std::filesystem::create_directories(toy.films() / "sounds");
   write_video(toy.films() / "sounds/bird.wv", 4, "-vn -c:a wavpack",
-              "aevalsrc='0.5*sin(2*PI*t*(2500+800*sin(20*t)))*gt(sin(9*t),0)':s=16000");
+              "aevalsrc='0.5*sin(2*PI*t*(2500+800*sin(20*t)))*(0.5+0.5*sin(9*t))':s=16000");
   write_wav(toy.films() / "sounds/hum.wav", 4, 120);
   toy.index();
   LibraryWriter(folder / "empty", toy.settings(), LibraryStart::add, null_log()).finish();
