@@ -35,6 +35,7 @@ namespace cavmae::testing_support {
 class Background {
  public:
   explicit Background(const std::string& arguments) {
+    give_early_settings();
     // `exec`: the signals are the program's and no shell's; nothing is left running in between.
     const std::string command = std::string("exec ") + CAVMAE_PROGRAM + " " + arguments + " >'" +
                                 (folder_ / "out").string() + "' 2>'" + (folder_ / "err").string() + "'";
