@@ -27,8 +27,8 @@ using Headers = std::unique_ptr<curl_slist, FreeList>;
 
 // What a transfer's callbacks need.
 struct Transfer {
-  const HttpRequest& request;
-  HttpAnswer& answer;
+  const RemoteRequest& request;
+  RemoteAnswer& answer;
   CURL* handle;
   bool was_ended = false;  // by the sink
 };
@@ -59,7 +59,7 @@ void take_range(std::string_view text, RemoteFacts& file) {
 }
 
 size_t take_header(char* bytes, size_t size, size_t count, void* user) {
-  HttpAnswer& answer = static_cast<Transfer*>(user)->answer;
+  RemoteAnswer& answer = static_cast<Transfer*>(user)->answer;
   const std::string_view line(bytes, size * count);
   if (line.starts_with("HTTP/")) answer.file = {};  // what came before led here
   const size_t colon = line.find(':');
@@ -96,7 +96,7 @@ bool may_pass(CURLcode result) {
 }
 
 // Options that are of curl's own kinds are given as long.
-void set_up(CURL* curl, const HttpRequest& request, const RemoteAddress& address, double stalled_seconds) {
+void set_up(CURL* curl, const RemoteRequest& request, const RemoteAddress& address, double stalled_seconds) {
   constexpr long kBytesASecond = 1024;
   curl_easy_setopt(curl, CURLOPT_URL, address.url.c_str());
   curl_easy_setopt(curl, CURLOPT_USERAGENT, "cavmae");
@@ -129,7 +129,7 @@ std::string text_of_tag(const std::string& xml, const std::string& tag, size_t& 
   return xml.substr(begin + open.size(), end - begin - open.size());
 }
 
-std::string HttpAnswer::reason() const {
+std::string RemoteAnswer::reason() const {
   if (status == 0 || status == 200 || status == 206) return trouble;
   size_t at = 0;
   const std::string code = text_of_tag(error_body, "Code", at);
@@ -175,12 +175,12 @@ HttpConnections::HttpConnections() : state_(new State) {
 
 HttpConnections::~HttpConnections() = default;
 
-HttpAnswer HttpConnections::ask(const HttpRequest& request, double stalled_seconds) {
+RemoteAnswer HttpConnections::ask(const RemoteRequest& request, double stalled_seconds) {
   const RemoteAddress address = address_of(request.name, request.query);
   Handle handle = state_->take();
   CURL* curl = handle.get();
   if (request.begin) request.begin();
-  HttpAnswer answer;
+  RemoteAnswer answer;
   Transfer transfer{.request = request, .answer = answer, .handle = curl};
   Headers headers;
   for (const std::string& header : address.headers)

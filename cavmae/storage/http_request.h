@@ -13,7 +13,7 @@
 
 namespace cavmae {
 
-struct HttpRequest {
+struct RemoteRequest {
   std::string name;  // what is_remote() takes
   std::vector<std::pair<std::string, std::string>> query = {};
   std::string range = {};  // "0-99"; empty: all
@@ -22,7 +22,7 @@ struct HttpRequest {
   std::function<bool(std::string_view)> sink = {};  // takes a piece of the body; false ends the transfer
 };
 
-struct HttpAnswer {
+struct RemoteAnswer {
   long status = 0;        // of HTTP; 0: there was none
   std::string trouble;    // what kept the answer from coming, or from being whole; else empty
   bool may_pass = false;  // the same request may have another answer soon
@@ -44,7 +44,7 @@ class HttpConnections {
   HttpConnections& operator=(const HttpConnections&) = delete;
 
   // A transfer is given up after `stalled_seconds` with hardly a byte, and when the process is to stop.
-  HttpAnswer ask(const HttpRequest& request, double stalled_seconds);
+  RemoteAnswer ask(const RemoteRequest& request, double stalled_seconds);
 
  private:
   struct State;

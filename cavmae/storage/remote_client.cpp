@@ -48,13 +48,13 @@ struct RemoteClient::State {
   std::shared_ptr<Log> log;
   HttpConnections connections = {};
 
-  HttpAnswer ask(const HttpRequest& request);
+  RemoteAnswer ask(const RemoteRequest& request);
   std::optional<std::string> read(const std::string& name, int64_t offset, int64_t count,
                                   const RemoteFacts* expected);
 };
 
 // Asks until there is an answer that waiting would not change.
-HttpAnswer RemoteClient::State::ask(const HttpRequest& request) {
+RemoteAnswer RemoteClient::State::ask(const RemoteRequest& request) {
   constexpr double kLongestWait = 20.0;
   const auto end = Clock::now() + Seconds(options.patience_seconds);
   const auto first = Clock::now();
@@ -62,7 +62,7 @@ HttpAnswer RemoteClient::State::ask(const HttpRequest& request) {
   bool told = false;
   for (;;) {
     const auto begin = Clock::now();
-    HttpAnswer answer = connections.ask(request, options.stalled_seconds);
+    RemoteAnswer answer = connections.ask(request, options.stalled_seconds);
     if (answer.is_success()) {
       if (told)
         log->info("{}: is there again after {}", request.name,
@@ -93,7 +93,7 @@ std::optional<std::string> RemoteClient::State::read(const std::string& name, in
   constexpr long kWholeFile = 200, kBeyondTheEnd = 416;
   constexpr int kTries = 4;
   std::string bytes;
-  HttpRequest request{.name = name, .range = concat(offset, "-", offset + count - 1)};
+  RemoteRequest request{.name = name, .range = concat(offset, "-", offset + count - 1)};
   request.begin = [&] { bytes.clear(); };
   // Ending a transfer that is as long as it should be would cost its connection.
   request.sink = [&](std::string_view piece) {
@@ -102,7 +102,7 @@ std::optional<std::string> RemoteClient::State::read(const std::string& name, in
     return piece.size() <= room;
   };
   for (int i = 0; i < kTries; ++i) {
-    HttpAnswer answer;
+    RemoteAnswer answer;
     try {
       answer = ask(request);
     } catch (const StorageError& error) {
@@ -128,7 +128,7 @@ RemoteClient::RemoteClient(const RemoteOptions& options, std::shared_ptr<Log> lo
 RemoteClient::~RemoteClient() = default;
 
 RemoteFacts RemoteClient::facts(const std::string& name) const {
-  HttpAnswer answer;
+  RemoteAnswer answer;
   try {
     answer = state_->ask({.name = name, .is_head = true});
   } catch (const StorageError& error) {
@@ -154,7 +154,7 @@ std::string RemoteClient::read(const std::string& name, int64_t offset, int64_t 
 
 std::string RemoteClient::read_all(const std::string& name, int64_t max_bytes) const {
   std::string bytes;
-  HttpRequest request{.name = name};
+  RemoteRequest request{.name = name};
   request.begin = [&] { bytes.clear(); };
   request.sink = [&](std::string_view piece) {
     bytes.append(piece);
@@ -178,7 +178,7 @@ std::vector<std::string> RemoteClient::list(const std::string& name) const {
     std::vector<std::pair<std::string, std::string>> query = {{"list-type", "2"}, {"prefix", prefix}};
     if (!token.empty()) query.emplace_back("continuation-token", token);
     std::string xml;
-    HttpRequest request{.name = concat(kS3, bucket, "/"), .query = std::move(query)};
+    RemoteRequest request{.name = concat(kS3, bucket, "/"), .query = std::move(query)};
     request.begin = [&] { xml.clear(); };
     request.sink = [&](std::string_view piece) {
       xml.append(piece);
@@ -213,7 +213,7 @@ void RemoteClient::download(const std::string& name, const RemoteFacts& facts, c
       tell(have);
     }
     if (have < facts.size) {  // a server that knows no ranges
-      HttpRequest request{.name = name};
+      RemoteRequest request{.name = name};
       request.begin = [&] {
         out.close();
         out.open(temporary, std::ios::binary | std::ios::trunc);
