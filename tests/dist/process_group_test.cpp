@@ -133,7 +133,7 @@ TEST(ProcessGroup, ARankThatIsKilledIsNamedByTheOthers) {
   Processes processes(3);
   processes.start_all([](ProcessGroup& group) {
     return second_step(group, 1, [] {
-      std::this_thread::sleep_for(std::chrono::seconds(2));  // has told what it does
+      std::this_thread::sleep_for(std::chrono::seconds(6));  // a rank tells what it does every two seconds
       std::raise(SIGKILL);
     });
   });
