@@ -7,16 +7,6 @@
 namespace cavmae::apps {
 namespace {
 
-Json to_json(const MomentHit& hit) {
-  return {{"moment", hit.moment.id},
-          {"start_seconds", to_seconds(hit.moment.start_ms)},
-          {"end_seconds", to_seconds(hit.moment.end_ms)},
-          {"similarity", hit.similarity},
-          {"score", hit.score},
-          {"query", side_name(hit.query)},
-          {"found", side_name(hit.found)}};
-}
-
 std::string line_of(const MomentHit& hit) {
   const auto word = [](ClipSide side) { return side == ClipSide::audio ? "sound" : "pictures"; };
   return fmt::format("{:>5.2f}  {:>10.4f}  {:>11} - {:<11}  {} by {}", hit.score, hit.similarity,

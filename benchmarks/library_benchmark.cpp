@@ -3,10 +3,12 @@
 //   library_benchmark fill LIBRARY --from EMBEDDINGS --moments N [--index KIND] [--vectors TYPE]
 //   library_benchmark measure LIBRARY [--queries N] [--beside faiss,hnsw]
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -21,6 +23,7 @@
 #include "cavmae/core/parallel.h"
 #include "cavmae/core/progress.h"
 #include "cavmae/eval/embed_file.h"
+#include "cavmae/eval/nearest.h"
 #include "cavmae/search/library_writer.h"
 #include "cavmae/search/search.h"
 
@@ -167,28 +170,37 @@ Json measure_hnsw(const torch::Tensor& vectors, const torch::Tensor& queries) {
   hnswlib::InnerProductSpace space(static_cast<size_t>(vectors.size(1)));
   hnswlib::HierarchicalNSW<float> index(&space, static_cast<size_t>(vectors.size(0)), 16, 200);
   Progress progress({.title = "hnswlib", .unit = "vectors", .total = vectors.size(0)});
-  for (int64_t i = 0; i < vectors.size(0); ++i) {
-    index.addPoint(vectors[i].data_ptr<float>(), static_cast<size_t>(i));
-    if (i % 1000 == 0) progress.update(i);
+  std::atomic<int64_t> next = 0;
+  const auto add = [&](bool tells) {
+    for (int64_t i = next++; i < vectors.size(0); i = next++) {
+      index.addPoint(vectors[i].data_ptr<float>(), static_cast<size_t>(i));
+      if (tells && i % 100 == 0) progress.update(i);
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 1; t < at::get_num_threads(); ++t) threads.emplace_back(add, false);
+    add(true);
   }
   progress.finish();
   const double built = seconds_since(begin);
   Json out;
+  const int64_t num_queries = std::min<int64_t>(200, queries.size(0));
+  const Neighbors exact = nearest(queries.slice(0, 0, num_queries), vectors, 10);
   for (const size_t ef : {64, 256, 1024}) {
     index.setEf(ef);
     std::vector<double> seconds;
-    int64_t right = 0, wanted = 0;
-    for (int64_t q = 0; q < std::min<int64_t>(200, queries.size(0)); ++q) {
+    int64_t right = 0;
+    for (int64_t q = 0; q < num_queries; ++q) {
       const auto start = Clock::now();
       auto found = index.searchKnn(queries[q].data_ptr<float>(), 10);
       seconds.push_back(seconds_since(start));
-      const Neighbors exact = nearest(queries[q], vectors, 10);
-      std::set<int64_t> truth(exact.indices.data_ptr<int64_t>(), exact.indices.data_ptr<int64_t>() + 10);
-      for (wanted += 10; !found.empty(); found.pop())
-        right += truth.contains(static_cast<int64_t>(found.top().second));
+      const auto* truth = exact.indices[q].data_ptr<int64_t>();
+      const std::set<int64_t> wanted(truth, truth + exact.indices.size(1));
+      for (; !found.empty(); found.pop()) right += wanted.contains(static_cast<int64_t>(found.top().second));
     }
     Json at = times(seconds);
-    at["recall_at_10"] = static_cast<double>(right) / static_cast<double>(wanted);
+    at["recall_at_10"] = static_cast<double>(right) / static_cast<double>(exact.indices.numel());
     out[fmt::format("ef_{}", ef)] = at;
   }
   out["build_seconds"] = built;

@@ -13,13 +13,13 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/time_limit.h"
 #include "cavmae/data/clip_reader.h"
+#include "cavmae/data/film_cut.h"
 #include "cavmae/data/media_files.h"
 #include "cavmae/decode/confinement.h"
 #include "cavmae/features/fbank.h"
 #include "cavmae/features/image_transform.h"
 #include "cavmae/media/image_writer.h"
 #include "cavmae/media/media_reader.h"
-#include "cavmae/media/media_sequence.h"
 #include "cavmae/media/video_writer.h"
 
 namespace cavmae {
@@ -113,30 +113,11 @@ DecodeAnswer decode_features(const DecodeJob& job, const OpenedFiles& files) {
   return {.audio = sample.audio, .video = sample.video};
 }
 
-// uint8 [H, W, 3], no wider than `most`; sides are multiples of `step`.
-torch::Tensor narrowed(const torch::Tensor& image, int64_t most, int64_t step) {
-  const auto fit = [step](double side) {
-    return std::max<int64_t>(step, std::llround(side / static_cast<double>(step)) * step);
-  };
-  const double scale =
-      most > 0 ? std::min(1.0, static_cast<double>(most) / static_cast<double>(image.size(1))) : 1.0;
-  const int64_t width = fit(static_cast<double>(image.size(1)) * scale);
-  const int64_t height = fit(static_cast<double>(image.size(0)) * scale);
-  if (image.size(0) == height && image.size(1) == width) return image;
-  const auto planes = image.permute({2, 0, 1}).unsqueeze(0).to(torch::kFloat32);
-  return at::_upsample_bilinear2d_aa(planes, {height, width}, /*align_corners=*/false)[0]
-      .round()
-      .clamp(0, 255)
-      .to(torch::kUInt8)
-      .permute({1, 2, 0})
-      .contiguous();
-}
-
 DecodeAnswer decode_picture(const DecodeJob& job, const OpenedFiles& files) {
   CAVMAE_CHECK_AS(MediaError, files.has_video, job.name, ": has no pictures");
   const torch::Tensor image =
       read_frames(files.pictures, {job.start.value_or(0.0)}, {}, &files.info.times)[0];
-  return {.bytes = encode_jpeg(narrowed(image, job.width_px, 1), 82), .content_type = "image/jpeg"};
+  return {.bytes = encode_jpeg(fit_width(image, job.width_px), 82), .content_type = "image/jpeg"};
 }
 
 DecodeAnswer decode_spectrogram(const DecodeJob& job, const OpenedFiles& files) {
@@ -152,41 +133,17 @@ DecodeAnswer decode_spectrogram(const DecodeJob& job, const OpenedFiles& files) 
   return {.audio = rows};
 }
 
-DecodeAnswer decode_clip(const DecodeJob& job, const OpenedFiles& files) {
-  constexpr int64_t kRateHz = 48000;  // Opus has no other
-  constexpr double kMaxFrameRate = 30;
+DecodeAnswer decode_cut(const DecodeJob& job, const OpenedFiles& files) {
   CAVMAE_CHECK_AS(MediaError, files.has_audio || files.has_video, job.name,
                   ": has neither sound nor pictures");
-  const double start = job.start.value_or(0.0), length = std::max(1.0, job.seconds);
-  VideoWriterOptions options{.sample_rate_hz = kRateHz,
-                             .container = files.has_video ? VideoContainer::webm : VideoContainer::ogg};
-  const double rate = files.info.is_picture || !(files.info.frame_rate_hz >= 1)
-                          ? 1.0
-                          : std::min(files.info.frame_rate_hz, kMaxFrameRate);
-  options.frame_rate_hz = std::llround(rate);
-  const auto step = 1.0 / static_cast<double>(options.frame_rate_hz);
-  std::unique_ptr<VideoWriter> writer;
-  if (files.has_video) {
-    FrameSequence pictures(files.pictures, {}, &files.info.times);
-    const int64_t count = std::max<int64_t>(1, std::llround(length / step));
-    for (int64_t i = 0; i < count; ++i) {
-      const torch::Tensor image =
-          narrowed(pictures.at(start + static_cast<double>(i) * step), job.width_px, /*step=*/2);
-      if (writer == nullptr) {
-        options.height_px = image.size(0);
-        options.width_px = image.size(1);
-        writer = std::make_unique<VideoWriter>(job.name, options);
-      }
-      writer->add_frame(image);
-    }
-  } else {
-    writer = std::make_unique<VideoWriter>(job.name, options);
-  }
-  if (files.has_audio)
-    writer->add_audio(read_audio(files.sound, {.start_seconds = start,
-                                               .duration_seconds = length,
-                                               .sample_rate_hz = kRateHz,
-                                               .channels = ChannelMix::mean}));
+  const auto writer = write_film_cut({.pictures = files.has_video ? files.pictures : MediaSource(),
+                                      .sound = files.has_audio ? files.sound : MediaSource(),
+                                      .info = &files.info,
+                                      .start_seconds = job.start.value_or(0.0),
+                                      .seconds = job.seconds,
+                                      .max_width_px = job.width_px,
+                                      .max_frame_rate_hz = 30},
+                                     job.name, files.has_video ? VideoContainer::webm : VideoContainer::ogg);
   return {.bytes = writer->finish_in_memory(), .content_type = files.has_video ? "video/webm" : "audio/ogg"};
 }
 
@@ -200,7 +157,7 @@ DecodeAnswer decode_opened(const DecodeJob& job, const std::vector<int>& descrip
     case DecodeKind::spectrogram:
       return decode_spectrogram(job, files);
     case DecodeKind::clip:
-      return decode_clip(job, files);
+      return decode_cut(job, files);
     case DecodeKind::confinement:
       break;
   }
@@ -243,7 +200,7 @@ void warm_up_decoding() {
   film.add_audio(torch::rand({48000}) - 0.5);
   const MediaSource source = media_in_memory(film.finish_in_memory(), "warm.webm");
   reader.read(clip_of_file(source), {.frames = FrameChoice::all}, Need::any, /*seed=*/0);
-  const torch::Tensor image = narrowed(torch::full({64, 64, 3}, 9, torch::kUInt8), 32, 2);
+  const torch::Tensor image = fit_width(torch::full({64, 64, 3}, 9, torch::kUInt8), 32, 2);
   read_image(media_in_memory(encode_jpeg(image), "warm.jpg"));
   read_image(media_in_memory(encode_png(image), "warm.png"));
 }

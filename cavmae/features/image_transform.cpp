@@ -133,6 +133,19 @@ torch::Tensor resize_and_crop(const torch::Tensor& image, int64_t size_px) {
                       .size = {size_px, size_px}});
 }
 
+torch::Tensor fit_width(const torch::Tensor& image, int64_t most_px, int64_t step_px) {
+  const auto step = static_cast<double>(step_px);
+  const auto fit = [&](double side) {
+    return std::max<int64_t>(step_px, std::llround(side / step) * step_px);
+  };
+  const auto height = static_cast<double>(image.size(0)), width = static_cast<double>(image.size(1));
+  const double scale = most_px > 0 ? std::min(1.0, static_cast<double>(most_px) / width) : 1.0;
+  const Size whole{.height_px = fit(height * scale), .width_px = fit(width * scale)};
+  check_image(image, std::min(whole.height_px, whole.width_px));
+  if (whole.height_px == image.size(0) && whole.width_px == image.size(1)) return image;
+  return resize_part(image.contiguous(), whole, {.size = whole});
+}
+
 torch::Tensor normalize_image(const torch::Tensor& image) {
   CAVMAE_CHECK(image.dim() == 3 && image.size(2) == 3 && image.scalar_type() == torch::kUInt8,
                "a picture to normalise must be uint8 [S, S, 3], not ", image.scalar_type(), " ",

@@ -19,6 +19,10 @@ torch::Tensor resize_shorter_side(const torch::Tensor& image, int64_t size_px);
 // image: uint8 [H, W, 3] -> uint8 [S, S, 3]: resized and centre-cropped; only the cropped part is computed.
 torch::Tensor resize_and_crop(const torch::Tensor& image, int64_t size_px);
 
+// image: uint8 [H, W, 3] -> uint8 [h, w, 3] for showing: no wider than `most_px` (0: as wide as it is), of
+// the same shape but for sides that are multiples of step_px.
+torch::Tensor fit_width(const torch::Tensor& image, int64_t most_px, int64_t step_px = 1);
+
 // uint8 [S, S, 3] -> float [3, S, S], (x / 255 - mean) / std.
 torch::Tensor normalize_image(const torch::Tensor& image);
 

@@ -239,6 +239,16 @@ void SearchOptions::validate() const {
   problems.throw_if_any("the search cannot be made");
 }
 
+Json to_json(const MomentHit& hit) {
+  return {{"moment", hit.moment.id},
+          {"start_seconds", to_seconds(hit.moment.start_ms)},
+          {"end_seconds", to_seconds(hit.moment.end_ms)},
+          {"similarity", hit.similarity},
+          {"score", hit.score},
+          {"query", side_name(hit.query)},
+          {"found", side_name(hit.found)}};
+}
+
 std::vector<FileHit> search(LibraryReader& library, const ClipVectors& query, const SearchOptions& options) {
   options.validate();
   const torch::NoGradGuard no_grad;

@@ -48,6 +48,8 @@ struct FileHit {
   std::vector<MomentHit> moments;
 };
 
+Json to_json(const MomentHit& hit);
+
 // The files whose best moments are most like the query, best first. A query with both sides is compared by
 // each, and the better counts. Exact where the library's index is flat. Throws ConfigError for a query
 // without vectors and for one of another length than the library's.

@@ -46,16 +46,6 @@ SearchOptions search_options(const Json& fields) {
   return options;
 }
 
-Json hit_to_json(const MomentHit& hit) {
-  return {{"moment", hit.moment.id},
-          {"start_seconds", to_seconds(hit.moment.start_ms)},
-          {"end_seconds", to_seconds(hit.moment.end_ms)},
-          {"similarity", hit.similarity},
-          {"score", hit.score},
-          {"query", side_name(hit.query)},
-          {"found", side_name(hit.found)}};
-}
-
 Json vector_to_json(const torch::Tensor& vector) {
   if (!vector.defined()) return nullptr;
   const torch::Tensor numbers = vector.contiguous();
@@ -164,7 +154,7 @@ HttpAnswer LibraryService::search_moments(const Call& call) {
   for (const FileHit& hit : hits) {
     Json file = to_json(hit.file);
     file["moments"] = Json::array();
-    for (const MomentHit& moment : hit.moments) file["moments"].push_back(hit_to_json(moment));
+    for (const MomentHit& moment : hit.moments) file["moments"].push_back(cavmae::to_json(moment));
     results.push_back(std::move(file));
   }
   Json sides = Json::array();

@@ -154,6 +154,18 @@ TEST(NormalizeImage, IsUndoneByDenormalize) {
   EXPECT_TRUE(at::equal(denormalize_image(normalize_image(image)), image));
 }
 
+TEST(FitWidth, MakesOnlyWiderPicturesSmaller) {
+  const torch::Tensor image = random_image(90, 161);
+  EXPECT_TRUE(fit_width(image, 0).is_same(image));
+  EXPECT_TRUE(fit_width(image, 161).is_same(image));
+  EXPECT_EQ(fit_width(image, 0, 2).sizes(), torch::IntArrayRef({90, 162, 3}));
+  EXPECT_EQ(fit_width(image, 80).sizes(), torch::IntArrayRef({45, 80, 3}));
+  EXPECT_EQ(fit_width(image, 80, 2).sizes(), torch::IntArrayRef({44, 80, 3}));
+  EXPECT_EQ(fit_width(random_image(3, 400), 100, 2).sizes(), torch::IntArrayRef({2, 100, 3}));
+  const torch::Tensor even = torch::full({64, 64, 3}, 9, torch::kUInt8);
+  EXPECT_TRUE(fit_width(even, 32, 2).eq(9).all().item<bool>());
+}
+
 TEST(ImageTransform, RefusesWhatIsNoPicture) {
   EXPECT_THROW(resize_and_crop(torch::zeros({3, 8, 8}, torch::kUInt8), 4), Error);
   EXPECT_THROW(resize_and_crop(torch::zeros({8, 8, 3}), 4), Error);
