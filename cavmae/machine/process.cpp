@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <fstream>
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include <malloc.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -76,6 +78,13 @@ bool change_environment() {
   return changed;
 }
 
+// A program that was started again through /proc/self/exe is called "exe" in ps, top and killall.
+void restore_name() {
+  std::array<char, 16> name{};  // what the kernel keeps
+  if (::prctl(PR_GET_NAME, name.data()) == 0 && std::string_view(name.data()) == "exe")
+    ::prctl(PR_SET_NAME, ::program_invocation_short_name);
+}
+
 // Returns only when the program could not be started again, which costs speed and nothing else.
 void restart() {
   std::string arguments;
@@ -115,6 +124,7 @@ void tune_process(const ProcessOptions& options) {
                   "num_threads: ", options.num_threads,
                   " is not possible; 0 (every usable core) to 4096 are");
   const bool restarted = std::getenv(kRestarted) != nullptr;
+  restore_name();
   ::unsetenv(kRestarted);  // programs that this one starts decide for themselves
   if (!restarted && options.restart == Restart::allowed && change_environment()) restart();
   g_malloc_is_tuned = tune_malloc();

@@ -9,6 +9,7 @@
 #include <functional>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -28,6 +29,12 @@ std::vector<std::string> decoder_environment() {
   for (const char* name : {"LD_LIBRARY_PATH", "CAVMAE_ISA", "OPENBLAS_CORETYPE"})
     if (const char* value = std::getenv(name)) out.push_back(concat(name, "=", value));
   return out;
+}
+
+// Nothing comes from a decoder that has no job but the end of its socket.
+bool has_ended(int socket) {
+  pollfd state{.fd = socket, .events = POLLIN, .revents = 0};
+  return ::poll(&state, 1, /*timeout=*/0) > 0;
 }
 
 class SpawnActions {
@@ -158,6 +165,11 @@ DecodeAnswer DecodePool::decode(const DecodeJob& job, const std::vector<int>& de
   const std::unique_ptr<Decoder, std::function<void(Decoder*)>> held(
       &decoder, [this](Decoder* one) { give_back(*one); });
   ++jobs_;
+  if (decoder.process >= 0 && has_ended(decoder.socket)) {
+    ++replaced_;
+    log_->warn("a decoder ended while it had nothing to do; a new one is started");
+    end(decoder);
+  }
   if (decoder.process < 0 || decoder.jobs >= options_.jobs_a_process) {
     end(decoder);
     start(decoder);

@@ -36,7 +36,7 @@ HttpError not_served(const std::string& why) {
                    "index the library again, or start the server with --root for folders that lists name");
 }
 
-constexpr std::array<std::pair<const char*, const char*>, 34> kMediaTypes = {
+constexpr std::array<std::pair<const char*, const char*>, 39> kMediaTypes = {
     {{".mp4", "video/mp4"},       {".m4v", "video/mp4"},        {".webm", "video/webm"},
      {".mov", "video/quicktime"}, {".mkv", "video/x-matroska"}, {".avi", "video/x-msvideo"},
      {".ts", "video/mp2t"},       {".m2ts", "video/mp2t"},      {".mts", "video/mp2t"},
@@ -48,7 +48,8 @@ constexpr std::array<std::pair<const char*, const char*>, 34> kMediaTypes = {
      {".aif", "audio/aiff"},      {".aiff", "audio/aiff"},      {".au", "audio/basic"},
      {".wv", "audio/x-wavpack"},  {".jpg", "image/jpeg"},       {".jpeg", "image/jpeg"},
      {".png", "image/png"},       {".webp", "image/webp"},      {".gif", "image/gif"},
-     {".avif", "image/avif"}}};
+     {".avif", "image/avif"},     {".jfif", "image/jpeg"},      {".bmp", "image/bmp"},
+     {".tif", "image/tiff"},      {".tiff", "image/tiff"},      {".ppm", "image/x-portable-pixmap"}}};
 
 }  // namespace
 

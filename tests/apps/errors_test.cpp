@@ -146,6 +146,16 @@ TEST(CommandLine, StartsAgainBeforeItsLibrariesDo) {
   EXPECT_THAT(shown_by("OMP_WAIT_POLICY=passive"), ElementsAre(HasSubstr("'0'")));
 }
 
+// What ps, top and killall call it.
+TEST(CommandLine, KeepsItsNameWhenItStartsAgain) {
+  const TemporaryFolder folder;
+  const auto served = run_shell("env -u GOMP_SPINCOUNT " + std::string(CAVMAE_PROGRAM) +
+                                " synth --clips 500 --out " + (folder / "clips").string() +
+                                " -q & sleep 0.2; for i in $(seq 100); do name=$(cat /proc/$!/comm); "
+                                "[ \"$name\" = cavmae ] && break; sleep 0.1; done; kill $!; echo \"$name\"");
+  EXPECT_EQ(served.out, "cavmae\n");
+}
+
 TEST(CommandLine, AsksForHugePagesUnlessTheUserHasDecided) {
   const auto machine = [](const std::string& environment) {
     return run_shell("env -u GLIBC_TUNABLES " + environment + " " + CAVMAE_PROGRAM + " info --machine").out;

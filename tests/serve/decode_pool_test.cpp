@@ -1,7 +1,9 @@
 // Decoders: what they can do, what becomes of files that break them.
 #include "cavmae/serve/decode_pool.h"
 
+#include <chrono>
 #include <csignal>
+#include <thread>
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -58,22 +60,21 @@ TEST_F(Decoders, SayWhatIsWrongWithAFile) {
   EXPECT_EQ(pool_.replaced(), 0);
 }
 
+void wait_for_the_end_of(int process) {
+  const std::string state_file = concat("/proc/", process, "/stat");
+  for (int i = 0; i < 500 && read_text(state_file).find(") Z") == std::string::npos; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+}
+
 TEST_F(Decoders, AreReplacedWhenTheyDie) {
   write_wav(folder_ / "a.wav", 3, 500);
   const auto before = pool_.processes();
   for (const int process : before) ::kill(process, SIGKILL);
-  int failed = 0;
-  for (int i = 0; i < 6; ++i) {
-    try {
-      EXPECT_TRUE(decode(folder_ / "a.wav", {.kind = DecodeKind::features, .name = {}}).audio.defined());
-    } catch (const MediaError& e) {
-      EXPECT_THAT(e.what(), HasSubstr("a.wav"));
-      ++failed;
-    }
-  }
-  EXPECT_GE(failed, 1);
-  EXPECT_LE(failed, 2);
-  EXPECT_EQ(pool_.replaced(), failed);
+  for (const int process : before) wait_for_the_end_of(process);
+  for (int i = 0; i < 6; ++i)
+    EXPECT_TRUE(decode(folder_ / "a.wav", {.kind = DecodeKind::features, .name = {}}).audio.defined());
+  EXPECT_GE(pool_.replaced(), 1);  // one may serve all
+  EXPECT_LE(pool_.replaced(), static_cast<int64_t>(before.size()));
 }
 
 TEST_F(Decoders, AreReplacedWhenTheyTakeTooLong) {

@@ -48,6 +48,9 @@ TEST(Page, InABrowser) {
   write_video(toy.films() / "sounds/bird.wv", 4, "-vn -c:a wavpack",
               "aevalsrc='0.5*sin(2*PI*t*(2500+800*sin(20*t)))*(0.5+0.5*sin(9*t))':s=16000");
   write_wav(toy.films() / "sounds/hum.wav", 4, 120);
+  const auto poster = run_shell("ffmpeg -nostdin -v error -y -f lavfi -i testsrc2=s=640x360 -frames:v 1 '" +
+                                (toy.films() / "poster.tif").string() + "'");
+  ASSERT_EQ(poster.exit_code, 0) << poster.err;
   toy.index();
   LibraryWriter(folder / "empty", toy.settings(), LibraryStart::add, null_log()).finish();
   const std::string token = "reading-0123456789abcdef";

@@ -9,12 +9,14 @@ export function timeText(seconds) {
   return `${hours ? `${hours}:${pad(minutes)}` : minutes}:${pad(rest)}${tenth ? `.${tenth}` : ''}`;
 }
 
+const isStill = (moment) => moment.end_seconds <= moment.start_seconds;
+
 export function whenText(moment) {
-  if (moment.end_seconds <= moment.start_seconds) return 'picture';
+  if (isStill(moment)) return 'picture';
   return `${timeText(moment.start_seconds)} to ${timeText(moment.end_seconds)}`;
 }
 
-const isPicture = (result) => result.media_type.startsWith('image/') && !result.audio_path;
+const isPicture = (result) => isStill(result.moments[0]) && !result.audio_path;
 
 let playing = null;  // {card, player}
 
@@ -30,13 +32,23 @@ export function stopPlaying() {
   return true;
 }
 
+// A still picture in its full size: the file where this browser shows it, else what the server made of it.
+function showPicture(result, moment) {
+  const dialog = document.getElementById('picture-dialog'), image = dialog.querySelector('img');
+  dialog.querySelector('h2').textContent = result.name;
+  image.alt = `Picture ${result.name}`;
+  image.onerror = () => { image.onerror = null; image.src = `v1/moments/${moment.moment}/thumbnail`; };
+  image.src = `v1/files/${result.file}/media`;
+  dialog.showModal();
+}
+
 // The file itself where this browser plays it, else the moment as WebM or Ogg.
 function play(card, result, moment) {
   stopPlaying();
   markMoment(card, moment);
   showMoment(card, result, moment);
   if (isPicture(result)) {
-    open(`v1/files/${result.file}/media`, '_blank', 'noopener');
+    showPicture(result, moment);
     return;
   }
   const player = document.createElement(result.has_video ? 'video' : 'audio');

@@ -120,6 +120,17 @@ async function searching(browser, server) {
   }
   await page.keyboard.press('Escape');
 
+  await page.locator('input[name=for][value=any]').check();
+  await page.locator('#file').setInputFiles(path.join(films, 'poster.tif'));
+  await page.locator('.card', { hasText: 'poster.tif' }).locator('.play').click();
+  await until(page, () => document.querySelector('#picture-dialog[open] img')?.naturalWidth > 0);
+  check((await page.locator('#picture-title').textContent()) === 'poster.tif', 'a still picture opens in its full size, also one that browsers do not show');
+  await page.screenshot({ path: path.join(out, 'picture.png') });
+  await page.keyboard.press('Escape');
+  check(await page.locator('#picture-dialog').isHidden(), 'and is closed by a key');
+  await page.goBack();
+  await page.locator('.card', { hasText: 'waves.avi' }).waitFor();
+
   await page.locator('.card', { hasText: 'waves.avi' }).locator('.like-sound').click();
   await until(page, () => location.search.includes('by=audio'));
   await settled(page);
