@@ -8,47 +8,8 @@
 # namespaces (unshare -rm): without either the test fails, or leaves the disks out with --skip-disks-without-mount.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-build=$here/build/release kills=50 full_disks=10 seed=$$ skip_disks=no
-while (( $# > 0 )); do
-  case $1 in
-    --build) build=$(cd "$2" && pwd); shift 2 ;;
-    --kills) kills=$2; shift 2 ;;
-    --full-disks) full_disks=$2; shift 2 ;;
-    --seed) seed=$2; shift 2 ;;
-    --skip-disks-without-mount) skip_disks=yes; shift ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
-  esac
-done
-
-# In a mount namespace of its own, so that the disk is seen here alone and goes away by itself.
-if (( full_disks > 0 )) && [[ -z "${CAVMAE_CRASH_TEST_MOUNTS:-}" ]]; then
-  for unshare in "unshare -m" "unshare -rm"; do
-    if $unshare sh -c 'mount -t tmpfs -o size=1m tmpfs /mnt' 2>/dev/null; then
-      CAVMAE_CRASH_TEST_MOUNTS=yes exec $unshare "${BASH_SOURCE[0]}" --build "$build" --kills "$kills" \
-        --full-disks "$full_disks" --seed "$seed"
-    fi
-  done
-  if [[ $skip_disks == no ]]; then
-    echo "A disk that can be filled takes root or user namespaces (unshare -rm), and this machine gives neither." >&2
-    exit 1
-  fi
-  echo "No disk can be mounted here: the full disks are left out."
-  full_disks=0
-fi
-
-cavmae=$build/cavmae
-[[ -x "$cavmae" ]] || { echo "$cavmae is not built" >&2; exit 2; }
-if ! command -v python3 >/dev/null; then
-  echo "python3 is not installed, which compares the tensors: tools/install_dependencies.sh --tests" >&2
-  [[ "${CI:-}" == true ]] && exit 1 || exit 77
-fi
-work=$(mktemp -d)
-trap '[[ ! -d "$work/disk" ]] || umount "$work/disk" || true; rm -rf "$work"' EXIT
-RANDOM=$seed
-fail() { echo "FAILED: $*" >&2; [[ ! -s "$work/err" ]] || tail -n 20 "$work/err" >&2; exit 1; }
-exec {silence}<> <(:)
-# Waits for so many milliseconds, without a process of its own: moments are to be met on a busy machine too.
-pause() { read -r -t "$(printf '0.%03d' "$1")" _ <&"$silence" || true; }
+declare -A numbers=([kills]=50 [full_disks]=10 [seed]=$$)
+source "$here/tools/crash_test_setup.sh"
 # How many lines a run has logged: $lines.
 count_lines() {
   local text=()

@@ -8,48 +8,14 @@
 # without either the test fails, or leaves the disks out with --skip-disks-without-mount.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-build=$here/build/release kills=50 full_disks=5 clips=40 seed=$$ skip_disks=no
-while (( $# > 0 )); do
-  case $1 in
-    --build) build=$(cd "$2" && pwd); shift 2 ;;
-    --kills) kills=$2; shift 2 ;;
-    --full-disks) full_disks=$2; shift 2 ;;
-    --clips) clips=$2; shift 2 ;;
-    --seed) seed=$2; shift 2 ;;
-    --skip-disks-without-mount) skip_disks=yes; shift ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
-  esac
-done
-if (( full_disks > 0 )) && [[ -z "${CAVMAE_CRASH_TEST_MOUNTS:-}" ]]; then
-  for unshare in "unshare -m" "unshare -rm"; do
-    if $unshare sh -c 'mount -t tmpfs -o size=1m tmpfs /mnt' 2>/dev/null; then
-      CAVMAE_CRASH_TEST_MOUNTS=yes exec $unshare "${BASH_SOURCE[0]}" --build "$build" --kills "$kills" \
-        --full-disks "$full_disks" --clips "$clips" --seed "$seed"
-    fi
-  done
-  if [[ $skip_disks == no ]]; then
-    echo "A disk that can be filled takes root or user namespaces, and this machine gives neither." >&2
-    exit 1
-  fi
-  echo "No disk can be mounted here: the full disks are left out."
-  full_disks=0
-fi
-
-cavmae=$build/cavmae
-[[ -x "$cavmae" ]] || { echo "$cavmae is not built" >&2; exit 2; }
-command -v python3 >/dev/null || { echo "python3 is not installed, which compares vectors: tools/install_dependencies.sh --tests" >&2; exit 1; }
-work=$(mktemp -d)
+declare -A numbers=([kills]=50 [full_disks]=5 [clips]=40 [seed]=$$)
+source "$here/tools/crash_test_setup.sh"
 searcher=
 cleanup() {
   [[ -z "$searcher" ]] || { touch "$work/stop"; wait "$searcher" 2>/dev/null || true; }
-  [[ ! -d "$work/disk" ]] || umount "$work/disk" 2>/dev/null || true
-  rm -rf "$work"
+  remove_work
 }
 trap cleanup EXIT
-RANDOM=$seed
-fail() { echo "FAILED: $*" >&2; [[ ! -s "$work/err" ]] || tail -n 20 "$work/err" >&2; exit 1; }
-exec {silence}<> <(:)
-pause() { read -r -t "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))" _ <&"$silence" || true; }
 
 # Every moment of a library with the bytes of its vectors, as text that can be compared.
 cat >"$work/dump.py" <<'PYTHON'
