@@ -49,7 +49,7 @@ TEST(Page, InABrowser) {
               "aevalsrc='0.5*sin(2*PI*t*(2500+800*sin(20*t)))*(0.5+0.5*sin(9*t))':s=16000");
   write_wav(toy.films() / "sounds/hum.wav", 4, 120);
   toy.index();
-  LibraryWriter(folder / "empty", toy.settings(), LibraryStart::add, null_log()).finish();
+  FolderWriter(folder / "empty", toy.settings(), LibraryStart::add, null_log()).finish();
   const std::string token = "reading-0123456789abcdef";
   write_text(folder / "tokens", "read " + token + "\n");
   ::chmod((folder / "tokens").c_str(), 0600);
