@@ -173,9 +173,10 @@ void add_index(CLI::App& app, Program& program) {
   describe(
       app,
       "Embeds every moment of every file, windows of the model's length half a window apart, into a folder or\n"
-      "PostgreSQL database that 'cavmae search' and 'cavmae serve' look in. Run again, it adds what is new, does again what has changed\n"
-      "and leaves alone what is as it was; files that only moved cost nothing. A stopped or killed run goes on\n"
-      "where it was, and others may search meanwhile. --data and --checkpoint are remembered.",
+      "PostgreSQL database that 'cavmae search' and 'cavmae serve' look in. Run again, it adds what is new, does\n"
+      "again what has changed and leaves alone what is as it was; files that only moved cost nothing. A stopped\n"
+      "or killed run goes on where it was, and others may search meanwhile; into a database several may add at\n"
+      "once. --data and --checkpoint are remembered.",
       {"cavmae index library", "cavmae index library --prune", "cavmae index library --check",
        "cavmae index library --checkpoint better_run --rebuild",
        "cavmae index postgresql://db.example/films --data /archive --checkpoint run"});
