@@ -7,7 +7,7 @@
 #include "cavmae/core/utf8.h"
 #include "cavmae/eval/embed_file.h"
 #include "cavmae/eval/embed_parts.h"
-#include "cavmae/search/library_reader.h"
+#include "cavmae/search/open_library.h"
 
 namespace cavmae::apps {
 
@@ -51,29 +51,21 @@ Description parts_info(const fs::path& folder) {
   return out;
 }
 
-Description library_info(const fs::path& folder) {
-  LibraryReader library(folder);
-  const auto snapshot = library.snapshot();
+Description library_info(const std::string& name) {
+  const auto library = open_library(name);
+  const auto snapshot = library->snapshot();
   const LibrarySettings& settings = snapshot->settings();
   const LibraryCounts& counts = snapshot->counts();
   Description out;
-  out.text = fmt::format("library        {} (generation {})\n", folder.string(), settings.generation);
+  out.text = fmt::format("library        {} (generation {})\n", library->name(), settings.generation);
   out.text += fmt::format("made with      {}, in {}\n", settings.model.path, settings.model.precision);
   out.text += fmt::format("files          {}\nmoments        {}, of {} s, {} s apart\n", counts.files,
                           counts.moments, settings.model.spec.window_seconds, settings.hop_seconds);
-  out.text +=
-      fmt::format("vectors        {} numbers each, {}, in {} segments and a tail of {}\n",
-                  settings.model.embed_dim, enum_name(settings.vectors), counts.segments, counts.in_tail);
-  for (const ClipSide side : {ClipSide::audio, ClipSide::video}) {
-    const ListModel& model = snapshot->list_models().of(side);
-    if (model.is_there())
-      out.text += fmt::format("lists of {:<5} {}, of which a query looks into {}{}\n", side_name(side),
-                              model.num_lists(), model.probe(), model.has_codes() ? ", with codes" : "");
-  }
+  for (const auto& [fact, value] : snapshot->facts()) out.text += fmt::format("{:<14} {}\n", fact, value);
   for (const std::string& path : settings.data)
     out.text += fmt::format("filled from    {}\n", escape_invalid_utf8(path));
   Json failures = Json::array();
-  for (const FileFailure& failure : library.failures()) {
+  for (const FileFailure& failure : library->failures()) {
     out.text += fmt::format("failed         {} ({}): {}\n", escape_invalid_utf8(failure.path),
                             side_name(failure.side), failure.reason);
     failures.push_back(
@@ -81,7 +73,7 @@ Description library_info(const fs::path& folder) {
   }
   out.json = to_json(settings);
   out.json["kind"] = "library";
-  out.json["path"] = folder.string();
+  out.json["path"] = library->name();
   out.json["files"] = counts.files;
   out.json["moments"] = counts.moments;
   out.json["segments"] = counts.segments;

@@ -18,6 +18,6 @@ struct Description {
 Description embeddings_info(const std::filesystem::path& path);
 Description parts_info(const std::filesystem::path& folder);
 // Of a library of moments.
-Description library_info(const std::filesystem::path& library);
+Description library_info(const std::string& library);
 
 }  // namespace cavmae::apps

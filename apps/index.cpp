@@ -11,6 +11,7 @@
 #include "cavmae/data/read_clips.h"
 #include "cavmae/search/folder_watch.h"
 #include "cavmae/search/indexer.h"
+#include "cavmae/search/open_library.h"
 
 #include "apps/command.h"
 #include "apps/list_flags.h"
@@ -20,7 +21,7 @@ namespace cavmae::apps {
 namespace {
 
 struct IndexFlags {
-  std::filesystem::path library;
+  std::string library;
   std::vector<std::filesystem::path> data;
   ModelFlags model;
   ListFlags lists;
@@ -31,15 +32,9 @@ struct IndexFlags {
   std::filesystem::path json;
 };
 
-// The library's former settings, where it is there.
-std::optional<LibrarySettings> former_settings(const std::filesystem::path& library) {
-  if (!holds_library(library)) return std::nullopt;
-  return read_library_settings(library);
-}
-
 Pretrained load_model_of(const IndexFlags& flags, const std::optional<LibrarySettings>& former, Log& log) {
   if (!flags.model.checkpoint.empty()) return flags.model.load(log);
-  CAVMAE_CHECK_AS(ConfigError, former.has_value(), flags.library.string(),
+  CAVMAE_CHECK_AS(ConfigError, former.has_value(), shown_library(flags.library),
                   ": is a new library; say by --checkpoint which model is to make its vectors");
   LoadOptions options = load_options(former->model);
   options.runtime.device = device_options(flags.model.device_flags).device;
@@ -48,7 +43,7 @@ Pretrained load_model_of(const IndexFlags& flags, const std::optional<LibrarySet
 
 LibrarySettings settings_of(const IndexFlags& flags, const std::optional<LibrarySettings>& former,
                             const Pretrained& model) {
-  LibrarySettings settings = former.value_or(LibrarySettings());
+  LibrarySettings settings = former.value_or(new_library_settings(flags.library));
   settings.model = library_model(model);
   if (!former) settings.hop_seconds = model.spec.window_seconds / 2;
   if (flags.hop_seconds) settings.hop_seconds = *flags.hop_seconds;
@@ -58,7 +53,7 @@ LibrarySettings settings_of(const IndexFlags& flags, const std::optional<Library
     const std::string absolute = absolute_path(path).string();
     if (std::ranges::find(settings.data, absolute) == settings.data.end()) settings.data.push_back(absolute);
   }
-  CAVMAE_CHECK_AS(ConfigError, !settings.data.empty(), flags.library.string(),
+  CAVMAE_CHECK_AS(ConfigError, !settings.data.empty(), shown_library(flags.library),
                   ": say by --data what the library is to be filled from");
   return settings;
 }
@@ -76,18 +71,19 @@ void print_result(const IndexFlags& flags, const IndexResult& result, const Libr
   std::string text = fmt::format("{} files added, {} changed, {} moved, {} unchanged", result.added,
                                  result.changed, result.moved, result.unchanged);
   if (result.pruned > 0) text += fmt::format(", {} removed", result.pruned);
+  if (result.by_others > 0) text += fmt::format(", {} by other processes", result.by_others);
   if (result.failed > 0) text += fmt::format(", {} with failures", result.failed);
   if (result.gone > 0) text += fmt::format("; {} are not there any more (--prune removes them)", result.gone);
   fmt::print("{}\n", text);
   if (result.moments > 0)
     fmt::print("{} moments in {}, {:.1f} a second\n", result.moments, human_duration(result.seconds),
                static_cast<double>(result.moments) / result.seconds);
-  fmt::print("{}: {} files, {} moments\n", flags.library.string(), counts.files, counts.moments);
+  fmt::print("{}: {} files, {} moments\n", shown_library(flags.library), counts.files, counts.moments);
 }
 
 Json to_json(const IndexFlags& flags, const LibraryWriter& library, const IndexResult& result,
              const LibraryCounts& counts, const std::optional<LibraryCheck>& check) {
-  Json out = {{"library", flags.library.string()},
+  Json out = {{"library", shown_library(flags.library)},
               {"generation", library.settings().generation},
               {"model", library.settings().model.parameters_hash},
               {"precision", library.settings().model.precision},
@@ -98,6 +94,7 @@ Json to_json(const IndexFlags& flags, const LibraryWriter& library, const IndexR
               {"unchanged", result.unchanged},
               {"pruned", result.pruned},
               {"gone", result.gone},
+              {"by_others", result.by_others},
               {"failed", result.failed},
               {"moments_added", result.moments},
               {"seconds", result.seconds},
@@ -134,7 +131,7 @@ int keep_watching(const IndexFlags& flags, LibraryWriter& library, const Pretrai
       // What came before the watch began, too.
       const IndexResult result = index_once(flags, library, model, options, global, log);
       if (result.added + result.changed + result.moved + result.pruned > 0)
-        print_result(flags, result, library.catalog().counts());
+        print_result(flags, result, library.counts());
     } catch (const DataError& e) {
       log->warn("{}", e.what());  // nothing to index at present
     }
@@ -148,16 +145,17 @@ int run_index(const IndexFlags& flags, const GlobalOptions& global) {
   flags.options.apply(options);
   options.validate();
   auto log = make_log(global.verbosity());
-  const std::optional<LibrarySettings> former = former_settings(flags.library);
+  const std::optional<LibrarySettings> former = library_settings(flags.library);
   const Pretrained model = load_model_of(flags, former, *log);
   const LibrarySettings settings = settings_of(flags, former, model);
-  LibraryWriter library(flags.library, settings, flags.rebuild ? LibraryStart::rebuild : LibraryStart::add,
-                        log);
+  const auto writer = open_library_to_write(flags.library, settings,
+                                            flags.rebuild ? LibraryStart::rebuild : LibraryStart::add, log);
+  LibraryWriter& library = *writer;
   std::optional<LibraryCheck> check;
   if (flags.check) report_check(check.emplace(library.check()), *log);
   const IndexResult result = index_once(flags, library, model, options, global, log);
   if (result.end == IndexEnd::done) library.finish();
-  const LibraryCounts counts = library.catalog().counts();
+  const LibraryCounts counts = library.counts();
   if (flags.json != "-") print_result(flags, result, counts);
   write_json_result(flags.json, to_json(flags, library, result, counts, check));
   if (result.end == IndexEnd::done && flags.watch)
@@ -174,14 +172,17 @@ int run_index(const IndexFlags& flags, const GlobalOptions& global) {
 void add_index(CLI::App& app, Program& program) {
   describe(
       app,
-      "Embeds every moment of every file, windows of the model's length half a window apart, into a folder that\n"
-      "'cavmae search' and 'cavmae serve' look in. Run again, it adds what is new, does again what has changed\n"
-      "and leaves alone what is as it was; files that only moved cost nothing. A stopped or killed run goes on\n"
-      "where it was, and others may search meanwhile. --data and --checkpoint are remembered.",
+      "Embeds every moment of every file, windows of the model's length half a window apart, into a folder or\n"
+      "PostgreSQL database that 'cavmae search' and 'cavmae serve' look in. Run again, it adds what is new, does\n"
+      "again what has changed and leaves alone what is as it was; files that only moved cost nothing. A stopped\n"
+      "or killed run goes on where it was, and others may search meanwhile; into a database several may add at\n"
+      "once. --data and --checkpoint are remembered.",
       {"cavmae index library", "cavmae index library --prune", "cavmae index library --check",
-       "cavmae index library --checkpoint better_run --rebuild"});
+       "cavmae index library --checkpoint better_run --rebuild",
+       "cavmae index postgresql://db.example/films --data /archive --checkpoint run"});
   auto flags = std::make_shared<IndexFlags>();
-  app.add_option("library", flags->library, "the library's folder, new or begun")
+  app.add_option("library", flags->library,
+                 "the library: a folder, or postgresql://host/database, new or begun")
       ->required()
       ->type_name("LIBRARY");
   app.add_option("--data", flags->data,
@@ -192,8 +193,10 @@ void add_index(CLI::App& app, Program& program) {
   app.get_option("--checkpoint")->required(false);
   app.add_option("--hop", flags->hop_seconds, "seconds between the starts of moments [half a window]")
       ->type_name("SECONDS");
-  app.add_option("--vectors", flags->vectors,
-                 "how vectors are stored: float32, or float16 in half the space [float32]")
+  app.add_option(
+         "--vectors", flags->vectors,
+         "how vectors are stored: float32, or float16 in half the space; in PostgreSQL float16, or text without pgvector "
+         "[float32; in PostgreSQL float16]")
       ->type_name("");
   app.add_option(
          "--index", flags->index,

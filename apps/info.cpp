@@ -17,7 +17,7 @@
 #include "cavmae/kernels/matmul.h"
 #include "cavmae/machine/machine.h"
 #include "cavmae/media/media_reader.h"
-#include "cavmae/search/library_settings.h"
+#include "cavmae/search/open_library.h"
 #include "cavmae/storage/remote_url.h"
 #include "cavmae/tensorfile/safetensors.h"
 #include "cavmae/train/crc32c.h"
@@ -236,10 +236,10 @@ int run(const InfoFlags& flags, const GlobalOptions& global) {
   Description out;
   if (flags.machine) out = machine_info();
   if (!flags.path.empty()) {
-    CAVMAE_CHECK(
-        fs::exists(flags.path) || names_shards(flags.path.native()) || is_remote(flags.path.native()),
-        flags.path.string(), ": no such file or folder");
-    out = holds_library(flags.path)           ? library_info(flags.path)
+    CAVMAE_CHECK(fs::exists(flags.path) || names_shards(flags.path.native()) ||
+                     is_remote(flags.path.native()) || is_library(flags.path),
+                 flags.path.string(), ": no such file or folder");
+    out = is_library(flags.path)              ? library_info(flags.path)
           : holds_embeddings(flags.path)      ? embeddings_info(flags.path)
           : holds_embedding_parts(flags.path) ? parts_info(flags.path)
           : is_checkpoint(flags.path)         ? model_info(flags.model, *log)

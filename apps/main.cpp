@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <new>
 
+#include "cavmae/core/secrets.h"
 #include "cavmae/core/torch.h"
 #include "cavmae/data/manifest.h"
 #include "cavmae/data/media_files.h"
@@ -139,6 +140,10 @@ std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
 
+void print_error(const std::string& message) {
+  std::fprintf(stderr, "cavmae: %s\n", without_passwords(message).c_str());
+}
+
 int run(int argc, char** argv) {
   try {
     Program program;
@@ -146,20 +151,19 @@ int run(int argc, char** argv) {
     register_commands(program);
     return parse_and_run(program, argc, argv);
   } catch (const ConfigError& e) {
-    std::fprintf(stderr, "cavmae: %s\n", e.what());
+    print_error(e.what());
     return kExitUsage;
   } catch (const Error& e) {
-    std::fprintf(stderr, "cavmae: %s\n", e.what());
+    print_error(e.what());
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "cavmae: out of memory; try a smaller --batch-size\n");
   } catch (const c10::Error& e) {
     const std::string what = first_line(e.what_without_backtrace());
     const bool memory = what.find("not enough memory") != std::string::npos ||
                         what.find("out of memory") != std::string::npos;
-    std::fprintf(stderr, "cavmae: %s\n",
-                 memory ? "out of memory; try a smaller --batch-size" : ("internal error: " + what).c_str());
+    print_error(memory ? "out of memory; try a smaller --batch-size" : "internal error: " + what);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "cavmae: internal error: %s\n", first_line(e.what()).c_str());
+    print_error("internal error: " + first_line(e.what()));
   }
   return kExitFailure;
 }

@@ -8,6 +8,7 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/paths.h"
 #include "cavmae/search/export.h"
+#include "cavmae/search/open_library.h"
 
 #include "apps/command.h"
 #include "apps/library_text.h"
@@ -17,7 +18,7 @@ namespace cavmae::apps {
 namespace {
 
 struct SearchFlags {
-  std::filesystem::path library;
+  std::string library;
   std::filesystem::path audio, image, video, checkpoint, export_to, json;
   std::string like, target = "any", by = "both";
   std::optional<double> at_seconds;
@@ -63,7 +64,7 @@ ClipVectors vectors_of_file(const SearchFlags& flags, LibraryReader& library, Lo
   options.runtime.device = device_options(flags.device).device;
   log.info("model: {}", checkpoint.string());
   const Model model(checkpoint, options);
-  check_same_model(flags.library, settings, library_model(model.pretrained()));
+  check_same_model(library.name(), settings, library_model(model.pretrained()));
   return model.embed(query_clip(flags), {.window_start = flags.at_seconds, .frames = FrameChoice::all});
 }
 
@@ -92,7 +93,8 @@ int run_search(SearchFlags flags, const GlobalOptions& global) {
                   "--at is of a query's file; --like has its second behind the @");
   option_from_json(Json(flags.target), flags.options.target, "--for");
   auto log = make_log(global.verbosity());
-  LibraryReader library(flags.library);
+  const auto reader = open_library(flags.library);
+  LibraryReader& library = *reader;
   Json query;
   ClipVectors vectors;
   if (!flags.like.empty()) {
@@ -117,7 +119,7 @@ int run_search(SearchFlags flags, const GlobalOptions& global) {
   if (flags.json != "-") print_hits(hits);
   const auto snapshot = library.snapshot();
   const LibrarySettings& settings = snapshot->settings();
-  write_json_result(flags.json, {{"library", flags.library.string()},
+  write_json_result(flags.json, {{"library", library.name()},
                                  {"generation", settings.generation},
                                  {"model", settings.model.parameters_hash},
                                  {"precision", settings.model.precision},
@@ -140,7 +142,8 @@ void add_search(CLI::App& app, Program& program) {
        "cavmae search library --image beach.jpg --top 5",
        "cavmae search library --like talk.mp4@12.5 --under films"});
   auto flags = std::make_shared<SearchFlags>();
-  app.add_option("library", flags->library, "the folder that 'cavmae index' made")
+  app.add_option("library", flags->library,
+                 "what 'cavmae index' made: a folder, or postgresql://host/database")
       ->required()
       ->type_name("LIBRARY");
   app.add_option("--audio", flags->audio, "search by the sound of this file")->type_name("FILE");

@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "cavmae/core/stop_signal.h"
-#include "cavmae/search/library_settings.h"
+#include "cavmae/search/open_library.h"
 
 #include "apps/command.h"
 #include "apps/model_flags.h"
@@ -18,7 +18,8 @@ namespace cavmae::apps {
 namespace {
 
 struct ServeFlags {
-  std::filesystem::path library, checkpoint;
+  std::string library;
+  std::filesystem::path checkpoint;
   ServeOptions serve;
   OptionFlags options, device;
 };
@@ -27,7 +28,7 @@ int run_serve(ServeFlags flags, const GlobalOptions& global) {
   flags.options.apply(flags.serve);
   flags.serve.validate();
   auto log = make_log(global.verbosity());
-  const LibrarySettings settings = read_library_settings(flags.library);
+  const LibrarySettings settings = open_library(flags.library)->snapshot()->settings();
   const std::filesystem::path checkpoint =
       flags.checkpoint.empty() ? std::filesystem::path(settings.model.path) : flags.checkpoint;
   CAVMAE_CHECK_AS(ConfigError, !flags.checkpoint.empty() || std::filesystem::exists(checkpoint),
@@ -68,7 +69,8 @@ void add_serve(CLI::App& app, Program& program) {
       {"cavmae serve library --port 0",
        "cavmae serve library --host 0.0.0.0 --token-file tokens --allow-host media.example.org"});
   auto flags = std::make_shared<ServeFlags>();
-  app.add_option("library", flags->library, "the folder that 'cavmae index' made")
+  app.add_option("library", flags->library,
+                 "what 'cavmae index' made: a folder, or postgresql://host/database")
       ->required()
       ->type_name("LIBRARY");
   app.add_option("--host", flags->serve.host, fmt::format("address to listen at [{}]", flags->serve.host))

@@ -24,7 +24,8 @@
 #include "cavmae/core/progress.h"
 #include "cavmae/eval/embed_file.h"
 #include "cavmae/eval/nearest.h"
-#include "cavmae/search/library_writer.h"
+#include "cavmae/search/folder_reader.h"
+#include "cavmae/search/folder_writer.h"
 #include "cavmae/search/search.h"
 
 namespace cavmae {
@@ -87,7 +88,7 @@ int fill(const FillFlags& flags) {
   option_from_json(Json(flags.index), settings.index, "--index");
   option_from_json(Json(flags.vectors), settings.vectors, "--vectors");
   const auto begin = Clock::now();
-  LibraryWriter writer(flags.library, settings, LibraryStart::add, make_log(Verbosity::normal));
+  FolderWriter writer(flags.library, settings, LibraryStart::add, make_log(Verbosity::normal));
   const torch::ScalarType type = scalar_type(settings.vectors);
   const int64_t there = writer.catalog().counts().files;  // goes on where it was stopped
   Progress progress({.title = "filling",
@@ -139,9 +140,9 @@ int64_t disk_bytes(const fs::path& folder, const std::string& ending) {
 }
 
 // All vectors of a side, float [N, D].
-torch::Tensor all_vectors(const Snapshot& snapshot, ClipSide side) {
+torch::Tensor all_vectors(const FolderSnapshot& snapshot, ClipSide side) {
   std::vector<torch::Tensor> parts;
-  for (const Snapshot::Part& part : snapshot.parts())
+  for (const FolderSnapshot::Part& part : snapshot.parts())
     parts.push_back(vectors_of(part.rows, side).to(torch::kFloat32));
   return torch::cat(parts);
 }
@@ -220,8 +221,8 @@ struct MeasureFlags {
 int measure(const MeasureFlags& flags) {
   const torch::NoGradGuard no_grad;
   const auto begin = Clock::now();
-  LibraryReader library(flags.library);
-  const auto snapshot = library.snapshot();
+  FolderReader library(flags.library);
+  const auto snapshot = library.folder_snapshot();
   const double opened = seconds_since(begin);
   const LibrarySettings& settings = snapshot->settings();
   const Mixers mixers(settings.model.path);

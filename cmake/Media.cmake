@@ -1,7 +1,7 @@
 # What reads and writes media files, and draws text in pictures. Without it cavmae still trains and embeds from cached
 # features, and benchmarks: for machines that have a GPU and no media libraries. There each folder's without_media.cpp
 # stands for the sources that need them, and throws.
-option(CAVMAE_MEDIA "Read and write media files (FFmpeg, libjpeg), tar shards (libarchive) and libraries of moments (SQLite, FAISS), draw in pictures (FreeType), write reports" ON)
+option(CAVMAE_MEDIA "Read and write media files (FFmpeg, libjpeg), tar shards (libarchive) and libraries of moments (SQLite, FAISS, libpq), draw in pictures (FreeType), write reports" ON)
 if(CAVMAE_MEDIA)
   find_package(PkgConfig REQUIRED)
   pkg_check_modules(FFMPEG REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswresample libswscale)
@@ -10,8 +10,9 @@ if(CAVMAE_MEDIA)
   pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
   pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
   pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+  pkg_check_modules(POSTGRES REQUIRED IMPORTED_TARGET libpq)
   find_path(CAVMAE_XXHASH_INCLUDE_DIR xxhash.h REQUIRED)
-  set(CAVMAE_SEARCH_LIBRARIES PkgConfig::SQLITE)
+  set(CAVMAE_SEARCH_LIBRARIES PkgConfig::SQLITE PkgConfig::POSTGRES)
   if(NOT CAVMAE_FUZZ)  # it needs OpenMP
     find_package(faiss CONFIG REQUIRED)
     list(APPEND CAVMAE_SEARCH_LIBRARIES faiss)

@@ -8,19 +8,22 @@ packages=(
   libtorch-dev libgloo-dev libopenblas0-openmp libdnnl-dev libhwy-dev
   libavformat-dev libavcodec-dev libavutil-dev libswresample-dev libswscale-dev libjpeg62-turbo-dev
   libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libjs-chart.js libfreetype-dev fonts-dejavu-core
-  libarchive-dev libcurl4-openssl-dev libsqlite3-dev libxxhash-dev libfaiss-dev libcpp-httplib-dev libseccomp-dev
+  libarchive-dev libcurl4-openssl-dev libsqlite3-dev libpq-dev libxxhash-dev libfaiss-dev libcpp-httplib-dev libseccomp-dev
 )
 if [[ "${1:-}" == --tests ]]; then
-  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg python3-torch clang libclang-rt-14-dev openmpi-bin nginx-light chromium)
+  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg python3-torch clang libclang-rt-14-dev openmpi-bin nginx-light chromium postgresql)
   # Elsewhere npm comes with Node.js itself, beside which Debian's cannot be installed.
   command -v npm >/dev/null || packages+=(nodejs npm)
 fi
 
-# What drives the browser, in the version that its lock file names.
-install_browser_driver() {
-  local folder; folder=$(dirname "${BASH_SOURCE[0]}")/../tests/serve/browser
-  [[ -d "$folder/node_modules/playwright-core" ]] ||
-    npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --silent
+# What drives the browser, and PostgreSQL with pgvector, in the versions that their lock files name.
+install_from_npm() {
+  local tests folder package; tests=$(dirname "${BASH_SOURCE[0]}")/../tests
+  for package in serve/browser:playwright-core search/pglite:@electric-sql/pglite-socket; do
+    folder=$tests/${package%%:*}
+    [[ -d "$folder/node_modules/${package#*:}" ]] ||
+      npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --silent
+  done
 }
 
 missing=()
@@ -29,7 +32,7 @@ for package in "${packages[@]}"; do
   [[ "$status" == installed ]] || missing+=("$package")
 done
 if (( ${#missing[@]} == 0 )); then
-  [[ "${1:-}" != --tests ]] || install_browser_driver
+  [[ "${1:-}" != --tests ]] || install_from_npm
   exit 0
 fi
 
@@ -41,4 +44,4 @@ if (( EUID != 0 )); then
 fi
 "${sudo[@]}" apt-get update -qq
 "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-[[ "${1:-}" != --tests ]] || install_browser_driver
+[[ "${1:-}" != --tests ]] || install_from_npm

@@ -243,7 +243,7 @@ int64_t Catalog::tail_size() {
   return only_number(database_, "SELECT COUNT(*) FROM tail");
 }
 
-void Catalog::for_each_in_tail(const std::function<void(const TailMoment&)>& take) {
+void Catalog::for_each_in_tail(const std::function<void(const StoredMoment&)>& take) {
   Statement rows(database_,
                  "SELECT moments.id, file, start_ms, end_ms, audio, video FROM tail "
                  "JOIN moments ON moments.id = tail.moment ORDER BY moments.id");

@@ -11,20 +11,10 @@
 #include <vector>
 
 #include "cavmae/search/library_file.h"
+#include "cavmae/search/moment_rows.h"
 #include "cavmae/search/sqlite.h"
 
 namespace cavmae {
-
-// A moment of a file that is about to be added. Vectors as bytes in the library's type; empty: it has none.
-struct NewMoment {
-  int64_t start_ms = 0, end_ms = 0;
-  std::string audio, video;
-};
-
-struct TailMoment {
-  Moment moment;
-  std::string audio, video;
-};
 
 struct SegmentRecord {
   int64_t id = 0;
@@ -72,7 +62,7 @@ class Catalog {
   std::optional<Moment> moment(int64_t id);
   std::vector<Moment> moments_of(int64_t file);
   int64_t tail_size();
-  void for_each_in_tail(const std::function<void(const TailMoment&)>& take);
+  void for_each_in_tail(const std::function<void(const StoredMoment&)>& take);
 
   // Segments.
   std::vector<SegmentRecord> segments();

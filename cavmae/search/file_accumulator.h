@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "cavmae/search/catalog.h"
 #include "cavmae/search/file_moments.h"
+#include "cavmae/search/moment_rows.h"
 
 namespace cavmae {
 

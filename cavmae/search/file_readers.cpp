@@ -21,10 +21,11 @@ LibraryFile record_of(const IndexJob& job, const std::string& content) {
 
 }  // namespace
 
-FileReaders::FileReaders(std::vector<IndexJob> jobs, const InputSpec& spec, double hop_seconds,
-                         const IndexOptions& options, ContentAdopter& adopter,
+FileReaders::FileReaders(std::vector<IndexJob> jobs, WorkShare& share, const InputSpec& spec,
+                         double hop_seconds, const IndexOptions& options, ContentAdopter& adopter,
                          const std::shared_ptr<Log>& log)
     : jobs_(std::move(jobs)),
+      share_(share),
       hop_seconds_(hop_seconds),
       options_(options),
       adopter_(adopter),
@@ -50,16 +51,26 @@ FileReaders::~FileReaders() {
 }
 
 void FileReaders::work() {
-  for (size_t i = next_++; i < jobs_.size(); i = next_++)
-    if (!read(jobs_[i])) return;
+  while (const auto turn = share_.next([this] { return wanted(); })) {
+    const bool goes_on = turn->kind == WorkShare::Kind::wait
+                             ? queue_.push({.file = nullptr, .piece = std::nullopt})
+                             : read(jobs_[turn->job], turn->kind == WorkShare::Kind::done);
+    if (!goes_on) return;
+  }
+}
+
+bool FileReaders::wanted() const {
+  return !stopped_ && !StopSignal::requested();
 }
 
 // False when nothing more is wanted.
-bool FileReaders::read(const IndexJob& job) {
-  if (stopped_ || StopSignal::requested()) return false;
+bool FileReaders::read(const IndexJob& job, bool by_another) {
+  if (!wanted()) return false;
   auto file = std::make_shared<FileInWork>();
   file->bytes = job.bytes;
   file->is_known = job.is_known;
+  file->by_another = by_another;
+  if (by_another) return queue_.push({.file = std::move(file), .piece = std::nullopt});
   std::string content;
   try {
     const TimeLimit limit(options_.clip_timeout);
@@ -67,7 +78,7 @@ bool FileReaders::read(const IndexJob& job) {
     limit.check_kept();
     if (adopter_.adopt(job, content)) return queue_.push({.file = std::move(file), .piece = std::nullopt});
     read_moments(job, content, file);
-    if (stopped_ || StopSignal::requested()) return false;
+    if (!wanted()) return false;
   } catch (const MediaError& e) {
     if (!file->vectors)
       file->vectors =

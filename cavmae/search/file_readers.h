@@ -11,6 +11,7 @@
 #include "cavmae/data/clip_reader.h"
 #include "cavmae/search/index_jobs.h"
 #include "cavmae/search/piece_queue.h"
+#include "cavmae/search/work_share.h"
 
 namespace cavmae {
 
@@ -25,7 +26,7 @@ class ContentAdopter {
 class FileReaders {
  public:
   // Reads ahead until there are `capacity` pieces. All but the jobs outlive this.
-  FileReaders(std::vector<IndexJob> jobs, const InputSpec& spec, double hop_seconds,
+  FileReaders(std::vector<IndexJob> jobs, WorkShare& share, const InputSpec& spec, double hop_seconds,
               const IndexOptions& options, ContentAdopter& adopter, const std::shared_ptr<Log>& log);
   ~FileReaders();  // stops and joins
 
@@ -33,15 +34,16 @@ class FileReaders {
 
  private:
   void work();
-  bool read(const IndexJob& job);
+  bool wanted() const;
+  bool read(const IndexJob& job, bool by_another);
   void read_moments(const IndexJob& job, const std::string& content, const std::shared_ptr<FileInWork>& file);
 
   std::vector<IndexJob> jobs_;
+  WorkShare& share_;
   double hop_seconds_;
   IndexOptions options_;
   ContentAdopter& adopter_;
   std::shared_ptr<const ClipReader> reader_;
-  std::atomic<size_t> next_ = 0;
   std::atomic<bool> stopped_ = false;
   PieceQueue queue_;
   std::vector<std::thread> threads_;

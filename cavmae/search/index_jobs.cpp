@@ -41,12 +41,12 @@ IndexJob job_of(ClipSource clip) {
 
 }  // namespace
 
-ListedFiles::ListedFiles(Catalog& catalog, const ClipList& files, IndexResult& result) {
+ListedFiles::ListedFiles(LibraryWriter& library, const ClipList& files, IndexResult& result) {
   using Key = std::pair<std::string, std::string>;
   std::map<Key, std::string> stamps;  // of what the library holds
-  for (const LibraryFile& file : catalog.files()) stamps[{file.path, file.audio_path}] = file.stamp;
+  for (const LibraryFile& file : library.files()) stamps[{file.path, file.audio_path}] = file.stamp;
   std::map<std::string, std::string> failed;
-  for (const FileFailure& failure : catalog.failures()) failed[failure.path] = failure.stamp;
+  for (const FileFailure& failure : library.failures()) failed[failure.path] = failure.stamp;
   for (const ClipSource& clip : files) {
     IndexJob job = job_of(clip);
     const Key key{job.path, job.audio_path};

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "cavmae/data/clip_list.h"
-#include "cavmae/search/catalog.h"
 #include "cavmae/search/indexer.h"
 
 namespace cavmae {
@@ -25,7 +24,7 @@ struct IndexJob {
 class ListedFiles {
  public:
   // Counts the files that are unchanged, and those that failed before and are unchanged.
-  ListedFiles(Catalog& catalog, const ClipList& files, IndexResult& result);
+  ListedFiles(LibraryWriter& library, const ClipList& files, IndexResult& result);
 
   // The others, in the order of the list, each once.
   std::vector<IndexJob> take_jobs() { return std::move(jobs_); }

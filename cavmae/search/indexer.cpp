@@ -24,7 +24,7 @@ namespace {
 
 constexpr double kBytesPerMegabyte = 1e6;
 
-// The library and its catalog, which the threads that read files ask too.
+// The library, which the threads that read files ask too.
 class SharedLibrary : public ContentAdopter {
  public:
   SharedLibrary(LibraryWriter& library, const ListedFiles& listed, IndexResult& result)
@@ -32,16 +32,14 @@ class SharedLibrary : public ContentAdopter {
 
   bool adopt(const IndexJob& job, const std::string& content) override {
     const std::lock_guard lock(mutex_);
-    Catalog& catalog = library_.catalog();
-    if (const auto same = catalog.file_at(job.path, job.audio_path); same && same->content == content) {
-      catalog.set_place(same->id, job.path, job.audio_path, job.stamp);
+    if (const auto same = library_.file_at(job.path, job.audio_path); same && same->content == content) {
+      library_.set_place(*same, job.path, job.audio_path, job.stamp);
       ++result_.unchanged;
       return true;
     }
     if (job.is_known) return false;
-    for (const LibraryFile& file : catalog.files_of_content(content)) {
-      if (listed_.has(file)) continue;
-      catalog.set_place(file.id, job.path, job.audio_path, job.stamp);
+    for (const LibraryFile& file : library_.files_of_content(content)) {
+      if (listed_.has(file) || !library_.set_place(file, job.path, job.audio_path, job.stamp)) continue;
       ++result_.moved;
       return true;
     }
@@ -57,16 +55,17 @@ class SharedLibrary : public ContentAdopter {
     const std::lock_guard lock(mutex_);
     if (!file.failures.empty()) ++result_.failed;
     if (moments.empty()) {
-      if (const auto former =
-              library_.catalog().file_at(file.vectors->file().path, file.vectors->file().audio_path))
-        library_.catalog().remove_file(former->id);
-      library_.catalog().set_failures(file.vectors->file().path, file.failures);
+      if (const auto former = library_.file_at(file.vectors->file().path, file.vectors->file().audio_path))
+        library_.remove_file(former->id);
+      library_.set_failures(file.vectors->file().path, file.failures);
       return;
     }
-    library_.catalog().add_file(file.vectors->file(), moments, file.failures);
+    if (!library_.add_file(file.vectors->file(), moments, file.failures)) {
+      ++result_.by_others;
+      return;
+    }
     ++(file.is_known ? result_.changed : result_.added);
     result_.moments += static_cast<int64_t>(moments.size());
-    library_.seal_if_due();
   }
 
  private:
@@ -179,11 +178,11 @@ class MomentEmbedder {
 };
 
 // Files that are in the library and nowhere else.
-void count_gone(Catalog& catalog, const ListedFiles& listed, bool prune, IndexResult& result) {
-  for (const LibraryFile& file : catalog.files()) {
+void count_gone(LibraryWriter& library, const ListedFiles& listed, bool prune, IndexResult& result) {
+  for (const LibraryFile& file : library.files()) {
     if (listed.has(file)) continue;
     if (prune) {
-      catalog.remove_file(file.id);
+      library.remove_file(file.id);
       ++result.pruned;
     } else {
       ++result.gone;
@@ -208,7 +207,7 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
   const torch::NoGradGuard no_grad;
   const auto begin = std::chrono::steady_clock::now();
   IndexResult result;
-  ListedFiles listed(library.catalog(), files, result);
+  ListedFiles listed(library, files, result);
   std::vector<IndexJob> jobs = listed.take_jobs();
   double total = 0;
   for (const IndexJob& job : jobs) total += static_cast<double>(job.bytes) / kBytesPerMegabyte;
@@ -226,15 +225,21 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
   };
   MomentEmbedder embedder(model.network(), options.batch_size, [&](FileInWork& file) {
     if (file.vectors) shared.commit(file, log);
+    if (file.by_another) ++result.by_others;
     ++files_done;
     show();
   });
   if (!jobs.empty()) {
-    FileReaders readers(std::move(jobs), library.settings().model.spec, library.settings().hop_seconds,
-                        options, shared, log);
+    const auto share = library.share(jobs);
+    FileReaders readers(std::move(jobs), *share, library.settings().model.spec,
+                        library.settings().hop_seconds, options, shared, log);
     while (!StopSignal::requested()) {
       auto piece = readers.queue().pop();
       if (!piece) break;
+      if (piece->file == nullptr) {
+        embedder.compute_all();
+        continue;
+      }
       FileInWork& file = *piece->file;
       const double bytes = piece->share_done * static_cast<double>(file.bytes);
       bytes_done += bytes - std::exchange(file.bytes_counted, bytes);
@@ -245,7 +250,7 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
   }
   progress.finish();
   if (StopSignal::requested()) result.end = IndexEnd::interrupted;
-  if (result.end == IndexEnd::done) count_gone(library.catalog(), listed, options.prune, result);
+  if (result.end == IndexEnd::done) count_gone(library, listed, options.prune, result);
   library.seal();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return result;

@@ -36,9 +36,10 @@ enum class IndexEnd { done, interrupted };
 struct IndexResult {
   IndexEnd end = IndexEnd::done;
   int64_t unchanged = 0, added = 0, changed = 0, moved = 0, pruned = 0;
-  int64_t failed = 0;   // files of which nothing could be read, or one side not whole; now or before
-  int64_t gone = 0;     // in the library and no longer there
-  int64_t moments = 0;  // that were added
+  int64_t failed = 0;     // files of which nothing could be read, or one side not whole; now or before
+  int64_t gone = 0;       // in the library and no longer there
+  int64_t by_others = 0;  // that another process has done meanwhile
+  int64_t moments = 0;    // that were added
   double seconds = 0.0;
 };
 

@@ -24,7 +24,7 @@ std::string describe(const LibraryModel& model) {
 }  // namespace
 
 torch::ScalarType scalar_type(VectorType type) {
-  return type == VectorType::float16 ? torch::kFloat16 : torch::kFloat32;
+  return type == VectorType::float32 ? torch::kFloat32 : torch::kFloat16;
 }
 
 LibraryModel library_model(const Pretrained& model) {
@@ -77,15 +77,9 @@ Json to_json(const LibrarySettings& settings) {
           {"data", settings.data}};
 }
 
-LibrarySettings read_library_settings(const fs::path& folder) {
-  const fs::path file = folder / kSettingsFile;
-  CAVMAE_CHECK_AS(ConfigError, holds_library(folder), folder.string(),
-                  ": holds no library (no library.json); make one with cavmae index ", folder.string(),
-                  " --data FOLDER --checkpoint RUN");
+LibrarySettings settings_from_json(const Json& json, const std::string& where) {
   LibrarySettings settings;
-  const std::string where = file.string();
   try {
-    const Json json = read_json(file);
     CAVMAE_CHECK_AS(DataError, json.is_object() && json.value("format", "") == kFormat, where,
                     ": is no library's");
     CAVMAE_CHECK_AS(DataError, json.at("version").get<int64_t>() == kVersion, where, ": is of version ",
@@ -108,18 +102,28 @@ LibrarySettings read_library_settings(const fs::path& folder) {
   return settings;
 }
 
+LibrarySettings read_library_settings(const fs::path& folder) {
+  const fs::path file = folder / kSettingsFile;
+  CAVMAE_CHECK_AS(ConfigError, holds_library(folder), folder.string(),
+                  ": holds no library (no library.json); make one with cavmae index ", folder.string(),
+                  " --data FOLDER --checkpoint RUN");
+  return settings_from_json(read_json(file), file.string());
+}
+
 void write_library_settings(const fs::path& folder, const LibrarySettings& settings) {
   write_json(folder / kSettingsFile, to_json(settings));
 }
 
-void check_same_model(const fs::path& folder, const LibrarySettings& settings, const LibraryModel& model) {
+void check_same_model(const std::string& library, const LibrarySettings& settings,
+                      const LibraryModel& model) {
   const LibraryModel& of_library = settings.model;
-  CAVMAE_CHECK_AS(ConfigError,
-                  of_library.parameters_hash == model.parameters_hash && of_library.spec == model.spec &&
-                      of_library.precision == model.precision,
-                  folder.string(), ": was made with ", describe(of_library), " and cannot take vectors of ",
-                  describe(model),
-                  "; give the checkpoint it was made with, or make it anew with the other one by --rebuild");
+  CAVMAE_CHECK_AS(
+      ConfigError,
+      of_library.parameters_hash == model.parameters_hash && of_library.spec == model.spec &&
+          of_library.precision == model.precision,
+      library, ": was made with ", describe(of_library), " and cannot take vectors of ", describe(model),
+      "; give the checkpoint it was made with, or make it anew with the other one (--rebuild; one in "
+      "PostgreSQL in another database)");
 }
 
 fs::path generation_folder(const fs::path& library, int64_t generation) {

@@ -14,9 +14,11 @@
 namespace cavmae {
 
 // How the vectors of a library are stored.
-enum class VectorType { float32, float16 };
+//   float32, float16: as such; in PostgreSQL float16 alone, as halfvec
+//   text:             float16 in columns of text, in a PostgreSQL without pgvector
+enum class VectorType { float32, float16, text };
 inline std::vector<std::pair<VectorType, std::string>> option_names(VectorType) {
-  return {{VectorType::float32, "float32"}, {VectorType::float16, "float16"}};
+  return {{VectorType::float32, "float32"}, {VectorType::float16, "float16"}, {VectorType::text, "text"}};
 }
 torch::ScalarType scalar_type(VectorType type);
 
@@ -64,10 +66,11 @@ LibrarySettings read_library_settings(const std::filesystem::path& folder);
 // Written beside and renamed.
 void write_library_settings(const std::filesystem::path& folder, const LibrarySettings& settings);
 Json to_json(const LibrarySettings& settings);
+// `where`: named in errors. Throws DataError.
+LibrarySettings settings_from_json(const Json& json, const std::string& where);
 
 // Throws ConfigError that names both models when the library's vectors are not those that `model` would give.
-void check_same_model(const std::filesystem::path& folder, const LibrarySettings& settings,
-                      const LibraryModel& model);
+void check_same_model(const std::string& library, const LibrarySettings& settings, const LibraryModel& model);
 
 // LIBRARY/generation-000001
 std::filesystem::path generation_folder(const std::filesystem::path& library, int64_t generation);

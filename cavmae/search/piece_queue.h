@@ -22,6 +22,7 @@ struct FileInWork {
   std::unique_ptr<FileAccumulator> vectors;  // nothing: the library has them already
   std::vector<FileFailure> failures;
   bool is_known = false;
+  bool by_another = false;  // another process has done it
   int64_t bytes = 0;
   // Of the thread that computes:
   double bytes_counted = 0;  // by the progress line
@@ -32,7 +33,7 @@ struct FileInWork {
 };
 
 struct QueuedPiece {
-  std::shared_ptr<FileInWork> file;
+  std::shared_ptr<FileInWork> file;         // nothing: others wait for what is waiting here to be computed
   std::optional<FileMoments::Piece> piece;  // nothing: the file's end
   double share_done = 1.0;                  // of the file, once this was read
 };

@@ -8,7 +8,6 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
-#include "cavmae/eval/nearest.h"
 
 namespace cavmae {
 namespace {
@@ -43,7 +42,7 @@ struct Pair {
   ScoreScale scale;
 };
 
-std::vector<Pair> pairs_of(const Snapshot& snapshot, const ClipVectors& query, SearchFor target) {
+std::vector<Pair> pairs_of(const LibrarySnapshot& snapshot, const ClipVectors& query, SearchFor target) {
   std::vector<Pair> pairs;
   for (const auto& [side, vector] :
        {std::pair(ClipSide::audio, query.audio), std::pair(ClipSide::video, query.video)}) {
@@ -65,44 +64,38 @@ std::vector<Pair> pairs_of(const Snapshot& snapshot, const ClipVectors& query, S
   return pairs;
 }
 
-// The rows that may be found: alive, and of the files (int64 [n], undefined: all). Undefined: all rows.
-torch::Tensor selected_rows(const Snapshot::Part& part, const torch::Tensor& files) {
-  if (!files.defined()) return part.alive;
-  const torch::Tensor of_files = torch::isin(part.rows.file, files);
-  return part.alive.defined() ? of_files.logical_and(part.alive) : of_files;
-}
-
-Moment moment_at(const MomentRows& rows, int64_t row) {
-  const auto number = [row](const torch::Tensor& column) { return column.data_ptr<int64_t>()[row]; };
-  return {.id = number(rows.moment),
-          .file = number(rows.file),
-          .start_ms = number(rows.start_ms),
-          .end_ms = number(rows.end_ms)};
-}
-
 bool is_better(const MomentHit& a, const MomentHit& b) {
   if (a.score != b.score) return a.score > b.score;
   if (a.similarity != b.similarity) return a.similarity > b.similarity;
   return a.moment.id < b.moment.id;
 }
 
-// One search over one snapshot.
+using BestMoments = std::map<int64_t, MomentHit>;  // by moment
+
+void offer(const Pair& pair, const Moment& moment, double similarity, BestMoments& best) {
+  const MomentHit hit{.moment = moment,
+                      .similarity = similarity,
+                      .score = pair.scale(similarity),
+                      .query = pair.query,
+                      .found = pair.found};
+  const auto [known, is_new] = best.emplace(hit.moment.id, hit);
+  if (!is_new && is_better(hit, known->second)) known->second = hit;
+}
+
+// One search over one selection.
 class Search {
  public:
-  Search(const Snapshot& snapshot, std::vector<Pair> pairs, const torch::Tensor& files, bool exact)
-      : snapshot_(snapshot), pairs_(std::move(pairs)), exact_(exact) {
-    for (const Snapshot::Part& part : snapshot.parts()) selected_.push_back(selected_rows(part, files));
-  }
+  Search(const MomentSelection& selection, std::vector<Pair> pairs)
+      : selection_(selection), pairs_(std::move(pairs)) {}
 
   // The best moment of each of the best files, best first.
   std::vector<MomentHit> best_files(int64_t num_files, double min_score) const {
-    int64_t total = 1;
-    for (const Snapshot::Part& part : snapshot_.parts()) total += part.rows.size();
-    // So many rows of each part are looked at, and so many times the lists that queries look into: more where
+    const int64_t total = 1 + selection_.size();
+    // So many moments are looked at, and so many times as much of an index as usually suffices: more where
     // they are of too few files.
-    int64_t probe = 1;
-    for (int64_t k = std::max<int64_t>(64, 8 * num_files);; k *= 8, probe *= 8) {
-      BestFiles best = best_files_among(std::min(k, total), probe, min_score);
+    int64_t effort = 1;
+    for (int64_t k = std::max<int64_t>(64, 8 * num_files);; k *= 8, effort *= 8) {
+      BestFiles best = best_files_among(std::min(k, total), effort, min_score);
       if (k < total && best.certain > min_score && static_cast<int64_t>(best.hits.size()) < num_files)
         continue;
       if (static_cast<int64_t>(best.hits.size()) > num_files)
@@ -111,21 +104,15 @@ class Search {
     }
   }
 
-  // Every moment of these files with its score, by file.
+  // Every moment of these files with its score, by file, best first.
   std::map<int64_t, std::vector<MomentHit>> moments_of(const std::vector<MomentHit>& files) const {
     std::vector<int64_t> ids;
     for (const MomentHit& hit : files) ids.push_back(hit.moment.file);
+    BestMoments best;
     const torch::Tensor wanted = torch::tensor(ids, torch::kInt64);
-    std::map<int64_t, MomentHit> best;  // by moment
-    for (const Snapshot::Part& part : snapshot_.parts()) {
-      torch::Tensor rows = torch::isin(part.rows.file, wanted);
-      if (part.alive.defined()) rows = rows.logical_and(part.alive);
-      const torch::Tensor positions = rows.nonzero().flatten();
-      if (positions.size(0) == 0) continue;
-      const MomentRows some = select_rows(part.rows, positions);
-      for (const Pair& pair : pairs_)
-        offer(pair, some, nearest(pair.vector, vectors_of(some, pair.found), some.size()), best);
-    }
+    for (const Pair& pair : pairs_)
+      for (const NearMoment& at : selection_.compare(pair.vector, pair.found, wanted))
+        offer(pair, at.moment, at.similarity, best);
     std::map<int64_t, std::vector<MomentHit>> out;
     for (const auto& [id, hit] : best) out[hit.moment.file].push_back(hit);
     for (auto& [file, hits] : out) std::ranges::sort(hits, is_better);
@@ -133,69 +120,21 @@ class Search {
   }
 
  private:
-  static void offer(const Pair& pair, const MomentRows& rows, const Neighbors& found,
-                    std::map<int64_t, MomentHit>& best) {
-    const int64_t* indices = found.indices.data_ptr<int64_t>();
-    const float* similarities = found.scores.data_ptr<float>();
-    for (int64_t i = 0; i < found.indices.numel() && indices[i] >= 0; ++i) {
-      const MomentHit hit{.moment = moment_at(rows, indices[i]),
-                          .similarity = similarities[i],
-                          .score = pair.scale(similarities[i]),
-                          .query = pair.query,
-                          .found = pair.found};
-      const auto [known, is_new] = best.emplace(hit.moment.id, hit);
-      if (!is_new && is_better(hit, known->second)) known->second = hit;
-    }
-  }
-
   struct BestFiles {
     std::vector<MomentHit> hits;  // one a file, best first
     double certain = -kInfinity;  // every moment that scores better was looked at
   };
 
-  // The k nearest rows of a part; where it has lists, of those in `probe` times as many lists as suffice.
-  // `is_all`: whether no row was left out.
-  Neighbors nearest_rows(size_t p, const Pair& pair, int64_t k, int64_t probe, bool& is_all) const {
-    const Snapshot::Part& part = snapshot_.parts()[p];
-    const torch::Tensor& vectors = vectors_of(part.rows, pair.found);
-    const ListModel& model = snapshot_.list_models().of(pair.found);
-    const bool has_lists = !exact_ && part.lists && part.lists->of(pair.found).offsets.defined();
-    const int64_t num_lists = has_lists ? std::min(model.num_lists(), probe * model.probe()) : 0;
-    if (!has_lists || num_lists == model.num_lists()) {
-      const Neighbors found = nearest(pair.vector, vectors, k, selected_[p]);
-      is_all = found.indices.numel() == part.rows.size();
-      return found;
-    }
-    constexpr int64_t kComparedByVectors = 16;  // times k, of what codes say is best
-    const torch::Tensor rows = candidates(part.lists->of(pair.found), model,
-                                          {.query = pair.vector,
-                                           .probe = num_lists,
-                                           .most = std::max<int64_t>(1000, kComparedByVectors * k),
-                                           .selected = selected_[p]});
-    Neighbors found = nearest(pair.vector, vectors.index_select(0, rows), k);
-    found.indices = torch::where(
-        found.indices >= 0, rows.index_select(0, found.indices.flatten().clamp_min(0)).view_as(found.indices),
-        found.indices);
-    is_all = false;
-    return found;
-  }
-
-  // Among the k nearest of each part and pair. A moment that is not among them scores no better than the
-  // worst of these, so that only what is better is certain.
-  BestFiles best_files_among(int64_t k, int64_t probe, double min_score) const {
-    std::map<int64_t, MomentHit> best;
+  BestFiles best_files_among(int64_t k, int64_t effort, double min_score) const {
+    BestMoments best;
     BestFiles out;
-    for (size_t p = 0; p < snapshot_.parts().size(); ++p) {
-      const Snapshot::Part& part = snapshot_.parts()[p];
-      for (const Pair& pair : pairs_) {
-        bool is_all = false;
-        const Neighbors found = nearest_rows(p, pair, k, probe, is_all);
-        offer(pair, part.rows, found, best);
-        const int64_t n = found.indices.numel();
-        if (is_all || (n > 0 && found.indices.data_ptr<int64_t>()[n - 1] < 0)) continue;
-        out.certain =
-            std::max(out.certain, n > 0 ? pair.scale(found.scores.data_ptr<float>()[n - 1]) : kInfinity);
-      }
+    for (const Pair& pair : pairs_) {
+      const NearMoments near = selection_.nearest(pair.vector, pair.found, k, effort);
+      for (const NearMoment& at : near.found) offer(pair, at.moment, at.similarity, best);
+      if (std::isfinite(near.complete_above))
+        out.certain = std::max(out.certain, pair.scale(near.complete_above));
+      else
+        out.certain = std::max(out.certain, near.complete_above);
     }
     for (const auto& [id, hit] : best)
       if (hit.score >= out.certain && hit.score >= min_score) out.hits.push_back(hit);
@@ -205,10 +144,8 @@ class Search {
     return out;
   }
 
-  const Snapshot& snapshot_;
+  const MomentSelection& selection_;
   std::vector<Pair> pairs_;
-  bool exact_;
-  std::vector<torch::Tensor> selected_;  // by part
 };
 
 bool overlap(const Moment& a, const Moment& b) {
@@ -252,21 +189,25 @@ Json to_json(const MomentHit& hit) {
 std::vector<FileHit> search(LibraryReader& library, const ClipVectors& query, const SearchOptions& options) {
   options.validate();
   const torch::NoGradGuard no_grad;
-  const std::shared_ptr<const Snapshot> snapshot = library.snapshot();
-  const torch::Tensor files = options.under.empty() ? torch::Tensor() : library.files_under(options.under);
+  const auto selection = library.select({.under = options.under, .exact = options.exact});
   const double min_score = options.min_score.value_or(0.0);
-  const Search search(*snapshot, pairs_of(*snapshot, query, options.target), files, options.exact);
+  const Search search(*selection, pairs_of(selection->snapshot(), query, options.target));
   const std::vector<MomentHit> best = search.best_files(options.top, min_score);
-  const auto moments = search.moments_of(best);
+  if (best.empty()) return {};
+  auto moments = search.moments_of(best);
   std::vector<FileHit> out;
   for (const MomentHit& hit : best) {
-    // One that was removed since the snapshot was made has no name any more.
+    // One that was removed since the selection was made has no name any more.
     const auto file = library.file(hit.moment.file);
     if (!file) continue;
-    out.push_back(
-        {.file = *file,
-         .moments = without_overlaps(moments.at(hit.moment.file), options.moments_per_file, min_score)});
+    FileHit found{.file = *file,
+                  .moments = without_overlaps(moments[hit.moment.file], options.moments_per_file, min_score)};
+    if (!found.moments.empty()) out.push_back(std::move(found));
   }
+  // What an index of the library says is similar was compared again by the vectors themselves.
+  std::ranges::stable_sort(out, [](const FileHit& a, const FileHit& b) {
+    return is_better(a.moments.front(), b.moments.front());
+  });
   return out;
 }
 

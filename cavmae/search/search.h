@@ -32,8 +32,8 @@ struct SearchOptions {
 
 // Note [Scores]: cosine similarities of different pairs of modalities lie in different ranges, and how high
 // one is says little by itself. z is how many standard deviations a similarity lies above the mean of the
-// query's similarities to Snapshot::sample() of that side; score = 1 / (1 + exp(-(z - 3))), so that 0.5 is
-// three deviations above chance. Within one pair of modalities both give one order.
+// query's similarities to LibrarySnapshot::sample() of that side; score = 1 / (1 + exp(-(z - 3))), so that
+// 0.5 is three deviations above chance. Within one pair of modalities both give one order.
 struct MomentHit {
   Moment moment;
   double similarity = 0.0;  // cosine

@@ -9,23 +9,9 @@
 
 #include "cavmae/core/torch.h"
 #include "cavmae/search/catalog.h"
+#include "cavmae/search/moment_rows.h"
 
 namespace cavmae {
-
-// Rows of moments: of a segment, or of the tail.
-struct MomentRows {
-  torch::Tensor audio, video;                    // float or half [N, D]
-  torch::Tensor moment, file, start_ms, end_ms;  // int64 [N]
-
-  int64_t size() const { return moment.size(0); }
-};
-
-// The vectors of a side, float or half [N, D].
-const torch::Tensor& vectors_of(const MomentRows& rows, ClipSide side);
-
-// The rows at these positions, in memory. rows: int64 [M]
-MomentRows select_rows(const MomentRows& rows, const torch::Tensor& positions);
-MomentRows join_rows(const std::vector<MomentRows>& parts);
 
 // Those of the tail, in the order of the moments' ids.
 MomentRows read_tail(Catalog& catalog, int64_t embed_dim, torch::ScalarType type);
@@ -39,8 +25,5 @@ std::string write_segment(const std::filesystem::path& file, const MomentRows& r
 // it is not there, damaged in its header, or of other sizes than expected.
 MomentRows map_segment(const std::filesystem::path& file, int64_t num_rows, int64_t embed_dim,
                        torch::ScalarType type);
-
-// A vector as the catalog keeps it, and back. vector: float [D], or undefined, which is no bytes.
-std::string vector_bytes(const torch::Tensor& vector, torch::ScalarType type);
 
 }  // namespace cavmae

@@ -1,7 +1,9 @@
-// What needs SQLite, xxHash and FAISS in a build without libraries for it (cmake/Media.cmake).
+// What needs SQLite, libpq, xxHash and FAISS in a build without libraries for it (cmake/Media.cmake).
 #include "cavmae/core/error.h"
 #include "cavmae/search/content_hash.h"
 #include "cavmae/search/list_training.h"
+#include "cavmae/search/postgres/connection.h"
+#include "cavmae/search/postgres/url.h"
 #include "cavmae/search/sqlite.h"
 
 namespace cavmae {
@@ -60,6 +62,47 @@ Transaction::Transaction(Database& database, Kind /*kind*/) : database_(database
 }
 Transaction::~Transaction() = default;
 void Transaction::commit() {}
+
+PostgresRows::PostgresRows(pg_result* /*result*/) {}
+int64_t PostgresRows::size() const {
+  return 0;
+}
+bool PostgresRows::is_null(int64_t /*row*/, int /*column*/) const {
+  return true;
+}
+std::string_view PostgresRows::text(int64_t /*row*/, int /*column*/) const {
+  return {};
+}
+int64_t PostgresRows::integer(int64_t /*row*/, int /*column*/) const {
+  return 0;
+}
+double PostgresRows::number(int64_t /*row*/, int /*column*/) const {
+  return 0;
+}
+int64_t PostgresRows::changed() const {
+  return 0;
+}
+
+PostgresConnection::PostgresConnection(const std::string& url) {
+  cavmae::fail(shown_url(url));
+}
+PostgresConnection::~PostgresConnection() = default;
+std::string PostgresConnection::parameter(const std::vector<int64_t>& /*numbers*/) {
+  return {};
+}
+PostgresRows PostgresConnection::run_with(const std::string& sql,
+                                          const std::vector<std::string>& /*parameters*/) {
+  cavmae::fail(sql);
+}
+void PostgresConnection::execute(const std::string& sql) {
+  cavmae::fail(sql);
+}
+void PostgresConnection::copy_in(const std::string& sql, std::string_view /*lines*/) {
+  cavmae::fail(sql);
+}
+std::string copy_field(std::string_view text) {
+  return std::string(text);
+}
 
 std::string content_hash(std::string_view /*bytes*/) {
   fail("a hash");

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 
+#include "cavmae/core/error.h"
 #include "cavmae/data/read_clips.h"
 #include "cavmae/search/indexer.h"
+#include "cavmae/search/open_library.h"
 #include "cavmae/serve/http.h"
 
 namespace cavmae {
 
-BackgroundIndexing::BackgroundIndexing(std::filesystem::path library, const Pretrained& model,
-                                       std::shared_ptr<Log> log)
+BackgroundIndexing::BackgroundIndexing(std::string library, const Pretrained& model, std::shared_ptr<Log> log)
     : library_(std::move(library)), model_(model), log_(std::move(log)) {}
 
 BackgroundIndexing::~BackgroundIndexing() {
@@ -40,15 +41,17 @@ void BackgroundIndexing::run(const std::filesystem::path& path) {
   std::string state = "done", error;
   Json result;
   try {
-    LibraryWriter writer(library_, read_library_settings(library_), LibraryStart::add, log_);
+    const auto settings = library_settings(library_);
+    CAVMAE_CHECK(settings.has_value(), shown_library(library_), ": is no library any more");
+    const auto writer = open_library_to_write(library_, *settings, LibraryStart::add, log_);
     const ClipList files = read_clip_sources({path}, *log_);
     {
       const std::lock_guard lock(mutex_);
       files_ = static_cast<int64_t>(files.size());
     }
     const IndexResult made =
-        index_files(writer, model_, files, {.num_workers = 1}, /*show_progress=*/false, log_);
-    writer.finish();
+        index_files(*writer, model_, files, {.num_workers = 1}, /*show_progress=*/false, log_);
+    writer->finish();
     if (made.end == IndexEnd::interrupted) state = "interrupted";
     result = {{"added", made.added},         {"changed", made.changed}, {"moved", made.moved},
               {"unchanged", made.unchanged}, {"failed", made.failed},   {"moments", made.moments},

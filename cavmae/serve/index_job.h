@@ -18,7 +18,7 @@ namespace cavmae {
 
 class BackgroundIndexing {
  public:
-  BackgroundIndexing(std::filesystem::path library, const Pretrained& model, std::shared_ptr<Log> log);
+  BackgroundIndexing(std::string library, const Pretrained& model, std::shared_ptr<Log> log);
   ~BackgroundIndexing();  // waits for the job
 
   // Begins to add the file, or the files below the folder. Throws HttpError 409 while another one goes on.
@@ -31,7 +31,7 @@ class BackgroundIndexing {
  private:
   void run(const std::filesystem::path& path);
 
-  std::filesystem::path library_;
+  std::string library_;
   Pretrained model_;
   std::shared_ptr<Log> log_;
   mutable std::mutex mutex_;  // of what follows

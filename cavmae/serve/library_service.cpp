@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "cavmae/core/own_errors.h"
+#include "cavmae/search/open_library.h"
 #include "cavmae/serve/http_server.h"
 
 namespace cavmae {
@@ -47,11 +48,11 @@ DecodePoolOptions pool_options(const ServeOptions& options) {
 
 }  // namespace
 
-LibraryService::LibraryService(const std::filesystem::path& library, const Pretrained& model,
+LibraryService::LibraryService(const std::string& library, const Pretrained& model,
                                const ServeOptions& options, const std::shared_ptr<Log>& log)
     : options_(options),
       log_(log),
-      library_(library),
+      library_(open_library(library)),
       model_(library_model(model)),
       has_audio_(model.network()->config().has_audio()),
       has_video_(model.network()->config().has_video()),
@@ -65,7 +66,7 @@ LibraryService::LibraryService(const std::filesystem::path& library, const Pretr
       media_("media", std::max<int64_t>(1, options.max_connections / 2)),
       uploads_("uploads", std::max<int64_t>(1, options.max_connections / 2)),
       indexing_(library, model, log) {
-  check_same_model(library, snapshot()->settings(), model_);
+  check_same_model(library_->name(), snapshot()->settings(), model_);
 }
 
 void LibraryService::begin(const HttpServer& server) {
@@ -134,6 +135,10 @@ HttpAnswer LibraryService::answer(const HttpRequest& request, HttpBody& body) {
     answer = with_own_errors([&] { return answer_route(route, request, body, id); });
   } catch (const HttpError& e) {
     answer = error_answer(e);
+  } catch (const LibraryAway& e) {
+    answer = error_answer(HttpError(503, "library_away", e.what(),
+                                    "wait; the server asks for its library again with each request",
+                                    /*retry_after_seconds=*/5));
   } catch (const MediaError& e) {
     answer =
         error_answer(HttpError(415, "undecodable", e.what(), "give a sound, a picture or a film that plays"));
@@ -165,10 +170,12 @@ void LibraryService::add_headers(HttpAnswer& answer) const {
   add("Cache-Control", "private, no-cache");
 }
 
-std::shared_ptr<const Snapshot> LibraryService::snapshot() {
-  std::shared_ptr<const Snapshot> now;
+std::shared_ptr<const LibrarySnapshot> LibraryService::snapshot() {
+  std::shared_ptr<const LibrarySnapshot> now;
   try {
-    now = library_.snapshot();
+    now = library_->snapshot();
+  } catch (const LibraryAway&) {
+    throw;
   } catch (const Error& e) {
     throw HttpError(503, "library", e.what(), "mend the library by cavmae index --check",
                     /*retry_after_seconds=*/10);
@@ -177,7 +184,7 @@ std::shared_ptr<const Snapshot> LibraryService::snapshot() {
   return now;
 }
 
-std::shared_ptr<const Snapshot> LibraryService::snapshot_of_our_model() {
+std::shared_ptr<const LibrarySnapshot> LibraryService::snapshot_of_our_model() {
   auto now = snapshot();
   if (now->settings().model.parameters_hash != model_.parameters_hash)
     throw HttpError(503, "model_changed", "the library was made anew with another model",

@@ -29,7 +29,7 @@ class HttpServer;
 
 class LibraryService : public HttpHandler {
  public:
-  LibraryService(const std::filesystem::path& library, const Pretrained& model, const ServeOptions& options,
+  LibraryService(const std::string& library, const Pretrained& model, const ServeOptions& options,
                  const std::shared_ptr<Log>& log);
 
   // The server that asks, for what it counts.
@@ -89,16 +89,16 @@ class LibraryService : public HttpHandler {
   DecodeAnswer decode_of_library(const LibraryFile& file, DecodeJob job);
 
   // What is in the library now; throws HttpError 503 where it cannot be read.
-  std::shared_ptr<const Snapshot> snapshot();
+  std::shared_ptr<const LibrarySnapshot> snapshot();
   // The same, with the model that the server has; throws HttpError 503 where it was made anew with another.
-  std::shared_ptr<const Snapshot> snapshot_of_our_model();
+  std::shared_ptr<const LibrarySnapshot> snapshot_of_our_model();
   std::shared_ptr<const MediaPaths> paths();
   Json with_library(Json json) const;
   std::string etag_of(const std::string& key) const;
 
   ServeOptions options_;
   std::shared_ptr<Log> log_;
-  LibraryReader library_;
+  std::unique_ptr<LibraryReader> library_;
   LibraryModel model_;
   bool has_audio_, has_video_;  // which sides the network takes
   Auth auth_;

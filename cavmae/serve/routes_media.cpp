@@ -39,9 +39,9 @@ Rendering rendering_of(DecodeKind kind, DecodeAnswer answer) {
 
 LibraryService::Found LibraryService::find_moment(int64_t id) {
   snapshot();
-  const auto moment = library_.moment(id);
+  const auto moment = library_->moment(id);
   if (!moment) throw gone("moment", id);
-  const auto file = library_.file(moment->file);
+  const auto file = library_->file(moment->file);
   if (!file) throw gone("moment", id);
   return {.moment = *moment, .file = *file};
 }
@@ -57,7 +57,7 @@ HttpAnswer LibraryService::moment(const Call& call) {
 
 HttpAnswer LibraryService::media(const Call& call) {
   snapshot();
-  const auto record = library_.file(call.id);
+  const auto record = library_->file(call.id);
   if (!record) throw gone("file", call.id);
   const bool is_sound = call.request.query("side") == "audio" && !record->audio_path.empty();
   const std::filesystem::path path = is_sound ? record->audio_path : record->path;

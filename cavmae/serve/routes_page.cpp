@@ -129,7 +129,7 @@ HttpAnswer LibraryService::library_facts(const Call& call) {
   const LibraryCounts& counts = now->counts();
   const LibrarySettings& settings = now->settings();
   return json_answer(
-      with_library({{"name", fs::absolute(library_.folder()).lexically_normal().filename().string()},
+      with_library({{"name", fs::absolute(library_->name()).lexically_normal().filename().string()},
                     {"files", counts.files},
                     {"moments", counts.moments},
                     {"failures", counts.failures},

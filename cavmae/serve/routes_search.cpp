@@ -112,10 +112,10 @@ ClipVectors LibraryService::query_of(const Upload& upload, const std::string& by
                          : ClipVectors{.audio = {}, .video = vector};
   }
   const auto id = field_or<int64_t>(fields, "moment", 0);
-  if (!library_.moment(id))
+  if (!library_->moment(id))
     throw HttpError(404, "moment", concat("there is no moment ", id),
                     "the library has changed; search again");
-  ClipVectors vectors = library_.vectors(id);
+  ClipVectors vectors = library_->vectors(id);
   if (by == "audio") vectors.video = torch::Tensor();
   if (by == "video") vectors.audio = torch::Tensor();
   if (!vectors.audio.defined() && !vectors.video.defined())
@@ -149,7 +149,7 @@ HttpAnswer LibraryService::search_moments(const Call& call) {
   check_by(by);
   const auto now = snapshot();
   const ClipVectors query = query_of(upload, by);
-  const std::vector<FileHit> hits = searching_.run([&] { return search(library_, query, options); });
+  const std::vector<FileHit> hits = searching_.run([&] { return search(*library_, query, options); });
   Json results = Json::array();
   for (const FileHit& hit : hits) {
     Json file = to_json(hit.file);

@@ -35,7 +35,7 @@ void ServeOptions::validate() const {
 }
 
 struct ServedLibrary::State {
-  State(const std::filesystem::path& library, const Pretrained& model, const ServeOptions& options,
+  State(const std::string& library, const Pretrained& model, const ServeOptions& options,
         const std::shared_ptr<Log>& log)
       : service(library, model, options, log),
         server({.host = options.host, .port = options.port, .max_connections = options.max_connections},
@@ -48,8 +48,8 @@ struct ServedLibrary::State {
   std::atomic<bool> stop_asked = false, has_ended = false;
 };
 
-ServedLibrary::ServedLibrary(const std::filesystem::path& library, const Pretrained& model,
-                             const ServeOptions& options, const std::shared_ptr<Log>& log) {
+ServedLibrary::ServedLibrary(const std::string& library, const Pretrained& model, const ServeOptions& options,
+                             const std::shared_ptr<Log>& log) {
   options.validate();
   state_ = std::make_unique<State>(library, model, options, log);
 }

@@ -53,7 +53,7 @@ class ServedLibrary {
  public:
   // Binds, and starts the decoders. Throws ConfigError: another model, an address that is taken, a host that
   // others can reach without tokens.
-  ServedLibrary(const std::filesystem::path& library, const Pretrained& model, const ServeOptions& options,
+  ServedLibrary(const std::string& library, const Pretrained& model, const ServeOptions& options,
                 const std::shared_ptr<Log>& log);
   ~ServedLibrary();
 

@@ -28,9 +28,9 @@ class Indexer : public testing::Test {
   ToyLibrary toy_{folder_.path()};
 };
 
-std::vector<int64_t> starts_of(const std::vector<StoredMoment>& moments) {
+std::vector<int64_t> starts_of(const std::vector<FoundMoment>& moments) {
   std::vector<int64_t> out;
-  for (const StoredMoment& at : moments) out.push_back(at.moment.start_ms);
+  for (const FoundMoment& at : moments) out.push_back(at.moment.start_ms);
   return out;
 }
 
@@ -39,7 +39,7 @@ bool is_close(const torch::Tensor& a, const torch::Tensor& b) {
 }
 
 // Whether two libraries' moments are the same, vectors and all.
-void expect_same(const std::vector<StoredMoment>& a, const std::vector<StoredMoment>& b) {
+void expect_same(const std::vector<FoundMoment>& a, const std::vector<FoundMoment>& b) {
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) {
     EXPECT_EQ(a[i].path, b[i].path);
@@ -60,7 +60,7 @@ TEST_F(Indexer, AMomentOnTheGridHasTheVectorsThatItsWindowHas) {
   const IndexResult result = toy_.index(1.0);
   EXPECT_EQ(result.added, 1);
   EXPECT_EQ(result.moments, 5);
-  LibraryReader library(toy_.library());
+  FolderReader library(toy_.library());
   const auto moments = moments_in(library);
   EXPECT_THAT(starts_of(moments), ElementsAre(0, 1000, 2000, 3000, 4000));
   EXPECT_EQ(moments.back().moment.end_ms, 6000);
@@ -86,7 +86,7 @@ TEST_F(Indexer, BesideTheGridAMomentHasThePicturesThatAreShownInIt) {
   CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_ffmpeg(), "ffmpeg");
   write_video(toy_.films() / "a.mkv", 5.3, "-c:v libx264 -g 20 -c:a pcm_s16le");
   toy_.index(0.75);
-  LibraryReader library(toy_.library());
+  FolderReader library(toy_.library());
   const auto moments = moments_in(library);
   EXPECT_THAT(starts_of(moments), ElementsAre(0, 750, 1500, 2250, 3000, 3300));
   // The pictures of the grid: of the windows at 0 and 2 s, and behind them those of the one that ends the
@@ -104,7 +104,7 @@ TEST_F(Indexer, BesideTheGridAMomentHasThePicturesThatAreShownInIt) {
       if (start < 3 || at >= 4000) grid.emplace_back(at, vectors[i]);
     }
   }
-  for (const StoredMoment& at : moments) {
+  for (const FoundMoment& at : moments) {
     std::vector<torch::Tensor> within;
     for (const auto& [time, vector] : grid)
       if (time >= at.moment.start_ms && time < at.moment.end_ms) within.push_back(vector);
@@ -119,15 +119,15 @@ TEST_F(Indexer, FilesOfOneSideAndPicturesAreMomentsToo) {
   const IndexResult result = toy_.index(1.0);
   EXPECT_EQ(result.added, 3);
   EXPECT_EQ(result.failed, 0);
-  LibraryReader library(toy_.library());
+  FolderReader library(toy_.library());
   const auto moments = moments_in(library);
   EXPECT_THAT(starts_of(moments), ElementsAre(0, 1000, 1500, 0, 0));
   const auto short_sound =
-      std::ranges::find(moments, (toy_.films() / "short.wav").string(), &StoredMoment::path);
+      std::ranges::find(moments, (toy_.films() / "short.wav").string(), &FoundMoment::path);
   EXPECT_EQ(short_sound->moment.end_ms, 700);
   EXPECT_TRUE(short_sound->vectors.audio.defined());
   EXPECT_FALSE(short_sound->vectors.video.defined());
-  const auto photo = std::ranges::find(moments, (toy_.films() / "photo.png").string(), &StoredMoment::path);
+  const auto photo = std::ranges::find(moments, (toy_.films() / "photo.png").string(), &FoundMoment::path);
   EXPECT_EQ(photo->moment.end_ms, 0);
   EXPECT_FALSE(photo->vectors.audio.defined());
   EXPECT_TRUE(photo->vectors.video.defined());
@@ -137,7 +137,7 @@ TEST_F(Indexer, DoesOnlyWhatHasChanged) {
   write_wav(toy_.films() / "a.wav", 3, 440);
   write_wav(toy_.films() / "b.wav", 2, 220);
   EXPECT_EQ(toy_.index().added, 2);
-  LibraryReader library(toy_.library());
+  FolderReader library(toy_.library());
   const auto before = moments_in(library);
 
   IndexResult again = toy_.index();
@@ -152,7 +152,7 @@ TEST_F(Indexer, DoesOnlyWhatHasChanged) {
   EXPECT_EQ(again.moments, 0);
   const auto moved = moments_in(library);
   ASSERT_EQ(moved.size(), before.size());
-  const auto c = std::ranges::find(moved, (toy_.films() / "below/c.wav").string(), &StoredMoment::path);
+  const auto c = std::ranges::find(moved, (toy_.films() / "below/c.wav").string(), &FoundMoment::path);
   EXPECT_EQ(c->moment.id, before[0].moment.id);
 
   // Another time, the same bytes.
@@ -183,7 +183,7 @@ TEST_F(Indexer, ABadFileIsNamedOnceAndTriedAgainWhenItChanges) {
   EXPECT_EQ(result.added, 1);
   EXPECT_EQ(result.failed, 1);
   EXPECT_THAT(captured.text->str(), HasSubstr("bad.wav"));
-  LibraryReader library(toy_.library());
+  FolderReader library(toy_.library());
   ASSERT_EQ(library.failures().size(), 1u);
   EXPECT_THAT(library.failures()[0].path, HasSubstr("bad.wav"));
 
@@ -210,14 +210,14 @@ TEST_F(Indexer, ClipsOfShardsStayInTheLibrary) {
   const IndexResult again = toy_.prune();
   EXPECT_EQ(again.unchanged, 2);
   EXPECT_EQ(again.pruned, 0);
-  LibraryReader library(toy_.library());
+  FolderReader library(toy_.library());
   EXPECT_EQ(library.snapshot()->counts().moments, 3);
 }
 
 TEST_F(Indexer, RebuildsBesideTheLibraryThatIsSearched) {
   write_wav(toy_.films() / "a.wav", 5, 440);
   toy_.index(1.0);
-  LibraryReader library(toy_.library());
+  FolderReader library(toy_.library());
   EXPECT_EQ(library.snapshot()->counts().moments, 4);
   toy_.index(toy_.settings(1.5), LibraryStart::rebuild);
   EXPECT_EQ(library.snapshot()->counts().moments, 3);
@@ -236,7 +236,7 @@ TEST_F(Indexer, AnotherModelOrHopOrWriterIsRefused) {
   const std::string refused = message_from<ConfigError>([&] { toy_.index(other); });
   EXPECT_THAT(refused, testing::AllOf(HasSubstr("other.safetensors"), HasSubstr("model.safetensors"),
                                       HasSubstr("--rebuild")));
-  const LibraryWriter writer(toy_.library(), toy_.settings(), LibraryStart::add, null_log());
+  const FolderWriter writer(toy_.library(), toy_.settings(), LibraryStart::add, null_log());
   EXPECT_THAT(message_from<ConfigError>([&] { toy_.index(); }), HasSubstr("another process"));
 }
 
@@ -245,9 +245,9 @@ TEST_F(Indexer, ALostOrDamagedSegmentIsNamedAndMended) {
   toy_.index();
   write_wav(toy_.films() / "b.wav", 4, 330);
   toy_.index();
-  std::vector<StoredMoment> before;
+  std::vector<FoundMoment> before;
   {
-    LibraryReader library(toy_.library());
+    FolderReader library(toy_.library());
     before = moments_in(library);
     ASSERT_EQ(library.snapshot()->counts().segments, 2);
   }
@@ -256,7 +256,7 @@ TEST_F(Indexer, ALostOrDamagedSegmentIsNamedAndMended) {
     const fs::path victim = fs::directory_iterator(segments)->path();
     if (lost) {
       fs::remove(victim);
-      EXPECT_THAT(message_from<DataError>([&] { LibraryReader(toy_.library()); }),
+      EXPECT_THAT(message_from<DataError>([&] { FolderReader(toy_.library()); }),
                   testing::AllOf(HasSubstr(victim.filename().string()), HasSubstr("--check")));
     } else {
       std::fstream file(victim, std::ios::in | std::ios::out | std::ios::binary);
@@ -264,15 +264,15 @@ TEST_F(Indexer, ALostOrDamagedSegmentIsNamedAndMended) {
       file.put('\x5a');
     }
     {
-      LibraryWriter writer(toy_.library(), toy_.settings(), LibraryStart::add, null_log());
+      FolderWriter writer(toy_.library(), toy_.settings(), LibraryStart::add, null_log());
       const LibraryCheck check = writer.check();
       ASSERT_EQ(check.damaged.size(), 1u);
       EXPECT_THAT(check.damaged[0], HasSubstr(victim.filename().string()));
       EXPECT_EQ(check.files_to_repeat, 1);
     }
     EXPECT_EQ(toy_.index().changed, 1);
-    LibraryWriter(toy_.library(), toy_.settings(), LibraryStart::add, null_log()).check();
-    LibraryReader library(toy_.library());
+    FolderWriter(toy_.library(), toy_.settings(), LibraryStart::add, null_log()).check();
+    FolderReader library(toy_.library());
     expect_same(before, moments_in(library));
   }
 }

@@ -6,7 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
-#include "cavmae/search/library_writer.h"
+#include "cavmae/search/folder_reader.h"
+#include "cavmae/search/folder_writer.h"
 #include "cavmae/search/search.h"
 
 #include "tests/support/normal.h"
@@ -36,7 +37,7 @@ class Lists : public testing::TestWithParam<IndexKind> {
     vectors_ = centers.index_select(0, which.flatten()).view({kFiles, kMoments, kWidth}) +
                0.5 * normal({kFiles, kMoments, kWidth}, 3);
   }
-  void fill(LibraryWriter& writer, int64_t first, int64_t end) {
+  void fill(FolderWriter& writer, int64_t first, int64_t end) {
     for (int64_t f = first; f < end; ++f) {
       std::vector<NewMoment> moments;
       for (int64_t i = 0; i < kMoments; ++i)
@@ -80,15 +81,15 @@ class Lists : public testing::TestWithParam<IndexKind> {
 };
 
 TEST_P(Lists, FindsNearlyAllThatComparingEverythingFinds) {
-  LibraryWriter flat(folder_ / "flat", settings_with(IndexKind::flat), LibraryStart::add, null_log());
+  FolderWriter flat(folder_ / "flat", settings_with(IndexKind::flat), LibraryStart::add, null_log());
   fill(flat, 0, kFiles);
-  LibraryWriter writer(folder_ / "library", settings_with(GetParam()), LibraryStart::add, null_log());
+  FolderWriter writer(folder_ / "library", settings_with(GetParam()), LibraryStart::add, null_log());
   fill(writer, 0, kFiles / 2);
   fill(writer, kFiles / 2, kFiles);  // segments that come later take the lists that were learned
-  LibraryReader library(folder_ / "library"), exact(folder_ / "flat");
-  const auto snapshot = library.snapshot();
+  FolderReader library(folder_ / "library"), exact(folder_ / "flat");
+  const auto snapshot = library.folder_snapshot();
   ASSERT_EQ(snapshot->parts().size(), 2u);
-  for (const Snapshot::Part& part : snapshot->parts()) {
+  for (const FolderSnapshot::Part& part : snapshot->parts()) {
     ASSERT_TRUE(part.lists);
     EXPECT_EQ(part.lists->audio.rows.size(0), part.rows.size());
     EXPECT_EQ(part.lists->video.rows.size(0), part.rows.size() * 4 / 5);
@@ -100,11 +101,11 @@ TEST_P(Lists, FindsNearlyAllThatComparingEverythingFinds) {
 }
 
 TEST_P(Lists, AreNoMoreThanAHelp) {
-  LibraryWriter flat(folder_ / "flat", settings_with(IndexKind::flat), LibraryStart::add, null_log());
+  FolderWriter flat(folder_ / "flat", settings_with(IndexKind::flat), LibraryStart::add, null_log());
   fill(flat, 0, 100);
-  LibraryReader exact(folder_ / "flat");
+  FolderReader exact(folder_ / "flat");
   {
-    LibraryWriter writer(folder_ / "library", settings_with(GetParam()), LibraryStart::add, null_log());
+    FolderWriter writer(folder_ / "library", settings_with(GetParam()), LibraryStart::add, null_log());
     fill(writer, 0, 100);
   }
   const fs::path lists = generation_folder(folder_ / "library", 1) / "segments/000001.lists.safetensors";
@@ -112,25 +113,25 @@ TEST_P(Lists, AreNoMoreThanAHelp) {
   // Damaged lists are as none: the segment has all that is needed, and the next writer makes them anew.
   std::ofstream(lists) << "nothing of the kind";
   {
-    LibraryReader library(folder_ / "library");
-    EXPECT_FALSE(library.snapshot()->parts()[0].lists);
+    FolderReader library(folder_ / "library");
+    EXPECT_FALSE(library.folder_snapshot()->parts()[0].lists);
     EXPECT_EQ(share_found(library, exact), 1.0);
   }
-  LibraryWriter writer(folder_ / "library", settings_with(GetParam()), LibraryStart::add, null_log());
+  FolderWriter writer(folder_ / "library", settings_with(GetParam()), LibraryStart::add, null_log());
   writer.seal();
-  LibraryReader library(folder_ / "library");
-  EXPECT_TRUE(library.snapshot()->parts()[0].lists);
+  FolderReader library(folder_ / "library");
+  EXPECT_TRUE(library.folder_snapshot()->parts()[0].lists);
 }
 
 TEST_P(Lists, GoWhereTheLibraryBecomesFlat) {
   {
-    LibraryWriter writer(folder_ / "library", settings_with(GetParam()), LibraryStart::add, null_log());
+    FolderWriter writer(folder_ / "library", settings_with(GetParam()), LibraryStart::add, null_log());
     fill(writer, 0, 50);
   }
-  LibraryWriter writer(folder_ / "library", settings_with(IndexKind::flat), LibraryStart::add, null_log());
+  FolderWriter writer(folder_ / "library", settings_with(IndexKind::flat), LibraryStart::add, null_log());
   writer.seal();
-  LibraryReader library(folder_ / "library");
-  EXPECT_FALSE(library.snapshot()->parts()[0].lists);
+  FolderReader library(folder_ / "library");
+  EXPECT_FALSE(library.folder_snapshot()->parts()[0].lists);
   EXPECT_FALSE(fs::exists(generation_folder(folder_ / "library", 1) / "lists.safetensors"));
 }
 

@@ -7,7 +7,8 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
-#include "cavmae/search/library_writer.h"
+#include "cavmae/search/folder_reader.h"
+#include "cavmae/search/folder_writer.h"
 
 #include "tests/support/normal.h"
 #include "tests/support/temporary_folder.h"
@@ -39,7 +40,7 @@ class SearchTest : public testing::Test {
       add(f);
       if (f == 25) writer_.seal();
     }
-    library_ = std::make_unique<LibraryReader>(folder_ / "library");
+    library_ = std::make_unique<FolderReader>(folder_ / "library");
   }
   void add(int64_t f) {
     std::vector<NewMoment> moments;
@@ -69,9 +70,9 @@ class SearchTest : public testing::Test {
   }
 
   TemporaryFolder folder_;
-  LibraryWriter writer_;
+  FolderWriter writer_;
   torch::Tensor audio_, video_;
-  std::unique_ptr<LibraryReader> library_;
+  std::unique_ptr<FolderReader> library_;
 };
 
 TEST_F(SearchTest, FindsTheFilesWithTheBestMomentsInTheirOrder) {
@@ -187,7 +188,7 @@ TEST_F(SearchTest, ThreadsThatSearchWhileItGrowsSeeWholeLibraries) {
   std::atomic<int> searches = 0;
   for (int t = 0; t < 3; ++t)
     readers.emplace_back([&, t] {
-      LibraryReader own(folder_ / "library");
+      FolderReader own(folder_ / "library");
       while (!done || searches < 3) {
         const auto hits = search(t == 0 ? *library_ : own, {.audio = audio_[5][2], .video = {}},
                                  {.target = SearchFor::audio, .top = 1});
@@ -229,8 +230,8 @@ TEST_F(SearchTest, WhatCannotBeSearchedByIsRefused) {
 
 TEST(SearchOfAnEmptyLibrary, FindsNothing) {
   TemporaryFolder folder;
-  const LibraryWriter writer(folder / "library", toy_settings(), LibraryStart::add, null_log());
-  LibraryReader library(folder / "library");
+  const FolderWriter writer(folder / "library", toy_settings(), LibraryStart::add, null_log());
+  FolderReader library(folder / "library");
   EXPECT_TRUE(search(library, {.audio = torch::ones({kWidth}), .video = {}}, {}).empty());
 }
 

@@ -9,8 +9,10 @@
 #include "cavmae/data/media_files.h"
 #include "cavmae/data/read_clips.h"
 #include "cavmae/models/checkpoint.h"
+#include "cavmae/search/folder_reader.h"
+#include "cavmae/search/folder_writer.h"
 #include "cavmae/search/indexer.h"
-#include "cavmae/search/library_reader.h"
+#include "cavmae/search/open_library.h"
 
 #include "tests/data/toy_media.h"
 #include "tests/support/temporary_folder.h"
@@ -43,13 +45,16 @@ inline std::filesystem::path save_toy_model(const std::filesystem::path& file, u
 // Fills a library from a folder; what became of it.
 class ToyLibrary {
  public:
-  explicit ToyLibrary(const std::filesystem::path& folder)
+  // `name`: of the library, where it is to be no folder.
+  explicit ToyLibrary(const std::filesystem::path& folder, std::string name = {})
       : folder_(folder),
+        name_(name.empty() ? library().string() : std::move(name)),
         model_(load_pretrained(save_toy_model(folder / "model.safetensors", 3), without_decoder())) {
     std::filesystem::create_directories(folder / "films");
   }
 
   std::filesystem::path library() const { return folder_ / "library"; }
+  const std::string& name() const { return name_; }
   std::filesystem::path films() const { return folder_ / "films"; }
   const Pretrained& model() const { return model_; }
 
@@ -62,10 +67,10 @@ class ToyLibrary {
   }
   IndexResult index(const LibrarySettings& settings, LibraryStart start = LibraryStart::add,
                     bool prune = false, const std::shared_ptr<Log>& log = null_log()) const {
-    LibraryWriter writer(library(), settings, start, log);
+    const auto writer = open_library_to_write(name_, settings, start, log);
     const IndexResult result =
-        index_files(writer, model_, read_clip_sources({films()}, *log), {.prune = prune}, false, log);
-    writer.finish();
+        index_files(*writer, model_, read_clip_sources({films()}, *log), {.prune = prune}, false, log);
+    writer->finish();
     return result;
   }
   IndexResult index(double hop_seconds = 1.0) const { return index(settings(hop_seconds)); }
@@ -80,27 +85,24 @@ class ToyLibrary {
   }
 
   std::filesystem::path folder_;
+  std::string name_;
   Pretrained model_;
 };
 
 // All moments of a library, in the order of their files' paths and starts.
-struct StoredMoment {
+struct FoundMoment {
   std::string path;
   Moment moment;
   ClipVectors vectors;
 };
-inline std::vector<StoredMoment> moments_in(LibraryReader& library) {
-  std::vector<StoredMoment> out;
-  const auto snapshot = library.snapshot();
-  for (const Snapshot::Part& part : snapshot->parts())
-    for (int64_t row = 0; row < part.rows.size(); ++row) {
-      if (part.alive.defined() && !part.alive[row].item<bool>()) continue;
-      const auto moment = library.moment(part.rows.moment[row].item<int64_t>());
-      out.push_back({.path = library.file(moment->file)->path,
-                     .moment = *moment,
-                     .vectors = library.vectors(moment->id)});
-    }
-  std::ranges::sort(out, {}, [](const StoredMoment& m) { return std::pair(m.path, m.moment.start_ms); });
+inline std::vector<FoundMoment> moments_in(LibraryReader& library) {
+  std::vector<FoundMoment> out;
+  const torch::Tensor files = library.files_under("/");
+  for (int64_t i = 0; i < files.numel(); ++i)
+    for (const Moment& moment : library.moments_of(files[i].item<int64_t>()))
+      out.push_back(
+          {.path = library.file(moment.file)->path, .moment = moment, .vectors = library.vectors(moment.id)});
+  std::ranges::sort(out, {}, [](const FoundMoment& m) { return std::pair(m.path, m.moment.start_ms); });
   return out;
 }
 

@@ -52,7 +52,7 @@ TEST(Page, InABrowser) {
                                 (toy.films() / "poster.tif").string() + "'");
   ASSERT_EQ(poster.exit_code, 0) << poster.err;
   toy.index();
-  LibraryWriter(folder / "empty", toy.settings(), LibraryStart::add, null_log()).finish();
+  FolderWriter(folder / "empty", toy.settings(), LibraryStart::add, null_log()).finish();
   const std::string token = "reading-0123456789abcdef";
   write_text(folder / "tokens", "read " + token + "\n");
   ::chmod((folder / "tokens").c_str(), 0600);

@@ -45,7 +45,7 @@ TEST_F(SearchApi, EqualsASearchWithoutAServer) {
     const auto numbers = answer[name].get<std::vector<float>>();
     EXPECT_TRUE(torch::allclose(torch::tensor(numbers), expected, 1e-4, 1e-5)) << name;
   }
-  LibraryReader reader(toy_->library());
+  FolderReader reader(toy_->library());
   const auto hits = search(reader, {.audio = vectors.audio, .video = {}}, {.target = SearchFor::video});
   const Json json =
       post_json(client, "/v1/search", {{"vector", answer["audio"]}, {"by", "audio"}, {"for", "video"}});

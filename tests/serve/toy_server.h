@@ -41,7 +41,7 @@ class RunningServer {
   RunningServer(const ToyLibrary& library, ServeOptions options = {}) {
     options.port = 0;
     options.decoder = decoder_program();
-    served_ = std::make_unique<ServedLibrary>(library.library(), library.model(), options, null_log());
+    served_ = std::make_unique<ServedLibrary>(library.name(), library.model(), options, null_log());
     thread_ = std::thread([this] { served_->run(); });
   }
   ~RunningServer() { stop(); }

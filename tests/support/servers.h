@@ -69,14 +69,14 @@ class Server {
   std::string url(const std::string& path = "") const {
     return "http://127.0.0.1:" + std::to_string(port_) + "/" + path;
   }
-  // Fails the test when it does not answer within some seconds.
+  // Fails the test when it does not answer within two minutes.
   void start() {
     pid_ = ::fork();
     if (pid_ == 0) {
       ::execl("/bin/sh", "sh", "-c", ("PATH=$PATH:/usr/sbin; exec " + command_).c_str(), nullptr);
       ::_exit(127);
     }
-    constexpr int kTries = 3000;
+    constexpr int kTries = 12000;
     for (int i = 0; i < kTries; ++i) {
       if (answers()) return;
       if (::waitpid(pid_, nullptr, WNOHANG) == pid_) break;
@@ -84,14 +84,26 @@ class Server {
     }
     ADD_FAILURE() << "does not start: " << command_;
   }
-  void stop() {
+  void stop() { stop(SIGKILL); }
+
+ protected:
+  // Sends the signal, and SIGKILL where the server is still there after some seconds.
+  void stop(int signal) {
     if (pid_ <= 0) return;
+    ::kill(pid_, signal);
+    constexpr int kTries = 1000;
+    for (int i = 0; signal != SIGKILL && i < kTries; ++i) {
+      if (::waitpid(pid_, nullptr, WNOHANG) == pid_) {
+        pid_ = -1;
+        return;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
     pid_ = -1;
   }
 
- protected:
   std::string command_;
   TemporaryFolder folder_;
   int port_ = free_port();

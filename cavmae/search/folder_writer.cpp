@@ -1,4 +1,4 @@
-#include "cavmae/search/library_writer.h"
+#include "cavmae/search/folder_writer.h"
 
 #include <algorithm>
 #include <map>
@@ -10,6 +10,7 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/options.h"
 #include "cavmae/search/content_hash.h"
+#include "cavmae/search/index_jobs.h"
 #include "cavmae/search/list_training.h"
 #include "cavmae/search/segment_lists.h"
 
@@ -27,7 +28,10 @@ constexpr int64_t kListsFrom = 1'000'000, kCodesFrom = 10'000'000;
 // Smaller segments are compared whole.
 constexpr int64_t kLeastSegmentWithLists = 16384;
 
-fs::path made(const fs::path& library) {
+fs::path made(const fs::path& library, const LibrarySettings& wanted) {
+  CAVMAE_CHECK_AS(
+      ConfigError, wanted.vectors != VectorType::text, library.string(),
+      ": a library in a folder keeps vectors as float32 or float16; text is of one in PostgreSQL");
   make_directories(library);
   return library;
 }
@@ -47,17 +51,17 @@ int64_t tier_of(int64_t rows) {
 
 }  // namespace
 
-LibraryWriter::LibraryWriter(const fs::path& library, const LibrarySettings& wanted, LibraryStart start,
-                             std::shared_ptr<Log> log)
-    : library_(library),
-      settings_(wanted),
+FolderWriter::FolderWriter(const fs::path& library, const LibrarySettings& wanted, LibraryStart start,
+                           std::shared_ptr<Log> log)
+    : LibraryWriter(wanted),
+      library_(library),
       start_(start),
       log_(std::move(log)),
-      lock_(made(library), "another process adds to this library; wait for it or stop it") {
+      lock_(made(library, wanted), "another process adds to this library; wait for it or stop it") {
   const bool is_there = holds_library(library);
   if (is_there && start == LibraryStart::add) {
     settings_ = read_library_settings(library);
-    check_same_model(library, settings_, wanted.model);
+    check_same_model(library.string(), settings_, wanted.model);
     CAVMAE_CHECK_AS(ConfigError, settings_.hop_seconds == wanted.hop_seconds, library.string(),
                     ": its moments are ", settings_.hop_seconds, " s apart, not ", wanted.hop_seconds,
                     "; leave out --hop, or make it anew by --rebuild");
@@ -82,7 +86,7 @@ LibraryWriter::LibraryWriter(const fs::path& library, const LibrarySettings& wan
 
 // A generation has library.json beside its tables until it counts, so that one that was left half made is
 // continued only with the settings that it was begun with.
-void LibraryWriter::open_generation() {
+void FolderWriter::open_generation() {
   generation_ = generation_folder(library_, settings_.generation);
   const bool counts =
       holds_library(library_) && read_library_settings(library_).generation == settings_.generation;
@@ -97,7 +101,7 @@ void LibraryWriter::open_generation() {
 
 // Segments that were written and not entered, or merged and not removed, when a process was killed; and
 // generations that count no more.
-void LibraryWriter::remove_leftovers() {
+void FolderWriter::remove_leftovers() {
   std::set<fs::path> known;
   for (const SegmentRecord& segment : catalog_->segments())
     known.insert(segment_file(generation_, segment.id));
@@ -110,7 +114,7 @@ void LibraryWriter::remove_leftovers() {
       fs::remove_all(entry.path());
 }
 
-void LibraryWriter::write(const std::vector<int64_t>& replaced) {
+void FolderWriter::write(const std::vector<int64_t>& replaced) {
   std::vector<MomentRows> parts;
   for (const SegmentRecord& segment : catalog_->segments()) {
     if (std::ranges::find(replaced, segment.id) == replaced.end()) continue;
@@ -132,13 +136,13 @@ void LibraryWriter::write(const std::vector<int64_t>& replaced) {
   for (const int64_t old : replaced) remove_segment_files(segment_file(generation_, old));
 }
 
-MomentRows LibraryWriter::rows_of(const SegmentRecord& segment) const {
+MomentRows FolderWriter::rows_of(const SegmentRecord& segment) const {
   return map_segment(segment_file(generation_, segment.id), segment.rows, settings_.model.embed_dim,
                      scalar_type(settings_.vectors));
 }
 
 // Rows that lie evenly spread over all segments and have this side, float [n, D] of length 1.
-torch::Tensor LibraryWriter::training_sample(ClipSide side, int64_t size) const {
+torch::Tensor FolderWriter::training_sample(ClipSide side, int64_t size) const {
   int64_t total = 0;
   for (const SegmentRecord& segment : catalog_->segments()) total += segment.rows;
   std::vector<torch::Tensor> parts;
@@ -153,7 +157,7 @@ torch::Tensor LibraryWriter::training_sample(ClipSide side, int64_t size) const 
   return torch::cat(parts);
 }
 
-void LibraryWriter::make_lists() {
+void FolderWriter::make_lists() {
   int64_t moments = 0;
   for (const SegmentRecord& segment : catalog_->segments()) moments += segment.rows;
   IndexKind kind = settings_.index;
@@ -188,7 +192,7 @@ void LibraryWriter::make_lists() {
   }
 }
 
-void LibraryWriter::merge() {
+void FolderWriter::merge() {
   for (bool merged = true; merged;) {
     merged = false;
     std::map<int64_t, std::vector<int64_t>> tiers;
@@ -204,13 +208,30 @@ void LibraryWriter::merge() {
   }
 }
 
-void LibraryWriter::seal_if_due() {
+bool FolderWriter::add_file(const LibraryFile& file, const std::vector<NewMoment>& moments,
+                            const std::vector<FileFailure>& failures) {
+  catalog_->add_file(file, moments, failures);
+  seal_if_due();
+  return true;
+}
+
+bool FolderWriter::set_place(const LibraryFile& known, const std::string& path, const std::string& audio_path,
+                             const std::string& stamp) {
+  catalog_->set_place(known.id, path, audio_path, stamp);
+  return true;
+}
+
+std::unique_ptr<WorkShare> FolderWriter::share(const std::vector<IndexJob>& jobs) {
+  return std::make_unique<WholeWork>(jobs.size());
+}
+
+void FolderWriter::seal_if_due() {
   if (catalog_->tail_size() < kTailMoments) return;
   write({});
   merge();
 }
 
-void LibraryWriter::seal() {
+void FolderWriter::seal() {
   if (catalog_->tail_size() > 0) {
     write({});
     merge();
@@ -218,7 +239,7 @@ void LibraryWriter::seal() {
   make_lists();
 }
 
-LibraryCheck LibraryWriter::check() {
+LibraryCheck FolderWriter::check() {
   LibraryCheck result;
   std::set<int64_t> files;
   for (const SegmentRecord& segment : catalog_->segments()) {
@@ -241,7 +262,7 @@ LibraryCheck LibraryWriter::check() {
   return result;
 }
 
-void LibraryWriter::finish() {
+void FolderWriter::finish() {
   if (start_ != LibraryStart::rebuild) return;
   const int64_t former = read_library_settings(library_).generation;
   write_library_settings(library_, settings_);

@@ -1,11 +1,11 @@
-#include "cavmae/search/library_writer.h"
+#include "cavmae/search/folder_writer.h"
 
 #include <filesystem>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cavmae/search/library_reader.h"
+#include "cavmae/search/folder_reader.h"
 #include "cavmae/search/segment.h"
 
 #include "tests/support/normal.h"
@@ -25,7 +25,7 @@ LibrarySettings settings_of_width(int64_t width, VectorType type = VectorType::f
 }
 
 // A file whose moments have vectors that tell them apart: the row of `audio` and its negative.
-void add_file(LibraryWriter& writer, const std::string& path, const torch::Tensor& audio) {
+void add_file(FolderWriter& writer, const std::string& path, const torch::Tensor& audio) {
   const torch::ScalarType type = scalar_type(writer.settings().vectors);
   std::vector<NewMoment> moments;
   for (int64_t i = 0; i < audio.size(0); ++i)
@@ -41,11 +41,11 @@ void add_file(LibraryWriter& writer, const std::string& path, const torch::Tenso
   writer.seal_if_due();
 }
 
-TEST(LibraryWriter, SealsAndJoinsSegmentsAndKeepsEveryVector) {
+TEST(FolderWriter, SealsAndJoinsSegmentsAndKeepsEveryVector) {
   constexpr int64_t kFiles = 20, kMoments = 1000;
   TemporaryFolder folder;
-  LibraryWriter writer(folder / "library", settings_of_width(4), LibraryStart::add, null_log());
-  LibraryReader reader(folder / "library");
+  FolderWriter writer(folder / "library", settings_of_width(4), LibraryStart::add, null_log());
+  FolderReader reader(folder / "library");
   const torch::Tensor all = normal({kFiles, kMoments, 4}, 1);
   for (int64_t f = 0; f < kFiles; ++f) add_file(writer, "/f" + std::to_string(f), all[f]);
   // Files that go while their moments lie in segments.
@@ -58,9 +58,9 @@ TEST(LibraryWriter, SealsAndJoinsSegmentsAndKeepsEveryVector) {
   EXPECT_EQ(counts.in_tail, 0);
   EXPECT_LE(counts.segments, 8);
   EXPECT_TRUE(writer.check().damaged.empty());
-  const auto snapshot = reader.snapshot();
+  const auto snapshot = reader.folder_snapshot();
   int64_t alive = 0;
-  for (const Snapshot::Part& part : snapshot->parts())
+  for (const FolderSnapshot::Part& part : snapshot->parts())
     alive += part.alive.defined() ? part.alive.sum().item<int64_t>() : part.rows.size();
   EXPECT_EQ(alive, counts.moments);
   const auto seventh = writer.catalog().file_at("/f7", "");
@@ -77,43 +77,43 @@ TEST(LibraryWriter, SealsAndJoinsSegmentsAndKeepsEveryVector) {
   EXPECT_EQ(files, counts.segments);
 }
 
-TEST(LibraryWriter, RemovesWhatAKilledOneHasLeft) {
+TEST(FolderWriter, RemovesWhatAKilledOneHasLeft) {
   TemporaryFolder folder;
   const fs::path stray = generation_folder(folder / "library", 1) / "segments/000009.safetensors";
   const fs::path old = generation_folder(folder / "library", 8);
   {
-    LibraryWriter writer(folder / "library", settings_of_width(4), LibraryStart::add, null_log());
+    FolderWriter writer(folder / "library", settings_of_width(4), LibraryStart::add, null_log());
     add_file(writer, "/a", normal({5, 4}, 1));
     writer.seal();
     write_segment(stray, read_tail(writer.catalog(), 4, torch::kFloat32));
     fs::create_directories(old);
   }
-  LibraryWriter writer(folder / "library", settings_of_width(4), LibraryStart::add, null_log());
+  FolderWriter writer(folder / "library", settings_of_width(4), LibraryStart::add, null_log());
   EXPECT_FALSE(fs::exists(stray));
   EXPECT_FALSE(fs::exists(old));
   EXPECT_EQ(writer.catalog().counts().moments, 5);
 }
 
-TEST(LibraryWriter, Float16HalvesWhatVectorsTake) {
+TEST(FolderWriter, Float16HalvesWhatVectorsTake) {
   TemporaryFolder folder;
-  LibraryWriter writer(folder / "library", settings_of_width(4, VectorType::float16), LibraryStart::add,
-                       null_log());
+  FolderWriter writer(folder / "library", settings_of_width(4, VectorType::float16), LibraryStart::add,
+                      null_log());
   const torch::Tensor vectors = normal({5, 4}, 1);
   add_file(writer, "/a", vectors);
   writer.seal();
-  LibraryReader reader(folder / "library");
-  EXPECT_EQ(reader.snapshot()->parts()[0].rows.audio.scalar_type(), torch::kFloat16);
+  FolderReader reader(folder / "library");
+  EXPECT_EQ(reader.folder_snapshot()->parts()[0].rows.audio.scalar_type(), torch::kFloat16);
   EXPECT_TRUE(reader.vectors(2).audio.equal(vectors[1].to(torch::kFloat16).to(torch::kFloat32)));
 }
 
-TEST(LibraryWriter, AFolderThatHoldsOtherFilesIsNoLibrary) {
+TEST(FolderWriter, AFolderThatHoldsOtherFilesIsNoLibrary) {
   TemporaryFolder folder;
   fs::create_directories(folder / "films/a");
   EXPECT_THAT(message_from<ConfigError>([&] {
-                LibraryWriter(folder / "films", settings_of_width(4), LibraryStart::add, null_log());
+                FolderWriter(folder / "films", settings_of_width(4), LibraryStart::add, null_log());
               }),
               testing::HasSubstr("holds other files"));
-  EXPECT_THAT(message_from<ConfigError>([&] { LibraryReader(folder / "films"); }),
+  EXPECT_THAT(message_from<ConfigError>([&] { FolderReader(folder / "films"); }),
               testing::HasSubstr("cavmae index"));
 }
 

@@ -1,0 +1,183 @@
+#include "cavmae/search/folder_snapshot.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <tuple>
+
+#include <fmt/format.h>
+
+#include "cavmae/core/error.h"
+#include "cavmae/core/options.h"
+
+namespace cavmae {
+namespace {
+
+torch::Tensor alive_rows(int64_t size, const std::vector<int64_t>& dead) {
+  if (dead.empty()) return {};
+  torch::Tensor alive = torch::ones({size}, torch::kBool);
+  for (const int64_t row : dead) alive.data_ptr<bool>()[row] = false;
+  return alive;
+}
+
+// The rows that may be found: alive, and of the files (int64 [n], undefined: all). Undefined: all rows.
+torch::Tensor selected_rows(const FolderSnapshot::Part& part, const torch::Tensor& files) {
+  if (!files.defined()) return part.alive;
+  const torch::Tensor of_files = torch::isin(part.rows.file, files);
+  return part.alive.defined() ? of_files.logical_and(part.alive) : of_files;
+}
+
+}  // namespace
+
+FolderSnapshot::FolderSnapshot(Catalog& catalog, const LibrarySettings& settings,
+                               const std::filesystem::path& generation) {
+  settings_ = settings;
+  const torch::ScalarType type = scalar_type(settings.vectors);
+  Transaction transaction(catalog.database(), Transaction::Kind::read);
+  counts_ = catalog.counts();
+  const std::optional<ListModels> models = load_list_models(generation);
+  if (models) list_models_ = *models;
+  for (const SegmentRecord& segment : catalog.segments()) {
+    const std::filesystem::path file = segment_file(generation, segment.id);
+    parts_.push_back({.rows = map_segment(file, segment.rows, settings.model.embed_dim, type),
+                      .alive = alive_rows(segment.rows, catalog.dead_rows(segment.id)),
+                      .segment = segment.id});
+    if (models) parts_.back().lists = map_segment_lists(lists_file(file), *models, segment.rows);
+  }
+  MomentRows tail = read_tail(catalog, settings.model.embed_dim, type);
+  if (tail.size() > 0) parts_.push_back({.rows = std::move(tail), .alive = {}, .segment = 0});
+}
+
+torch::Tensor FolderSnapshot::draw_sample(ClipSide side) const {
+  using Drawn = std::tuple<uint64_t, size_t, int64_t>;  // hash, part, row
+  std::vector<Drawn> heap;                              // the largest hash in front
+  constexpr auto kMost = static_cast<size_t>(kSampleSize);
+  for (size_t p = 0; p < parts_.size(); ++p) {
+    const Part& part = parts_[p];
+    const int64_t* ids = part.rows.moment.data_ptr<int64_t>();
+    const bool* alive = part.alive.defined() ? part.alive.data_ptr<bool>() : nullptr;
+    const torch::Tensor& vectors = vectors_of(part.rows, side);
+    for (int64_t row = 0; row < part.rows.size(); ++row) {
+      const uint64_t hash = sample_hash(ids[row]);
+      if (alive != nullptr && !alive[row]) continue;
+      if (heap.size() == kMost && hash >= std::get<0>(heap.front())) continue;
+      if (!std::isfinite(vectors[row][0].item<float>())) continue;
+      heap.emplace_back(hash, p, row);
+      std::ranges::push_heap(heap);
+      if (heap.size() <= kMost) continue;
+      std::ranges::pop_heap(heap);
+      heap.pop_back();
+    }
+  }
+  std::ranges::sort(heap);
+  torch::Tensor sample =
+      torch::empty({static_cast<int64_t>(heap.size()), settings_.model.embed_dim}, torch::kFloat32);
+  for (size_t i = 0; i < heap.size(); ++i)
+    sample[static_cast<int64_t>(i)].copy_(
+        vectors_of(parts_[std::get<1>(heap[i])].rows, side)[std::get<2>(heap[i])]);
+  return sample;
+}
+
+const torch::Tensor& FolderSnapshot::sample(ClipSide side) const {
+  CAVMAE_CHECK(side != ClipSide::both, "sample: of one side");
+  const int which = side == ClipSide::audio ? 0 : 1;
+  std::call_once(drawn_[which], [&] {
+    const torch::NoGradGuard no_grad;
+    samples_[which] = draw_sample(side);
+  });
+  return samples_[which];
+}
+
+std::vector<std::pair<std::string, std::string>> FolderSnapshot::facts() const {
+  std::vector<std::pair<std::string, std::string>> out = {
+      {"vectors",
+       fmt::format("{} numbers each, {}, in {} segments and a tail of {}", settings_.model.embed_dim,
+                   enum_name(settings_.vectors), counts_.segments, counts_.in_tail)}};
+  for (const ClipSide side : {ClipSide::audio, ClipSide::video}) {
+    const ListModel& model = list_models_.of(side);
+    if (model.is_there())
+      out.emplace_back(std::string("lists of ") + side_name(side),
+                       fmt::format("{}, of which a query looks into {}{}", model.num_lists(), model.probe(),
+                                   model.has_codes() ? ", with codes" : ""));
+  }
+  return out;
+}
+
+FolderSelection::FolderSelection(std::shared_ptr<const FolderSnapshot> snapshot, const torch::Tensor& files,
+                                 bool exact)
+    : snapshot_(std::move(snapshot)), exact_(exact) {
+  for (const FolderSnapshot::Part& part : snapshot_->parts()) selected_.push_back(selected_rows(part, files));
+}
+
+int64_t FolderSelection::size() const {
+  int64_t rows = 0;
+  for (const FolderSnapshot::Part& part : snapshot_->parts()) rows += part.rows.size();
+  return rows;
+}
+
+// The k nearest rows of a part; where it has lists, of those in `effort` times as many lists as suffice.
+// `is_all`: whether no row was left out.
+Neighbors FolderSelection::nearest_rows(size_t p, const torch::Tensor& query, ClipSide side, int64_t k,
+                                        int64_t effort, bool& is_all) const {
+  const FolderSnapshot::Part& part = snapshot_->parts()[p];
+  const torch::Tensor& vectors = vectors_of(part.rows, side);
+  const ListModel& model = snapshot_->list_models().of(side);
+  const bool has_lists = !exact_ && part.lists && part.lists->of(side).offsets.defined();
+  const int64_t num_lists = has_lists ? std::min(model.num_lists(), effort * model.probe()) : 0;
+  if (!has_lists || num_lists == model.num_lists()) {
+    const Neighbors found = cavmae::nearest(query, vectors, k, selected_[p]);
+    is_all = found.indices.numel() == part.rows.size();
+    return found;
+  }
+  constexpr int64_t kComparedByVectors = 16;  // times k, of what codes say is best
+  const torch::Tensor rows = candidates(part.lists->of(side), model,
+                                        {.query = query,
+                                         .probe = num_lists,
+                                         .most = std::max<int64_t>(1000, kComparedByVectors * k),
+                                         .selected = selected_[p]});
+  Neighbors found = cavmae::nearest(query, vectors.index_select(0, rows), k);
+  found.indices = torch::where(
+      found.indices >= 0, rows.index_select(0, found.indices.flatten().clamp_min(0)).view_as(found.indices),
+      found.indices);
+  is_all = false;
+  return found;
+}
+
+// Among the k nearest of each part. A moment that is not among them is no more similar than the last of
+// these, so that only what is more similar is certain.
+NearMoments FolderSelection::nearest(const torch::Tensor& query, ClipSide side, int64_t k,
+                                     int64_t effort) const {
+  NearMoments out;
+  for (size_t p = 0; p < snapshot_->parts().size(); ++p) {
+    bool is_all = false;
+    const Neighbors found = nearest_rows(p, query, side, k, effort, is_all);
+    const int64_t n = found.indices.numel();
+    const int64_t* indices = found.indices.data_ptr<int64_t>();
+    const float* similarities = found.scores.data_ptr<float>();
+    for (int64_t i = 0; i < n && indices[i] >= 0; ++i)
+      out.found.push_back(
+          {.moment = moment_at(snapshot_->parts()[p].rows, indices[i]), .similarity = similarities[i]});
+    if (is_all || (n > 0 && indices[n - 1] < 0)) continue;
+    const double last = n > 0 ? similarities[n - 1] : std::numeric_limits<double>::infinity();
+    out.complete_above = std::max(out.complete_above, last);
+  }
+  return out;
+}
+
+std::vector<NearMoment> FolderSelection::compare(const torch::Tensor& query, ClipSide side,
+                                                 const torch::Tensor& files) const {
+  std::vector<NearMoment> out;
+  for (const FolderSnapshot::Part& part : snapshot_->parts()) {
+    const torch::Tensor positions = selected_rows(part, files).nonzero().flatten();
+    if (positions.size(0) == 0) continue;
+    const torch::Tensor vectors = vectors_of(part.rows, side).index_select(0, positions);
+    const Neighbors found = cavmae::nearest(query, vectors, vectors.size(0));
+    const int64_t* indices = found.indices.data_ptr<int64_t>();
+    for (int64_t i = 0; i < found.indices.numel() && indices[i] >= 0; ++i)
+      out.push_back({.moment = moment_at(part.rows, positions.data_ptr<int64_t>()[indices[i]]),
+                     .similarity = found.scores.data_ptr<float>()[i]});
+  }
+  return out;
+}
+
+}  // namespace cavmae
