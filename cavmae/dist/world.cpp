@@ -1,6 +1,7 @@
 #include "cavmae/dist/world.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 namespace cavmae {
@@ -10,9 +11,25 @@ class Alone final : public World {
  public:
   int64_t rank() const override { return 0; }
   int64_t size() const override { return 1; }
-  void all_reduce(const torch::Tensor& /*tensor*/) override {}
-  std::vector<torch::Tensor> all_gather(const torch::Tensor& tensor) override { return {tensor}; }
-  void broadcast(const torch::Tensor& /*tensor*/, int64_t /*root*/) override {}
+
+ protected:
+  void do_all_reduce(const torch::Tensor& /*tensor*/) override {}
+  std::vector<torch::Tensor> do_all_gather(const torch::Tensor& tensor) override { return {tensor}; }
+  void do_broadcast(const torch::Tensor& /*tensor*/, int64_t /*root*/) override {}
+};
+
+// Adds to `seconds` how long it lives.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& seconds) : seconds_(seconds) {}
+  ~Stopwatch() { seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double& seconds_;
+  Clock::time_point start_ = Clock::now();
 };
 
 std::vector<int64_t> gather_counts(World& world, int64_t own) {
@@ -27,6 +44,36 @@ std::vector<int64_t> gather_counts(World& world, int64_t own) {
 World& World::alone() {
   static Alone alone;
   return alone;
+}
+
+void World::all_reduce(const torch::Tensor& tensor) {
+  if (size() == 1) return;
+  const Stopwatch watch(exchange_seconds_);
+  do_all_reduce(tensor);
+}
+
+std::vector<torch::Tensor> World::all_gather(const torch::Tensor& tensor) {
+  if (size() == 1) return {tensor};
+  const Stopwatch watch(exchange_seconds_);
+  return do_all_gather(tensor);
+}
+
+void World::broadcast(const torch::Tensor& tensor, int64_t root) {
+  if (size() == 1) return;
+  const Stopwatch watch(exchange_seconds_);
+  do_broadcast(tensor, root);
+}
+
+std::unique_ptr<PendingReduction> World::begin_all_reduce(const torch::Tensor& tensor) {
+  if (size() == 1) return nullptr;
+  const Stopwatch watch(exchange_seconds_);
+  return do_begin_all_reduce(tensor);
+}
+
+void World::finish(std::unique_ptr<PendingReduction> reduction) {
+  if (!reduction) return;
+  const Stopwatch watch(exchange_seconds_);
+  reduction->wait();
 }
 
 void World::barrier() {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,13 @@ namespace cavmae {
 
 // By which rule the flag of a rank becomes that of all.
 enum class Agreement { any, all };
+
+// A reduction that was begun, as a backend keeps it.
+class PendingReduction {
+ public:
+  virtual ~PendingReduction() = default;
+  virtual void wait() = 0;
+};
 
 class World {
  public:
@@ -28,12 +36,21 @@ class World {
   // collective.
 
   // Puts the sum over the ranks in the place of each rank's tensor, the same bits on every rank.
-  virtual void all_reduce(const torch::Tensor& tensor) = 0;
+  void all_reduce(const torch::Tensor& tensor);
   // The tensors of all ranks, by rank. One's own is `tensor` itself and keeps its gradient, so that what is
   // computed of all of them has the gradient of this rank's part.
-  virtual std::vector<torch::Tensor> all_gather(const torch::Tensor& tensor) = 0;
+  std::vector<torch::Tensor> all_gather(const torch::Tensor& tensor);
   // Puts rank `root`'s values into each rank's tensor.
-  virtual void broadcast(const torch::Tensor& tensor, int64_t root) = 0;
+  void broadcast(const torch::Tensor& tensor, int64_t root);
+
+  // An all_reduce() that goes on while this rank computes; the tensor, on the CPU, is nobody's until finish()
+  // returns. Ranks begin reductions and other collectives in the same order.
+  std::unique_ptr<PendingReduction> begin_all_reduce(const torch::Tensor& tensor);
+  void finish(std::unique_ptr<PendingReduction> reduction);
+
+  // How long the calls above kept this rank so far, waiting for other ranks included: what communication
+  // costs beside computing.
+  double exchange_seconds() const { return exchange_seconds_; }
 
   // What this rank is about to do ("reads clips"), which the others tell when they wait for it in vain.
   virtual void does(const std::string& /*what*/) {}
@@ -46,7 +63,19 @@ class World {
   template <class Flags>
   Flags agree(Flags flags);
 
+ protected:
+  virtual void do_all_reduce(const torch::Tensor& tensor) = 0;
+  virtual std::vector<torch::Tensor> do_all_gather(const torch::Tensor& tensor) = 0;
+  virtual void do_broadcast(const torch::Tensor& tensor, int64_t root) = 0;
+  // Null: it is done.
+  virtual std::unique_ptr<PendingReduction> do_begin_all_reduce(const torch::Tensor& tensor) {
+    do_all_reduce(tensor);
+    return nullptr;
+  }
+
  private:
+  double exchange_seconds_ = 0.0;
+
   // 1 where the flags of enough ranks are set.
   std::vector<int64_t> agree_on(const std::vector<int64_t>& flags, const std::vector<Agreement>& rules);
 };

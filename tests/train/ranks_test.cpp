@@ -68,11 +68,11 @@ struct Learnt {
   std::map<std::string, torch::Tensor> gradients;  // times what Adam keeps of them
 };
 
-Learnt learn(const StepCase& c, World& world) {
+Learnt learn(const StepCase& c, World& world, const ExchangeOptions& exchange = {}) {
   CavMae model(toy_config());
   initialize(model, 3);
   OptimizationStep step(std::make_shared<PretrainingTask>(model, c.objective, MaskOptions{}, world),
-                        OptimizerOptions{}, at::detail::createCPUGenerator(5), world);
+                        OptimizerOptions{}, at::detail::createCPUGenerator(5), world, exchange);
   std::vector<Batch> group;
   for (size_t i = 0; i < c.bad_rows.size(); ++i)
     group.push_back(part_of(random_batch(i), c.bad_rows[i], world));
@@ -110,6 +110,32 @@ TEST(Ranks, LossesAndGradientsOfAStepAreThoseOfOneRank) {
         for (const auto& [name, gradient] : all[0].gradients)
           EXPECT_TRUE(torch::equal(got.gradients.at(name), gradient)) << "ranks part: " << name;
       }
+    }
+  }
+}
+
+// Small buckets, so that they begin at different times; with parts that differ, and that are empty where the
+// reductions of others begin in their backward passes.
+TEST(Ranks, OverlapChangesNoBit) {
+  ObjectiveOptions contrastive;
+  contrastive.reconstruction_weight = 0;
+  contrastive.contrastive_weight = 1;
+  for (const StepCase& c :
+       {StepCase{}, StepCase{.objective = contrastive}, StepCase{.bad_rows = {{}, {1, 2}}},
+        StepCase{.bad_rows = {{}, {0, 1, 2, 3}}}, StepCase{.bad_rows = {{4, 5, 6, 7}, {0}}}}) {
+    std::vector<Learnt> together(2), apart(2);
+    const auto learn_all = [&](std::vector<Learnt>& all, bool overlap) {
+      run_ranks(2, [&](World& world) {
+        all[static_cast<size_t>(world.rank())] = learn(c, world, {.overlap = overlap, .bucket_bytes = 8000});
+      });
+    };
+    learn_all(together, true);
+    learn_all(apart, false);
+    for (const size_t rank : {0, 1}) {
+      EXPECT_EQ(together[rank].gradient_norm, apart[rank].gradient_norm);
+      ASSERT_EQ(together[rank].gradients.size(), apart[rank].gradients.size());
+      for (const auto& [name, gradient] : apart[rank].gradients)
+        EXPECT_TRUE(torch::equal(together[rank].gradients.at(name), gradient)) << name;
     }
   }
 }
