@@ -80,17 +80,6 @@ void World::barrier() {
   all_reduce(torch::zeros({1}, torch::kInt64));
 }
 
-std::vector<int64_t> World::agree_on(const std::vector<int64_t>& flags, const std::vector<Agreement>& rules) {
-  const torch::Tensor counts = torch::tensor(flags, torch::kInt64);
-  all_reduce(counts);
-  std::vector<int64_t> agreed;
-  for (size_t i = 0; i < flags.size(); ++i) {
-    const int64_t count = counts[static_cast<int64_t>(i)].item<int64_t>();
-    agreed.push_back(count >= (rules[i] == Agreement::any ? 1 : size()) ? 1 : 0);
-  }
-  return agreed;
-}
-
 torch::Tensor gather_rows(World& world, const torch::Tensor& rows) {
   if (world.size() == 1) return rows;
   const std::vector<int64_t> counts = gather_counts(world, rows.size(0));

@@ -58,8 +58,9 @@ class World {
   // Returns when every rank is here.
   void barrier();
 
-  // One decision of all ranks from each rank's own; a barrier too. `Flags` is a struct of bools whose
-  // visit(flags, v) calls v(flag, Agreement) for each.
+  // One decision of all ranks from each rank's own; a barrier too. `Flags` is a struct of bools and counts
+  // whose visit(flags, v) calls v(flag, Agreement) for each flag and v(count), which becomes the ranks' sum,
+  // for each int64_t.
   template <class Flags>
   Flags agree(Flags flags);
 
@@ -76,8 +77,8 @@ class World {
  private:
   double exchange_seconds_ = 0.0;
 
-  // 1 where the flags of enough ranks are set.
-  std::vector<int64_t> agree_on(const std::vector<int64_t>& flags, const std::vector<Agreement>& rules);
+  // Collects a struct's fields, then puts the sums over the ranks in their places.
+  class Sums;
 };
 
 // The rows of all ranks one after another, by rank; ranks may have different numbers of them. One's own rows
@@ -87,18 +88,33 @@ torch::Tensor gather_rows(World& world, const torch::Tensor& rows);
 // The text of each rank, by rank.
 std::vector<std::string> gather_texts(World& world, const std::string& text);
 
+class World::Sums {
+ public:
+  void operator()(const bool& flag, Agreement /*rule*/) { values_.push_back(flag ? 1 : 0); }
+  void operator()(const int64_t& count) { values_.push_back(count); }
+
+  void over_ranks(World& world) {
+    const torch::Tensor sums = torch::tensor(values_, torch::kInt64);
+    world.all_reduce(sums);
+    values_.assign(sums.data_ptr<int64_t>(), sums.data_ptr<int64_t>() + sums.numel());
+    ranks_ = world.size();
+  }
+  void put(bool& flag, Agreement rule) { flag = values_[next_++] >= (rule == Agreement::any ? 1 : ranks_); }
+  void put(int64_t& count) { count = values_[next_++]; }
+
+ private:
+  std::vector<int64_t> values_;
+  size_t next_ = 0;
+  int64_t ranks_ = 1;
+};
+
 template <class Flags>
 Flags World::agree(Flags flags) {
   if (size() == 1) return flags;
-  std::vector<int64_t> values;
-  std::vector<Agreement> rules;
-  Flags::visit(flags, [&](bool& flag, Agreement rule) {
-    values.push_back(flag ? 1 : 0);
-    rules.push_back(rule);
-  });
-  values = agree_on(values, rules);
-  size_t next = 0;
-  Flags::visit(flags, [&](bool& flag, Agreement) { flag = values[next++] != 0; });
+  Sums sums;
+  Flags::visit(flags, [&](auto& field, auto... rule) { sums(field, rule...); });
+  sums.over_ranks(*this);
+  Flags::visit(flags, [&](auto& field, auto... rule) { sums.put(field, rule...); });
   return flags;
 }
 
