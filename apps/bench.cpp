@@ -15,6 +15,7 @@
 
 #include "apps/command.h"
 #include "apps/configs.h"
+#include "apps/dist_flags.h"
 #include "apps/training.h"
 
 namespace cavmae::apps {
@@ -24,8 +25,10 @@ struct BenchFlags {
   std::string config = "cav-mae";
   int64_t steps = 5;
   bool follow = false;
+  bool overlap = true;
   std::filesystem::path json;
   OptionFlags profile, recipe;
+  DistFlags dist;
 };
 
 // What the shares of the peak refer to.
@@ -54,13 +57,20 @@ struct BenchResult {
   RuntimeOptions runtime;
   std::string config;
   int64_t steps = 0;
+  int64_t ranks = 1;
+  std::string launch;  // the ranks, described; empty: a process alone
+  bool overlap = true;
   StepProfile step;  // the median one
   double gflop_per_clip = 0.0;
   PeakInUse peak;
   double memory_bytes = 0.0;  // at most, of the device that computes
 
-  double clips_per_second() const { return static_cast<double>(options.batch_size) / step.seconds; }
-  double gflops() const { return gflop_per_clip * clips_per_second(); }
+  double clips_per_second() const {  // of all ranks
+    return static_cast<double>(options.batch_size * ranks) / step.seconds;
+  }
+  double gflops() const {  // of a rank
+    return gflop_per_clip * clips_per_second() / static_cast<double>(ranks);
+  }
 };
 
 void print_row(const std::string& name, const PartProfile& part, double step_seconds, double peak_gflops) {
@@ -122,14 +132,19 @@ void print(const BenchResult& result) {
              result.runtime.recompute ? ", recomputing" : "", machine.torch_threads,
              machine.torch_threads == 1 ? "" : "s", device_name(machine, result.runtime.device), result.steps,
              result.steps == 1 ? "" : "s");
+  if (!result.launch.empty()) fmt::print("{}\n", result.launch);
   print_parts(result.step, peak.gflops);
   PartProfile total{.part = "total",
                     .seconds = result.step.seconds,
                     .gflop = result.gflop_per_clip * static_cast<double>(result.options.batch_size)};
   print_row("total", total, result.step.seconds, peak.gflops);
+  if (result.ranks > 1)
+    fmt::print("exchange       {:.1f} ms a step, {:.1f} % of it, {}\n", 1e3 * result.step.exchange_seconds,
+               100 * result.step.exchange_seconds / result.step.seconds,
+               result.overlap ? "beyond what the backward pass hides" : "without overlap");
   fmt::print("peak           {:.1f} GFLOP/s ({})\n", peak.gflops, peak.name);
-  fmt::print("speed          {:.3f} clips/s, {:.2f} GFLOP a clip\n", result.clips_per_second(),
-             result.gflop_per_clip);
+  fmt::print("speed          {:.3f} clips/s{}, {:.2f} GFLOP a clip\n", result.clips_per_second(),
+             result.ranks > 1 ? fmt::format(" of {} ranks", result.ranks) : "", result.gflop_per_clip);
   fmt::print("memory         {} at most\n", human_bytes(result.memory_bytes));
 }
 
@@ -149,6 +164,12 @@ Json to_json(const BenchResult& result) {
   out["samples_per_second"] = result.clips_per_second();
   out["gflop_per_sample"] = result.gflop_per_clip;
   out["gflops"] = result.gflops();
+  out["ranks"] = result.ranks;
+  if (result.ranks > 1) {
+    out["overlap"] = result.overlap;
+    out["exchange_seconds"] = result.step.exchange_seconds;
+    out["exchange_share"] = result.step.exchange_seconds / result.step.seconds;
+  }
   out["peak_gflops"] = peak.gflops;
   out["peak_instructions"] = peak.name;
   out["peak_share"] = result.gflops() / peak.gflops;
@@ -179,26 +200,37 @@ int follow(StepProfiler& profiler, torch::Device device) {
   return 0;
 }
 
-int run(const BenchFlags& flags, const GlobalOptions& global) {
+int bench(const BenchFlags& flags, const Launch& launch, const GlobalOptions& global,
+          const RankOfLaunch& rank) {
   CAVMAE_CHECK_AS(ConfigError, flags.steps >= 1, "--steps: ", flags.steps, "; it must be at least 1");
   PretrainOptions recipe;
   const NamedConfig config = find_config(flags.config);
   option_from_json(config.json, recipe, config.where);
   flags.recipe.apply(recipe);
+  recipe.overlap = flags.overlap;
+  choose_device(recipe.runtime.device, launch);
   recipe.validate();
   ProfileOptions options;
   flags.profile.apply(options);
-  take_engines(options.precision, recipe.runtime, EngineOrigin::given, *make_log(global.verbosity()));
+  take_engines(options.precision, recipe.runtime, EngineOrigin::given, *make_log(verbosity_of(rank, global)));
   BenchResult result{.options = options,
                      .runtime = recipe.runtime,
                      .config = flags.config,
                      .steps = flags.steps,
+                     .ranks = rank.world.size(),
+                     .launch = rank.description,
+                     .overlap = flags.overlap,
                      .step = {},
                      .peak = {}};
-  StepProfiler profiler(recipe, result.options);
+  CAVMAE_CHECK_AS(ConfigError, !flags.follow || result.ranks == 1,
+                  "--follow takes steps of one process; leave it out where several run");
+  StepProfiler profiler(recipe, result.options, rank.world);
   if (flags.follow) return follow(profiler, parse_device(recipe.runtime.device));
 
-  Progress progress({.title = "measuring", .unit = "steps", .total = flags.steps + 1, .quiet = global.quiet});
+  Progress progress({.title = "measuring",
+                     .unit = "steps",
+                     .total = flags.steps + 1,
+                     .quiet = global.quiet || !rank.is_first()});
   profiler.step();  // warms up
   std::vector<StepProfile> steps;
   while (static_cast<int64_t>(steps.size()) < flags.steps) {
@@ -207,6 +239,8 @@ int run(const BenchFlags& flags, const GlobalOptions& global) {
   }
   progress.update(flags.steps + 1);
   progress.finish();
+  rank.leave();
+  if (!rank.is_first()) return 0;
   result.step = median_step(std::move(steps));
   result.gflop_per_clip = profiler.gflop_per_clip();
   const torch::Device device = parse_device(result.runtime.device);
@@ -218,6 +252,12 @@ int run(const BenchFlags& flags, const GlobalOptions& global) {
   return 0;
 }
 
+int run(const BenchFlags& flags, const GlobalOptions& global) {
+  const Launch launch = flags.dist.launch();
+  return on_ranks(flags.dist, launch, global,
+                  [&](const RankOfLaunch& rank) { return bench(flags, launch, global, rank); });
+}
+
 }  // namespace
 
 void add_bench(CLI::App& app, Program& program) {
@@ -226,7 +266,8 @@ void add_bench(CLI::App& app, Program& program) {
       "Takes steps on random inputs, without reading clips, and prints for each part of the network its time, its\n"
       "arithmetic (forward and backward, what the result needs), and its share of the peak that the same run measures.",
       {"cavmae bench --mode embed --batch-size 1 --threads 1 --json bench.json",
-       "cavmae bench --device cuda --precision bf16 --batch-size 256     on a GPU: the step as a whole"});
+       "cavmae bench --device cuda --precision bf16 --batch-size 256     on a GPU: the step as a whole",
+       "mpirun -np 2 cavmae bench --threads 1 --batch-size 8     two ranks that train together, and what they exchange"});
   auto flags = std::make_shared<BenchFlags>();
   app.add_option("--config", flags->config, "a built-in configuration or a JSON file [cav-mae]")
       ->type_name("NAME|FILE");
@@ -234,7 +275,10 @@ void add_bench(CLI::App& app, Program& program) {
   app.add_flag(
       "--follow", flags->follow,
       "take a step for each line of standard input and print its seconds as JSON (all threads' together as cpu_seconds)");
+  app.add_flag("--overlap,!--no-overlap", flags->overlap,
+               "of several ranks: sum gradients while the backward pass goes on [true]");
   add_json_flag(app, flags->json);
+  flags->dist.add(app);
   flags->profile.add(app, ProfileOptions{}, "What is measured");
   flags->profile.add_alias(app, "batch_size", "--batch");
   flags->profile.add_alias(app, "precision", "--dtype");

@@ -7,28 +7,37 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$here/build/release only=()
+quick=(mpirun torchrun hand killed hung sigterm) by_hand=(slurm cut lost slow)
 while (( $# > 0 )); do
   case $1 in
     --build) build=$(cd "$2" && pwd); shift 2 ;;
+    --all) only=("${quick[@]}" "${by_hand[@]}"); shift ;;
     --only) shift; while (( $# > 0 )) && [[ $1 != --* ]]; do only+=("$1"); shift; done ;;
-    *) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
   esac
 done
-(( ${#only[@]} > 0 )) || only=(mpirun torchrun hand killed hung sigterm)
+(( ${#only[@]} > 0 )) || only=("${quick[@]}")
 wanted() { local name; for name in "${only[@]}"; do [[ $name != "$1" ]] || return 0; done; return 1; }
 
 cavmae=$build/cavmae
 [[ -x "$cavmae" ]] || { echo "$cavmae is not built" >&2; exit 2; }
-for tool in mpirun torchrun python3; do
+tools=(python3)
+! wanted mpirun || tools+=(mpirun)
+! wanted torchrun || tools+=(torchrun)
+! wanted slurm || tools+=(munged slurmctld slurmd srun sbatch)
+if wanted cut || wanted lost || wanted slow; then tools+=(ip tc); fi
+PATH=$PATH:/usr/sbin
+for tool in "${tools[@]}"; do
   command -v "$tool" >/dev/null && continue
-  echo "$tool is not installed: tools/install_dependencies.sh --tests" >&2
+  echo "$tool is not installed: tools/install_dependencies.sh --tests, and for --all apt-get install slurm-wlm munge iproute2" >&2
   [[ "${CI:-}" == true ]] && exit 1 || exit 77
 done
 work=$(mktemp -d)
-pids=()
+pids=() namespaces=()
 cleanup() {
-  local pid
-  for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
+  local pid namespace
+  for pid in "${pids[@]}"; do { kill -KILL "$pid" && wait "$pid"; } 2>/dev/null || true; done
+  for namespace in "${namespaces[@]}"; do ip netns delete "$namespace" 2>/dev/null || true; done
   rm -rf "$work"
 }
 trap cleanup EXIT
@@ -95,14 +104,17 @@ PY
 # A port that nobody listens at.
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# Starts N ranks by hand in the background: ${ranks[@]}, by rank.
+# Starts N ranks by hand in the background: ${ranks[@]}, by rank. Each on its own host where there are some: ${hosts[@]}.
+hosts=()
 start_by_hand() {  # N ARGUMENTS...
-  local size=$1 rank port
+  local size=$1 rank port address=127.0.0.1 on=()
   shift
   port=$(free_port)
+  (( ${#hosts[@]} == 0 )) || address=10.77.0.1
   ranks=()
   for (( rank = 0; rank < size; ++rank )); do
-    "$cavmae" "$@" --dist-rank "$rank" --dist-size "$size" --dist-url "tcp://127.0.0.1:$port" --dist-timeout 6 \
+    (( ${#hosts[@]} == 0 )) || on=(ip netns exec "${hosts[rank]}")
+    "${on[@]}" "$cavmae" "$@" --dist-rank "$rank" --dist-size "$size" --dist-url "tcp://$address:$port" --dist-timeout 6 \
       >"$work/out.$rank" 2>"$work/err.$rank" &
     ranks+=($!)
     pids+=($!)
@@ -220,5 +232,102 @@ if wanted sigterm; then
   [[ "${codes[*]}" == "130 130" ]] || fail "sigterm: exit codes ${codes[*]}"
   grep -q "Stopped and saved" "$work/out.0" || fail "sigterm: $(cat "$work/out.0")"
   go_on_alone "$work/sigterm"
+fi
+if wanted slurm; then
+  echo "Slurm: srun, and the example's sbatch file"
+  source "$here/tools/one_machine_slurm.sh"
+  start_slurm "$work/slurm"
+  timeout 120 srun --quiet -n 2 --time 2 "$cavmae" "${new_run[@]}" --batch-size 4 --out "$work/srun" \
+    >"$work/out.srun" 2>"$work/err.srun" || fail "srun"
+  grep -q "2 ranks on 1 host.*started by Slurm, met at file://" "$work/srun/run.log" || fail "srun: the first line"
+  same_end "$work/srun"
+  # A plain process inside of an allocation is one process.
+  timeout 120 salloc --quiet -n 2 --time 2 "$cavmae" "${new_run[@]}" --batch-size 8 --epochs 1 --out "$work/plain" \
+    >"$work/out.plain" 2>"$work/err.plain" || fail "a plain process inside of an allocation"
+  ! grep -q "ranks on" "$work/plain/run.log" || fail "a plain process inside of an allocation takes itself for several"
+  mkdir "$work/home"
+  sed -e "s|run=.*|run=$work/sbatch data=$work/clips|" -e "s|^options=.*|options=(${new_run[*]:1:${#new_run[@]}-3} --batch-size 4)|" -e '/^#SBATCH --nodes/d' \
+    -e 's/--cpus-per-task=16/--cpus-per-task=1/' -e "s|srun cavmae|srun $cavmae|" "$here/examples/cluster/pretrain.sbatch" >"$work/pretrain.sbatch"
+  timeout 180 sbatch --wait --quiet --nodes 1 --time 3 --output "$work/out.sbatch" --error "$work/err.sbatch" "$work/pretrain.sbatch" ||
+    fail "sbatch"
+  grep -q "2 ranks on 1 host.*started by Slurm, met at tcp://.*MASTER_ADDR" "$work/sbatch/run.log" || fail "sbatch: the first line"
+  same_end "$work/sbatch"
+fi
+
+# Three hosts and the switch that joins them: namespaces with 10.77.0.1 to 3.
+make_hosts() {
+  local i name
+  (( ${#namespaces[@]} == 0 )) || return 0
+  for name in switch 1 2 3; do
+    ip netns add "cavmae-$$-$name" && namespaces+=("cavmae-$$-$name") || fail "no network namespace can be made: are you root?"
+  done
+  hosts=("${namespaces[@]:1}")
+  ip -n "${namespaces[0]}" link add joined type bridge
+  ip -n "${namespaces[0]}" link set joined up
+  for i in 1 2 3; do
+    ip -n "${namespaces[0]}" link add "port$i" type veth peer name eth0 netns "${hosts[i - 1]}"
+    ip -n "${namespaces[0]}" link set "port$i" master joined up
+    ip -n "${hosts[i - 1]}" address add "10.77.0.$i/24" dev eth0
+    ip -n "${hosts[i - 1]}" link set eth0 up
+    ip -n "${hosts[i - 1]}" link set lo up
+  done
+}
+# A run on the three hosts that is made to last, until it has logged a step.
+begin_on_hosts() {  # RUN
+  make_hosts
+  start_by_hand 3 pretrain --config "$work/tiny.json" --data "$work/clips" --cache "$work/cache" --no-report --threads 1 --batch-size 2 \
+    --epochs 4000 --checkpoint-interval-steps 2 --out "$1"
+  wait_for_step "$1" 4
+}
+on_hosts_go_on() {  # RUN
+  local steps
+  steps=$(grep -c '"train"' "$1/metrics.jsonl")
+  start_by_hand 3 pretrain --out "$1" --resume --no-report --epochs $((steps / 3 + 2))
+  finish_ranks 60
+  [[ "${codes[*]}" == "0 0 0" ]] || fail "$1 does not go on: exit codes ${codes[*]}"
+}
+
+if wanted cut; then
+  echo "three hosts: one is cut off in mid-step"
+  begin_on_hosts "$work/cut"
+  grep -q "3 ranks on .*Gloo over 10.77.0.1" "$work/cut/run.log" || fail "cut: the first line"
+  ip -n "${namespaces[0]}" link set port3 down
+  began=$SECONDS
+  finish_ranks 20
+  took=$((SECONDS - began))
+  [[ "${codes[*]}" == "1 1 1" ]] || fail "cut: exit codes ${codes[*]}"
+  (( took <= 7 )) || fail "cut: the ranks took $took s"
+  for rank in 0 1; do grep -q "rank 2 of 3 on $(hostname)" "$work/err.$rank" || fail "cut: $(cat "$work/err.$rank")"; done
+  grep -q "rank 0 of 3 on $(hostname), or .*answer\|rank 0 of 3 on $(hostname), or .*reached" "$work/err.2" || fail "cut: $(cat "$work/err.2")"
+  echo "  after $took s: $(grep -h 'rank 2 of 3' "$work/err.0" | head -n 1)"
+  echo "  on the host that is cut off: $(grep -h 'rank 0 of 3' "$work/err.2" | head -n 1)"
+  ip -n "${namespaces[0]}" link set port3 up
+  on_hosts_go_on "$work/cut"
+fi
+
+if wanted lost; then
+  echo "three hosts: one is killed"
+  begin_on_hosts "$work/lost"
+  kill -KILL "${ranks[1]}"
+  began=$SECONDS
+  finish_ranks 20
+  [[ "${codes[*]}" == "1 137 1" ]] || fail "lost: exit codes ${codes[*]}"
+  (( SECONDS - began <= 7 )) || fail "lost: the ranks took $((SECONDS - began)) s"
+  for rank in 0 2; do grep -q "rank 1 of 3 on $(hostname)" "$work/err.$rank" || fail "lost: $(cat "$work/err.$rank")"; done
+  on_hosts_go_on "$work/lost"
+fi
+
+if wanted slow; then
+  echo "three hosts: one is slowed to 10 Mbit/s"
+  make_hosts
+  ip netns exec "${hosts[2]}" tc qdisc add dev eth0 root tbf rate 10mbit burst 16kb latency 400ms
+  ip netns exec "${namespaces[0]}" tc qdisc add dev port3 root tbf rate 10mbit burst 16kb latency 400ms
+  # Eight clips, as those of one process, on three ranks: of a run that one process has begun.
+  "$cavmae" "${new_run[@]}" --batch-size 8 --out "$work/slow" --epochs 1 >"$work/out.slow" 2>"$work/err.slow" || fail "the beginning"
+  began=$SECONDS
+  start_by_hand 3 pretrain --out "$work/slow" --resume --epochs 6 --validate-every-epochs 3 --no-report --threads 1
+  finish_ranks 120
+  [[ "${codes[*]}" == "0 0 0" ]] || fail "slow: exit codes ${codes[*]}"
+  echo "  ten steps in $((SECONDS - began)) s, $(grep -ho 'exchanging.*' "$work/slow/run.log" | tail -n 1)"
 fi
 echo "Runs of several processes hold what they promise."

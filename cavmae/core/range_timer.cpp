@@ -86,7 +86,10 @@ void RangeTimer::State::begin_node(int64_t number) {
   now = {.path = std::prev(after)->path, .backward = true};
 }
 
+// LibTorch gives a thread's callbacks to those that work for it as well, such as an exchange's, which has no
+// listener.
 std::unique_ptr<at::ObserverContext> RangeTimer::State::on_begin(const at::RecordFunction& record) {
+  if (t_listener == nullptr) return nullptr;
   if (record.scope() == at::RecordScope::USER_SCOPE) {
     t_listener->begin_scope(record.name());
   } else {
@@ -96,7 +99,7 @@ std::unique_ptr<at::ObserverContext> RangeTimer::State::on_begin(const at::Recor
 }
 
 void RangeTimer::State::on_end(const at::RecordFunction& record, at::ObserverContext*) {
-  if (record.scope() == at::RecordScope::USER_SCOPE) t_listener->end_scope();
+  if (t_listener != nullptr && record.scope() == at::RecordScope::USER_SCOPE) t_listener->end_scope();
 }
 
 RangeTimer::RangeTimer() : state_(std::make_unique<State>()) {

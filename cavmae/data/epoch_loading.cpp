@@ -14,7 +14,10 @@
 namespace cavmae {
 namespace {
 
-using Item = std::variant<Batch, std::exception_ptr, EndOfEpoch>;
+struct Item {
+  std::variant<Batch, std::exception_ptr, EndOfEpoch> value = EndOfEpoch{};
+  ClipAccount account = {};  // of the clips up to it
+};
 using Output = BatchAssembler::Output;
 
 Batch join_samples(SampleList list) {
@@ -44,13 +47,13 @@ int64_t own_clips(const LoadingSource& source, const EpochOptions& epoch) {
 }
 
 // An output with its tensors joined; what goes wrong in that is the item.
-Item finish(Output output) {
+Item finish(Output output, const ClipAccount& account) {
   try {
-    if (auto* list = std::get_if<SampleList>(&output)) return join_samples(std::move(*list));
-    if (auto* error = std::get_if<std::exception_ptr>(&output)) return *error;
-    return EndOfEpoch{};
+    if (auto* list = std::get_if<SampleList>(&output)) return {join_samples(std::move(*list)), account};
+    if (auto* error = std::get_if<std::exception_ptr>(&output)) return {*error, account};
+    return {EndOfEpoch{}, account};
   } catch (...) {
-    return std::current_exception();
+    return {std::current_exception(), account};
   }
 }
 
@@ -75,6 +78,7 @@ struct EpochLoading::State {
   std::condition_variable item_ready;         // for the consumer
   BadClips bad CAVMAE_GUARDED_BY(mutex);
   BatchAssembler assembler CAVMAE_GUARDED_BY(mutex);
+  ClipAccount account CAVMAE_GUARDED_BY(mutex);  // as of the last item
   bool stopping CAVMAE_GUARDED_BY(mutex) = false;
   int64_t next_ticket CAVMAE_GUARDED_BY(mutex) = 0;  // where the run begins that the next free worker reads
   int64_t num_begun CAVMAE_GUARDED_BY(mutex) = 0;    // clips that are or were read
@@ -108,7 +112,8 @@ EpochLoading::State::State(const LoadingSource& source_of_clips, const EpochOpti
                     .clip_timeout = source.options.clip_timeout},
                    epoch),
       most_clips((source.options.batch_size + epoch.part.ranks - 1) / epoch.part.ranks),
-      bad(source.options.max_bad_ratio, own_clips(source, epoch), std::move(log)),
+      bad(source.options.max_bad_ratio, own_clips(source, epoch), std::move(log),
+          epoch.part.ranks == 1 ? BadClips::Limit::here : BadClips::Limit::of_ranks),
       assembler({.order = epoch_reader.order(), .clips = source.clips, .bad = bad}, source.options.batch_size,
                 epoch) {}
 
@@ -154,8 +159,9 @@ void EpochLoading::State::work_unprotected() {
     assembler.add(position++, std::move(result));
     while (auto output = assembler.take()) {
       const int64_t number = num_outputs++;
+      const ClipAccount account = bad.account();
       lock.unlock();
-      Item item = finish(std::move(*output));
+      Item item = finish(std::move(*output), account);
       lock.lock();
       ready.emplace(number, std::move(item));
       item_ready.notify_one();
@@ -189,7 +195,8 @@ void EpochLoading::State::start() {
   {
     MutexLock lock(mutex);
     // Nothing left to read: no worker would ever find the end.
-    while (auto output = assembler.take()) ready.emplace(num_outputs++, finish(std::move(*output)));
+    while (auto output = assembler.take())
+      ready.emplace(num_outputs++, finish(std::move(*output), bad.account()));
   }
   for (int64_t i = 0; i < source.options.num_workers; ++i) workers.emplace_back([this] { work(); });
 }
@@ -197,9 +204,9 @@ void EpochLoading::State::start() {
 Item EpochLoading::State::wait_for_item() {
   MutexLock lock(mutex);
   while (!ready.contains(next_item) && !worker_failure) lock.wait(item_ready);
-  if (!ready.contains(next_item)) return worker_failure;
+  if (!ready.contains(next_item)) return {worker_failure, {}};
   Item item = std::move(ready.extract(next_item++).mapped());
-  if (const auto* batch = std::get_if<Batch>(&item)) {
+  if (const auto* batch = std::get_if<Batch>(&item.value)) {
     num_consumed += static_cast<int64_t>(batch->indices.size());
     may_go_on_reading.notify_all();
   }
@@ -211,7 +218,7 @@ Item EpochLoading::State::read_item() {
   MutexLock lock(mutex);
   while (true) {
     if (ready.contains(next_item)) return std::move(ready.extract(next_item++).mapped());
-    if (auto output = assembler.take()) return finish(std::move(*output));
+    if (auto output = assembler.take()) return finish(std::move(*output), bad.account());
     const int64_t position = next_ticket++;
     if (position == run.end) run = epoch_reader.begin_run(position);
     assembler.add(position, epoch_reader.read(position, run));
@@ -232,10 +239,19 @@ std::optional<Batch> EpochLoading::next() {
   State& state = *state_;
   if (!state.running) return std::nullopt;
   Item item = state.source.options.num_workers > 0 ? state.wait_for_item() : state.read_item();
-  if (auto* batch = std::get_if<Batch>(&item)) return std::move(*batch);
+  {
+    MutexLock lock(state.mutex);
+    state.account = item.account;
+  }
+  if (auto* batch = std::get_if<Batch>(&item.value)) return std::move(*batch);
   state.stop();
-  if (auto* error = std::get_if<std::exception_ptr>(&item)) std::rethrow_exception(*error);
+  if (auto* error = std::get_if<std::exception_ptr>(&item.value)) std::rethrow_exception(*error);
   return std::nullopt;
+}
+
+ClipAccount EpochLoading::account() const {
+  MutexLock lock(state_->mutex);
+  return state_->account;
 }
 
 bool EpochLoading::has_begun_all() const {

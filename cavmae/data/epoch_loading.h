@@ -31,6 +31,8 @@ class EpochLoading {
   // The next batch, or nothing at the end of the epoch. Throws what befell it, in its place; ends with that.
   std::optional<Batch> next();
 
+  // As of the last item that next() gave.
+  ClipAccount account() const;
   // Whether every clip is or was read, so that the workers have nothing more to begin.
   bool has_begun_all() const;
   const EpochOptions& epoch() const;

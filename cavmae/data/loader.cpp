@@ -99,6 +99,10 @@ std::optional<Batch> Loader::next() {
   return batch;
 }
 
+ClipAccount Loader::account() const {
+  return state_->current ? state_->current->account() : ClipAccount{};
+}
+
 const ClipList& Loader::clips() const {
   return state_->source.clips;
 }

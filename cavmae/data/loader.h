@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cavmae/core/log.h"
+#include "cavmae/data/bad_clips.h"
 #include "cavmae/data/clip_reader.h"
 #include "cavmae/data/targets.h"
 
@@ -48,8 +49,11 @@ class Loader {
   // ahead as within an epoch; start_epoch() with the same options takes it over.
   void start_epoch(const EpochOptions& options, const std::optional<EpochOptions>& next = std::nullopt);
   // The next batch, or nothing at the end of the epoch; an empty one where none of its clips could be read,
-  // see Note [Batches of positions]. Throws DataError past max_bad_ratio.
+  // see Note [Batches of positions]. Throws DataError past max_bad_ratio; of an epoch that several ranks
+  // read, it is they who compare the sum of their accounts with it, by too_many_bad().
   std::optional<Batch> next();
+  // Of the epoch, as far as next() has come: this rank's clips, those that it has seen, the bad ones.
+  ClipAccount account() const;
 
   const ClipList& clips() const;
   // Seconds that next() waited since start_epoch().

@@ -89,7 +89,11 @@ struct ProcessGroup::State {
   }
   Backend& backend_of(const torch::Tensor& tensor) { return tensor.is_cpu() ? *gloo : *nccl; }
   template <class Start>
-  void run(Start&& start);
+  WorkPointer begin_work(Start&& start);
+  template <class Start>
+  void run(Start&& start) {
+    wait(begin_work(std::forward<Start>(start)));
+  }
   void wait(const WorkPointer& work);
   [[noreturn]] void fail(const std::string& reason);
 };
@@ -118,16 +122,14 @@ void ProcessGroup::State::fail(const std::string& reason) {
 }
 
 template <class Start>
-void ProcessGroup::State::run(Start&& start) {
+WorkPointer ProcessGroup::State::begin_work(Start&& start) {
   if (!failure.empty()) throw Error(failure);
   watch->comes_to_collective();
-  WorkPointer work;
   try {
-    work = start();
+    return start();
   } catch (const std::exception& e) {
     fail(first_line_of(e.what()));
   }
-  wait(work);
 }
 
 // Ends also where another rank has told who is to blame, which this rank's own connections may not show.
@@ -169,7 +171,7 @@ int64_t ProcessGroup::size() const {
   return state_->options.launch.size;
 }
 
-void ProcessGroup::all_reduce(const torch::Tensor& tensor) {
+void ProcessGroup::do_all_reduce(const torch::Tensor& tensor) {
   if (tensor.numel() == 0) return;
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> tensors = {state_->fit_for_backend(tensor)};
@@ -177,7 +179,24 @@ void ProcessGroup::all_reduce(const torch::Tensor& tensor) {
   if (!tensors[0].is_alias_of(tensor)) tensor.detach().copy_(tensors[0]);
 }
 
-std::vector<torch::Tensor> ProcessGroup::all_gather(const torch::Tensor& tensor) {
+std::unique_ptr<PendingReduction> ProcessGroup::do_begin_all_reduce(const torch::Tensor& tensor) {
+  struct Pending final : PendingReduction {
+    Pending(State& of_group, WorkPointer begun) : state(of_group), work(std::move(begun)) {}
+    void wait() override {
+      if (!state.failure.empty()) throw Error(state.failure);
+      state.wait(work);
+    }
+    State& state;
+    WorkPointer work;
+  };
+  CAVMAE_CHECK(tensor.is_cpu() && tensor.is_contiguous(), "a reduction that goes on takes memory on the CPU");
+  if (tensor.numel() == 0) return nullptr;
+  std::vector<torch::Tensor> tensors = {tensor.detach()};
+  return std::make_unique<Pending>(*state_,
+                                   state_->begin_work([&] { return state_->gloo->allreduce(tensors); }));
+}
+
+std::vector<torch::Tensor> ProcessGroup::do_all_gather(const torch::Tensor& tensor) {
   std::vector<torch::Tensor> all(static_cast<size_t>(size()));
   {
     const torch::NoGradGuard no_grad;
@@ -191,7 +210,7 @@ std::vector<torch::Tensor> ProcessGroup::all_gather(const torch::Tensor& tensor)
   return all;
 }
 
-void ProcessGroup::broadcast(const torch::Tensor& tensor, int64_t root) {
+void ProcessGroup::do_broadcast(const torch::Tensor& tensor, int64_t root) {
   if (tensor.numel() == 0) return;
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> tensors = {state_->fit_for_backend(tensor)};

@@ -32,11 +32,6 @@ class ProcessGroup final : public World {
 
   int64_t rank() const override;
   int64_t size() const override;
-  // They throw Error naming the rank that is missing, its host and what it did last; then every further one
-  // does.
-  void all_reduce(const torch::Tensor& tensor) override;
-  std::vector<torch::Tensor> all_gather(const torch::Tensor& tensor) override;
-  void broadcast(const torch::Tensor& tensor, int64_t root) override;
   void does(const std::string& what) override;
 
   // "4 ranks on 2 hosts, Gloo over 10.0.0.1 (rank 0), started by torchrun, met at tcp://a:29500 (MASTER_ADDR
@@ -49,6 +44,14 @@ class ProcessGroup final : public World {
   void abandon(const std::string& why);
   // Whether a collective has failed, so that the process cannot end in order: threads of the group may hang.
   bool failed() const;
+
+ protected:
+  // They throw Error naming the rank that is missing, its host and what it did last; then every further one
+  // does.
+  void do_all_reduce(const torch::Tensor& tensor) override;
+  std::vector<torch::Tensor> do_all_gather(const torch::Tensor& tensor) override;
+  void do_broadcast(const torch::Tensor& tensor, int64_t root) override;
+  std::unique_ptr<PendingReduction> do_begin_all_reduce(const torch::Tensor& tensor) override;
 
  private:
   struct State;

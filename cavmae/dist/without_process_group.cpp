@@ -24,13 +24,16 @@ int64_t ProcessGroup::rank() const {
 int64_t ProcessGroup::size() const {
   throw_absent();
 }
-void ProcessGroup::all_reduce(const torch::Tensor& /*tensor*/) {
+void ProcessGroup::do_all_reduce(const torch::Tensor& /*tensor*/) {
   throw_absent();
 }
-std::vector<torch::Tensor> ProcessGroup::all_gather(const torch::Tensor& /*tensor*/) {
+std::vector<torch::Tensor> ProcessGroup::do_all_gather(const torch::Tensor& /*tensor*/) {
   throw_absent();
 }
-void ProcessGroup::broadcast(const torch::Tensor& /*tensor*/, int64_t /*root*/) {
+void ProcessGroup::do_broadcast(const torch::Tensor& /*tensor*/, int64_t /*root*/) {
+  throw_absent();
+}
+std::unique_ptr<PendingReduction> ProcessGroup::do_begin_all_reduce(const torch::Tensor& /*tensor*/) {
   throw_absent();
 }
 void ProcessGroup::does(const std::string& /*what*/) {}

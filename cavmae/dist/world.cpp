@@ -1,6 +1,7 @@
 #include "cavmae/dist/world.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 namespace cavmae {
@@ -10,9 +11,25 @@ class Alone final : public World {
  public:
   int64_t rank() const override { return 0; }
   int64_t size() const override { return 1; }
-  void all_reduce(const torch::Tensor& /*tensor*/) override {}
-  std::vector<torch::Tensor> all_gather(const torch::Tensor& tensor) override { return {tensor}; }
-  void broadcast(const torch::Tensor& /*tensor*/, int64_t /*root*/) override {}
+
+ protected:
+  void do_all_reduce(const torch::Tensor& /*tensor*/) override {}
+  std::vector<torch::Tensor> do_all_gather(const torch::Tensor& tensor) override { return {tensor}; }
+  void do_broadcast(const torch::Tensor& /*tensor*/, int64_t /*root*/) override {}
+};
+
+// Adds to `seconds` how long it lives.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& seconds) : seconds_(seconds) {}
+  ~Stopwatch() { seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double& seconds_;
+  Clock::time_point start_ = Clock::now();
 };
 
 std::vector<int64_t> gather_counts(World& world, int64_t own) {
@@ -29,19 +46,38 @@ World& World::alone() {
   return alone;
 }
 
-void World::barrier() {
-  all_reduce(torch::zeros({1}, torch::kInt64));
+void World::all_reduce(const torch::Tensor& tensor) {
+  if (size() == 1) return;
+  const Stopwatch watch(exchange_seconds_);
+  do_all_reduce(tensor);
 }
 
-std::vector<int64_t> World::agree_on(const std::vector<int64_t>& flags, const std::vector<Agreement>& rules) {
-  const torch::Tensor counts = torch::tensor(flags, torch::kInt64);
-  all_reduce(counts);
-  std::vector<int64_t> agreed;
-  for (size_t i = 0; i < flags.size(); ++i) {
-    const int64_t count = counts[static_cast<int64_t>(i)].item<int64_t>();
-    agreed.push_back(count >= (rules[i] == Agreement::any ? 1 : size()) ? 1 : 0);
-  }
-  return agreed;
+std::vector<torch::Tensor> World::all_gather(const torch::Tensor& tensor) {
+  if (size() == 1) return {tensor};
+  const Stopwatch watch(exchange_seconds_);
+  return do_all_gather(tensor);
+}
+
+void World::broadcast(const torch::Tensor& tensor, int64_t root) {
+  if (size() == 1) return;
+  const Stopwatch watch(exchange_seconds_);
+  do_broadcast(tensor, root);
+}
+
+std::unique_ptr<PendingReduction> World::begin_all_reduce(const torch::Tensor& tensor) {
+  if (size() == 1) return nullptr;
+  const Stopwatch watch(exchange_seconds_);
+  return do_begin_all_reduce(tensor);
+}
+
+void World::finish(std::unique_ptr<PendingReduction> reduction) {
+  if (!reduction) return;
+  const Stopwatch watch(exchange_seconds_);
+  reduction->wait();
+}
+
+void World::barrier() {
+  all_reduce(torch::zeros({1}, torch::kInt64));
 }
 
 torch::Tensor gather_rows(World& world, const torch::Tensor& rows) {

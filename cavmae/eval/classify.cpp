@@ -83,7 +83,7 @@ ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const C
   out.precision = classifier->precision();
   broken = gather_bad_clips(pass.world, std::move(broken));
   join_failed(out.failed, broken);
-  if (!broken.empty()) check_failed_share(out.failed, clips, pass.loader);
+  if (!broken.empty()) check_failed_share(out.failed, clips.size(), pass.loader);
   return out;
 }
 

@@ -111,7 +111,9 @@ struct ClipPass::State {
         std::shared_ptr<Log> log)
       : options(pass), num_clips(clips.size()), share(share_of(all_positions(clips.size()), pass)) {
     if (share.positions.empty()) return;  // more ranks than batches
-    loader.emplace(clips.at(share.positions), std::move(reader), pass.view, pass.need, pass.loader,
+    LoaderOptions of_share = pass.loader;
+    if (pass.world.size() > 1) of_share.max_bad_ratio = 1.0;  // the limit is that of all ranks' clips
+    loader.emplace(clips.at(share.positions), std::move(reader), pass.view, pass.need, of_share,
                    std::move(log));
   }
 
@@ -133,7 +135,10 @@ PassEnd ClipPass::for_each_batch(const BatchSink& sink) {
   const PassEnd own =
       s.loader ? pass_over(*s.loader, s.share.positions, s.options.device, progress, sink) : PassEnd::done;
   progress.finish(own);
-  return end_of_all(own, s.options, progress, s.num_clips);
+  const PassEnd end = end_of_all(own, s.options, progress, s.num_clips);
+  if (end == PassEnd::done && s.options.world.size() > 1)
+    check_failed_share(gather_bad_clips(s.options.world, bad_clips()), s.num_clips, s.options.loader);
+  return end;
 }
 
 int64_t ClipPass::first_batch() const {
@@ -200,7 +205,7 @@ PassResult for_each_batch_any_modality(const ClipList& clips, const InputSpec& s
   result.failed = gather_bad_clips(options.world, account.failed);
   result.lacking = gather_bad_clips(options.world, account.lacking);
   for (const BadClip& clip : result.failed) log->warn("{}", to_line(clip));
-  check_failed_share(result.failed, clips, options.loader);
+  check_failed_share(result.failed, clips.size(), options.loader);
   return result;
 }
 

@@ -50,8 +50,8 @@ class ClipPass {
            std::shared_ptr<Log> log);
   ~ClipPass();
 
-  // Throws DataError past loader.max_bad_ratio of this rank's share, and when no rank could read a clip where
-  // that is an error.
+  // Throws DataError past loader.max_bad_ratio of all ranks' clips (several ranks look at its end), and when
+  // no rank could read a clip where that is an error.
   PassEnd for_each_batch(const BatchSink& sink);
 
   // Where this rank's share begins among the batches of all.

@@ -136,7 +136,7 @@ PassResult embed_any_modality(CavMae& model, const InputSpec& spec, const ClipLi
     clip.side = ClipSide::both;
     log->warn("{}", to_line(clip));
   }
-  check_failed_share(result.failed, clips, options.loader);
+  check_failed_share(result.failed, clips.size(), options.loader);
   return result;
 }
 
@@ -256,7 +256,7 @@ ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, const ClipList&
   const auto broken = gather_bad_clips(pass.world, bad_clips_of(collector.broken(), clips));
   for (const BadClip& clip : broken) log->warn("{}", to_line(clip));
   join_failed(out.failed, broken);
-  if (!broken.empty()) check_failed_share(out.failed, clips, pass.loader);
+  if (!broken.empty()) check_failed_share(out.failed, clips.size(), pass.loader);
   return out;
 }
 

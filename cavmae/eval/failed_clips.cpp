@@ -82,11 +82,10 @@ void join_failed(std::vector<BadClip>& failed, const std::vector<BadClip>& more)
   }
 }
 
-void check_failed_share(const std::vector<BadClip>& failed, const ClipList& clips,
-                        const LoaderOptions& loader) {
-  const auto allowed = loader.max_bad_ratio * static_cast<double>(clips.size());
-  CAVMAE_CHECK_AS(DataError, static_cast<double>(failed.size()) <= allowed, failed.size(), " of ",
-                  clips.size(), " clips could not be read, more than max_bad_ratio ", loader.max_bad_ratio,
+void check_failed_share(const std::vector<BadClip>& failed, size_t num_clips, const LoaderOptions& loader) {
+  const auto allowed = loader.max_bad_ratio * static_cast<double>(num_clips);
+  CAVMAE_CHECK_AS(DataError, static_cast<double>(failed.size()) <= allowed, failed.size(), " of ", num_clips,
+                  " clips could not be read, more than max_bad_ratio ", loader.max_bad_ratio,
                   " allows; the last one: ", to_line(failed.back()));
 }
 

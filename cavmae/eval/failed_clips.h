@@ -37,9 +37,8 @@ std::vector<BadClip> gather_bad_clips(World& world, std::vector<BadClip> own);
 // Joins `more` to `failed`. A clip that is in both has failed on both sides.
 void join_failed(std::vector<BadClip>& failed, const std::vector<BadClip>& more);
 
-// Throws DataError when more clips failed than loader.max_bad_ratio allows.
-void check_failed_share(const std::vector<BadClip>& failed, const ClipList& clips,
-                        const LoaderOptions& loader);
+// Throws DataError when more of a list's clips failed than loader.max_bad_ratio allows.
+void check_failed_share(const std::vector<BadClip>& failed, size_t num_clips, const LoaderOptions& loader);
 
 // "x: reason", or "x (its audio): reason" of a clip of which one side was lost.
 std::string to_line(const BadClip& clip);

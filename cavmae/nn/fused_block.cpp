@@ -3,6 +3,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/kernels/row_kernels.h"
 #include "cavmae/nn/gradient_target.h"
+#include "cavmae/nn/gradient_uses.h"
 
 namespace cavmae {
 namespace {
@@ -25,10 +26,29 @@ std::shared_ptr<Node> make_node(Arguments&&... arguments) {
   return std::shared_ptr<Node>(new Node(std::forward<Arguments>(arguments)...), torch::autograd::deleteNode);
 }
 
-class BlockNode : public torch::autograd::Node {
+using Parameters = std::vector<torch::Tensor>;
+
+Parameters those_that_train(Parameters parameters) {
+  std::erase_if(parameters, [](const torch::Tensor& p) { return !p.defined() || !p.requires_grad(); });
+  return parameters;
+}
+
+Parameters trained_of(const LinearParameters& layer) {
+  return those_that_train({layer.weight, layer.bias});
+}
+
+Parameters trained_of(const BlockParameters& p) {
+  return those_that_train({p.norm1.weight, p.norm1.bias, p.norm2.weight, p.norm2.bias, p.qkv.weight,
+                           p.qkv.bias, p.proj.weight, p.proj.bias, p.fc1.weight, p.fc1.bias, p.fc2.weight,
+                           p.fc2.bias});
+}
+
+class BlockNode : public torch::autograd::Node, public GradientWriter {
  public:
   BlockNode(const BlockParameters& parameters, const BlockInput& input)
       : parameters_(parameters), input_(input) {}
+
+  Parameters parameters() const override { return trained_of(parameters_); }
 
   SavedForBackward saved;
   bool recompute = false;
@@ -54,14 +74,6 @@ class BlockNode : public torch::autograd::Node {
   BlockInput input_;
 };
 
-bool any_requires_grad(const BlockParameters& p) {
-  for (const auto* tensor :
-       {&p.norm1.weight, &p.norm1.bias, &p.norm2.weight, &p.norm2.bias, &p.qkv.weight, &p.qkv.bias,
-        &p.proj.weight, &p.proj.bias, &p.fc1.weight, &p.fc1.bias, &p.fc2.weight, &p.fc2.bias})
-    if (tensor->requires_grad()) return true;
-  return false;
-}
-
 // A weight in training changes before it is wanted again: a copy of it is packed for each matmul, into
 // memory that is still in the cache from the last one. Kept copies would take as much as all weights.
 void pack_each_time(LinearParameters& layer) {
@@ -77,10 +89,12 @@ torch::Tensor as_factors(const torch::Tensor& rows, kernels::Element element) {
   return rounded;
 }
 
-class LinearNode : public torch::autograd::Node {
+class LinearNode : public torch::autograd::Node, public GradientWriter {
  public:
   LinearNode(const LinearParameters& layer, torch::Tensor x, torch::IntArrayRef x_sizes)
       : layer_(layer), x_(std::move(x)), x_sizes_(x_sizes.vec()) {}
+
+  Parameters parameters() const override { return trained_of(layer_); }
 
   void release_variables() override { x_ = torch::Tensor(); }
 
@@ -126,7 +140,8 @@ torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids, Bloc
                           const Compute& how) {
   parameters.element = factors_of(how);
   const BlockInput input{.x = x.detach().contiguous(), .ids = ids};
-  const bool records = torch::GradMode::is_enabled() && (x.requires_grad() || any_requires_grad(parameters));
+  const bool records =
+      torch::GradMode::is_enabled() && (x.requires_grad() || !trained_of(parameters).empty());
   const at::AutoDispatchBelowADInplaceOrView plain_operators;  // nothing here is recorded
   if (!records) return block_forward(parameters, input, nullptr);
   for (auto* layer : {&parameters.qkv, &parameters.proj, &parameters.fc1, &parameters.fc2})
@@ -139,8 +154,7 @@ torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids, Bloc
 }
 
 torch::Tensor fused_linear(const torch::Tensor& x, LinearParameters layer, const Compute& how) {
-  const bool records = torch::GradMode::is_enabled() &&
-                       (x.requires_grad() || layer.weight.requires_grad() || layer.bias.requires_grad());
+  const bool records = torch::GradMode::is_enabled() && (x.requires_grad() || !trained_of(layer).empty());
   auto sizes = x.sizes().vec();
   const auto rows = x.detach().reshape({-1, sizes.back()}).contiguous();
   std::shared_ptr<LinearNode> node;

@@ -34,7 +34,7 @@ struct FinetuneOptions : RunOptions {
   FinetuneOptions();
 
   // Files of before these fields do not have them.
-  static constexpr const char* kAbsentByDefault[] = {"head_kind"};
+  static constexpr const char* kAbsentByDefault[] = {"head_kind", "overlap"};
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {

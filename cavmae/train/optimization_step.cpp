@@ -1,6 +1,5 @@
 #include "cavmae/train/optimization_step.h"
 
-#include <chrono>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -22,33 +21,31 @@ double weight_of(const Batch& batch, const World& world) {
 }  // namespace
 
 OptimizationStep::OptimizationStep(std::shared_ptr<Task> task, const OptimizerOptions& optimizer,
-                                   torch::Generator generator, World& world)
+                                   torch::Generator generator, World& world, const ExchangeOptions& exchange)
     : task_(std::move(task)),
       clip_gradient_norm_(optimizer.clip_gradient_norm),
       adam_(task_->parameter_groups(), optimizer),
       generator_(std::move(generator)),
       world_(world),
-      exchange_(task_->model()->parameters(), world) {}
+      exchange_(task_->model()->parameters(), exchange, world) {}
 
 StepOutcome OptimizationStep::take(const std::vector<Batch>& group, double lr) {
   const torch::Tensor generator_before = generator_.get_state();
+  const double exchanged_before = world_.exchange_seconds();
   exchange_.prepare();
   Accumulated accumulated = accumulate(group);
+  if (world_.size() > 1) {
+    exchange_.begin_rest();
+    sum_over_ranks(accumulated);
+    exchange_.sum(accumulated.written);
+  }
   StepOutcome outcome;
-  const auto exchanging = [&](auto&& exchange) {
-    if (world_.size() == 1) return;
-    const auto start = std::chrono::steady_clock::now();
-    exchange();
-    outcome.exchange_seconds +=
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  exchanging([&] { sum_over_ranks(accumulated); });
+  outcome.exchange_seconds = world_.exchange_seconds() - exchanged_before;
   outcome.sums = std::move(accumulated.sums);
   // What a rank's loss was spoils the sum, so that every rank sees it.
   const double loss = outcome.sums.values.find("loss").value_or(0.0);
   if (!std::isfinite(loss)) outcome.not_finite = fmt::format("the loss ({})", loss);
   if (outcome.not_finite.empty() && outcome.sums.clips > 0) {
-    exchanging([&] { exchange_.sum(accumulated.written); });
     const ProfileRange range(ranges::kOptimizer);
     double scale = 1.0 / accumulated.weight;
     outcome.gradient_norm = adam_.gradient_norm() * scale;
@@ -74,7 +71,9 @@ OptimizationStep::Accumulated OptimizationStep::accumulate(const std::vector<Bat
     const double weight = weight_of(batch, world_);
     {
       const ProfileRange range(ranges::kBackward);
-      (weight == 1.0 ? result.loss : result.loss * weight).backward();
+      const torch::Tensor loss = weight == 1.0 ? result.loss : result.loss * weight;
+      if (&batch == &group.back()) exchange_.overlap(loss);
+      loss.backward();
     }
     out.weight += weight;
     // After the backward pass, so that a GPU has work while this thread waits for the numbers. A loss that is

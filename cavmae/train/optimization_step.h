@@ -18,7 +18,7 @@ namespace cavmae {
 struct StepOutcome {
   StepMeans sums;                 // over the group's clips of all ranks; 0 clips: nothing was changed
   double gradient_norm = 0.0;     // of the mean gradient, before clipping
-  double exchange_seconds = 0.0;  // that this rank gave to sums and gradients of all, waiting included
+  double exchange_seconds = 0.0;  // that this rank waited for others and for what all exchange
   // What was not finite ("the loss (nan)"), or empty; on all ranks or on none. Then nothing was changed:
   // parameters, optimizer and generator are as they were before the step.
   std::string not_finite;
@@ -28,7 +28,7 @@ class OptimizationStep {
  public:
   // `world` outlives this. Ranks that begin with the same parameters keep the same.
   OptimizationStep(std::shared_ptr<Task> task, const OptimizerOptions& optimizer, torch::Generator generator,
-                   World& world);
+                   World& world, const ExchangeOptions& exchange = {});
 
   // Learns from the mean over the clips of all batches and ranks. Every rank has as many batches, of which it
   // may hold a part, also an empty one.

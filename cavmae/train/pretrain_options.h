@@ -15,7 +15,7 @@ struct PretrainOptions : RunOptions {
   TeacherOptions teacher;
 
   // Files of before these fields do not have them.
-  static constexpr const char* kAbsentByDefault[] = {"teacher"};
+  static constexpr const char* kAbsentByDefault[] = {"teacher", "overlap"};
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {

@@ -103,9 +103,6 @@ PretrainingTask::PretrainingTask(CavMae model, const ObjectiveOptions& objective
                   objective.reconstruction_weight,
                   "), nor audio and video streams with a contrastive_weight above 0 (",
                   objective.contrastive_weight, ")");
-  CAVMAE_CHECK_AS(ConfigError, teacher_ == nullptr || world_.size() == 1,
-                  "a teacher ranks the patches of one process's clips: train with it on one rank, found ",
-                  world_.size());
 }
 
 MaskOptions PretrainingTask::contrastive_masks() const {
@@ -133,8 +130,10 @@ StepResult PretrainingTask::training_forward(const Batch& batch, torch::Generato
                             {.rows = batch.rows, .batch = batch.size});
   // The generator goes the same way on every rank.
   model_->draw_masks(batch.size, masks_, generator);
-  if (contrasts() && objective_.contrastive_mask_ratio)
-    model_->draw_masks(batch.size, contrastive_masks(), generator);
+  if (contrasts() && objective_.contrastive_mask_ratio) {
+    if (teacher_) teacher_->pass_over(model_, batch.size, generator);
+    if (!teacher_ || !teacher_->ranks()) model_->draw_masks(batch.size, contrastive_masks(), generator);
+  }
   join_without_clips();
   return {};
 }
@@ -223,7 +222,7 @@ void PretrainingTask::add_dual_path(StepResult& result, const Inputs& inputs, co
   if (taught) teacher_->look(model_, inputs);
   const Masks own =
       taught && teacher_->ranks()
-          ? teacher_->masks(*objective_.contrastive_mask_ratio, how.generator)
+          ? teacher_->masks(*objective_.contrastive_mask_ratio, how.generator, how.place)
           : rows_of(model_->draw_masks(how.place.batch == 0 ? batch_of(inputs) : how.place.batch,
                                        contrastive_masks(), how.generator),
                     how.place.rows);

@@ -12,7 +12,8 @@ namespace cavmae {
 namespace {
 
 // What may differ between a run and its resumption without changing what a step computes.
-constexpr std::array<std::string_view, 13> kHarmless = {"epochs",
+constexpr std::array<std::string_view, 14> kHarmless = {"epochs",
+                                                        "overlap",
                                                         "recompute",
                                                         "log_interval_steps",
                                                         "validate_every_epochs",
@@ -85,7 +86,6 @@ struct Differences {
   std::vector<std::string> steering;
 };
 
-// A leaf that the older configuration did not know had its default.
 // Whether a field is left out of a configuration while it has its default.
 bool is_absent_by_default(const std::string& name) {
   const auto is_one_of = [&](const auto& names) {
@@ -96,18 +96,22 @@ bool is_absent_by_default(const std::string& name) {
          is_one_of(FinetuneOptions::kAbsentByDefault);
 }
 
+// A leaf that the older configuration did not know had its default.
 // Fields that one configuration has and the other has not, since there they are as by default.
-void compare_absent(Differences& found, const Json& saved, const Json& now) {
+void compare_absent(Differences& found, const Json& saved, const Json& now, const RunOptions& options) {
+  const auto decides = [&](const std::string& name) {
+    return is_absent_by_default(name) && !is_harmless(name, options);
+  };
   for (const auto& [name, value] : now.items())
-    found.forbidden.require(saved.contains(name) || !is_absent_by_default(name), name,
+    found.forbidden.require(saved.contains(name) || !decides(name), name,
                             ": the run has the default, this call ", to_text(value));
   for (const auto& [name, value] : saved.items())
-    found.forbidden.require(now.contains(name) || !is_absent_by_default(name), name, ": the run has ",
-                            to_text(value), ", this call the default");
+    found.forbidden.require(now.contains(name) || !decides(name), name, ": the run has ", to_text(value),
+                            ", this call the default");
 }
 
 void compare(Differences& found, const Json& saved, const Json& now, const RunOptions& options) {
-  compare_absent(found, saved, now);
+  compare_absent(found, saved, now, options);
   for (const auto& [name, value] : now.items()) {
     if (!saved.contains(name) || is_harmless(name, options)) continue;
     if (value.is_object()) {

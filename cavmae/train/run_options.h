@@ -85,6 +85,7 @@ struct RunOptions {
   Precision precision = Precision::fp32;
   RuntimeOptions runtime;
   int64_t gradient_accumulation = 1;
+  bool overlap = true;
   int64_t log_interval_steps = 20;
   int64_t validate_every_epochs = 1;
   int64_t average_from_epoch = 0;
@@ -113,6 +114,8 @@ struct RunOptions {
     v("runtime", o.runtime, "what changes speed and memory alone");
     v("gradient_accumulation", o.gradient_accumulation,
       "batches whose gradients are averaged for one step (the contrastive loss stays within a batch)");
+    v("overlap", o.overlap,
+      "of several ranks: sum gradients while the backward pass goes on; the same numbers without");
     v("log_interval_steps", o.log_interval_steps, "steps between two records of the log and the metrics");
     v("validate_every_epochs", o.validate_every_epochs, "epochs between two validations (0: none)");
     v("average_from_epoch", o.average_from_epoch,

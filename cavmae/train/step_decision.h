@@ -2,6 +2,8 @@
 // plain value.
 #pragma once
 
+#include <cstdint>
+
 #include "cavmae/dist/world.h"
 
 namespace cavmae {
@@ -11,6 +13,9 @@ struct StepDecision {
   bool stop = false;        // a signal asked for it
   bool save = false;
   bool has_batch = false;  // for another step in this epoch
+  // Of the epoch so far, by the loader's account.
+  int64_t clips_seen = 0;
+  int64_t clips_bad = 0;
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -18,6 +23,8 @@ struct StepDecision {
     v(o.stop, Agreement::any);
     v(o.save, Agreement::any);
     v(o.has_batch, Agreement::all);
+    v(o.clips_seen);
+    v(o.clips_bad);
   }
 };
 

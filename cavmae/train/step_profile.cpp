@@ -93,18 +93,22 @@ FinetuneOptions profiled_fine_tuning(const PretrainOptions& recipe, const Profil
   return options;
 }
 
-ProfiledTraining make_profiled_training(const PretrainOptions& recipe, const ProfileOptions& profile) {
+ProfiledTraining make_profiled_training(const PretrainOptions& recipe, const ProfileOptions& profile,
+                                        World& world) {
   const torch::Generator generator = mask_generator(recipe);
   Batch batch =
       batch_on(random_batch(recipe.model, profile, generator), resolve_device(recipe.runtime.device));
+  batch.size = profile.batch_size * world.size();
+  for (int64_t row = 0; row < profile.batch_size; ++row)
+    batch.rows.push_back(world.rank() * profile.batch_size + row);
   std::shared_ptr<Task> task;
   if (profile.mode == StepKind::finetune)
     task = make_fine_tuning_task(profiled_fine_tuning(recipe, profile), profiled_labels(), {});
   else
     task = std::make_shared<PretrainingTask>(make_model(in_precision(recipe, profile.precision)),
-                                             recipe.objective, recipe.mask, make_teacher(recipe),
-                                             World::alone());
-  return {.step = OptimizationStep(std::move(task), recipe.optimizer, generator, World::alone()),
+                                             recipe.objective, recipe.mask, make_teacher(recipe), world);
+  return {.step = OptimizationStep(std::move(task), recipe.optimizer, generator, world,
+                                   {.overlap = recipe.overlap}),
           .group = {std::move(batch)},
           .lr = recipe.schedule.lr};
 }
@@ -114,7 +118,7 @@ struct StepProfiler::State {
   State(const PretrainOptions& recipe, const ProfileOptions& profile)
       : options(profile), flops(flops_of(recipe, profile)), device(resolve_device(recipe.runtime.device)) {}
   virtual ~State() = default;
-  virtual void run() = 0;
+  virtual double run() = 0;  // gives the seconds exposed to communication
   virtual CavMae& model() = 0;
 
   ProfileOptions options;
@@ -125,12 +129,13 @@ struct StepProfiler::State {
 namespace {
 
 struct Training : StepProfiler::State {
-  Training(const PretrainOptions& recipe, const ProfileOptions& profile)
-      : State(recipe, profile), training(make_profiled_training(recipe, profile)) {}
+  Training(const PretrainOptions& recipe, const ProfileOptions& profile, World& world)
+      : State(recipe, profile), training(make_profiled_training(recipe, profile, world)) {}
 
-  void run() override {
+  double run() override {
     const StepOutcome outcome = training.step.take(training.group, training.lr);
     CAVMAE_CHECK(outcome.not_finite.empty(), outcome.not_finite, " is not finite on random inputs");
+    return outcome.exchange_seconds;
   }
   CavMae& model() override { return training.step.task().model(); }
 
@@ -143,20 +148,23 @@ struct Embedding : StepProfiler::State {
         network(make_model(in_precision(recipe, profile.precision))),
         batch(batch_on(random_batch(recipe.model, profile, mask_generator(recipe)), device)) {}
 
-  void run() override { embed_batch(network, inputs_of(batch, network->config())); }
+  double run() override {
+    embed_batch(network, inputs_of(batch, network->config()));
+    return 0.0;
+  }
   CavMae& model() override { return network; }
 
   CavMae network;
   Batch batch;
 };
 
-std::unique_ptr<StepProfiler::State> make_state(const PretrainOptions& recipe,
-                                                const ProfileOptions& options) {
+std::unique_ptr<StepProfiler::State> make_state(const PretrainOptions& recipe, const ProfileOptions& options,
+                                                World& world) {
   options.validate();
   switch (options.mode) {
     case StepKind::pretrain:
     case StepKind::finetune:
-      return std::make_unique<Training>(recipe, options);
+      return std::make_unique<Training>(recipe, options, world);
     case StepKind::embed:
       return std::make_unique<Embedding>(recipe, options);
   }
@@ -165,8 +173,8 @@ std::unique_ptr<StepProfiler::State> make_state(const PretrainOptions& recipe,
 
 }  // namespace
 
-StepProfiler::StepProfiler(const PretrainOptions& recipe, const ProfileOptions& options)
-    : state_(make_state(recipe, options)) {}
+StepProfiler::StepProfiler(const PretrainOptions& recipe, const ProfileOptions& options, World& world)
+    : state_(make_state(recipe, options, world)) {}
 
 StepProfiler::~StepProfiler() = default;
 
@@ -179,10 +187,11 @@ StepProfile StepProfiler::step_on_device() {
   using Clock = std::chrono::steady_clock;
   synchronize(state_->device);
   const auto start = Clock::now();
-  state_->run();
+  const double exchange_seconds = state_->run();
   synchronize(state_->device);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   return {.seconds = seconds,
+          .exchange_seconds = exchange_seconds,
           .parts = {{.part = "step",
                      .seconds = seconds,
                      .gflop = gflop_per_clip() * static_cast<double>(state_->options.batch_size)}}};
@@ -191,9 +200,9 @@ StepProfile StepProfiler::step_on_device() {
 StepProfile StepProfiler::step() {
   if (!state_->device.is_cpu()) return step_on_device();
   RangeTimer timer;
-  state_->run();
-  const std::vector<RangeTime> times = timer.times();
   StepProfile profile;
+  profile.exchange_seconds = state_->run();
+  const std::vector<RangeTime> times = timer.times();
   const auto part = [&](const std::string& name) -> PartProfile& {
     const auto found = std::ranges::find(profile.parts, name, &PartProfile::part);
     return found != profile.parts.end() ? *found : profile.parts.emplace_back(PartProfile{.part = name});

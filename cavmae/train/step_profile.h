@@ -42,25 +42,27 @@ struct PartProfile {
 };
 
 struct StepProfile {
-  double seconds = 0.0;  // the sum of the parts
+  double seconds = 0.0;           // the sum of the parts
+  double exchange_seconds = 0.0;  // of them, of several ranks: StepOutcome's
   std::vector<PartProfile> parts;
 };
 
-// The step of a mode that trains: the one that a run takes, on random clips.
+// The step of a mode that trains: the one that a run takes, on random clips, batch_size of them a rank.
 struct ProfiledTraining {
   OptimizationStep step;
   std::vector<Batch> group;
   double lr = 0.0;
 };
-ProfiledTraining make_profiled_training(const PretrainOptions& recipe, const ProfileOptions& options);
+ProfiledTraining make_profiled_training(const PretrainOptions& recipe, const ProfileOptions& options,
+                                        World& world = World::alone());
 // Mode finetune: fine-tuning's defaults (bce, the head's learning rate) on the recipe's network and
 // optimizer.
 FinetuneOptions profiled_fine_tuning(const PretrainOptions& recipe, const ProfileOptions& options);
 
 class StepProfiler {
  public:
-  // The recipe's network, losses, masks and optimizer.
-  StepProfiler(const PretrainOptions& recipe, const ProfileOptions& options);
+  // The recipe's network, losses, masks and optimizer. `world` outlives this; its ranks take steps together.
+  StepProfiler(const PretrainOptions& recipe, const ProfileOptions& options, World& world = World::alone());
   ~StepProfiler();
 
   StepProfile step();  // on a GPU of one part, the whole

@@ -41,7 +41,11 @@ Json train_record(const RunState& state, double lr) {
   record["gradient_norm"] = sums.gradient_norm / static_cast<double>(std::max<int64_t>(1, sums.steps));
   record["samples_per_second"] = static_cast<double>(sums.samples) / seconds;
   record["data_wait_share"] = sums.wait_seconds / seconds;
-  if (sums.exchange_seconds > 0) record["exchange_share"] = sums.exchange_seconds / seconds;
+  if (sums.exchange_seconds > 0) {
+    record["exchange_seconds"] =
+        sums.exchange_seconds / static_cast<double>(std::max<int64_t>(1, sums.steps));
+    record["exchange_share"] = sums.exchange_seconds / seconds;
+  }
   record["elapsed_seconds"] = state.elapsed_seconds;
   return record;
 }
@@ -59,7 +63,8 @@ Json validation_record(const RunState& state, const ValidationResult& result, Va
 std::string train_line(const Json& record) {
   const std::string exchange =
       record.contains("exchange_share")
-          ? fmt::format(", exchanging {:.0f} %", 100 * number(record, "exchange_share"))
+          ? fmt::format(", exchanging {:.3g} s a step ({:.0f} %)", number(record, "exchange_seconds"),
+                        100 * number(record, "exchange_share"))
           : "";
   return fmt::format("{}, lr {:.3g}, {:.3g} samples/s, waiting {:.0f} %{}", metrics_line(record),
                      number(record, "lr"), number(record, "samples_per_second"),

@@ -11,8 +11,8 @@
 namespace cavmae {
 
 // {"kind": "train", "step", "epoch" (from 1), "samples", "loss", ..., "lr", "gradient_norm",
-// "samples_per_second", "data_wait_share", "exchange_share" (of several ranks), "elapsed_seconds"}: means
-// over the steps of state.interval.
+// "samples_per_second", "data_wait_share", "exchange_seconds" (a step) and "exchange_share" (of several
+// ranks), "elapsed_seconds"}: means over the steps of state.interval.
 Json train_record(const RunState& state, double lr);
 
 // "validation", or that of the averaged model.

@@ -13,9 +13,22 @@ namespace {
 
 constexpr const char* kSteps = "steps";
 
+// Of the clips at `place`, in the order of a whole batch, whose other clips are other ranks' or bad.
+torch::Tensor rank_in_batch(const torch::Tensor& scores, const TeacherOptions& options,
+                            const RowsOfBatch& place, torch::Generator& generator) {
+  const auto rank = [&](const torch::Tensor& of_batch) {
+    return rank_patches(of_batch, options.ranking, options.ranking_temperature, generator);
+  };
+  if (place.rows.empty() || static_cast<int64_t>(place.rows.size()) == place.batch) return rank(scores);
+  const auto rows = torch::tensor(place.rows, torch::kInt64);
+  const auto of_batch = torch::zeros({place.batch, scores.size(1)}, torch::kFloat32);
+  of_batch.index_copy_(0, rows, scores.detach().to(torch::kCPU, torch::kFloat32));
+  return rank(of_batch).index_select(0, rows);
+}
+
 StreamMask mask_of(const torch::Tensor& scores, const TeacherOptions& options, double ratio,
-                   torch::Generator& generator) {
-  const auto order = rank_patches(scores, options.ranking, options.ranking_temperature, generator);
+                   const RowsOfBatch& place, torch::Generator& generator) {
+  const auto order = rank_in_batch(scores, options, place, generator);
   return mask_by_order(to_device(order, scores.device()), ratio);
 }
 
@@ -56,11 +69,19 @@ void Teacher::look(CavMae& network, const Inputs& inputs) {
   seen_ = network_->attend_to_global(inputs);
 }
 
-Masks Teacher::masks(double ratio, torch::Generator generator) const {
+Masks Teacher::masks(double ratio, torch::Generator generator, const RowsOfBatch& place) const {
   Masks masks;
-  masks.audio = mask_of(seen_.audio_scores, options_, ratio, generator);
-  masks.video = mask_of(seen_.video_scores, options_, ratio, generator);
+  masks.audio = mask_of(seen_.audio_scores, options_, ratio, place, generator);
+  masks.video = mask_of(seen_.video_scores, options_, ratio, place, generator);
   return masks;
+}
+
+void Teacher::pass_over(CavMae& network, int64_t batch, torch::Generator generator) {
+  begin(network);
+  if (!ranks()) return;
+  const CavMaeConfig& config = network->config();
+  for (const int64_t patches : {config.num_audio_patches(), config.num_video_patches()})
+    rank_patches(torch::zeros({batch, patches}), options_.ranking, options_.ranking_temperature, generator);
 }
 
 void Teacher::add_distillation(StepResult& result, const Latents& latents) const {

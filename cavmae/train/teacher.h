@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "cavmae/losses/contrastive.h"
 #include "cavmae/models/cav_mae.h"
 #include "cavmae/nn/ranked_masking.h"
 #include "cavmae/tensorfile/safetensors.h"
@@ -51,8 +52,10 @@ class Teacher {
   // Whether it ranks the patches of this step.
   bool ranks() const { return steps_ >= first_ranked_step_; }
   // Of the batch that it looked at: the patches that rank highest are kept. Random numbers come from
-  // `generator`, audio's first.
-  Masks masks(double ratio, torch::Generator generator) const;
+  // `generator`, audio's first, and are drawn for the whole batch that the clips are part of.
+  Masks masks(double ratio, torch::Generator generator, const RowsOfBatch& place = {}) const;
+  // Where this rank has none of a batch's clips: begins as look() does, and draws what masks() would.
+  void pass_over(CavMae& network, int64_t batch, torch::Generator generator);
 
   // Adds the term "distillation": the mean over clips and modalities of 1 - cos(network, teacher), of the
   // global tokens.

@@ -41,6 +41,8 @@ class Trainer {
   bool finish_average();
   std::vector<Batch> next_group();
   StepDecision train_step(std::vector<Batch>& group);
+  StepDecision agree(StepDecision decision);
+  void check_bad_clips(const StepDecision& decision);
   void step_done(const StepOutcome& outcome, const std::vector<Batch>& group, double seconds);
   [[noreturn]] void stop_not_finite(const std::string& what);
   std::optional<ValidationResult> validate();
@@ -82,7 +84,8 @@ Trainer::Trainer(TrainingSetup setup, const RunPaths& paths, const RunHooks& hoo
       hooks_(hooks),
       log_(std::move(log)),
       step_(setup_.task, options_.optimizer,
-            at::detail::createCPUGenerator(run_seed(options_, SeedUse::masks)), world_) {
+            at::detail::createCPUGenerator(run_seed(options_, SeedUse::masks)), world_,
+            {.overlap = options_.overlap}) {
   CAVMAE_CHECK_AS(DataError, epoch_steps() > 0, "the data holds ", setup_.clips.size(),
                   " clips, which do not fill a batch of ", options_.loader.batch_size,
                   "; set a smaller --batch-size or add clips");
@@ -194,7 +197,7 @@ bool Trainer::train_epoch() {
   next.start_position = 0;
   feed_->start_epoch(epoch, next.epoch < options_.epochs ? std::optional(next) : std::nullopt);
   std::vector<Batch> group = next_group();
-  StepDecision decision = world_.agree(StepDecision{.has_batch = !group.empty()});
+  StepDecision decision = agree({.has_batch = !group.empty()});
   while (decision.has_batch) {
     decision = train_step(group);
     if (decision.stop) return false;
@@ -235,9 +238,34 @@ StepDecision Trainer::train_step(std::vector<Batch>& group) {
     decision.has_batch = !decision.stop && !group.empty();
     decision.save = save_is_due();
   }
-  decision = world_.agree(decision);
+  decision = agree(decision);
   if (decision.not_finite) stop_not_finite(outcome.not_finite);
   return decision;
+}
+
+// A rank that waits here for another's clips would have computed meanwhile.
+StepDecision Trainer::agree(StepDecision decision) {
+  if (world_.size() == 1) return decision;
+  const ClipAccount own = loader_->account();
+  decision.clips_seen = own.seen;
+  decision.clips_bad = own.bad;
+  const double exchanged_before = world_.exchange_seconds();
+  decision = world_.agree(decision);
+  const double seconds = world_.exchange_seconds() - exchanged_before;
+  state_.interval.seconds += seconds;
+  state_.interval.exchange_seconds += seconds;
+  if (!decision.stop && !decision.not_finite) check_bad_clips(decision);
+  return decision;
+}
+
+// The limit is that of all ranks' clips, so that every rank comes to the same.
+void Trainer::check_bad_clips(const StepDecision& decision) {
+  const ClipAccount all{.clips = static_cast<int64_t>(setup_.clips.size()),
+                        .seen = decision.clips_seen,
+                        .bad = decision.clips_bad};
+  const double most = options_.loader.max_bad_ratio;
+  if (!too_many_bad(all, most, decision.has_batch ? EpochIs::under_way : EpochIs::at_end)) return;
+  throw_too_many_bad(all, most, gather_bad_clips(world_, loader_->bad_clips()));
 }
 
 void Trainer::step_done(const StepOutcome& outcome, const std::vector<Batch>& group, double seconds) {

@@ -120,6 +120,41 @@ TEST(ProcessGroup, CollectivesAreThoseOfAWorld) {
   for (const size_t process : {0, 1, 2}) EXPECT_EQ(processes.out(process), "1 20 1 3 3 xx");
 }
 
+TEST(ProcessGroup, ReductionsGoOnWhileTheRankComputes) {
+  Processes processes(2);
+  processes.start_all([](ProcessGroup& group) {
+    std::vector<torch::Tensor> sums;
+    std::vector<std::unique_ptr<PendingReduction>> begun;
+    for (int i = 0; i < 5; ++i) {
+      sums.push_back(torch::full({100'000}, static_cast<float>(10 * i + group.rank())));
+      begun.push_back(group.begin_all_reduce(sums.back()));
+    }
+    const torch::Tensor other = torch::ones({3});
+    group.all_reduce(other);  // beside them
+    for (const int i : {3, 0, 4, 1, 2}) group.finish(std::move(begun[static_cast<size_t>(i)]));
+    bool right = other.eq(2).all().item<bool>();
+    for (int i = 0; i < 5; ++i)
+      right = right && sums[static_cast<size_t>(i)].eq(20 * i + 1).all().item<bool>();
+    return concat(right, " ", group.exchange_seconds() > 0);
+  });
+  processes.wait();
+  for (const size_t process : {0, 1}) EXPECT_EQ(processes.out(process), "1 1");
+}
+
+TEST(ProcessGroup, ALostRankIsNamedByWhoFinishesAReduction) {
+  Processes processes(2, kShortTimeout);
+  processes.start_all([](ProcessGroup& group) {
+    group.does("computes step 1");
+    group.barrier();
+    if (group.rank() == 1) std::raise(SIGSTOP);
+    const torch::Tensor sum = torch::ones({100'000});
+    group.finish(group.begin_all_reduce(sum));
+    return std::string("done");
+  });
+  processes.wait_for(0);
+  EXPECT_THAT(processes.out(0), HasSubstr("error: rank 1 of 2 on "));
+}
+
 // Two steps, in the second of which `hindered` does something else.
 std::string second_step(ProcessGroup& group, int64_t hindered, const std::function<void()>& instead) {
   group.barrier();

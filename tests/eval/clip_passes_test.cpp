@@ -7,6 +7,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/stop_signal.h"
+#include "cavmae/eval/classify.h"
 #include "cavmae/eval/embed.h"
 #include "cavmae/eval/stats.h"
 
@@ -124,6 +125,58 @@ TEST(ClipPass, OfSeveralRanksMakesTheEmbeddingsOfOne) {
         EXPECT_THAT(got_failed, ::testing::UnorderedElementsAreArray(wanted_failed));
       });
   }
+}
+
+// With a clip that lacks its pictures, one that lacks its sound, and one that cannot be read.
+TEST(ClipPass, OfSeveralRanksClassifiesWhatOneClassifies) {
+  auto clips = testing::tiny_clips();
+  clips[1].frames.clear();
+  clips[4].audio = {};
+  clips[5].audio = "/nowhere/sound.wav";
+  clips[5].frames = {"/nowhere/picture.png"};
+  const auto classify = [&](World& world) {
+    Classifier classifier(testing::tiny_config(), HeadOptions{.num_classes = 5});
+    torch::Generator generator = at::detail::createCPUGenerator(4);
+    {
+      const torch::NoGradGuard no_grad;
+      for (torch::Tensor& parameter : classifier->parameters()) parameter.normal_(0, 0.1, generator);
+    }
+    PassOptions options = quiet(world);
+    options.view.frames = FrameChoice::all;
+    return classify_clips(classifier, kSpec, clips, options, null_log());
+  };
+  const ClipScores wanted = classify(World::alone());
+  EXPECT_THAT(wanted.indices, ElementsAre(0, 1, 2, 3, 4));
+  for (const int64_t ranks : {2, 3})
+    run_ranks(ranks, [&](World& world) {
+      const ClipScores got = classify(world);
+      EXPECT_EQ(got.indices, wanted.indices);
+      EXPECT_TRUE(got.scores.allclose(wanted.scores, 1e-5, 1e-6));
+      EXPECT_TRUE(got.logits.allclose(wanted.logits, 1e-5, 1e-6));
+      EXPECT_EQ(got.audio_only, wanted.audio_only);
+      EXPECT_EQ(got.video_only, wanted.video_only);
+      ASSERT_EQ(got.failed.size(), 1u);
+      EXPECT_EQ(got.failed[0].id, "clip5");
+    });
+}
+
+// Two of six, both in one rank's share.
+TEST(ClipPass, OfSeveralRanksHasOneLimitOfClipsThatCannotBeRead) {
+  auto clips = testing::tiny_clips();
+  clips[0].audio = clips[1].audio = "/nowhere/sound.wav";
+  for (const double ratio : {0.34, 0.3})
+    run_ranks(3, [&](World& world) {
+      PassOptions options = quiet(world);
+      options.loader.max_bad_ratio = ratio;
+      const auto pass = [&] {
+        for_each_batch(
+            clips, kSpec, options, [](const Batch&) {}, null_log());
+      };
+      if (ratio > 0.33)
+        EXPECT_NO_THROW(pass());
+      else
+        EXPECT_THAT(message_from<DataError>(pass), HasSubstr("2 of 6 clips could not be read"));
+    });
 }
 
 TEST(ClipPass, OfSeveralRanksMeasuresWhatOneMeasures) {

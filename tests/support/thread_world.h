@@ -52,19 +52,20 @@ class ThreadWorld final : public World {
   int64_t rank() const override { return rank_; }
   int64_t size() const override { return static_cast<int64_t>(meeting_.tensors.size()); }
 
-  void all_reduce(const torch::Tensor& tensor) override {
+ protected:
+  void do_all_reduce(const torch::Tensor& tensor) override {
     const torch::NoGradGuard no_grad;
     const auto tensors = exchange(tensor);
     torch::Tensor sum = tensors[0].clone();  // in the order of the ranks: the same bits everywhere
     for (size_t i = 1; i < tensors.size(); ++i) sum += tensors[i];
     tensor.copy_(sum);
   }
-  std::vector<torch::Tensor> all_gather(const torch::Tensor& tensor) override {
+  std::vector<torch::Tensor> do_all_gather(const torch::Tensor& tensor) override {
     auto tensors = exchange(tensor);
     tensors[static_cast<size_t>(rank_)] = tensor;
     return tensors;
   }
-  void broadcast(const torch::Tensor& tensor, int64_t root) override {
+  void do_broadcast(const torch::Tensor& tensor, int64_t root) override {
     const torch::NoGradGuard no_grad;
     tensor.copy_(exchange(tensor)[static_cast<size_t>(root)]);
   }

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/data/pack.h"
+#include "cavmae/data/read_clips.h"
 #include "cavmae/train/optimization_step.h"
 
 #include "tests/support/thread_world.h"
@@ -26,6 +28,13 @@ constexpr int64_t kClips = 8;
 double difference(const torch::Tensor& got, const torch::Tensor& wanted) {
   const double size = std::max(1e-6, wanted.abs().max().item<double>());
   return (got - wanted).abs().max().item<double>() / size;
+}
+
+// Over the whole tensor's size: where a gradient is about 0, Adam makes a step of its whole learning rate out
+// of rounding.
+double difference_of_norms(const torch::Tensor& got, const torch::Tensor& wanted) {
+  const auto norm = [](const torch::Tensor& x) { return x.to(torch::kFloat64).norm().item<double>(); };
+  return norm(got - wanted) / std::max(1e-6, norm(wanted));
 }
 
 // ---- one step
@@ -68,11 +77,11 @@ struct Learnt {
   std::map<std::string, torch::Tensor> gradients;  // times what Adam keeps of them
 };
 
-Learnt learn(const StepCase& c, World& world) {
+Learnt learn(const StepCase& c, World& world, const ExchangeOptions& exchange = {}) {
   CavMae model(toy_config());
   initialize(model, 3);
   OptimizationStep step(std::make_shared<PretrainingTask>(model, c.objective, MaskOptions{}, world),
-                        OptimizerOptions{}, at::detail::createCPUGenerator(5), world);
+                        OptimizerOptions{}, at::detail::createCPUGenerator(5), world, exchange);
   std::vector<Batch> group;
   for (size_t i = 0; i < c.bad_rows.size(); ++i)
     group.push_back(part_of(random_batch(i), c.bad_rows[i], world));
@@ -110,6 +119,32 @@ TEST(Ranks, LossesAndGradientsOfAStepAreThoseOfOneRank) {
         for (const auto& [name, gradient] : all[0].gradients)
           EXPECT_TRUE(torch::equal(got.gradients.at(name), gradient)) << "ranks part: " << name;
       }
+    }
+  }
+}
+
+// Small buckets, so that they begin at different times; with parts that differ, and that are empty where the
+// reductions of others begin in their backward passes.
+TEST(Ranks, OverlapChangesNoBit) {
+  ObjectiveOptions contrastive;
+  contrastive.reconstruction_weight = 0;
+  contrastive.contrastive_weight = 1;
+  for (const StepCase& c :
+       {StepCase{}, StepCase{.objective = contrastive}, StepCase{.bad_rows = {{}, {1, 2}}},
+        StepCase{.bad_rows = {{}, {0, 1, 2, 3}}}, StepCase{.bad_rows = {{4, 5, 6, 7}, {0}}}}) {
+    std::vector<Learnt> together(2), apart(2);
+    const auto learn_all = [&](std::vector<Learnt>& all, bool overlap) {
+      run_ranks(2, [&](World& world) {
+        all[static_cast<size_t>(world.rank())] = learn(c, world, {.overlap = overlap, .bucket_bytes = 8000});
+      });
+    };
+    learn_all(together, true);
+    learn_all(apart, false);
+    for (const size_t rank : {0, 1}) {
+      EXPECT_EQ(together[rank].gradient_norm, apart[rank].gradient_norm);
+      ASSERT_EQ(together[rank].gradients.size(), apart[rank].gradients.size());
+      for (const auto& [name, gradient] : apart[rank].gradients)
+        EXPECT_TRUE(torch::equal(together[rank].gradients.at(name), gradient)) << name;
     }
   }
 }
@@ -156,7 +191,8 @@ class RankRuns : public ::testing::Test {
 
 // Losses, validations and parameters; the state of the generator, from which the next masks come, bit for
 // bit.
-void expect_near_end(const fs::path& got, const fs::path& wanted) {
+void expect_near_end(const fs::path& got, const fs::path& wanted,
+                     decltype(difference)* measure = difference) {
   const auto a = read_metrics(got), b = read_metrics(wanted);
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) {
@@ -169,7 +205,7 @@ void expect_near_end(const fs::path& got, const fs::path& wanted) {
                    y = read_safetensors(wanted / "checkpoints/last/model.safetensors");
   ASSERT_EQ(x.tensors.size(), y.tensors.size());
   for (const auto& [key, tensor] : y.tensors)
-    EXPECT_LT(difference(without_key_bias(key, x.at(key)), without_key_bias(key, tensor)), 1e-4) << key;
+    EXPECT_LT(measure(without_key_bias(key, x.at(key)), without_key_bias(key, tensor)), 1e-4) << key;
   expect_same_tensors(got / "checkpoints/last/generator.safetensors",
                       wanted / "checkpoints/last/generator.safetensors");
 }
@@ -203,6 +239,71 @@ TEST_F(RankRuns, ClipsThatCannotBeReadChangeNothingOfThat) {
     const std::string of_ranks = "of" + std::to_string(ranks);
     run(options, paths(of_ranks), ranks);
     expect_near_end(*this / of_ranks, *this / "one");
+  }
+}
+
+// Four of twenty; a rank of four may hold more than its fifth of them.
+TEST_F(RankRuns, TheLimitOfClipsThatCannotBeReadIsThatOfAllRanks) {
+  for (const char* name : {"clip3", "clip4", "clip9", "clip15"})
+    write_file(folder_ / ("train/" + std::string(name) + ".wav"), "no sound");
+  PretrainOptions options = RankRuns::options();
+  options.loader.max_bad_ratio = 0.2;
+  run(options, paths("one"), 1);
+  run(options, paths("of4"), 4);
+  expect_near_end(*this / "of4", *this / "one");
+  options.loader.max_bad_ratio = 0.1;
+  const auto first_line = [](const std::string& text) { return text.substr(0, text.find('\n')); };
+  const std::string alone = message_from<DataError>(
+      [&] { pretrain(options, paths("limited"), silent(), null_log(), World::alone()); });
+  EXPECT_THAT(alone, HasSubstr("more than max_bad_ratio 0.1 allows"));
+  std::vector<std::string> messages(4);
+  run_ranks(4, [&](World& world) {
+    messages[static_cast<size_t>(world.rank())] =
+        message_from<DataError>([&] { pretrain(options, paths("limited4"), silent(), null_log(), world); });
+  });
+  for (const std::string& message : messages) {
+    EXPECT_EQ(first_line(message), first_line(alone));
+    EXPECT_EQ(message, messages[0]);
+  }
+}
+
+// As many ranks end bit for bit as on the files, and several as one.
+TEST_F(RankRuns, OnShardsLearnWhatTheyLearnFromFiles) {
+  const auto log = null_log();
+  RunPaths on_shards = paths("of2_on_shards");
+  for (auto* data : {&on_shards.data, &on_shards.val}) {
+    const fs::path list = data->front(),
+                   shards = folder_ / ("shards_of_" + list.parent_path().filename().string());
+    pack_clips(read_clip_sources({list}, *log), shards, {.shard_bytes = 200'000, .show_progress = false},
+               log);
+    *data = {shards};
+  }
+  EXPECT_TRUE(fs::exists(on_shards.data.front() / "shard-000001.tar")) << "there are several";
+  run(options(), paths("one"), 1);
+  run(options(), paths("of2"), 2);
+  run(options(), on_shards, 2);
+  expect_same_end(*this / "of2_on_shards", *this / "of2");
+  expect_near_end(*this / "of2_on_shards", *this / "one");
+}
+
+TEST_F(RankRuns, ATeacherRanksTheSamePatchesOnAnyNumberOfRanks) {
+  write_file(folder_ / "train/clip3.wav", "no sound");
+  PretrainOptions options = RankRuns::options();
+  options.model.global_tokens = true;
+  options.model.registers = 1;
+  options.objective.contrastive_mask_ratio = 0.5;
+  options.teacher.ema_decay = 0.9;
+  options.teacher.ranking_from_step = 4;
+  run(options, paths("one"), 1);
+  for (const int64_t ranks : {2, 8}) {  // of eight ranks one has no clip of a batch
+    const std::string of_ranks = "of" + std::to_string(ranks);
+    run(options, paths(of_ranks), ranks);
+    expect_near_end(*this / of_ranks, *this / "one", difference_of_norms);
+    const TensorFile got = read_safetensors(*this / of_ranks / "checkpoints/last/task.safetensors"),
+                     wanted = read_safetensors(*this / "one/checkpoints/last/task.safetensors");
+    for (const auto& [key, tensor] : wanted.tensors)
+      EXPECT_LT(difference_of_norms(without_key_bias(key, got.at(key)), without_key_bias(key, tensor)), 1e-4)
+          << key;
   }
 }
 
