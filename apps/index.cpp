@@ -14,6 +14,7 @@
 #include "cavmae/search/open_library.h"
 
 #include "apps/command.h"
+#include "apps/dist_flags.h"
 #include "apps/list_flags.h"
 #include "apps/model_flags.h"
 
@@ -30,6 +31,7 @@ struct IndexFlags {
   std::string vectors, index;  // empty: as the library has them, or their defaults
   bool rebuild = false, check = false, watch = false;
   std::filesystem::path json;
+  DistFlags dist;
 };
 
 Pretrained load_model_of(const IndexFlags& flags, const std::optional<LibrarySettings>& former, Log& log) {
@@ -110,10 +112,9 @@ std::vector<std::filesystem::path> data_of(const LibraryWriter& library) {
 }
 
 IndexResult index_once(const IndexFlags& flags, LibraryWriter& library, const Pretrained& model,
-                       const IndexOptions& options, const GlobalOptions& global,
-                       const std::shared_ptr<Log>& log) {
+                       const IndexOptions& options, bool show_progress, const std::shared_ptr<Log>& log) {
   const ClipList files = read_clip_sources(data_of(library), *log, flags.lists.options());
-  return index_files(library, model, files, options, !global.quiet, log);
+  return index_files(library, model, files, options, show_progress, log);
 }
 
 // Adds what comes until a signal ends it.
@@ -129,7 +130,7 @@ int keep_watching(const IndexFlags& flags, LibraryWriter& library, const Pretrai
       log->info("watching {} folders; Ctrl-C ends it", watch.num_folders());
     try {
       // What came before the watch began, too.
-      const IndexResult result = index_once(flags, library, model, options, global, log);
+      const IndexResult result = index_once(flags, library, model, options, !global.quiet, log);
       if (result.added + result.changed + result.moved + result.pruned > 0)
         print_result(flags, result, library.counts());
     } catch (const DataError& e) {
@@ -140,20 +141,37 @@ int keep_watching(const IndexFlags& flags, LibraryWriter& library, const Pretrai
   return 0;
 }
 
-int run_index(const IndexFlags& flags, const GlobalOptions& global) {
-  IndexOptions options;
+// The first rank opens the library, the others join it.
+std::unique_ptr<LibraryWriter> open_on_ranks(const IndexFlags& flags, const LibrarySettings& settings,
+                                             World& world, const std::shared_ptr<Log>& log) {
+  const LibraryStart start = flags.rebuild ? LibraryStart::rebuild : LibraryStart::add;
+  std::unique_ptr<LibraryWriter> library;
+  if (world.rank() == 0) library = open_library_to_write(flags.library, settings, start, log);
+  const auto opened = gather_texts(world, library ? to_json(library->settings()).dump() : "");
+  if (library) return library;
+  return join_library(flags.library, settings_from_json(Json::parse(opened[0]), flags.library), log);
+}
+
+int index(const IndexFlags& flags, const GlobalOptions& global, const RankOfLaunch& rank) {
+  IndexOptions options{.world = rank.world};
   flags.options.apply(options);
   options.validate();
-  auto log = make_log(global.verbosity());
+  CAVMAE_CHECK_AS(ConfigError, !flags.watch || rank.world.size() == 1,
+                  "--watch is for one process; index once by several, then watch by one");
+  auto log = make_log(verbosity_of(rank, global));
+  if (!rank.description.empty()) log->info("{}", rank.description);
   const std::optional<LibrarySettings> former = library_settings(flags.library);
   const Pretrained model = load_model_of(flags, former, *log);
   const LibrarySettings settings = settings_of(flags, former, model);
-  const auto writer = open_library_to_write(flags.library, settings,
-                                            flags.rebuild ? LibraryStart::rebuild : LibraryStart::add, log);
+  const auto writer = open_on_ranks(flags, settings, rank.world, log);
   LibraryWriter& library = *writer;
   std::optional<LibraryCheck> check;
-  if (flags.check) report_check(check.emplace(library.check()), *log);
-  const IndexResult result = index_once(flags, library, model, options, global, log);
+  if (flags.check && rank.is_first()) report_check(check.emplace(library.check()), *log);
+  if (flags.check) rank.world.wait_for_all();
+  const IndexResult result =
+      index_once(flags, library, model, options, !global.quiet && rank.is_first(), log);
+  rank.leave();
+  if (!rank.is_first()) return result.end == IndexEnd::interrupted ? kExitInterrupted : 0;
   if (result.end == IndexEnd::done) library.finish();
   const LibraryCounts counts = library.counts();
   if (flags.json != "-") print_result(flags, result, counts);
@@ -165,6 +183,14 @@ int run_index(const IndexFlags& flags, const GlobalOptions& global) {
     return kExitInterrupted;
   }
   return 0;
+}
+
+int run_index(const IndexFlags& flags, const GlobalOptions& global) {
+  // A folder's ranks may meet beside it.
+  const Launch launch =
+      flags.library.find("://") == std::string::npos ? flags.dist.launch(flags.library) : flags.dist.launch();
+  return on_ranks(flags.dist, launch, global,
+                  [&](const RankOfLaunch& rank) { return index(flags, global, rank); });
 }
 
 }  // namespace
@@ -211,6 +237,7 @@ void add_index(CLI::App& app, Program& program) {
                "then go on adding what appears in the folders, until a signal ends it");
   flags->options.add(app, IndexOptions{}, "Indexing");
   flags->lists.add(app);
+  flags->dist.add(app);
   add_json_flag(app, flags->json);
   app.callback(
       [=, &program] { program.action = [=, &program] { return run_index(*flags, program.global); }; });

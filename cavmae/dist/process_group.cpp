@@ -210,6 +210,15 @@ std::vector<torch::Tensor> ProcessGroup::do_all_gather(const torch::Tensor& tens
   return all;
 }
 
+void ProcessGroup::do_wait_for_all() {
+  if (!state_->failure.empty()) throw Error(state_->failure);
+  state_->watch->arrive();
+  while (!state_->watch->all_are_here()) {
+    if (const std::string told = state_->watch->told(); !told.empty()) state_->fail(told);
+    std::this_thread::sleep_for(Milliseconds(50));
+  }
+}
+
 void ProcessGroup::do_broadcast(const torch::Tensor& tensor, int64_t root) {
   if (tensor.numel() == 0) return;
   const torch::NoGradGuard no_grad;

@@ -51,6 +51,7 @@ class ProcessGroup final : public World {
   void do_all_reduce(const torch::Tensor& tensor) override;
   std::vector<torch::Tensor> do_all_gather(const torch::Tensor& tensor) override;
   void do_broadcast(const torch::Tensor& tensor, int64_t root) override;
+  void do_wait_for_all() override;
   std::unique_ptr<PendingReduction> do_begin_all_reduce(const torch::Tensor& tensor) override;
 
  private:

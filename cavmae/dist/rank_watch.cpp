@@ -6,6 +6,8 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/text.h"
@@ -29,12 +31,13 @@ enum class Condition { runs, failed, abandons, has_left };
 struct RankStatus {
   int64_t beat = 0;         // how often it has said so
   int64_t collectives = 0;  // that it has come to
+  int64_t arrivals = 0;     // see RankWatch::arrive()
   Condition condition = Condition::runs;
   std::string what = {};  // it does, or why it abandons
 };
 
 std::vector<uint8_t> encoded(const RankStatus& status) {
-  const std::string text = concat(status.beat, '\n', status.collectives, '\n',
+  const std::string text = concat(status.beat, '\n', status.collectives, '\n', status.arrivals, '\n',
                                   static_cast<int>(status.condition), '\n', status.what);
   return {text.begin(), text.end()};
 }
@@ -51,6 +54,7 @@ RankStatus decoded(const std::vector<uint8_t>& bytes) {
   };
   number(status.beat);
   number(status.collectives);
+  number(status.arrivals);
   number(condition);
   status.condition = static_cast<Condition>(condition);
   status.what.assign(next, end);
@@ -65,11 +69,12 @@ std::string status_key(int64_t rank) {
 
 struct RankWatch::State {
   State(Met of_all, int64_t own, Milliseconds timeout)
-      : met(std::move(of_all)), rank(own), beat(beat_of(timeout)) {}
+      : met(std::move(of_all)), rank(own), beat(beat_of(timeout)), patience(timeout / 2) {}
 
   Met met;
   const int64_t rank;
   const Milliseconds beat;
+  const Milliseconds patience;  // with a rank that says nothing
 
   mutable std::mutex mutex;
   std::condition_variable changed;
@@ -77,9 +82,19 @@ struct RankWatch::State {
   std::optional<std::string> asked;  // the reason for which culprit() was called
   std::string told;                  // by this rank or another
   bool ending = false, ended = false;
+  int64_t all_arrived = 0;  // so often
+  bool has_just_arrived = false;
+
+  // While this rank waits for others to arrive; the thread's alone.
+  struct Seen {
+    int64_t beat = -1;
+    Clock::time_point at;
+  };
+  std::vector<Seen> seen;
 
   void run();
   void beat_once();
+  void look_for_arrivals();
   std::vector<RankStatus> read_statuses();
   std::string find_culprit(const std::string& reason);
   std::string blame(const std::vector<RankStatus>& before, const std::vector<RankStatus>& after,
@@ -109,6 +124,34 @@ void RankWatch::State::beat_once() {
   const std::vector<uint8_t> culprit = met.store->get(kCulprit);
   const std::lock_guard lock(mutex);
   if (told.empty()) told.assign(culprit.begin(), culprit.end());
+  changed.notify_all();
+}
+
+void RankWatch::State::look_for_arrivals() {
+  int64_t wanted = 0;
+  {
+    const std::lock_guard lock(mutex);
+    if (own.arrivals == all_arrived) {
+      seen.clear();
+      return;
+    }
+    wanted = own.arrivals;
+  }
+  const std::vector<RankStatus> statuses = read_statuses();
+  const auto now = Clock::now();
+  seen.resize(statuses.size(), {.at = now});
+  int64_t here = 0;
+  bool is_silent = false;
+  for (size_t other = 0; other < statuses.size(); ++other) {
+    const RankStatus& status = statuses[other];
+    const bool is_own = static_cast<int64_t>(other) == rank;
+    if (is_own || status.arrivals >= wanted || status.condition == Condition::has_left) ++here;
+    if (std::exchange(seen[other].beat, status.beat) != status.beat) seen[other].at = now;
+    is_silent = is_silent || (!is_own && status.arrivals < wanted && now - seen[other].at > patience);
+  }
+  const std::lock_guard lock(mutex);
+  if (here == static_cast<int64_t>(statuses.size())) all_arrived = wanted;
+  if (is_silent && !asked) asked = "one of them says nothing any more";
   changed.notify_all();
 }
 
@@ -172,6 +215,7 @@ void RankWatch::State::run() {
     std::string culprit;
     try {
       beat_once();
+      look_for_arrivals();
       if (reason) culprit = find_culprit(*reason);
     } catch (const std::exception&) {
       culprit = concat(name_of(0), ", or what keeps the meeting place, was ended or cannot be reached");
@@ -182,7 +226,11 @@ void RankWatch::State::run() {
     lock.lock();
     if (!culprit.empty() && told.empty()) told = culprit;
     changed.notify_all();
-    if (!ending && !asked) changed.wait_for(lock, beat, [&] { return ending || asked.has_value(); });
+    // Others wait while all but one are there: looked for more often.
+    const Milliseconds pause = own.arrivals == all_arrived ? beat : std::min(beat, Milliseconds(200));
+    if (!ending && !asked)
+      changed.wait_for(lock, pause,
+                       [&] { return ending || asked.has_value() || std::exchange(has_just_arrived, false); });
   }
   ended = true;
   changed.notify_all();
@@ -242,6 +290,18 @@ void RankWatch::does(const std::string& what) {
 void RankWatch::comes_to_collective() {
   const std::lock_guard lock(state_->mutex);
   ++state_->own.collectives;
+}
+
+void RankWatch::arrive() {
+  const std::lock_guard lock(state_->mutex);
+  ++state_->own.arrivals;
+  state_->has_just_arrived = true;
+  state_->changed.notify_all();
+}
+
+bool RankWatch::all_are_here() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->all_arrived == state_->own.arrivals;
 }
 
 std::string RankWatch::told() const {

@@ -26,6 +26,11 @@ class RankWatch {
   void does(const std::string& what);
   void comes_to_collective();
 
+  // This rank has come to where all meet, however long that takes; and whether all have come as often. A rank
+  // that says nothing for half of `timeout` meanwhile is told as culprit.
+  void arrive();
+  bool all_are_here() const;
+
   // Why others have ended or are about to, as one of them told; empty: nobody has.
   std::string told() const;
   // Who is to blame that this rank's collective failed for `reason`, as a sentence; the others are told.

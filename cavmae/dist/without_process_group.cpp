@@ -33,6 +33,9 @@ std::vector<torch::Tensor> ProcessGroup::do_all_gather(const torch::Tensor& /*te
 void ProcessGroup::do_broadcast(const torch::Tensor& /*tensor*/, int64_t /*root*/) {
   throw_absent();
 }
+void ProcessGroup::do_wait_for_all() {
+  throw_absent();
+}
 std::unique_ptr<PendingReduction> ProcessGroup::do_begin_all_reduce(const torch::Tensor& /*tensor*/) {
   throw_absent();
 }

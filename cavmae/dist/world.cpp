@@ -16,6 +16,7 @@ class Alone final : public World {
   void do_all_reduce(const torch::Tensor& /*tensor*/) override {}
   std::vector<torch::Tensor> do_all_gather(const torch::Tensor& tensor) override { return {tensor}; }
   void do_broadcast(const torch::Tensor& /*tensor*/, int64_t /*root*/) override {}
+  void do_wait_for_all() override {}
 };
 
 // Adds to `seconds` how long it lives.
@@ -74,6 +75,10 @@ void World::finish(std::unique_ptr<PendingReduction> reduction) {
   if (!reduction) return;
   const Stopwatch watch(exchange_seconds_);
   reduction->wait();
+}
+
+void World::wait_for_all() {
+  if (size() > 1) do_wait_for_all();
 }
 
 void World::barrier() {

@@ -57,6 +57,9 @@ class World {
 
   // Returns when every rank is here.
   void barrier();
+  // The same where ranks may come hours after one another, each with its own share of a job: it fails when
+  // one has ended, hangs or cannot be reached, and not because one takes long.
+  void wait_for_all();
 
   // One decision of all ranks from each rank's own; a barrier too. `Flags` is a struct of bools and counts
   // whose visit(flags, v) calls v(flag, Agreement) for each flag and v(count), which becomes the ranks' sum,
@@ -68,6 +71,7 @@ class World {
   virtual void do_all_reduce(const torch::Tensor& tensor) = 0;
   virtual std::vector<torch::Tensor> do_all_gather(const torch::Tensor& tensor) = 0;
   virtual void do_broadcast(const torch::Tensor& tensor, int64_t root) = 0;
+  virtual void do_wait_for_all() = 0;
   // Null: it is done.
   virtual std::unique_ptr<PendingReduction> do_begin_all_reduce(const torch::Tensor& tensor) {
     do_all_reduce(tensor);

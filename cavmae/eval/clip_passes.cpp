@@ -95,6 +95,7 @@ PassEnd pass_over(Loader& loader, const Positions& positions, torch::Device devi
 // What all ranks come to. Every rank calls it after its share.
 PassEnd end_of_all(PassEnd own, const PassOptions& options, const PassProgress& progress, size_t num_clips) {
   World& world = options.world;
+  world.wait_for_all();  // shares take their time
   if (world.agree(Interrupted{own == PassEnd::interrupted}).by_signal) return PassEnd::interrupted;
   if (options.if_none_read == IfNoneRead::go_on) return PassEnd::done;
   const torch::Tensor read = torch::tensor({progress.read()}, torch::kInt64);

@@ -202,10 +202,13 @@ void Catalog::remove_file(int64_t id) {
   transaction.commit();
 }
 
-void Catalog::set_place(int64_t id, const std::string& path, const std::string& audio_path,
+bool Catalog::set_place(const LibraryFile& known, const std::string& path, const std::string& audio_path,
                         const std::string& stamp) {
-  Statement(database_, "UPDATE files SET path = ?, audio_path = ?, stamp = ? WHERE id = ?")
-      .run(path, audio_path, stamp, id);
+  Statement(
+      database_,
+      "UPDATE files SET path = ?, audio_path = ?, stamp = ? WHERE id = ? AND path = ? AND audio_path = ?")
+      .run(path, audio_path, stamp, known.id, known.path, known.audio_path);
+  return database_.changes() > 0;
 }
 
 std::vector<FileFailure> Catalog::failures() {

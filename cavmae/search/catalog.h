@@ -51,7 +51,8 @@ class Catalog {
                    const std::vector<FileFailure>& failures);
   void remove_file(int64_t id);
   // A file that has moved, or whose stamp alone has changed.
-  void set_place(int64_t id, const std::string& path, const std::string& audio_path,
+  // False: it is no longer where `known` says.
+  bool set_place(const LibraryFile& known, const std::string& path, const std::string& audio_path,
                  const std::string& stamp);
 
   // Failures.

@@ -9,6 +9,8 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
 #include "cavmae/core/options.h"
+#include "cavmae/core/progress.h"
+#include "cavmae/core/stop_signal.h"
 #include "cavmae/search/content_hash.h"
 #include "cavmae/search/index_jobs.h"
 #include "cavmae/search/list_training.h"
@@ -53,11 +55,8 @@ int64_t tier_of(int64_t rows) {
 
 FolderWriter::FolderWriter(const fs::path& library, const LibrarySettings& wanted, LibraryStart start,
                            std::shared_ptr<Log> log)
-    : LibraryWriter(wanted),
-      library_(library),
-      start_(start),
-      log_(std::move(log)),
-      lock_(made(library, wanted), "another process adds to this library; wait for it or stop it") {
+    : LibraryWriter(wanted), library_(library), start_(start), log_(std::move(log)) {
+  lock_.emplace(made(library, wanted), "another process adds to this library; wait for it or stop it");
   const bool is_there = holds_library(library);
   if (is_there && start == LibraryStart::add) {
     settings_ = read_library_settings(library);
@@ -83,6 +82,14 @@ FolderWriter::FolderWriter(const fs::path& library, const LibrarySettings& wante
   open_generation();
   remove_leftovers();
 }
+
+FolderWriter::FolderWriter(const fs::path& library, const LibrarySettings& opened, std::shared_ptr<Log> log)
+    : LibraryWriter(opened),
+      library_(library),
+      start_(LibraryStart::add),
+      log_(std::move(log)),
+      generation_(generation_folder(library, opened.generation)),
+      catalog_(std::make_unique<Catalog>(generation_ / "library.sqlite", DatabaseAccess::write)) {}
 
 // A generation has library.json beside its tables until it counts, so that one that was left half made is
 // continued only with the settings that it was begun with.
@@ -179,9 +186,18 @@ void FolderWriter::make_lists() {
                         video = training_sample(ClipSide::video, size);
     log_->info("learning lists for {} moments from {} sounds and {} pictures", moments, audio.size(0),
                video.size(0));
-    const ListTraining training{.num_vectors = moments, .codes = wants_codes};
+    int64_t rounds = 0;
+    Progress progress({.title = "learning lists",
+                       .unit = "rounds",
+                       .total = kListRounds * ((audio.size(0) > 0) + (video.size(0) > 0)),
+                       .quiet = !log_->should_log(spdlog::level::info)});
+    const ListTraining training{.num_vectors = moments, .codes = wants_codes, .after_round = [&] {
+                                  progress.update(++rounds);
+                                  return !StopSignal::requested();
+                                }};
     if (audio.size(0) > 0) models->audio = train_lists(audio, video, training);
     if (video.size(0) > 0) models->video = train_lists(video, audio, training);
+    if (StopSignal::requested()) return;  // every vector is compared until the next run makes them
     save_list_models(generation_, *models);
   }
   for (const SegmentRecord& segment : catalog_->segments()) {
@@ -217,8 +233,7 @@ bool FolderWriter::add_file(const LibraryFile& file, const std::vector<NewMoment
 
 bool FolderWriter::set_place(const LibraryFile& known, const std::string& path, const std::string& audio_path,
                              const std::string& stamp) {
-  catalog_->set_place(known.id, path, audio_path, stamp);
-  return true;
+  return catalog_->set_place(known, path, audio_path, stamp);
 }
 
 std::unique_ptr<WorkShare> FolderWriter::share(const std::vector<IndexJob>& jobs) {
@@ -226,7 +241,7 @@ std::unique_ptr<WorkShare> FolderWriter::share(const std::vector<IndexJob>& jobs
 }
 
 void FolderWriter::seal_if_due() {
-  if (catalog_->tail_size() < kTailMoments) return;
+  if (!lock_ || catalog_->tail_size() < kTailMoments) return;
   write({});
   merge();
 }

@@ -1,6 +1,6 @@
-// The one process that adds to a library in a folder: it seals the tail into segments, merges small segments,
-// mends lost ones, and makes a new generation beside the one that is searched. What is written is whole at
-// any moment; readers see the old or the new. One thread.
+// The one process, or the ranks of one launch, that add to a library in a folder: the first seals the tail
+// into segments, merges small segments, mends lost ones, and makes a new generation beside the one that is
+// searched. What is written is whole at any moment; readers see the old or the new. One thread.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,9 @@ class FolderWriter : public LibraryWriter {
   // another model or hop (both are named), or the folder holds something else.
   FolderWriter(const std::filesystem::path& library, const LibrarySettings& wanted, LibraryStart start,
                std::shared_ptr<Log> log);
+  // Adds to a library that another rank of the same launch has opened with these settings, and leaves
+  // segments to it.
+  FolderWriter(const std::filesystem::path& library, const LibrarySettings& opened, std::shared_ptr<Log> log);
 
   Catalog& catalog() { return *catalog_; }
 
@@ -67,7 +70,7 @@ class FolderWriter : public LibraryWriter {
   std::filesystem::path library_;
   LibraryStart start_;
   std::shared_ptr<Log> log_;
-  FileLock lock_;
+  std::optional<FileLock> lock_;  // none: the first rank has it
   std::filesystem::path generation_;
   std::unique_ptr<Catalog> catalog_;
 };

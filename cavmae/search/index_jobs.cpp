@@ -41,7 +41,8 @@ IndexJob job_of(ClipSource clip) {
 
 }  // namespace
 
-ListedFiles::ListedFiles(LibraryWriter& library, const ClipList& files, IndexResult& result) {
+ListedFiles::ListedFiles(LibraryWriter& library, const ClipList& files, const World& world,
+                         IndexResult& result) {
   using Key = std::pair<std::string, std::string>;
   std::map<Key, std::string> stamps;  // of what the library holds
   for (const LibraryFile& file : library.files()) stamps[{file.path, file.audio_path}] = file.stamp;
@@ -51,6 +52,8 @@ ListedFiles::ListedFiles(LibraryWriter& library, const ClipList& files, IndexRes
     IndexJob job = job_of(clip);
     const Key key{job.path, job.audio_path};
     if (!listed_.insert(key).second) continue;
+    const auto position = static_cast<int64_t>(listed_.size()) - 1;
+    if (position % world.size() != world.rank()) continue;
     const auto known = stamps.find(key);
     const auto bad = failed.find(job.path);
     const bool is_bad = bad != failed.end() && bad->second == job.stamp;

@@ -23,10 +23,11 @@ struct IndexJob {
 // What a list is to a library.
 class ListedFiles {
  public:
-  // Counts the files that are unchanged, and those that failed before and are unchanged.
-  ListedFiles(LibraryWriter& library, const ClipList& files, IndexResult& result);
+  // Looks at each world.size()-th file, from the world.rank()-th on. Counts those that are unchanged, and
+  // those that failed before and are unchanged.
+  ListedFiles(LibraryWriter& library, const ClipList& files, const World& world, IndexResult& result);
 
-  // The others, in the order of the list, each once.
+  // The others of these, in the order of the list, each once.
   std::vector<IndexJob> take_jobs() { return std::move(jobs_); }
   // Whether the list names the file, or it is there on the disk: members of shards are in lists alone.
   bool has(const LibraryFile& file) const;

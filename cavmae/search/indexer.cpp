@@ -177,6 +177,21 @@ class MomentEmbedder {
   std::vector<std::shared_ptr<FileInWork>> ended_;
 };
 
+// What all ranks did. One that was interrupted leaves the whole so.
+void sum_over_ranks(World& world, IndexResult& result) {
+  if (world.size() == 1) return;
+  std::vector<int64_t*> counts = {&result.unchanged, &result.added,  &result.changed,   &result.moved,
+                                  &result.pruned,    &result.failed, &result.by_others, &result.moments};
+  std::vector<int64_t> values = {result.end == IndexEnd::interrupted ? 1 : 0};
+  for (const int64_t* count : counts) values.push_back(*count);
+  const torch::Tensor all = torch::tensor(values, torch::kInt64);
+  world.wait_for_all();
+  world.all_reduce(all);
+  const auto* sums = all.data_ptr<int64_t>();
+  if (sums[0] > 0) result.end = IndexEnd::interrupted;
+  for (size_t i = 0; i < counts.size(); ++i) *counts[i] = sums[i + 1];
+}
+
 // Files that are in the library and nowhere else.
 void count_gone(LibraryWriter& library, const ListedFiles& listed, bool prune, IndexResult& result) {
   for (const LibraryFile& file : library.files()) {
@@ -207,7 +222,7 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
   const torch::NoGradGuard no_grad;
   const auto begin = std::chrono::steady_clock::now();
   IndexResult result;
-  ListedFiles listed(library, files, result);
+  ListedFiles listed(library, files, options.world, result);
   std::vector<IndexJob> jobs = listed.take_jobs();
   double total = 0;
   for (const IndexJob& job : jobs) total += static_cast<double>(job.bytes) / kBytesPerMegabyte;
@@ -250,8 +265,12 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
   }
   progress.finish();
   if (StopSignal::requested()) result.end = IndexEnd::interrupted;
-  if (result.end == IndexEnd::done) count_gone(library, listed, options.prune, result);
-  library.seal();
+  sum_over_ranks(options.world, result);
+  if (options.world.rank() == 0) {
+    if (result.end == IndexEnd::done) count_gone(library, listed, options.prune, result);
+    library.seal();
+  }
+  options.world.wait_for_all();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return result;
 }

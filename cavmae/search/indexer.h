@@ -8,16 +8,18 @@
 
 #include "cavmae/core/log.h"
 #include "cavmae/data/clip_list.h"
+#include "cavmae/dist/world.h"
 #include "cavmae/models/pretrained.h"
 #include "cavmae/search/library_writer.h"
 
 namespace cavmae {
 
 struct IndexOptions {
-  int64_t num_workers = 2;      // threads that read files
-  int64_t batch_size = 8;       // sounds, or pictures, in one forward pass
-  double clip_timeout = 600.0;  // seconds that reading one window may take; 0: any time
-  bool prune = false;           // remove files that are no longer there
+  int64_t num_workers = 2;        // threads that read files
+  int64_t batch_size = 8;         // sounds, or pictures, in one forward pass
+  double clip_timeout = 600.0;    // seconds that reading one window may take; 0: any time
+  bool prune = false;             // remove files that are no longer there
+  World& world = World::alone();  // whose ranks each read a part of the files; all of them call index_files()
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -33,6 +35,7 @@ struct IndexOptions {
 
 enum class IndexEnd { done, interrupted };
 
+// Of all ranks.
 struct IndexResult {
   IndexEnd end = IndexEnd::done;
   int64_t unchanged = 0, added = 0, changed = 0, moved = 0, pruned = 0;
@@ -46,7 +49,8 @@ struct IndexResult {
 // Files are known by their paths; one with the size and time that the library knows is left alone, also one
 // that failed; else its content decides whether it is new, changed or moved. Each is committed whole, so that
 // a process that is stopped or killed loses what it was reading alone. Pinned starts of lists do not count:
-// a library holds whole files. Throws Error on a full disk.
+// a library holds whole files. Every rank returns when all are done; what is left to do once, the first rank
+// does. Throws Error on a full disk.
 IndexResult index_files(LibraryWriter& library, const Pretrained& model, const ClipList& files,
                         const IndexOptions& options, bool show_progress, const std::shared_ptr<Log>& log);
 

@@ -26,17 +26,21 @@ int64_t lists_for(int64_t num_vectors) {
   return std::max<int64_t>(1, std::min(lists, num_vectors / kLeastVectorsPerList));
 }
 
-torch::Tensor train_centers(const torch::Tensor& vectors, int64_t num_lists, uint64_t seed) {
+// Undefined where it was stopped.
+torch::Tensor train_centers(const torch::Tensor& vectors, int64_t num_lists, const ListTraining& options) {
   const auto width = static_cast<int>(vectors.size(1));
   faiss::ClusteringParameters parameters;
-  parameters.niter = 12;
+  parameters.niter = 1;  // a round a call, which goes on from the centres of the one before
   parameters.spherical = true;
-  parameters.seed = static_cast<int>(seed);
+  parameters.seed = static_cast<int>(options.seed);
   parameters.max_points_per_centroid = static_cast<int>(kVectorsPerList);
   parameters.min_points_per_centroid = 1;
   faiss::Clustering clustering(width, static_cast<int>(num_lists), parameters);
-  faiss::IndexFlatIP assignment(width);
-  clustering.train(vectors.size(0), vectors.data_ptr<float>(), assignment);
+  for (int round = 0; round < kListRounds; ++round) {
+    faiss::IndexFlatIP assignment(width);
+    clustering.train(vectors.size(0), vectors.data_ptr<float>(), assignment);
+    if (!options.after_round()) return {};
+  }
   return torch::from_blob(clustering.centroids.data(), {num_lists, vectors.size(1)}).clone();
 }
 
@@ -100,7 +104,8 @@ ListModel train_lists(const torch::Tensor& vectors, const torch::Tensor& others,
   CAVMAE_CHECK(vectors.dim() == 2 && vectors.size(0) >= 1, "train_lists: no vectors");
   const torch::Tensor rows = vectors.to(torch::kFloat32).contiguous();
   const int64_t num_lists = std::min(lists_for(options.num_vectors), rows.size(0));
-  const torch::Tensor centers = train_centers(rows, num_lists, options.seed);
+  const torch::Tensor centers = train_centers(rows, num_lists, options);
+  if (!centers.defined()) return {};
   const bool has_codes = options.codes && rows.size(0) >= kPartValues;
   const Codes codes = has_codes ? train_codes(rows) : Codes();
   const int64_t probe = std::max(probe_for(rows, centers, some_rows(rows, kQueries)),

@@ -39,4 +39,10 @@ std::unique_ptr<LibraryWriter> open_library_to_write(const std::string& name, co
   return std::make_unique<FolderWriter>(name, wanted, start, log);
 }
 
+std::unique_ptr<LibraryWriter> join_library(const std::string& name, const LibrarySettings& opened,
+                                            const std::shared_ptr<Log>& log) {
+  if (is_postgres_url(name)) return std::make_unique<PostgresWriter>(name, opened, LibraryStart::add, log);
+  return std::make_unique<FolderWriter>(name, opened, log);
+}
+
 }  // namespace cavmae

@@ -31,4 +31,8 @@ LibrarySettings new_library_settings(const std::string& name);
 std::unique_ptr<LibraryWriter> open_library_to_write(const std::string& name, const LibrarySettings& wanted,
                                                      LibraryStart start, const std::shared_ptr<Log>& log);
 
+// The same library for another rank than the first, which has opened it with these settings.
+std::unique_ptr<LibraryWriter> join_library(const std::string& name, const LibrarySettings& opened,
+                                            const std::shared_ptr<Log>& log);
+
 }  // namespace cavmae

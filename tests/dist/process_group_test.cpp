@@ -199,6 +199,34 @@ TEST(ProcessGroup, ARankThatIsAliveButDoesNotComeIsNamed) {
   EXPECT_THAT(processes.out(1), HasSubstr("error: "));
 }
 
+TEST(ProcessGroup, RanksWaitForOneThatTakesLongerThanTheTimeout) {
+  Processes processes(3, kShortTimeout);
+  processes.start_all([](ProcessGroup& group) {
+    const auto start = std::chrono::steady_clock::now();
+    if (group.rank() == 1) std::this_thread::sleep_for(2 * kShortTimeout);
+    group.wait_for_all();
+    const bool is_late = std::chrono::steady_clock::now() - start >= 2 * kShortTimeout;
+    group.wait_for_all();
+    return concat(is_late, " ", gather_texts(group, "x").size());
+  });
+  processes.wait();
+  for (const size_t process : {0, 1, 2}) EXPECT_EQ(processes.out(process), "1 3");
+}
+
+TEST(ProcessGroup, ARankThatIsKilledIsNamedByThoseThatWaitForAll) {
+  Processes processes(3, kShortTimeout);
+  processes.start_all([](ProcessGroup& group) {
+    group.barrier();
+    if (group.rank() == 1) std::raise(SIGKILL);
+    group.wait_for_all();
+    return std::string("done");
+  });
+  EXPECT_LT(seconds_of([&] { processes.wait(); }), 60.0);
+  for (const size_t process : {0, 2})
+    EXPECT_THAT(processes.out(process), AllOf(HasSubstr("error: rank 1 of 3 on "),
+                                              HasSubstr("was ended, hangs or cannot be reached")));
+}
+
 TEST(ProcessGroup, WhatEndedARankIsToldByTheOthers) {
   Processes processes(2);
   processes.start_all([](ProcessGroup& group) {

@@ -13,6 +13,7 @@
 #include "cavmae/eval/embed.h"
 
 #include "tests/search/toy_library.h"
+#include "tests/support/thread_world.h"
 #include "tests/support/tools.h"
 
 namespace cavmae {
@@ -110,6 +111,46 @@ TEST_F(Indexer, BesideTheGridAMomentHasThePicturesThatAreShownInIt) {
       if (time >= at.moment.start_ms && time < at.moment.end_ms) within.push_back(vector);
     EXPECT_TRUE(is_close(at.vectors.video, torch::stack(within).mean(0))) << at.moment.start_ms;
   }
+}
+
+TEST_F(Indexer, RanksOfOneLaunchShareTheFiles) {
+  for (int i = 0; i < 7; ++i) write_wav(toy_.films() / concat(i, ".wav"), 1.5 + 0.5 * i, 200 + 50 * i);
+  write_text(toy_.films() / "words.wav", "no sound");
+  toy_.index();
+  FolderReader alone(toy_.library());
+  const auto expected = moments_in(alone);
+
+  const fs::path shared = folder_ / "shared";
+  std::vector<IndexResult> results(3);
+  const auto index = [&](bool prune) {
+    FolderWriter first(shared, toy_.settings(), LibraryStart::add, null_log());
+    testing_support::run_ranks(3, [&](World& world) {
+      std::unique_ptr<LibraryWriter> other;
+      if (world.rank() > 0) other = join_library(shared.string(), first.settings(), null_log());
+      LibraryWriter& writer = other ? *other : first;
+      const ClipList files = read_clip_sources({toy_.films()}, *null_log());
+      results[static_cast<size_t>(world.rank())] =
+          index_files(writer, toy_.model(), files, {.prune = prune, .world = world}, false, null_log());
+    });
+  };
+  index(false);
+  for (const IndexResult& result : results) {
+    EXPECT_EQ(result.added, 7);
+    EXPECT_EQ(result.failed, 1);
+    EXPECT_EQ(result.moments, static_cast<int64_t>(expected.size()));
+  }
+  FolderReader library(shared);
+  expect_same(moments_in(library), expected);
+  EXPECT_EQ(library.snapshot()->counts().segments, 1) << "the first rank sealed what all have added";
+
+  // A file that moved is found by whichever rank it falls to, and what is gone goes once.
+  fs::rename(toy_.films() / "6.wav", toy_.films() / "0a.wav");
+  fs::remove(toy_.films() / "3.wav");
+  index(true);
+  EXPECT_EQ(results[0].moved, 1);
+  EXPECT_EQ(results[0].unchanged, 5);
+  EXPECT_EQ(results[0].added, 0);
+  EXPECT_EQ(results[0].pruned, 1);
 }
 
 TEST_F(Indexer, FilesOfOneSideAndPicturesAreMomentsToo) {

@@ -69,6 +69,7 @@ class ThreadWorld final : public World {
     const torch::NoGradGuard no_grad;
     tensor.copy_(exchange(tensor)[static_cast<size_t>(root)]);
   }
+  void do_wait_for_all() override { meeting_.wait(); }
 
  private:
   // Copies of all ranks' tensors.

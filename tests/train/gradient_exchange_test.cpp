@@ -27,6 +27,7 @@ class WatchingWorld final : public World {
   }
   std::vector<torch::Tensor> do_all_gather(const torch::Tensor& tensor) override { return {tensor, tensor}; }
   void do_broadcast(const torch::Tensor& /*tensor*/, int64_t /*root*/) override {}
+  void do_wait_for_all() override {}
 };
 
 Inputs toy_inputs(uint64_t seed) {
