@@ -8,11 +8,10 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/parallel.h"
 #include "cavmae/core/progress.h"
-#include "cavmae/machine/device_peak.h"
 #include "cavmae/machine/machine.h"
-#include "cavmae/machine/peak.h"
 #include "cavmae/train/step_profile.h"
 
+#include "apps/bench_peak.h"
 #include "apps/command.h"
 #include "apps/configs.h"
 #include "apps/dist_flags.h"
@@ -30,27 +29,6 @@ struct BenchFlags {
   OptionFlags profile, recipe;
   DistFlags dist;
 };
-
-// What the shares of the peak refer to.
-struct PeakInUse {
-  double gflops = 0.0;
-  std::string name;
-};
-
-PeakInUse peak_of_processor(Precision precision) {
-  const MachinePeak peak = measure_peak();
-  const std::string fp32 = "fp32, " + peak.fp32_instructions;
-  if (precision == Precision::fp32) return {peak.fp32_gflops, fp32};
-  const bool widened = peak.bf16_instructions() == peak.fp32_instructions;
-  return {peak.bf16_gflops(),
-          widened ? fp32 + "; this processor computes bf16 in fp32" : "bf16, " + peak.bf16_instructions()};
-}
-
-// Of a GPU: the rate of its library's matrix products.
-PeakInUse peak_of_device(torch::Device device, Precision precision) {
-  const auto type = precision == Precision::bf16 ? torch::kBFloat16 : torch::kFloat32;
-  return {measure_matmul_gflops(device, type), enum_name(precision) + ", a product of 8192 x 8192 matrices"};
-}
 
 struct BenchResult {
   ProfileOptions options;
@@ -148,6 +126,13 @@ void print(const BenchResult& result) {
   fmt::print("memory         {} at most\n", human_bytes(result.memory_bytes));
 }
 
+Json parts_of(const StepProfile& step) {
+  Json parts = Json::array();
+  for (const PartProfile& part : step.parts)
+    parts.push_back({{"part", part.part}, {"seconds", part.seconds}, {"gflop", part.gflop}});
+  return parts;
+}
+
 Json to_json(const BenchResult& result) {
   const PeakInUse& peak = result.peak;
   Json out = option_to_json(result.options);
@@ -174,9 +159,7 @@ Json to_json(const BenchResult& result) {
   out["peak_instructions"] = peak.name;
   out["peak_share"] = result.gflops() / peak.gflops;
   out["peak_memory_bytes"] = static_cast<int64_t>(result.memory_bytes);
-  out["parts"] = Json::array();
-  for (const PartProfile& part : result.step.parts)
-    out["parts"].push_back({{"part", part.part}, {"seconds", part.seconds}, {"gflop", part.gflop}});
+  out["parts"] = parts_of(result.step);
   return out;
 }
 
@@ -186,17 +169,32 @@ double memory_in_use(torch::Device device) {
   return static_cast<double>(gpu_bytes_in_use().value_or(0));
 }
 
+// Whether rank 0 was given another line.
+bool another_line(const RankOfLaunch& rank) {
+  std::string line;
+  const torch::Tensor more = torch::zeros({1}, torch::kInt64);
+  if (rank.is_first() && std::getline(std::cin, line)) more.fill_(1);
+  rank.world.broadcast(more, 0);
+  return more.item<int64_t>() != 0;
+}
+
 // A step for each line of standard input, for a script that takes turns between programs.
-int follow(StepProfiler& profiler, torch::Device device) {
-  const auto say = [](const Json& json) { std::cout << json.dump() << std::endl; };
+int follow(StepProfiler& profiler, torch::Device device, const RankOfLaunch& rank) {
+  const auto say = [&](const Json& json) {
+    if (rank.is_first()) std::cout << json.dump() << std::endl;
+  };
   profiler.step();  // warms up
   say({{"ready", true}, {"gflop_per_sample", profiler.gflop_per_clip()}});
-  for (std::string line; std::getline(std::cin, line);) {
+  while (another_line(rank)) {
     const std::clock_t before = std::clock();
-    const double seconds = profiler.step().seconds;
-    say({{"seconds", seconds}, {"cpu_seconds", static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC}});
+    const StepProfile step = profiler.step();
+    say({{"seconds", step.seconds},
+         {"cpu_seconds", static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC},
+         {"exchange_seconds", step.exchange_seconds},
+         {"parts", parts_of(step)}});
   }
   say({{"peak_memory_bytes", static_cast<int64_t>(memory_in_use(device))}});
+  rank.leave();
   return 0;
 }
 
@@ -222,10 +220,8 @@ int bench(const BenchFlags& flags, const Launch& launch, const GlobalOptions& gl
                      .overlap = flags.overlap,
                      .step = {},
                      .peak = {}};
-  CAVMAE_CHECK_AS(ConfigError, !flags.follow || result.ranks == 1,
-                  "--follow takes steps of one process; leave it out where several run");
   StepProfiler profiler(recipe, result.options, rank.world);
-  if (flags.follow) return follow(profiler, parse_device(recipe.runtime.device));
+  if (flags.follow) return follow(profiler, parse_device(recipe.runtime.device), rank);
 
   Progress progress({.title = "measuring",
                      .unit = "steps",
@@ -245,8 +241,7 @@ int bench(const BenchFlags& flags, const Launch& launch, const GlobalOptions& gl
   result.gflop_per_clip = profiler.gflop_per_clip();
   const torch::Device device = parse_device(result.runtime.device);
   result.memory_bytes = memory_in_use(device);  // before the peak's own matrices
-  result.peak = device.is_cpu() ? peak_of_processor(result.options.precision)
-                                : peak_of_device(device, result.options.precision);
+  result.peak = measure_peak_of(device, result.options.precision);
   if (flags.json != "-") print(result);
   write_json_result(flags.json, to_json(result));
   return 0;
@@ -274,7 +269,7 @@ void add_bench(CLI::App& app, Program& program) {
   app.add_option("--steps", flags->steps, "steps that are timed, after one that warms up [5]")->type_name("");
   app.add_flag(
       "--follow", flags->follow,
-      "take a step for each line of standard input and print its seconds as JSON (all threads' together as cpu_seconds)");
+      "take a step for each line of standard input (of rank 0) and print its seconds as JSON (all threads' together as cpu_seconds)");
   app.add_flag("--overlap,!--no-overlap", flags->overlap,
                "of several ranks: sum gradients while the backward pass goes on [true]");
   add_json_flag(app, flags->json);

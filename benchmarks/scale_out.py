@@ -4,12 +4,11 @@ import contextlib
 import datetime
 import json
 import os
+import select
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 
 import scale_out_model
 
@@ -25,12 +24,16 @@ def parse():
     parser.add_argument("--batch-size", type=int, default=8, help="clips of a rank [8]")
     parser.add_argument("--precision", default="bf16", choices=("fp32", "bf16"))
     parser.add_argument("--steps", type=int, default=5, help="steps whose median counts [5]")
-    parser.add_argument("--rounds", type=int, default=3, help="in which the runs take turns [3]")
+    parser.add_argument("--pairs", type=int, default=9, help="steps of one rank and of two that take turns [9]")
     parser.add_argument("--only", choices=PARTS, action="append", help="measure these parts and keep the others")
     parser.add_argument("--json", metavar="FILE", default=os.path.join(ROOT, "docs/scale_out.json"))
     parser.add_argument("--plot", metavar="FILE", default=os.path.join(ROOT, "docs/scale_out.svg"))
     parser.add_argument("--plot-only", action="store_true", help="draw what --json holds")
     return parser.parse_args()
+
+
+def cores():
+    return sorted(os.sched_getaffinity(0))[:2]
 
 
 def free_port():
@@ -40,19 +43,24 @@ def free_port():
 
 
 class Ranks:
-    """Ranks of one bench run; all are ended when it is left."""
+    """Ranks that take steps when they are told, waiting in between; all are ended when it is left. `pinned`: the cores of each
+    rank's thread that computes, and those of its others, which exchange."""
 
-    def __init__(self, options, ranks, threads, flags=(), hosts=()):
-        self.folder = tempfile.TemporaryDirectory()
-        self.result = os.path.join(self.folder.name, "result.json")
-        command = [options.program, "bench", "--quiet", "--config", options.config, "--precision", options.precision, "--batch-size",
-                   str(options.batch_size), "--steps", str(options.steps), "--threads", str(threads), "--json", self.result, *flags]
+    def __init__(self, options, threads, flags=(), hosts=(), pinned=()):
+        ranks = max(1, len(pinned))
+        command = [options.program, "bench", "--quiet", "--follow", "--config", options.config, "--precision", options.precision,
+                   "--batch-size", str(options.batch_size), "--threads", str(threads), *flags]
         url = f"tcp://{'10.77.0.1' if hosts else '127.0.0.1'}:{free_port()}"
+        self.clips = ranks * options.batch_size
         self.processes = []
         for rank in range(ranks):
             on = ["ip", "netns", "exec", hosts[rank]] if hosts else []
             own = ["--dist-rank", str(rank), "--dist-size", str(ranks), "--dist-url", url] if ranks > 1 else []
-            self.processes.append(subprocess.Popen(on + command + own, stdout=subprocess.DEVNULL))
+            self.processes.append(subprocess.Popen(on + command + own, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        self.answer()  # all are there, and a step has warmed them up
+        for process, (main, others) in zip(self.processes, pinned):
+            for thread in os.listdir(f"/proc/{process.pid}/task"):
+                os.sched_setaffinity(int(thread), main if int(thread) == process.pid else others)
 
     def __enter__(self):
         return self
@@ -61,79 +69,68 @@ class Ranks:
         for process in self.processes:
             process.kill()
             process.wait()
-        self.folder.cleanup()
 
-    def pin(self, core_of_main, core_of_others):
-        """The thread that computes, and the others: those of the exchange."""
-        for rank, process in enumerate(self.processes):
-            for thread in os.listdir(f"/proc/{process.pid}/task"):
-                cores = core_of_main[rank] if int(thread) == process.pid else core_of_others
-                with contextlib.suppress(ProcessLookupError):
-                    os.sched_setaffinity(int(thread), cores)
-
-    def finish(self, pin=None):
-        end = time.monotonic() + LIMIT
-        while any(process.poll() is None for process in self.processes):
-            if time.monotonic() > end:
-                sys.exit("scale_out: a measurement takes too long")
-            if pin:
-                with contextlib.suppress(FileNotFoundError):
-                    self.pin(*pin)
-            time.sleep(0.2)
-        if any(process.returncode for process in self.processes):
+    def answer(self):
+        out = self.processes[0].stdout
+        if not select.select([out], [], [], LIMIT)[0]:
+            sys.exit("scale_out: a measurement takes too long")
+        line = out.readline()
+        if not line:
             sys.exit("scale_out: a rank has failed")
-        with open(self.result, encoding="utf-8") as file:
-            return json.load(file)
+        return json.loads(line)
+
+    def step(self):
+        self.processes[0].stdin.write("\n")
+        self.processes[0].stdin.flush()
+        result = self.answer()
+        parts = {}
+        for part in result["parts"]:
+            name = part["part"].split("/")[0]
+            parts[name] = parts.get(name, 0.0) + part["seconds"]
+        return {"step_seconds": result["seconds"], "samples_per_second": self.clips / result["seconds"],
+                "exchange_seconds": result["exchange_seconds"], "parts": parts}
 
 
-def measure(options, ranks, threads, flags=(), hosts=(), pin=None):
-    with Ranks(options, ranks, threads, flags, hosts) as running:
-        result = running.finish(pin)
-    print(f"{ranks} x {threads} threads {' '.join(flags)}: {result['step_seconds']:.3f} s a step, {result['samples_per_second']:.3f} clips/s, "
-          f"exposed {result.get('exchange_seconds', 0):.3f} s", file=sys.stderr, flush=True)
+def summary(steps):
+    """Medians, and every step's seconds."""
+    median = lambda key: statistics.median(step[key] for step in steps)
+    return {"step_seconds": median("step_seconds"), "samples_per_second": median("samples_per_second"),
+            "exchange_seconds": median("exchange_seconds"), "all_step_seconds": [round(step["step_seconds"], 3) for step in steps],
+            "parts": {name: statistics.median(step["parts"].get(name, 0.0) for step in steps) for name in steps[0]["parts"]}}
+
+
+def take(options, name, ranks):
+    steps = [ranks.step() for _ in range(options.steps)]
+    result = summary(steps)
+    print(f"{name}: {result['step_seconds']:.3f} s a step, exposed {result['exchange_seconds']:.3f} s", file=sys.stderr, flush=True)
     return result
 
 
-def outer_parts(result):
-    sums = {}
-    for part in result["parts"]:
-        name = part["part"].split("/")[0]
-        sums[name] = sums.get(name, 0.0) + part["seconds"]
-    return sums
-
-
-def summary(results):
-    """Medians over the rounds."""
-    median = lambda values: statistics.median(list(values))
-    parts = {name: median(outer_parts(r)[name] for r in results) for name in outer_parts(results[0])}
-    return {"step_seconds": median(r["step_seconds"] for r in results), "samples_per_second": median(r["samples_per_second"] for r in results),
-            "exchange_seconds": median(r.get("exchange_seconds", 0.0) for r in results), "parts": parts}
-
-
-def in_turns(options, runs):
-    results = {name: [] for name in runs}
-    for _ in range(options.rounds):
-        for name, run in runs.items():
-            results[name].append(run())
-    return {name: summary(of_run) for name, of_run in results.items()} | {
-        "ratios": [b["samples_per_second"] / a["samples_per_second"] for a, b in zip(*list(results.values())[:2])]}
-
-
 def measure_pairs(options):
-    """Each thread on a core of its own; the exchange's threads go where there is room."""
-    cores = sorted(os.sched_getaffinity(0))[:2]
-    pinned = ([{cores[0]}, {cores[1]}], set(cores))
-    return in_turns(options, {"one rank": lambda: measure(options, 1, 2),
-                              "two ranks": lambda: measure(options, 2, 1, pin=pinned),
-                              "two ranks, no overlap": lambda: measure(options, 2, 1, ["--no-overlap"], pin=pinned)})
+    """Step by step in turns. Each rank's thread has a core of its own; the exchange's threads go where there is room."""
+    first, second = cores()
+    both = {first, second}
+    with Ranks(options, 2) as one, Ranks(options, 1, pinned=[({first}, both), ({second}, both)]) as two:
+        steps = [(one.step(), two.step()) for _ in range(options.pairs)]
+    ratios = [b["samples_per_second"] / a["samples_per_second"] for a, b in steps]
+    with Ranks(options, 1, ["--no-overlap"], pinned=[({first}, both), ({second}, both)]) as apart:
+        no_overlap = take(options, "two ranks, no overlap", apart)
+    return {"one rank": summary([a for a, _ in steps]), "two ranks": summary([b for _, b in steps]), "two ranks, no overlap": no_overlap,
+            "ratios": ratios, "ratio": statistics.median(ratios)}
+
+
+def with_and_without(options, name, pinned, hosts=()):
+    result = {}
+    for run, flags in (("no overlap", ["--no-overlap"]), ("overlap", [])):
+        with Ranks(options, 1, flags, hosts, pinned) as ranks:
+            result[run] = take(options, f"{name}, {run}", ranks)
+    return result
 
 
 def measure_free_core(options):
     """Both ranks compute on the first core in turns, and the second is the exchange's."""
-    first, second = sorted(os.sched_getaffinity(0))[:2]
-    pinned = ([{first}, {first}], {second})
-    return in_turns(options, {"no overlap": lambda: measure(options, 2, 1, ["--no-overlap"], pin=pinned),
-                              "overlap": lambda: measure(options, 2, 1, pin=pinned)})
+    first, second = cores()
+    return with_and_without(options, "a core is free", [({first}, {second}), ({first}, {second})])
 
 
 @contextlib.contextmanager
@@ -157,13 +154,12 @@ def two_hosts(gbit):
 
 
 def measure_networks(options):
-    first, second = sorted(os.sched_getaffinity(0))[:2]
-    pinned = ([{first}, {second}], {first, second})
+    first, second = cores()
+    both = {first, second}
     networks = {}
     for gbit in (10, 1):
         with two_hosts(gbit) as hosts:
-            networks[str(gbit)] = in_turns(options, {"no overlap": lambda: measure(options, 2, 1, ["--no-overlap"], hosts, pinned),
-                                                     "overlap": lambda: measure(options, 2, 1, [], hosts, pinned)})
+            networks[str(gbit)] = with_and_without(options, f"{gbit} Gbit/s", [({first}, both), ({second}, both)], hosts)
     return networks
 
 
@@ -177,7 +173,7 @@ def main():
         machine = json.loads(subprocess.run([options.program, "info", "--machine", "--json", "-"], check=True, text=True,
                                             stdout=subprocess.PIPE).stdout)
         data.update({"date": datetime.date.today().isoformat(), "cpu": machine.get("cpu_model", ""), "config": options.config,
-                     "precision": options.precision, "clips_of_a_rank": options.batch_size, "steps": options.steps, "rounds": options.rounds})
+                     "precision": options.precision, "clips_of_a_rank": options.batch_size, "steps": options.steps})
         wanted = options.only or PARTS
         for name, run in zip(PARTS, (measure_pairs, measure_free_core, measure_networks)):
             if name in wanted:

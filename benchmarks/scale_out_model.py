@@ -6,7 +6,7 @@ NETWORKS = (10, 25, 100)  # Gbit/s
 LATENCY = 30e-6  # seconds of a message between two hosts: TCP in one data centre
 PARAMETERS = 190e6
 BUCKET_BYTES = 25 * 1024 * 1024
-# Of a step of one rank: what comes before its backward pass is a third of what follows, and the optimizer is measured.
+# Of a step without its optimizer, which is measured: matrix products of a backward pass are twice those of the forward pass.
 BACKWARD_SHARE = 2 / 3
 FASTER_NODE = 32  # 64 cores for the measured two, if they were as fast together
 
@@ -41,7 +41,7 @@ def print_pairs(data):
     print(f"one rank of two threads   {one['step_seconds']:.3f} s for {clips} clips, {one['samples_per_second']:.3f} clips/s")
     print(f"two ranks of one thread   {two['step_seconds']:.3f} s for {2 * clips} clips, {two['samples_per_second']:.3f} clips/s, "
           f"exposed {two['exchange_seconds']:.3f} s")
-    print(f"efficiency, by round      {', '.join(f'{100 * r:.1f} %' for r in pairs['ratios'])}")
+    print(f"efficiency of pairs       {100 * pairs['ratio']:.1f} % ({', '.join(f'{100 * r:.0f}' for r in sorted(pairs['ratios']))})")
     print(f"\n{'part':12} {'one, ms':>10} {'two / 2':>10} {'lost, % of a step':>18}")
     for name, seconds in sorted(two["parts"].items(), key=lambda item: -item[1]):
         alone = one["parts"].get(name, 0.0)
