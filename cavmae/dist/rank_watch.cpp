@@ -89,12 +89,16 @@ struct RankWatch::State {
   struct Seen {
     int64_t beat = -1;
     Clock::time_point at;
+    bool is_here = false;
   };
   std::vector<Seen> seen;
+  int64_t seen_for = 0;  // which arrival
+  int64_t missing = 0;
 
   void run();
   void beat_once();
   void look_for_arrivals();
+  RankStatus read_status(size_t other);
   std::vector<RankStatus> read_statuses();
   std::string find_culprit(const std::string& reason);
   std::string blame(const std::vector<RankStatus>& before, const std::vector<RankStatus>& after,
@@ -131,36 +135,38 @@ void RankWatch::State::look_for_arrivals() {
   int64_t wanted = 0;
   {
     const std::lock_guard lock(mutex);
-    if (own.arrivals == all_arrived) {
-      seen.clear();
-      return;
-    }
+    if (own.arrivals == all_arrived) return;
     wanted = own.arrivals;
   }
-  const std::vector<RankStatus> statuses = read_statuses();
   const auto now = Clock::now();
-  seen.resize(statuses.size(), {.at = now});
-  int64_t here = 0;
+  if (std::exchange(seen_for, wanted) != wanted) seen.assign(met.ranks.size(), {.at = now});
+  missing = 0;
   bool is_silent = false;
-  for (size_t other = 0; other < statuses.size(); ++other) {
-    const RankStatus& status = statuses[other];
-    const bool is_own = static_cast<int64_t>(other) == rank;
-    if (is_own || status.arrivals >= wanted || status.condition == Condition::has_left) ++here;
-    if (std::exchange(seen[other].beat, status.beat) != status.beat) seen[other].at = now;
-    is_silent = is_silent || (!is_own && status.arrivals < wanted && now - seen[other].at > patience);
+  for (size_t other = 0; other < seen.size(); ++other) {
+    Seen& last = seen[other];
+    if (last.is_here) continue;  // not asked again: there may be many ranks
+    const RankStatus status = read_status(other);
+    last.is_here = static_cast<int64_t>(other) == rank || status.arrivals >= wanted ||
+                   status.condition == Condition::has_left;
+    if (last.is_here) continue;
+    ++missing;
+    if (std::exchange(last.beat, status.beat) != status.beat) last.at = now;
+    is_silent = is_silent || now - last.at > patience;
   }
   const std::lock_guard lock(mutex);
-  if (here == static_cast<int64_t>(statuses.size())) all_arrived = wanted;
+  if (missing == 0) all_arrived = wanted;
   if (is_silent && !asked) asked = "one of them says nothing any more";
   changed.notify_all();
 }
 
+RankStatus RankWatch::State::read_status(size_t other) {
+  const std::string key = status_key(static_cast<int64_t>(other));
+  return met.store->check({key}) ? decoded(met.store->get(key)) : RankStatus{};
+}
+
 std::vector<RankStatus> RankWatch::State::read_statuses() {
   std::vector<RankStatus> statuses;
-  for (size_t other = 0; other < met.ranks.size(); ++other) {
-    const std::string key = status_key(static_cast<int64_t>(other));
-    statuses.push_back(met.store->check({key}) ? decoded(met.store->get(key)) : RankStatus{});
-  }
+  for (size_t other = 0; other < met.ranks.size(); ++other) statuses.push_back(read_status(other));
   return statuses;
 }
 
@@ -226,8 +232,10 @@ void RankWatch::State::run() {
     lock.lock();
     if (!culprit.empty() && told.empty()) told = culprit;
     changed.notify_all();
-    // Others wait while all but one are there: looked for more often.
-    const Milliseconds pause = own.arrivals == all_arrived ? beat : std::min(beat, Milliseconds(200));
+    // The last few are looked for more often, since all the others wait for them.
+    constexpr int64_t kFew = 4;
+    const bool waits_for_few = own.arrivals != all_arrived && missing <= kFew;
+    const Milliseconds pause = waits_for_few ? std::min(beat, Milliseconds(200)) : beat;
     if (!ending && !asked)
       changed.wait_for(lock, pause,
                        [&] { return ending || asked.has_value() || std::exchange(has_just_arrived, false); });

@@ -146,14 +146,14 @@ TEST(CommandLine, StartsAgainBeforeItsLibrariesDo) {
   EXPECT_THAT(shown_by("OMP_WAIT_POLICY=passive"), ElementsAre(HasSubstr("'0'")));
 }
 
-// What ps, top and killall call it.
+// What ps, top and killall call it. It makes its folder once it has started again.
 TEST(CommandLine, KeepsItsNameWhenItStartsAgain) {
   const TemporaryFolder folder;
-  const auto served = run_shell("env -u GOMP_SPINCOUNT " + std::string(CAVMAE_PROGRAM) +
-                                " synth --clips 500 --out " + (folder / "clips").string() +
-                                " -q & sleep 0.2; for i in $(seq 100); do name=$(cat /proc/$!/comm); "
-                                "[ \"$name\" = cavmae ] && break; sleep 0.1; done; kill $!; echo \"$name\"");
-  EXPECT_EQ(served.out, "cavmae\n");
+  const std::string clips = (folder / "clips").string();
+  const auto named = run_shell("env -u GOMP_SPINCOUNT " + std::string(CAVMAE_PROGRAM) +
+                               " synth --clips 500 --out " + clips + " -q & for i in $(seq 600); do [ -d " +
+                               clips + " ] && break; sleep 0.1; done; cat /proc/$!/comm; kill $!");
+  EXPECT_EQ(named.out, "cavmae\n");
 }
 
 TEST(CommandLine, AsksForHugePagesUnlessTheUserHasDecided) {

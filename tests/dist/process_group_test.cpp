@@ -205,12 +205,14 @@ TEST(ProcessGroup, RanksWaitForOneThatTakesLongerThanTheTimeout) {
     const auto start = std::chrono::steady_clock::now();
     if (group.rank() == 1) std::this_thread::sleep_for(2 * kShortTimeout);
     group.wait_for_all();
-    const bool is_late = std::chrono::steady_clock::now() - start >= 2 * kShortTimeout;
+    const auto after = std::chrono::steady_clock::now();
+    if (group.rank() == 2) std::this_thread::sleep_for(std::chrono::seconds(3));
     group.wait_for_all();
-    return concat(is_late, " ", gather_texts(group, "x").size());
+    const bool waited = std::chrono::steady_clock::now() - after >= std::chrono::milliseconds(2500);
+    return concat(after - start >= 2 * kShortTimeout, " ", waited, " ", gather_texts(group, "x").size());
   });
   processes.wait();
-  for (const size_t process : {0, 1, 2}) EXPECT_EQ(processes.out(process), "1 3");
+  for (const size_t process : {0, 1, 2}) EXPECT_EQ(processes.out(process), "1 1 3");
 }
 
 TEST(ProcessGroup, ARankThatIsKilledIsNamedByThoseThatWaitForAll) {

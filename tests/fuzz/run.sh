@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # run.sh BUILD_DIR TARGET [SECONDS]: runs the fuzzer fuzz_TARGET of a build of the preset `fuzz` for 5 or so many seconds,
 # from the files that were found (tests/fuzz/corpus/TARGET) and those that are made (seeds.cpp, media_seeds.sh). It fails
-# on whatever the fuzzer reports, and when there were fewer than 500 executions: a busy machine gets more time for them.
+# on whatever the fuzzer reports, and when there were fewer than 1,000 executions: a busy machine gets more time for them.
 # From 60 s on, inputs that reach new code are kept in BUILD_DIR/corpus/TARGET, from which the next run goes on.
 set -euo pipefail
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$1 target=$2 seconds=${3:-5}
-least=500
+least=1000
 
 if [[ ! -x "$build/bin/fuzz_$target" ]]; then
   echo "$build/bin/fuzz_$target is not built: cmake --preset fuzz && cmake --build --preset fuzz" >&2

@@ -12,6 +12,7 @@
 #include "cavmae/data/windows.h"
 #include "cavmae/eval/embed.h"
 
+#include "tests/search/same_results.h"
 #include "tests/search/toy_library.h"
 #include "tests/support/thread_world.h"
 #include "tests/support/tools.h"
@@ -39,19 +40,8 @@ bool is_close(const torch::Tensor& a, const torch::Tensor& b) {
   return a.defined() && b.defined() && torch::allclose(a, b, 1e-4, 1e-5);
 }
 
-// Whether two libraries' moments are the same, vectors and all.
 void expect_same(const std::vector<FoundMoment>& a, const std::vector<FoundMoment>& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i) {
-    EXPECT_EQ(a[i].path, b[i].path);
-    EXPECT_EQ(a[i].moment.start_ms, b[i].moment.start_ms);
-    EXPECT_EQ(a[i].moment.end_ms, b[i].moment.end_ms);
-    for (const auto& [x, y] : {std::pair(a[i].vectors.audio, b[i].vectors.audio),
-                               std::pair(a[i].vectors.video, b[i].vectors.video)}) {
-      ASSERT_EQ(x.defined(), y.defined());
-      EXPECT_TRUE(!x.defined() || is_close(x, y));
-    }
-  }
+  expect_same_moments(a, b, 1e-4, 1e-5);
 }
 
 TEST_F(Indexer, AMomentOnTheGridHasTheVectorsThatItsWindowHas) {
