@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "cavmae/core/device.h"
+#include "cavmae/machine/device.h"
 #include "cavmae/nn/precision.h"
 
 namespace cavmae::apps {

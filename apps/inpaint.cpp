@@ -4,6 +4,7 @@
 #include "cavmae/core/random.h"
 #include "cavmae/eval/inpainting_masks.h"
 #include "cavmae/eval/model.h"
+#include "cavmae/features/media_tensors.h"
 #include "cavmae/media/image_writer.h"
 #include "cavmae/report/inpainting_figure.h"
 #include "cavmae/train/trained_with.h"
@@ -66,7 +67,7 @@ int run_inpaint(const InpaintFlags& flags, const GlobalOptions& global) {
       .shown = show_reconstruction(inpainting),
       .masks = mask_options,
       .targets = normalized ? TargetNormalization::per_patch : TargetNormalization::none};
-  write_png(flags.clip.out, draw_inpainting(figure));
+  write_png(flags.clip.out, to_picture(draw_inpainting(figure)));
 
   const InpaintingError error = inpainting_error(inpainting);
   if (flags.clip.json != "-") fmt::print("picture: {}\n", flags.clip.out.string());

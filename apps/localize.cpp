@@ -4,6 +4,7 @@
 #include "cavmae/eval/localization.h"
 #include "cavmae/eval/shown_reconstruction.h"
 #include "cavmae/features/image_transform.h"
+#include "cavmae/features/media_tensors.h"
 #include "cavmae/media/image_writer.h"
 #include "cavmae/report/localization_figure.h"
 
@@ -40,7 +41,7 @@ int run_localize(const LocalizeFlags& flags, const GlobalOptions& global) {
                             .num_fbank_frames = sample.audio.size(0),
                             .found = localize(network, sample.audio, video)};
   for (const torch::Tensor& picture : video.unbind(0)) figure.pictures.push_back(denormalize_image(picture));
-  write_png(flags.clip.out, draw_localization(figure));
+  write_png(flags.clip.out, to_picture(draw_localization(figure)));
   if (flags.clip.json != "-")
     fmt::print("cosine similarity of audio and video: {:.3f}\npicture: {}\n",
                figure.found.of_pictures.mean().item<float>(), flags.clip.out.string());

@@ -23,8 +23,10 @@
 #include "cavmae/features/augment.h"
 #include "cavmae/features/fbank.h"
 #include "cavmae/features/image_transform.h"
+#include "cavmae/features/media_tensors.h"
 #include "cavmae/machine/machine.h"
 #include "cavmae/media/media_reader.h"
+#include "cavmae/picture/resize.h"
 
 #include "benchmarks/benchmark_main.h"
 
@@ -85,8 +87,8 @@ Json measure_extract(const Settings& settings, const ClipList& clips) {
   std::vector<double> times;
   for (int i = 0; i < 10; ++i) times.push_back(i);
   const double each = seconds_each(settings, clips.size(), [&](size_t i) {
-    CAVMAE_CHECK(read_audio(clips[i].audio, {}).numel() > 0, "a clip has no audio");
-    for (const torch::Tensor& picture : read_frames(clips[i].video, times)) resize_and_crop(picture, 224);
+    CAVMAE_CHECK(!read_audio(clips[i].audio, {}).empty(), "a clip has no audio");
+    read_squares(clips[i].video, times, 224);
   });
   return {{"ms_per_clip", 1000.0 * each}};
 }
@@ -94,13 +96,14 @@ Json measure_extract(const Settings& settings, const ClipList& clips) {
 // The stages of a sample from a sound file and a picture.
 Json measure_stages(const Settings& settings, const ClipList& clips) {
   const Fbank fbank;
-  std::vector<torch::Tensor> waveforms, pictures, squares;
+  std::vector<torch::Tensor> waveforms, squares;
+  std::vector<Picture> pictures;
   std::vector<MediaSource> picture_files;
   for (const ClipSource& clip : clips) {
     picture_files.push_back(clip.frames.empty() ? clip.video : clip.frames.front());
-    waveforms.push_back(read_audio(clip.audio, {}));
+    waveforms.push_back(to_tensor(read_audio(clip.audio, {})));
     pictures.push_back(read_image(picture_files.back()));
-    squares.push_back(resize_and_crop(pictures.back(), 224));
+    squares.push_back(to_tensor(resize_and_crop(pictures.back(), 224)));
   }
   const torch::Tensor spec = torch::zeros({998, 128});
   Random random(1);

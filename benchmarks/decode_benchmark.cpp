@@ -10,6 +10,7 @@
 
 #include "cavmae/core/parallel.h"
 #include "cavmae/core/random.h"
+#include "cavmae/features/media_tensors.h"
 #include "cavmae/media/image_writer.h"
 #include "cavmae/media/media_reader.h"
 #include "cavmae/media/video_writer.h"
@@ -45,10 +46,10 @@ class Clip {
       sound.data_ptr<float>()[i] =
           0.3f * std::sin(0.05f * static_cast<float>(i)) + static_cast<float>(random.uniform(-0.1, 0.1));
     for (int64_t i = 0; i < kSeconds * kRate; ++i)
-      writer.add_frame(picture_at(static_cast<double>(i) / kRate, grain));
-    writer.add_audio(sound);
+      writer.add_frame(to_picture(picture_at(static_cast<double>(i) / kRate, grain)));
+    writer.add_audio(to_waveform(sound));
     writer.finish();
-    write_png(picture(), picture_at(1.0, grain));
+    write_png(picture(), to_picture(picture_at(1.0, grain)));
   }
   ~Clip() { std::filesystem::remove_all(folder_); }
   Clip(const Clip&) = delete;
@@ -72,10 +73,10 @@ void register_benchmarks(const Clip& clip) {
   for (int i = 0; i < 10; ++i) ten.push_back(i);
   const auto video = clip.video(), picture = clip.picture();
   add("probe", [=] { benchmark::DoNotOptimize(probe_media(video).duration_seconds); });
-  add("audio_10s", [=] { benchmark::DoNotOptimize(read_audio(video, {}).data_ptr()); });
-  add("one_frame_in_the_middle", [=] { benchmark::DoNotOptimize(read_frames(video, {5.0})[0].data_ptr()); });
-  add("ten_frames", [=] { benchmark::DoNotOptimize(read_frames(video, ten)[9].data_ptr()); });
-  add("png_picture", [=] { benchmark::DoNotOptimize(read_image(picture).data_ptr()); });
+  add("audio_10s", [=] { benchmark::DoNotOptimize(read_audio(video, {}).data()); });
+  add("one_frame_in_the_middle", [=] { benchmark::DoNotOptimize(read_frames(video, {5.0})[0].pixels()); });
+  add("ten_frames", [=] { benchmark::DoNotOptimize(read_frames(video, ten)[9].pixels()); });
+  add("png_picture", [=] { benchmark::DoNotOptimize(read_image(picture).pixels()); });
 }
 
 }  // namespace

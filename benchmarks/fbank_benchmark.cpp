@@ -7,6 +7,8 @@
 #include "cavmae/features/fbank.h"
 #include "cavmae/features/fbank_plan.h"
 #include "cavmae/features/image_transform.h"
+#include "cavmae/features/media_tensors.h"
+#include "cavmae/picture/resize.h"
 
 namespace cavmae {
 namespace {
@@ -59,8 +61,8 @@ BENCHMARK(BM_FinishFbank)->Unit(benchmark::kMillisecond);
 
 // Height and width of the picture as the arguments.
 void BM_ResizeAndCrop(benchmark::State& state) {
-  const torch::Tensor image = picture(state.range(0), state.range(1));
-  for (auto _ : state) benchmark::DoNotOptimize(resize_and_crop(image, 224).data_ptr());
+  const Picture image = to_picture(picture(state.range(0), state.range(1)));
+  for (auto _ : state) benchmark::DoNotOptimize(resize_and_crop(image, 224).pixels());
 }
 BENCHMARK(BM_ResizeAndCrop)->Args({360, 640})->Args({1080, 1920})->Unit(benchmark::kMillisecond);
 

@@ -13,6 +13,7 @@
 #include "cavmae/core/json.h"
 #include "cavmae/data/loader.h"
 #include "cavmae/data/read_clips.h"
+#include "cavmae/features/media_tensors.h"
 #include "cavmae/media/image_writer.h"
 #include "cavmae/media/video_writer.h"
 
@@ -59,8 +60,8 @@ void make_video(const fs::path& path, int64_t clip) {
   VideoWriter writer(path, {.width_px = kWidth, .height_px = kHeight, .frame_rate_hz = kFramesPerSecond});
   const auto num_frames = static_cast<int64_t>(kClipSeconds) * kFramesPerSecond;
   for (int64_t i = 0; i < num_frames; ++i)
-    writer.add_frame(picture(static_cast<double>(clip) + 0.05 * static_cast<double>(i)));
-  writer.add_audio(waveform(clip));
+    writer.add_frame(to_picture(picture(static_cast<double>(clip) + 0.05 * static_cast<double>(i))));
+  writer.add_audio(to_waveform(waveform(clip)));
   writer.finish();
 }
 
@@ -73,7 +74,8 @@ void make_clips(const fs::path& folder, int64_t num_clips) {
     const std::string name = std::to_string(i);
     make_video(folder / "video" / (name + ".mp4"), i);
     write_file(folder / "separate" / (name + ".wav"), wav_bytes(waveform(i)));
-    write_file(folder / "separate" / (name + ".jpg"), encode_jpeg(picture(static_cast<double>(i))));
+    write_file(folder / "separate" / (name + ".jpg"),
+               encode_jpeg(to_picture(picture(static_cast<double>(i)))));
     manifest += Json{{"audio", name + ".wav"}, {"image", name + ".jpg"}}.dump() + "\n";
   }
   write_file(folder / "separate" / "manifest.jsonl", manifest);

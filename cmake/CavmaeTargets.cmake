@@ -38,11 +38,12 @@ function(cavmae_use_torch_pch target)
   target_precompile_headers(${target} REUSE_FROM cavmae_pch)
 endfunction()
 
-# cavmae_library(name [WITHOUT_PCH] [DEPS folder...] [LIBRARIES target...] [PRIVATE_LIBRARIES target...] [NEED_MEDIA regex] [LEAVE_OUT regex]):
-# the library of cavmae/<name>. WITHOUT_PCH is for folders where few files include LibTorch, NEED_MEDIA names the sources
+# cavmae_library(name [WITHOUT_TORCH] [WITHOUT_PCH] [DEPS folder...] [LIBRARIES target...] [PRIVATE_LIBRARIES target...] [NEED_MEDIA regex] [LEAVE_OUT regex]):
+# the library of cavmae/<name>. WITHOUT_TORCH is for folders that know nothing of LibTorch, so that cavmae-decode can do
+# without it (what of core's headers includes it is linked by those that use them), WITHOUT_PCH for those where few files include it, NEED_MEDIA names the sources
 # that are left out of a build without media libraries, LEAVE_OUT those that this build has no use for.
 function(cavmae_library name)
-  cmake_parse_arguments(ARG "WITHOUT_PCH" "NEED_MEDIA;LEAVE_OUT" "DEPS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "WITHOUT_TORCH;WITHOUT_PCH" "NEED_MEDIA;LEAVE_OUT" "DEPS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
   cavmae_choose_media_sources(sources "${ARG_NEED_MEDIA}")
   if(ARG_LEAVE_OUT)
@@ -58,12 +59,17 @@ function(cavmae_library name)
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
                                               $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_compile_features(${target} PUBLIC cxx_std_20)
-  target_link_libraries(${target} PUBLIC cavmae_torch ${ARG_LIBRARIES} PRIVATE $<BUILD_INTERFACE:cavmae_warnings>
+  if(ARG_WITHOUT_TORCH)
+    set(torch cavmae_abi)
+  else()
+    set(torch cavmae_torch)
+  endif()
+  target_link_libraries(${target} PUBLIC ${torch} ${ARG_LIBRARIES} PRIVATE $<BUILD_INTERFACE:cavmae_warnings>
                                          ${ARG_PRIVATE_LIBRARIES})
   foreach(dep ${ARG_DEPS})
     target_link_libraries(${target} PUBLIC cavmae_${dep})
   endforeach()
-  if(NOT ARG_WITHOUT_PCH)
+  if(NOT ARG_WITHOUT_PCH AND NOT ARG_WITHOUT_TORCH)
     cavmae_use_torch_pch(${target})
   endif()
   set_property(GLOBAL APPEND PROPERTY CAVMAE_LIBRARIES ${target})

@@ -9,7 +9,7 @@ add_library(cavmae::cavmae ALIAS cavmae_all)
 target_link_libraries(cavmae_all INTERFACE ${libraries})
 set_target_properties(cavmae_all PROPERTIES EXPORT_NAME cavmae)
 
-install(TARGETS ${libraries} cavmae_torch cavmae_all EXPORT cavmaeTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS ${libraries} cavmae_abi cavmae_torch cavmae_all EXPORT cavmaeTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS cavmae RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 if(TARGET cavmae-decode)
   install(TARGETS cavmae-decode RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

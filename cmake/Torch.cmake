@@ -28,6 +28,10 @@ endif()
 # that a user of the C++ interface does not need; this one states what cavmae uses.
 find_path(TORCH_API_INCLUDE_DIR torch/torch.h PATH_SUFFIXES torch/csrc/api/include
           HINTS ${TORCH_INCLUDE_DIRS} REQUIRED)
+# What is compiled without LibTorch has its std::string all the same.
+add_library(cavmae_abi INTERFACE)
+string(REGEX MATCH "-D_GLIBCXX_USE_CXX11_ABI=[01]" abi_option "${TORCH_CXX_FLAGS}")
+target_compile_options(cavmae_abi INTERFACE ${abi_option})
 add_library(cavmae_torch INTERFACE)
 target_include_directories(cavmae_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
 target_link_libraries(cavmae_torch INTERFACE ${TORCH_LIBRARIES})

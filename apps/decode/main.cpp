@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "cavmae/data/worker_thread.h"
 #include "cavmae/decode/confinement.h"
 #include "cavmae/decode/decode.h"
 
@@ -23,11 +22,10 @@ bool is_socket(int descriptor) {
 
 void serve_decoding() {
   using namespace cavmae;
-  keep_torch_on_this_thread();
-  warm_up_decoding();
+  FileDecoder decoder;
   confine_process();
   while (const auto received = receive_job(kSocket)) {
-    send_answer(kSocket, decode(received->job, received->descriptors));
+    send_answer(kSocket, decoder.decode(received->job, received->descriptors));
     for (const int descriptor : received->descriptors) ::close(descriptor);
   }
 }

@@ -8,7 +8,8 @@
 #include "cavmae/core/error.h"
 #include "cavmae/data/media_files.h"
 #include "cavmae/data/opened_clip.h"
-#include "cavmae/features/image_transform.h"
+#include "cavmae/features/media_tensors.h"
+#include "cavmae/picture/resize.h"
 
 namespace cavmae {
 namespace {
@@ -21,23 +22,23 @@ class ListedPictures {
 
   // The one at `index`; one that does not exist or is damaged gives way to the nearest before it, or else
   // after it.
-  torch::Tensor picture(int64_t index) {
+  Picture picture(int64_t index) {
     const auto first = static_cast<size_t>(index);
     for (size_t i = first + 1; i-- > 0;)
-      if (const torch::Tensor found = read(i); found.defined()) return found;
+      if (const Picture found = read(i); found.is_there()) return found;
     for (size_t i = first + 1; i < frames_.size(); ++i)
-      if (const torch::Tensor found = read(i); found.defined()) return found;
+      if (const Picture found = read(i); found.is_there()) return found;
     throw MediaError(damage_.empty()
                          ? concat(frames_[first], ": does not exist, nor does any other picture of its clip")
                          : concat(damage_, "; nor can any other picture of its clip be read"));
   }
 
  private:
-  // Undefined when it cannot be read.
-  torch::Tensor read(size_t i) {
+  // None when it cannot be read.
+  Picture read(size_t i) {
     const auto known = read_.find(i);
     if (known != read_.end()) return known->second;
-    torch::Tensor& picture = read_[i];
+    Picture& picture = read_[i];
     if (!frames_[i].exists()) return picture;
     try {
       picture = read_image(frames_[i], choice_);
@@ -52,19 +53,9 @@ class ListedPictures {
   const std::vector<MediaSource>& frames_;
   MediaChoice choice_;
   OnceLog* warnings_;
-  std::map<size_t, torch::Tensor> read_;
+  std::map<size_t, Picture> read_;
   std::string damage_;  // of the last one that could not be read
 };
-
-// Squares of the side `size`; pictures that share their memory share that of their squares.
-std::vector<torch::Tensor> squares_of(const std::vector<torch::Tensor>& images, int64_t size) {
-  std::vector<torch::Tensor> squares;
-  for (size_t i = 0; i < images.size(); ++i) {
-    const bool repeated = i > 0 && images[i].data_ptr() == images[i - 1].data_ptr();
-    squares.push_back(repeated ? squares.back() : resize_and_crop(images[i], size));
-  }
-  return squares;
-}
 
 // Whether the source begins as a file of videos does, whatever it is called.
 bool begins_as_video(const MediaSource& source) {
@@ -92,7 +83,8 @@ MediaChoice ClipDecoder::media_choice() const {
 }
 
 FileFacts ClipDecoder::facts(const MediaSource& source) const {
-  if (media_kind(source.name()) == MediaKind::picture && !begins_as_video(source))
+  if (source.decoding() == nullptr && media_kind(source.name()) == MediaKind::picture &&
+      !begins_as_video(source))
     return {.has_audio = false, .has_video = true, .is_picture = true};
   // What cannot be decoded is there all the same: reading it tells why not.
   const MediaInfo info = probe_media(source, media_choice());
@@ -114,8 +106,8 @@ AudioRequest ClipDecoder::audio_request(const ClipWindow& window, const MediaTim
 torch::Tensor ClipDecoder::waveform(const MediaSource& source, const ClipWindow& window,
                                     const MediaTimes* times, OpenedClip* opened, bool* has_gaps) const {
   const AudioRequest request = audio_request(window, times);
-  torch::Tensor waveform =
-      opened != nullptr ? opened->audio(source, request, has_gaps) : read_audio(source, request, has_gaps);
+  const torch::Tensor waveform = to_tensor(opened != nullptr ? opened->audio(source, request, has_gaps)
+                                                             : read_audio(source, request, has_gaps));
   const int64_t one_frame = spec_.sample_rate_hz / 40;  // 25 ms
   CAVMAE_CHECK_AS(MediaError, waveform.size(0) >= one_frame, source, ": the audio is too short: ",
                   1000.0 * static_cast<double>(waveform.size(0)) / static_cast<double>(spec_.sample_rate_hz),
@@ -128,7 +120,8 @@ torch::Tensor ClipDecoder::waveform(const MediaSource& source, const ClipWindow&
 
 std::string ClipDecoder::silence(const torch::Tensor& waveform, const MediaSource& source,
                                  const ClipWindow& window, const MediaTimes* times) const {
-  return silence_of(waveform, source, audio_request(window, times));
+  return silence_of({waveform.data_ptr<float>(), static_cast<size_t>(waveform.numel())}, source,
+                    audio_request(window, times));
 }
 
 torch::Tensor ClipDecoder::fbank(const torch::Tensor& waveform) const {
@@ -141,36 +134,40 @@ int64_t ClipDecoder::num_pictures(const ClipSource& clip, const FileFacts& video
   return video.is_picture ? 1 : spec_.num_frames;
 }
 
-std::vector<torch::Tensor> ClipDecoder::listed_pictures(const ClipSource& clip,
-                                                        const std::vector<int64_t>& positions) const {
+std::vector<Picture> ClipDecoder::listed_pictures(const ClipSource& clip,
+                                                  const std::vector<int64_t>& positions) const {
   const auto num_listed = static_cast<int64_t>(clip.frames.size());
   const int64_t num = num_pictures(clip, {});
   ListedPictures list(clip.frames, media_choice(), warnings_.get());
-  std::vector<torch::Tensor> images;
-  for (const int64_t position : positions) images.push_back(list.picture(position * num_listed / num));
-  return images;
+  std::vector<Picture> pictures;
+  for (const int64_t position : positions) pictures.push_back(list.picture(position * num_listed / num));
+  return pictures;
 }
 
-std::vector<torch::Tensor> ClipDecoder::still_pictures(const ClipSource& clip, const FileFacts& video,
-                                                       const std::vector<int64_t>& positions) const {
+std::vector<Picture> ClipDecoder::still_pictures(const ClipSource& clip, const FileFacts& video,
+                                                 const std::vector<int64_t>& positions) const {
   CAVMAE_CHECK(!clip.frames.empty() || video.is_picture, "still_pictures: of a moving picture");
-  const auto images = clip.frames.empty() ? std::vector<torch::Tensor>(positions.size(),
-                                                                       read_image(clip.video, media_choice()))
-                                          : listed_pictures(clip, positions);
-  return squares_of(images, spec_.image_size);
+  if (!clip.frames.empty()) return squares_of(listed_pictures(clip, positions), spec_.image_size);
+  return std::vector<Picture>(positions.size(), read_square(clip.video, spec_.image_size, media_choice()));
 }
 
-std::vector<torch::Tensor> ClipDecoder::pictures(const ClipSource& clip, const FileFacts& video,
-                                                 const ClipWindow& window,
-                                                 const std::vector<int64_t>& positions,
-                                                 OpenedClip* opened) const {
+std::vector<Picture> ClipDecoder::squares(const ClipSource& clip, const FileFacts& video,
+                                          const ClipWindow& window, const std::vector<int64_t>& positions,
+                                          OpenedClip* opened) const {
   const bool still = !clip.frames.empty() || video.is_picture;
   if (still && opened == nullptr) return still_pictures(clip, video, positions);
   if (still) return opened->stills(positions, [&] { return still_pictures(clip, video, positions); });
   if (opened != nullptr)
     return opened->squares(clip.video, media_choice(), &video.times, window, positions, spec_);
   const std::vector<double> times = picture_times(window, positions, spec_.num_frames);
-  return squares_of(read_frames(clip.video, times, media_choice(), &video.times), spec_.image_size);
+  return read_squares(clip.video, times, spec_.image_size, media_choice(), &video.times);
+}
+
+std::vector<torch::Tensor> ClipDecoder::pictures(const ClipSource& clip, const FileFacts& video,
+                                                 const ClipWindow& window,
+                                                 const std::vector<int64_t>& positions,
+                                                 OpenedClip* opened) const {
+  return to_tensors(squares(clip, video, window, positions, opened));
 }
 
 }  // namespace cavmae

@@ -51,10 +51,11 @@ class ClipDecoder {
  private:
   MediaChoice media_choice() const;
   AudioRequest audio_request(const ClipWindow& window, const MediaTimes* times) const;
-  std::vector<torch::Tensor> still_pictures(const ClipSource& clip, const FileFacts& video,
-                                            const std::vector<int64_t>& positions) const;
-  std::vector<torch::Tensor> listed_pictures(const ClipSource& clip,
-                                             const std::vector<int64_t>& positions) const;
+  std::vector<Picture> squares(const ClipSource& clip, const FileFacts& video, const ClipWindow& window,
+                               const std::vector<int64_t>& positions, OpenedClip* opened) const;
+  std::vector<Picture> still_pictures(const ClipSource& clip, const FileFacts& video,
+                                      const std::vector<int64_t>& positions) const;
+  std::vector<Picture> listed_pictures(const ClipSource& clip, const std::vector<int64_t>& positions) const;
 
   InputSpec spec_;
   Fbank fbank_;

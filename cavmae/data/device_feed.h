@@ -6,8 +6,8 @@
 #include <memory>
 #include <optional>
 
-#include "cavmae/core/device.h"
 #include "cavmae/data/loader.h"
+#include "cavmae/machine/device.h"
 
 namespace cavmae {
 

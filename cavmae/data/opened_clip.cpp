@@ -4,7 +4,7 @@
 #include <set>
 
 #include "cavmae/core/error.h"
-#include "cavmae/features/image_transform.h"
+#include "cavmae/picture/resize.h"
 
 namespace cavmae {
 
@@ -23,7 +23,7 @@ const FileFacts& OpenedClip::facts(const MediaSource& source, const std::functio
   return known != facts_.end() ? known->second : facts_.emplace(identity, read()).first->second;
 }
 
-torch::Tensor OpenedClip::audio(const MediaSource& source, const AudioRequest& request, bool* has_gaps) {
+std::vector<float> OpenedClip::audio(const MediaSource& source, const AudioRequest& request, bool* has_gaps) {
   if (!audio_) audio_.emplace(source, request);
   return audio_->read(request.start_seconds, has_gaps);
 }
@@ -31,10 +31,10 @@ torch::Tensor OpenedClip::audio(const MediaSource& source, const AudioRequest& r
 void OpenedClip::take(double seconds, int64_t size) {
   Square square;
   try {
-    const torch::Tensor image = frames_->at(seconds);
-    if (!last_image_.defined() || image.data_ptr() != last_image_.data_ptr()) {
-      last_square_ = resize_and_crop(image, size);
-      last_image_ = image;
+    const Picture picture = frames_->at(seconds);
+    if (!last_picture_.is_there() || !picture.shares(last_picture_)) {
+      last_square_ = resize_and_crop(picture, size);
+      last_picture_ = picture;
     }
     square.picture = last_square_;
   } catch (const MediaError& e) {
@@ -60,7 +60,7 @@ OpenedClip::Pictures OpenedClip::squares(const MediaSource& source, const MediaC
   Pictures pictures;
   for (const double time : times) {
     const Square& square = squares_.at(time);
-    CAVMAE_CHECK_AS(MediaError, square.picture.defined(), square.error);
+    CAVMAE_CHECK_AS(MediaError, square.picture.is_there(), square.error);
     pictures.push_back(square.picture);
   }
   return pictures;

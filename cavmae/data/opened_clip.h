@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "cavmae/core/torch.h"
 #include "cavmae/data/clip_decoder.h"
 #include "cavmae/media/media_sequence.h"
 
@@ -21,7 +20,7 @@ std::vector<double> picture_times(const ClipWindow& window, const std::vector<in
 
 class OpenedClip {
  public:
-  using Pictures = std::vector<torch::Tensor>;
+  using Pictures = std::vector<Picture>;
 
   // `starts`: of the windows that will be asked for, ascending.
   explicit OpenedClip(std::vector<double> starts) : starts_(std::move(starts)) {}
@@ -36,9 +35,9 @@ class OpenedClip {
   bool is_planned() const { return !windows_.empty(); }
 
   // As read_audio(); the clip has one sound.
-  torch::Tensor audio(const MediaSource& source, const AudioRequest& request, bool* has_gaps);
+  std::vector<float> audio(const MediaSource& source, const AudioRequest& request, bool* has_gaps);
 
-  // A video's pictures at the positions of the window: uint8 [S, S, 3] each. `source_times`: of the source,
+  // A video's pictures at the positions of the window, squares. `source_times`: of the source,
   // or null. Throws MediaError.
   Pictures squares(const MediaSource& source, const MediaChoice& choice, const MediaTimes* source_times,
                    const ClipWindow& window, const std::vector<int64_t>& positions, const InputSpec& spec);
@@ -49,7 +48,7 @@ class OpenedClip {
  private:
   // A picture, or why there is none.
   struct Square {
-    torch::Tensor picture;
+    Picture picture;
     std::string error;
   };
   void take(double seconds, int64_t size);
@@ -59,8 +58,8 @@ class OpenedClip {
   std::map<std::string, FileFacts> facts_;  // by the source's identity
   std::optional<AudioSequence> audio_;
   std::optional<FrameSequence> frames_;
-  std::map<double, Square> squares_;        // by time: those of this window and, up to its end, of later ones
-  torch::Tensor last_image_, last_square_;  // of the picture that was taken last
+  std::map<double, Square> squares_;    // by time: those of this window and, up to its end, of later ones
+  Picture last_picture_, last_square_;  // of the picture that was taken last
   std::map<std::vector<int64_t>, Pictures> stills_;
 };
 

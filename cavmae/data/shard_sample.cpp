@@ -7,9 +7,9 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/random.h"
 #include "cavmae/data/window.h"
-#include "cavmae/features/image_transform.h"
 #include "cavmae/media/image_writer.h"
 #include "cavmae/media/media_reader.h"
+#include "cavmae/picture/resize.h"
 
 namespace cavmae {
 namespace fs = std::filesystem;
@@ -37,8 +37,8 @@ void put(std::string& bytes, uint32_t value, int count) {
 }
 
 // A picture at each of the times, or of those that the clip's list names.
-std::vector<torch::Tensor> pictures_of(const ClipSource& clip, const ClipWindow& window, int64_t count) {
-  std::vector<torch::Tensor> pictures;
+std::vector<Picture> pictures_of(const ClipSource& clip, const ClipWindow& window, int64_t count) {
+  std::vector<Picture> pictures;
   const auto listed = static_cast<int64_t>(clip.frames.size());
   for (int64_t i = 0; i < std::min(count, listed); ++i)
     pictures.push_back(read_image(clip.frames[i * listed / std::min(count, listed)]));
@@ -53,11 +53,9 @@ std::vector<torch::Tensor> pictures_of(const ClipSource& clip, const ClipWindow&
 
 }  // namespace
 
-std::string encode_wav(const torch::Tensor& waveform, int64_t sample_rate_hz) {
+std::string encode_wav(std::span<const float> waveform, int64_t sample_rate_hz) {
   constexpr uint32_t kHeaderBytes = 36, kBytesASample = 2;
-  const torch::Tensor samples =
-      (waveform * 32768.0).round().clamp(-32768, 32767).to(torch::kInt16).contiguous();
-  const auto data_bytes = static_cast<uint32_t>(samples.nbytes());
+  const auto data_bytes = static_cast<uint32_t>(waveform.size()) * kBytesASample;
   const auto rate = static_cast<uint32_t>(sample_rate_hz);
   std::string bytes = "RIFF";
   put(bytes, kHeaderBytes + data_bytes, 4);
@@ -71,7 +69,11 @@ std::string encode_wav(const torch::Tensor& waveform, int64_t sample_rate_hz) {
   put(bytes, 8 * kBytesASample, 2);
   bytes += "data";
   put(bytes, data_bytes, 4);
-  return bytes.append(static_cast<const char*>(samples.data_ptr()), data_bytes);
+  for (const float sample : waveform) {
+    const float level = std::clamp(std::nearbyint(sample * 32768.0f), -32768.0f, 32767.0f);
+    put(bytes, static_cast<uint32_t>(static_cast<int32_t>(level)), kBytesASample);
+  }
+  return bytes;
 }
 
 SampleToWrite sample_of_files(const ClipSource& clip) {
@@ -104,15 +106,15 @@ SampleToWrite prepared_sample(const ClipSource& clip, const ClipReader& reader, 
   const Need need = clip.audio.empty() ? Need::video : has_pictures ? Need::any : Need::audio;
   const ReadPlace place = reader.place(clip, need);
   if (place.has_audio) {
-    const torch::Tensor waveform = read_audio(clip.audio, {.start_seconds = place.window.start_seconds,
-                                                           .duration_seconds = how.window_seconds,
-                                                           .sample_rate_hz = how.sample_rate_hz});
+    const std::vector<float> waveform = read_audio(clip.audio, {.start_seconds = place.window.start_seconds,
+                                                                .duration_seconds = how.window_seconds,
+                                                                .sample_rate_hz = how.sample_rate_hz});
     sample.members.push_back({.extension = ".wav", .bytes = encode_wav(waveform, how.sample_rate_hz)});
     sample.facts["audio"] = ".wav";
   }
   if (!place.has_video) return sample;
   sample.facts["frames"] = Json::array();
-  for (const torch::Tensor& picture : pictures_of(clip, place.window, how.num_frames)) {
+  for (const Picture& picture : pictures_of(clip, place.window, how.num_frames)) {
     const std::string extension = concat(".", sample.facts["frames"].size(), ".jpg");
     sample.members.push_back(
         {.extension = extension,

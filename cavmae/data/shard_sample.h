@@ -2,6 +2,7 @@
 // functions; safe from several threads.
 #pragma once
 
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -30,6 +31,6 @@ SampleToWrite sample_of_files(const ClipSource& clip);
 SampleToWrite prepared_sample(const ClipSource& clip, const ClipReader& reader, const PreparedPictures& how);
 
 // waveform: float [n] in [-1, 1]. Returns the bytes of a .wav file, 16 bits, one channel.
-std::string encode_wav(const torch::Tensor& waveform, int64_t sample_rate_hz);
+std::string encode_wav(std::span<const float> waveform, int64_t sample_rate_hz);
 
 }  // namespace cavmae

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -12,15 +13,12 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/time_limit.h"
-#include "cavmae/data/clip_reader.h"
-#include "cavmae/data/film_cut.h"
-#include "cavmae/data/media_files.h"
 #include "cavmae/decode/confinement.h"
-#include "cavmae/features/fbank.h"
-#include "cavmae/features/image_transform.h"
+#include "cavmae/media/film_cut.h"
 #include "cavmae/media/image_writer.h"
 #include "cavmae/media/media_reader.h"
 #include "cavmae/media/video_writer.h"
+#include "cavmae/picture/resize.h"
 
 namespace cavmae {
 namespace {
@@ -74,88 +72,97 @@ class DescriptorOrigin : public MediaOrigin {
 struct OpenedFiles {
   MediaSource pictures, sound;  // the same where there is one file
   MediaInfo info;               // of the pictures' file
-  bool has_audio = false, has_video = false;
 };
 
-OpenedFiles open_files(const DecodeJob& job, const std::vector<int>& descriptors) {
-  CAVMAE_CHECK(descriptors.size() == (job.sound_name.empty() ? 1u : 2u), "a job came without its files");
-  OpenedFiles out;
-  out.pictures = MediaSource(std::make_shared<DescriptorOrigin>(descriptors[0], job.name));
-  out.sound = job.sound_name.empty()
-                  ? out.pictures
-                  : MediaSource(std::make_shared<DescriptorOrigin>(descriptors[1], job.sound_name));
-  out.info = probe_media(out.pictures, {.exif = true});
-  const MediaInfo& info = out.info;
+// Which version of a file a descriptor has open, and how it was probed.
+struct Probed {
+  dev_t device = 0;
+  ino_t inode = 0;
+  off_t size = -1;
+  timespec changed = {};
+  std::optional<int64_t> audio_track = {};
+  bool exif = false;
+
+  Probed() = default;
+  Probed(int descriptor, const MediaChoice& choice) : audio_track(choice.audio_track), exif(choice.exif) {
+    struct stat status {};
+    if (::fstat(descriptor, &status) != 0) return;
+    device = status.st_dev;
+    inode = status.st_ino;
+    size = status.st_size;
+    changed = status.st_mtim;
+  }
+  bool operator==(const Probed& other) const {
+    return size >= 0 && device == other.device && inode == other.inode && size == other.size &&
+           changed.tv_sec == other.changed.tv_sec && changed.tv_nsec == other.changed.tv_nsec &&
+           audio_track == other.audio_track && exif == other.exif;
+  }
+};
+
+void check_limits(const DecodeJob& job, const MediaInfo& info) {
   CAVMAE_CHECK_AS(MediaError, job.max_pixels == 0 || info.width_px * info.height_px <= job.max_pixels,
                   job.name, ": has pictures of ", info.width_px, "x", info.height_px,
                   " pixels, more than the ", job.max_pixels, " that are allowed; make them smaller");
   CAVMAE_CHECK_AS(MediaError, job.max_media_seconds <= 0 || info.duration_seconds <= job.max_media_seconds,
                   job.name, ": is ", std::llround(info.duration_seconds), " s long, more than the ",
                   std::llround(job.max_media_seconds), " that are allowed; cut a part out of it");
-  out.has_audio = job.audio && (info.has_audio || !job.sound_name.empty());
-  out.has_video = job.video && info.has_video;
-  return out;
 }
 
-DecodeAnswer decode_features(const DecodeJob& job, const OpenedFiles& files) {
-  CAVMAE_CHECK_AS(MediaError, files.has_audio || files.has_video, job.name, ": has ",
-                  job.audio && job.video ? "neither sound nor pictures"
-                  : job.audio            ? "no sound to search by"
-                                         : "no pictures to search by");
-  const ClipReader reader(job.spec);
-  ClipSource clip = clip_of_file(files.pictures);
-  if (!files.has_audio) clip.audio = {};
-  if (!files.has_video) clip.video = {};
-  // A picture is the same at every time.
-  const FrameChoice frames = files.info.is_picture ? FrameChoice::middle : FrameChoice::all;
-  const Sample sample =
-      reader.read(clip, {.window_start = job.start, .frames = frames}, Need::any, /*seed=*/0);
-  return {.audio = sample.audio, .video = sample.video};
+DecodeAnswer decode_audio(const DecodeJob& job, const OpenedFiles& files) {
+  DecodeAnswer answer;
+  answer.waveform = read_audio(files.sound,
+                               {.start_seconds = job.start,
+                                .duration_seconds = job.seconds,
+                                .sample_rate_hz = job.sample_rate_hz,
+                                .channels = job.channels,
+                                .audio_track = job.audio_track,
+                                .times = job.sound_name.empty() ? &files.info.times : nullptr},
+                               &answer.has_gaps);
+  return answer;
+}
+
+DecodeAnswer decode_squares(const DecodeJob& job, const OpenedFiles& files) {
+  CAVMAE_CHECK_AS(MediaError, files.info.has_video, job.name, ": has no pictures");
+  const MediaChoice choice{.audio_track = job.audio_track, .exif = job.exif};
+  DecodeAnswer answer;
+  answer.pictures = job.times.empty()
+                        ? std::vector<Picture>{read_square(files.pictures, job.size_px, choice)}
+                        : read_squares(files.pictures, job.times, job.size_px, choice, &files.info.times);
+  return answer;
 }
 
 DecodeAnswer decode_picture(const DecodeJob& job, const OpenedFiles& files) {
-  CAVMAE_CHECK_AS(MediaError, files.has_video, job.name, ": has no pictures");
-  const torch::Tensor image =
-      read_frames(files.pictures, {job.start.value_or(0.0)}, {}, &files.info.times)[0];
-  return {.bytes = encode_jpeg(fit_width(image, job.width_px), 82), .content_type = "image/jpeg"};
-}
-
-DecodeAnswer decode_spectrogram(const DecodeJob& job, const OpenedFiles& files) {
-  CAVMAE_CHECK_AS(MediaError, files.has_audio, job.name, ": has no sound");
-  const torch::Tensor wave = read_audio(files.sound, {.start_seconds = job.start.value_or(0.0),
-                                                      .duration_seconds = job.seconds,
-                                                      .sample_rate_hz = job.spec.sample_rate_hz,
-                                                      .channels = job.spec.audio_channels,
-                                                      .audio_track = job.spec.audio_track});
-  const Fbank fbank({.sample_rate_hz = job.spec.sample_rate_hz, .num_mel_bins = job.spec.num_mel_bins});
-  const torch::Tensor rows = fbank.compute(wave);
-  CAVMAE_CHECK_AS(MediaError, rows.size(0) > 0, job.name, ": has too little sound there");
-  return {.audio = rows};
+  constexpr int kQuality = 82;
+  CAVMAE_CHECK_AS(MediaError, files.info.has_video, job.name, ": has no pictures");
+  const Picture picture = read_frames(files.pictures, {job.start}, {}, &files.info.times)[0];
+  return {.bytes = encode_jpeg(fit_width(picture, job.size_px), kQuality), .content_type = "image/jpeg"};
 }
 
 DecodeAnswer decode_cut(const DecodeJob& job, const OpenedFiles& files) {
-  CAVMAE_CHECK_AS(MediaError, files.has_audio || files.has_video, job.name,
-                  ": has neither sound nor pictures");
-  const auto writer = write_film_cut({.pictures = files.has_video ? files.pictures : MediaSource(),
-                                      .sound = files.has_audio ? files.sound : MediaSource(),
+  const bool has_audio = job.audio && (files.info.has_audio || !job.sound_name.empty()),
+             has_video = job.video && files.info.has_video;
+  CAVMAE_CHECK_AS(MediaError, has_audio || has_video, job.name, ": has neither sound nor pictures");
+  const auto writer = write_film_cut({.pictures = has_video ? files.pictures : MediaSource(),
+                                      .sound = has_audio ? files.sound : MediaSource(),
                                       .info = &files.info,
-                                      .start_seconds = job.start.value_or(0.0),
+                                      .start_seconds = job.start,
                                       .seconds = job.seconds,
-                                      .max_width_px = job.width_px,
+                                      .max_width_px = job.size_px,
                                       .max_frame_rate_hz = 30},
-                                     job.name, files.has_video ? VideoContainer::webm : VideoContainer::ogg);
-  return {.bytes = writer->finish_in_memory(), .content_type = files.has_video ? "video/webm" : "audio/ogg"};
+                                     job.name, has_video ? VideoContainer::webm : VideoContainer::ogg);
+  return {.bytes = writer->finish_in_memory(), .content_type = has_video ? "video/webm" : "audio/ogg"};
 }
 
-DecodeAnswer decode_opened(const DecodeJob& job, const std::vector<int>& descriptors) {
-  const OpenedFiles files = open_files(job, descriptors);
+DecodeAnswer decode_opened(const DecodeJob& job, const OpenedFiles& files) {
   switch (job.kind) {
-    case DecodeKind::features:
-      return decode_features(job, files);
+    case DecodeKind::probe:
+      return {.info = files.info};
+    case DecodeKind::audio:
+      return decode_audio(job, files);
+    case DecodeKind::squares:
+      return decode_squares(job, files);
     case DecodeKind::picture:
       return decode_picture(job, files);
-    case DecodeKind::spectrogram:
-      return decode_spectrogram(job, files);
     case DecodeKind::clip:
       return decode_cut(job, files);
     case DecodeKind::confinement:
@@ -164,10 +171,60 @@ DecodeAnswer decode_opened(const DecodeJob& job, const std::vector<int>& descrip
   throw Error("a job of no kind");
 }
 
+// What decoders and encoders load or open when they are first used.
+void warm_up() {
+  VideoWriter film("warm.webm", {.width_px = 32,
+                                 .height_px = 32,
+                                 .frame_rate_hz = 2,
+                                 .sample_rate_hz = 48000,
+                                 .container = VideoContainer::webm});
+  Picture grey(32, 32);
+  std::memset(grey.pixels(), 100, static_cast<size_t>(grey.num_bytes()));
+  for (int i = 0; i < 2; ++i) film.add_frame(grey);
+  std::vector<float> hum(48000);
+  for (size_t i = 0; i < hum.size(); ++i) hum[i] = 0.5f * std::sin(static_cast<float>(i) / 20.0f);
+  film.add_audio(hum);
+  const MediaSource source = media_in_memory(film.finish_in_memory(), "warm.webm");
+  probe_media(source);
+  read_audio(source, {.duration_seconds = 1.0});
+  read_squares(source, {0.0, 0.5}, 16);
+  read_image(media_in_memory(encode_jpeg(fit_width(grey, 16, 2)), "warm.jpg"));
+  read_image(media_in_memory(encode_png(grey), "warm.png"));
+}
+
 }  // namespace
 
-DecodeAnswer decode(const DecodeJob& job, const std::vector<int>& descriptors) {
-  const torch::NoGradGuard no_grad;
+struct FileDecoder::State {
+  Probed probed;
+  MediaInfo info;  // of it
+
+  OpenedFiles open(const DecodeJob& job, const std::vector<int>& descriptors) {
+    CAVMAE_CHECK(descriptors.size() == (job.sound_name.empty() ? 1u : 2u), "a job came without its files");
+    OpenedFiles out;
+    out.pictures = MediaSource(std::make_shared<DescriptorOrigin>(descriptors[0], job.name));
+    out.sound = job.sound_name.empty()
+                    ? out.pictures
+                    : MediaSource(std::make_shared<DescriptorOrigin>(descriptors[1], job.sound_name));
+    const MediaChoice choice{.audio_track = job.audio_track, .exif = job.exif};
+    const Probed wanted(descriptors[0], choice);
+    if (!(wanted == probed)) {
+      probed = Probed();
+      info = probe_media(out.pictures, choice);
+      probed = wanted;
+    }
+    out.info = info;
+    check_limits(job, info);
+    return out;
+  }
+};
+
+FileDecoder::FileDecoder() : state_(std::make_unique<State>()) {
+  warm_up();
+}
+
+FileDecoder::~FileDecoder() = default;
+
+DecodeAnswer FileDecoder::decode(const DecodeJob& job, const std::vector<int>& descriptors) {
   DecodeAnswer answer;
   try {
     if (job.kind == DecodeKind::confinement) {
@@ -175,7 +232,7 @@ DecodeAnswer decode(const DecodeJob& job, const std::vector<int>& descriptors) {
       return answer;
     }
     const TimeLimit limit(job.time_limit_seconds);
-    answer = decode_opened(job, descriptors);
+    answer = decode_opened(job, state_->open(job, descriptors));
     limit.check_kept();
   } catch (const std::bad_alloc&) {
     answer = {.error = job.name + ": takes more memory than decoding may have"};
@@ -184,25 +241,6 @@ DecodeAnswer decode(const DecodeJob& job, const std::vector<int>& descriptors) {
     answer = {.error = what.substr(0, what.find('\n'))};
   }
   return answer;
-}
-
-void warm_up_decoding() {
-  const torch::NoGradGuard no_grad;
-  InputSpec spec;
-  spec.window_seconds = 1.0;
-  const ClipReader reader(spec);
-  VideoWriter film("warm.webm", {.width_px = 32,
-                                 .height_px = 32,
-                                 .frame_rate_hz = 2,
-                                 .sample_rate_hz = 48000,
-                                 .container = VideoContainer::webm});
-  for (int i = 0; i < 2; ++i) film.add_frame(torch::full({32, 32, 3}, 100 + i, torch::kUInt8));
-  film.add_audio(torch::rand({48000}) - 0.5);
-  const MediaSource source = media_in_memory(film.finish_in_memory(), "warm.webm");
-  reader.read(clip_of_file(source), {.frames = FrameChoice::all}, Need::any, /*seed=*/0);
-  const torch::Tensor image = fit_width(torch::full({64, 64, 3}, 9, torch::kUInt8), 32, 2);
-  read_image(media_in_memory(encode_jpeg(image), "warm.jpg"));
-  read_image(media_in_memory(encode_png(image), "warm.png"));
 }
 
 }  // namespace cavmae

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <string_view>
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -113,33 +114,89 @@ bool receive_first(int socket, MessageSizes& sizes, std::vector<int>& descriptor
   return true;
 }
 
-// Sizes of a tensor that another process tells, and its bytes.
-Json shape_of(const torch::Tensor& tensor) {
-  if (!tensor.defined()) return nullptr;
-  return Json(std::vector<int64_t>(tensor.sizes().begin(), tensor.sizes().end()));
+[[noreturn]] void fail_damaged() {
+  throw Error("the decoder's answer is damaged");
 }
 
-torch::Tensor tensor_of(const Json& shape, const std::string& payload, size_t& at) {
-  if (!shape.is_array()) return {};
-  const auto sizes = shape.get<std::vector<int64_t>>();
-  CAVMAE_CHECK(!sizes.empty() && sizes.size() <= 4, "the decoder's answer is damaged");
-  size_t bytes = sizeof(float);
-  for (const int64_t size : sizes) {
-    CAVMAE_CHECK(size >= 1 && static_cast<size_t>(size) <= kMaxAnswerBytes / bytes,
-                 "the decoder's answer is damaged");
-    bytes *= static_cast<size_t>(size);
+Json to_json(const StreamTimes& times) {
+  return {times.start_seconds, times.end_seconds};
+}
+StreamTimes stream_times(const Json& json) {
+  return {.start_seconds = json.at(0).get<double>(), .end_seconds = json.at(1).get<double>()};
+}
+
+Json to_json(const MediaInfo& info) {
+  return {{"has_audio", info.has_audio},        {"has_video", info.has_video},
+          {"is_picture", info.is_picture},      {"duration_seconds", info.duration_seconds},
+          {"audio", to_json(info.times.audio)}, {"video", to_json(info.times.video)},
+          {"measured", info.times.measured},    {"one_picture", info.times.one_picture},
+          {"cut_off", info.times.cut_off}};
+}
+MediaInfo media_info(const Json& json) {
+  MediaInfo info;
+  info.has_audio = json.at("has_audio").get<bool>();
+  info.has_video = json.at("has_video").get<bool>();
+  info.is_picture = json.at("is_picture").get<bool>();
+  info.duration_seconds = json.at("duration_seconds").get<double>();
+  info.times.audio = stream_times(json.at("audio"));
+  info.times.video = stream_times(json.at("video"));
+  info.times.measured = json.at("measured").get<bool>();
+  info.times.one_picture = json.at("one_picture").get<bool>();
+  info.times.cut_off = json.at("cut_off").get<bool>();
+  return info;
+}
+
+// Pictures that are one in a row travel once: the sizes of each that travels, and how often it comes.
+Json picture_sizes(const std::vector<Picture>& pictures) {
+  Json out = Json::array();
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    if (i > 0 && pictures[i].shares(pictures[i - 1]))
+      out.back()[2] = out.back()[2].get<int64_t>() + 1;
+    else
+      out.push_back({pictures[i].height_px(), pictures[i].width_px(), 1});
   }
-  CAVMAE_CHECK(bytes <= payload.size() - at, "the decoder's answer is damaged");
-  torch::Tensor out = torch::empty(sizes, torch::kFloat32);
-  std::memcpy(out.data_ptr<float>(), payload.data() + at, bytes);
-  at += bytes;
   return out;
 }
 
-std::string text_at(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
+// Takes what another process tells of its answer out of its payload.
+class PayloadReader {
+ public:
+  explicit PayloadReader(const std::string& payload) : payload_(payload) {}
+
+  void copy(void* target, size_t count) {
+    if (count > payload_.size() - at_) fail_damaged();
+    std::memcpy(target, payload_.data() + at_, count);
+    at_ += count;
+  }
+  std::vector<float> waveform(const Json& size) {
+    const auto count = size.get<size_t>();
+    if (count > payload_.size() / sizeof(float)) fail_damaged();
+    std::vector<float> out(count);
+    copy(out.data(), count * sizeof(float));
+    return out;
+  }
+  std::vector<Picture> pictures(const Json& sizes) {
+    constexpr int64_t kMostPictures = 4096, kMostPixels = 1 << 16;  // of a side
+    std::vector<Picture> out;
+    for (const Json& size : sizes) {
+      const auto height = size.at(0).get<int64_t>(), width = size.at(1).get<int64_t>(),
+                 count = size.at(2).get<int64_t>();
+      const bool is_possible = height >= 1 && height <= kMostPixels && width >= 1 && width <= kMostPixels &&
+                               count >= 1 && count <= kMostPictures - static_cast<int64_t>(out.size()) &&
+                               3 * height * width <= static_cast<int64_t>(payload_.size() - at_);
+      if (!is_possible) fail_damaged();
+      Picture picture(height, width);
+      copy(picture.pixels(), static_cast<size_t>(picture.num_bytes()));
+      out.insert(out.end(), static_cast<size_t>(count), picture);
+    }
+    return out;
+  }
+  std::string rest() const { return payload_.substr(at_); }
+
+ private:
+  const std::string& payload_;
+  size_t at_ = 0;
+};
 
 }  // namespace
 
@@ -160,25 +217,26 @@ std::optional<ReceivedJob> receive_job(int socket) {
 }
 
 void send_answer(int socket, const DecodeAnswer& answer) {
-  const auto plain = [](const torch::Tensor& tensor) {
-    return tensor.defined() ? tensor.to(torch::kFloat32).contiguous() : tensor;
-  };
-  const torch::Tensor audio = plain(answer.audio), video = plain(answer.video);
   const Json json = {{"error", answer.error},
-                     {"audio", shape_of(audio)},
-                     {"video", shape_of(video)},
+                     {"info", to_json(answer.info)},
+                     {"waveform", answer.waveform.size()},
+                     {"has_gaps", answer.has_gaps},
+                     {"pictures", picture_sizes(answer.pictures)},
                      {"content_type", answer.content_type},
                      {"freedoms", answer.freedoms}};
   const std::string header = to_text(json);
-  size_t payload = answer.bytes.size();
-  for (const torch::Tensor& tensor : {audio, video})
-    if (tensor.defined()) payload += tensor.nbytes();
-  const MessageSizes sizes{.header = header.size(), .payload = payload};
+  std::vector<std::string_view> parts = {
+      {reinterpret_cast<const char*>(answer.waveform.data()), answer.waveform.size() * sizeof(float)}};
+  for (size_t i = 0; i < answer.pictures.size(); ++i)
+    if (i == 0 || !answer.pictures[i].shares(answer.pictures[i - 1]))
+      parts.emplace_back(reinterpret_cast<const char*>(answer.pictures[i].pixels()),
+                         static_cast<size_t>(answer.pictures[i].num_bytes()));
+  parts.emplace_back(answer.bytes);
+  MessageSizes sizes{.header = header.size(), .payload = 0};
+  for (const std::string_view part : parts) sizes.payload += part.size();
   send_all(socket, &sizes, sizeof(sizes));
   send_all(socket, header.data(), header.size());
-  for (const torch::Tensor& tensor : {audio, video})
-    if (tensor.defined()) send_all(socket, tensor.data_ptr(), tensor.nbytes());
-  send_all(socket, answer.bytes.data(), answer.bytes.size());
+  for (const std::string_view part : parts) send_all(socket, part.data(), part.size());
 }
 
 DecodeAnswer receive_answer(int socket, double deadline_seconds) {
@@ -188,25 +246,25 @@ DecodeAnswer receive_answer(int socket, double deadline_seconds) {
                std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(deadline_seconds));
   MessageSizes sizes;
   receive_all(socket, &sizes, sizeof(sizes), deadline);
-  CAVMAE_CHECK(sizes.header <= kMaxHeaderBytes && sizes.payload <= kMaxAnswerBytes,
-               "the decoder's answer is damaged");
+  if (sizes.header > kMaxHeaderBytes || sizes.payload > kMaxAnswerBytes) fail_damaged();
   std::string header(sizes.header, '\0'), payload(sizes.payload, '\0');
   receive_all(socket, header.data(), header.size(), deadline);
   receive_all(socket, payload.data(), payload.size(), deadline);
   const Json json = parse_json(header, "the decoder's answer");
-  CAVMAE_CHECK(json.is_object(), "the decoder's answer is damaged");
   DecodeAnswer out;
-  out.error = text_at(json, "error");
-  out.content_type = text_at(json, "content_type");
-  out.freedoms = text_at(json, "freedoms");
-  size_t at = 0;
   try {
-    out.audio = tensor_of(json.value("audio", Json()), payload, at);
-    out.video = tensor_of(json.value("video", Json()), payload, at);
+    out.error = json.at("error").get<std::string>();
+    out.content_type = json.at("content_type").get<std::string>();
+    out.freedoms = json.at("freedoms").get<std::string>();
+    out.info = media_info(json.at("info"));
+    out.has_gaps = json.at("has_gaps").get<bool>();
+    PayloadReader reader(payload);
+    out.waveform = reader.waveform(json.at("waveform"));
+    out.pictures = reader.pictures(json.at("pictures"));
+    out.bytes = reader.rest();
   } catch (const Json::exception&) {
-    throw Error("the decoder's answer is damaged");
+    fail_damaged();
   }
-  out.bytes = payload.substr(at);
   return out;
 }
 

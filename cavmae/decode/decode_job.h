@@ -8,36 +8,38 @@
 #include <utility>
 #include <vector>
 
-#include "cavmae/core/torch.h"
-#include "cavmae/features/input_spec.h"
+#include "cavmae/media/media_reader.h"
+#include "cavmae/picture/picture.h"
 
 namespace cavmae {
 
-// features:    a window as the network takes it
+// probe:       what the file holds, as probe_media()
+// audio:       a stretch of the sound, as read_audio()
+// squares:     pictures as squares, as read_squares(), or read_square() of a single picture
 // picture:     one picture, as JPEG
-// spectrogram: the filterbank of a stretch of the sound
 // clip:        a stretch as a browser plays it: WebM (VP8, Opus), or Ogg (Opus) where there is sound alone
 // confinement: what the process can still do, see DecodeAnswer::freedoms
-enum class DecodeKind { features, picture, spectrogram, clip, confinement };
+enum class DecodeKind { probe, audio, squares, picture, clip, confinement };
 inline std::vector<std::pair<DecodeKind, std::string>> option_names(DecodeKind) {
-  return {{DecodeKind::features, "features"},
-          {DecodeKind::picture, "picture"},
-          {DecodeKind::spectrogram, "spectrogram"},
-          {DecodeKind::clip, "clip"},
-          {DecodeKind::confinement, "confinement"}};
+  return {{DecodeKind::probe, "probe"},     {DecodeKind::audio, "audio"},
+          {DecodeKind::squares, "squares"}, {DecodeKind::picture, "picture"},
+          {DecodeKind::clip, "clip"},       {DecodeKind::confinement, "confinement"}};
 }
 
 struct DecodeJob {
-  DecodeKind kind = DecodeKind::features;
-  std::string name;                  // of the file, for errors and its extension
-  std::string sound_name = {};       // of the sound, where it is a file of its own; else empty
-  bool audio = true, video = true;   // the sides that are wanted
-  std::optional<double> start = {};  // seconds; of features: nothing is the middle
-  double seconds = 0.0;              // length of a spectrogram or clip
-  int64_t width_px = 0;              // of a picture or clip, at the most
-  InputSpec spec = {};               // of features and spectrograms
-  double max_media_seconds = 0.0;    // longer files are refused; 0: any length
-  int64_t max_pixels = 0;            // larger pictures are refused
+  DecodeKind kind = DecodeKind::probe;
+  std::string name;                         // of the file, for errors and its extension
+  std::string sound_name = {};              // of the sound, where it is a file of its own; else empty
+  bool audio = true, video = true;          // of a clip: the sides that are wanted
+  double start = 0.0, seconds = 0.0;        // of sound, picture and clip
+  int64_t sample_rate_hz = 16000;           // of sound
+  ChannelMix channels = ChannelMix::first;  // of sound
+  std::optional<int64_t> audio_track = {};  // see MediaChoice
+  bool exif = true;                         // see MediaChoice
+  std::vector<double> times = {};           // of squares; empty: the file is a single picture
+  int64_t size_px = 0;                      // side of squares; of a picture or clip, the most width
+  double max_media_seconds = 0.0;           // longer files are refused; 0: any length
+  int64_t max_pixels = 0;                   // larger pictures are refused
   double time_limit_seconds = 30.0;
 
   template <class Self, class Visitor>
@@ -49,8 +51,12 @@ struct DecodeJob {
     v("video", o.video, "");
     v("start", o.start, "");
     v("seconds", o.seconds, "");
-    v("width_px", o.width_px, "");
-    v("spec", o.spec, "");
+    v("sample_rate_hz", o.sample_rate_hz, "");
+    v("channels", o.channels, "");
+    v("audio_track", o.audio_track, "");
+    v("exif", o.exif, "");
+    v("times", o.times, "");
+    v("size_px", o.size_px, "");
     v("max_media_seconds", o.max_media_seconds, "");
     v("max_pixels", o.max_pixels, "");
     v("time_limit_seconds", o.time_limit_seconds, "");
@@ -59,8 +65,12 @@ struct DecodeJob {
 
 struct DecodeAnswer {
   std::string error = {};  // why the file could not be decoded; else empty
-  torch::Tensor audio = {},
-                video = {};       // float: features, of a spectrogram `audio` is [T, F]; undefined: none
+  // Of a probe: has_audio, has_video, is_picture, the lengths and what does not grow with the file of the
+  // times; the rest is left as it is.
+  MediaInfo info = {};
+  std::vector<float> waveform = {};
+  bool has_gaps = false;  // of the waveform, see read_audio()
+  std::vector<Picture> pictures = {};
   std::string bytes = {};         // of a picture or clip
   std::string content_type = {};  // of the bytes: "video/webm"
   std::string freedoms = {};      // what the process could do although it must not; empty: nothing

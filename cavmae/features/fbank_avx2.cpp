@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "cavmae/features/fbank_plan.h"
-#include "cavmae/machine/isa.h"
+#include "cavmae/isa/isa.h"
 
 #ifdef CAVMAE_X86_KERNELS
 // After every other header: their inline functions stay fit for any processor. FMA is left out on purpose,

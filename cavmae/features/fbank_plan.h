@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cavmae/features/mel_bank.h"
-#include "cavmae/machine/kernel_table.h"
+#include "cavmae/isa/kernel_table.h"
 
 namespace cavmae {
 

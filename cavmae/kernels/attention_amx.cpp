@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cavmae/isa/tiles.h"
 #include "cavmae/kernels/attention_head.h"
 #include "cavmae/kernels/tile_kernels.h"
 #include "cavmae/kernels/versions.h"
-#include "cavmae/machine/tiles.h"
 
 #ifdef CAVMAE_X86_KERNELS
 #include <immintrin.h>

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cavmae/isa/isa.h"
 #include "cavmae/kernels/attention_head.h"
 #include "cavmae/kernels/versions.h"
-#include "cavmae/machine/isa.h"
 
 #ifdef CAVMAE_X86_KERNELS
 #include <immintrin.h>

@@ -6,13 +6,13 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cavmae/isa/tiles.h"
 #include "cavmae/kernels/attention_head.h"
 #include "cavmae/kernels/emulated_tiles.h"
 #include "cavmae/kernels/simd_plain.h"
 #include "cavmae/kernels/tile_attention_kernel.h"
 #include "cavmae/kernels/tile_kernels.h"
 #include "cavmae/kernels/versions.h"
-#include "cavmae/machine/tiles.h"
 
 namespace cavmae::kernels {
 namespace {

@@ -1,9 +1,9 @@
-// Tiles in plain C++, the twin of NativeTiles (machine/tiles.h).
+// Tiles in plain C++, the twin of NativeTiles (isa/tiles.h).
 #pragma once
 
 #include <cstdint>
 
-#include "cavmae/machine/tiles.h"
+#include "cavmae/isa/tiles.h"
 
 namespace cavmae::kernels {
 

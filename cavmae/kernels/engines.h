@@ -5,8 +5,8 @@
 #include <span>
 #include <string>
 
+#include "cavmae/isa/instructions.h"
 #include "cavmae/kernels/types.h"
-#include "cavmae/machine/instructions.h"
 
 namespace cavmae::kernels {
 

@@ -5,11 +5,11 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/parallel.h"
+#include "cavmae/isa/kernel_table.h"
 #include "cavmae/kernels/attention_head.h"
 #include "cavmae/kernels/buffer.h"
 #include "cavmae/kernels/tile_matmul.h"
 #include "cavmae/kernels/versions.h"
-#include "cavmae/machine/kernel_table.h"
 
 namespace cavmae::kernels {
 namespace {

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "cavmae/isa/isa.h"
 #include "cavmae/kernels/engines.h"
 #include "cavmae/kernels/types.h"
-#include "cavmae/machine/isa.h"
 
 namespace cavmae::kernels {
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "cavmae/machine/kernel_table.h"
+#include "cavmae/isa/kernel_table.h"
 
 namespace cavmae::kernels {
 

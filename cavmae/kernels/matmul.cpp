@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "cavmae/core/error.h"
+#include "cavmae/isa/kernel_table.h"
 #include "cavmae/kernels/tile_matmul.h"
 #include "cavmae/kernels/versions.h"
 #include "cavmae/kernels/wgrad_gemm.h"
-#include "cavmae/machine/kernel_table.h"
 
 namespace cavmae::kernels {
 namespace {

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "cavmae/isa/isa.h"
 #include "cavmae/kernels/engines.h"
 #include "cavmae/kernels/packed_weight.h"
 #include "cavmae/kernels/types.h"
-#include "cavmae/machine/isa.h"
 
 namespace cavmae::kernels {
 

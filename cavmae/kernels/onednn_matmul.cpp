@@ -7,12 +7,12 @@
 #include <dnnl.hpp>
 
 #include "cavmae/core/error.h"
+#include "cavmae/isa/isa.h"
+#include "cavmae/isa/tiles.h"
 #include "cavmae/kernels/buffer.h"
 #include "cavmae/kernels/matmul.h"
 #include "cavmae/kernels/pack_weight.h"
 #include "cavmae/kernels/versions.h"
-#include "cavmae/machine/isa.h"
-#include "cavmae/machine/tiles.h"
 
 namespace cavmae::kernels {
 namespace {

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "cavmae/isa/kernel_table.h"
 #include "cavmae/kernels/types.h"
-#include "cavmae/machine/kernel_table.h"
 
 namespace cavmae::kernels {
 

@@ -3,9 +3,9 @@
 #include <cstring>
 #include <utility>
 
+#include "cavmae/isa/isa.h"
 #include "cavmae/kernels/row_kernels.h"
 #include "cavmae/kernels/versions.h"
-#include "cavmae/machine/isa.h"
 
 #ifdef CAVMAE_X86_KERNELS
 // After every other header: their inline functions stay fit for any processor.

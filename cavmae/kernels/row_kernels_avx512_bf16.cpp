@@ -4,9 +4,9 @@
 #include <cstring>
 #include <utility>
 
+#include "cavmae/isa/isa.h"
 #include "cavmae/kernels/row_kernels.h"
 #include "cavmae/kernels/versions.h"
-#include "cavmae/machine/isa.h"
 
 #ifdef CAVMAE_X86_KERNELS
 #include <immintrin.h>

@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cavmae/isa/tiles.h"
 #include "cavmae/kernels/attention_forward.h"
 #include "cavmae/kernels/tile_kernels.h"
-#include "cavmae/machine/tiles.h"
 
 // Note [Attention on tiles]: one body over a type V that says
 //   Tiles        NativeTiles or EmulatedTiles

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cavmae/isa/tiles.h"
 #include "cavmae/kernels/tile_kernels.h"
-#include "cavmae/machine/tiles.h"
 
 namespace cavmae::kernels {
 namespace {

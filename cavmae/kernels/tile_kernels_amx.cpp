@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cavmae/isa/tiles.h"
 #include "cavmae/kernels/tile_kernels.h"
-#include "cavmae/machine/tiles.h"
 
 #ifdef CAVMAE_X86_KERNELS
 // After every other header: their functions stay fit for any processor.

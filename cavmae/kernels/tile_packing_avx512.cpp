@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cavmae/isa/isa.h"
 #include "cavmae/kernels/tile_kernels.h"
-#include "cavmae/machine/isa.h"
 
 #ifdef CAVMAE_X86_KERNELS
 #include <immintrin.h>

@@ -4,9 +4,9 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/parallel.h"
+#include "cavmae/isa/kernel_table.h"
 #include "cavmae/kernels/buffer.h"
 #include "cavmae/kernels/versions.h"
-#include "cavmae/machine/kernel_table.h"
 
 namespace cavmae::kernels {
 namespace {

@@ -3,9 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cavmae/isa/isa.h"
 #include "cavmae/kernels/versions.h"
 #include "cavmae/kernels/wgrad_gemm.h"
-#include "cavmae/machine/isa.h"
 
 #ifdef CAVMAE_X86_KERNELS
 #include <immintrin.h>

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "cavmae/core/device.h"
+#include "cavmae/machine/device.h"
 
 namespace cavmae {
 

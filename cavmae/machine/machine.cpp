@@ -15,10 +15,10 @@
 #include <torch/version.h>
 #include <unistd.h>
 
-#include "cavmae/core/device.h"
 #include "cavmae/core/parallel.h"
 #include "cavmae/core/text.h"
 #include "cavmae/machine/cgroup.h"
+#include "cavmae/machine/device.h"
 #include "cavmae/machine/process.h"
 
 namespace cavmae {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "cavmae/core/json.h"
+#include "cavmae/isa/isa.h"
 #include "cavmae/machine/gpu.h"
-#include "cavmae/machine/isa.h"
 
 namespace cavmae {
 

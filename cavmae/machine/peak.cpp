@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "cavmae/core/parallel.h"
-#include "cavmae/machine/instructions.h"
-#include "cavmae/machine/isa.h"
+#include "cavmae/isa/instructions.h"
+#include "cavmae/isa/isa.h"
 
 namespace cavmae {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/media/audio_window_reader.h"
+#include "cavmae/media/media_decoding.h"
 #include "cavmae/media/media_sequence.h"
 #include "cavmae/media/sequence_of.h"
 
@@ -25,8 +26,8 @@ void check_request(const AudioRequest& request) {
 
 }  // namespace
 
-torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request, AudioStats& stats,
-                         std::optional<SoundSkip> skip) {
+std::vector<float> read_audio(const MediaSource& source, const AudioRequest& request, AudioStats& stats,
+                              std::optional<SoundSkip> skip) {
   check_request(request);
   AudioWindowReader reader(source, request, stats, skip);
   if (auto waveform = reader.read(request.start_seconds)) return std::move(*waveform);
@@ -45,9 +46,10 @@ torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request,
   reader.fail_undecodable();
 }
 
-torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request, bool* has_gaps) {
+std::vector<float> read_audio(const MediaSource& source, const AudioRequest& request, bool* has_gaps) {
+  if (const MediaDecoding* elsewhere = source.decoding()) return elsewhere->audio(request, has_gaps);
   AudioStats stats;
-  torch::Tensor waveform = read_audio(source, request, stats);
+  std::vector<float> waveform = read_audio(source, request, stats);
   if (has_gaps != nullptr) *has_gaps = stats.gaps > 0;
   return waveform;
 }
@@ -69,7 +71,7 @@ AudioSequence::AudioSequence(const MediaSource& source, const AudioRequest& requ
 
 AudioSequence::~AudioSequence() = default;
 
-torch::Tensor AudioSequence::read(double start_seconds, bool* has_gaps) {
+std::vector<float> AudioSequence::read(double start_seconds, bool* has_gaps) {
   State& s = *state_;
   const int64_t gaps = s.stats.gaps;
   CAVMAE_CHECK(start_seconds >= s.request.start_seconds, "AudioSequence: the starts must ascend");
@@ -78,7 +80,7 @@ torch::Tensor AudioSequence::read(double start_seconds, bool* has_gaps) {
   const auto open = [&] {
     return std::make_unique<AudioWindowReader>(s.source, s.request, s.stats, std::nullopt);
   };
-  torch::Tensor found = s.readers.read(open, [&](AudioWindowReader& reader) {
+  std::vector<float> found = s.readers.read(open, [&](AudioWindowReader& reader) {
     auto waveform = reader.read(start_seconds);
     return waveform ? std::move(*waveform) : read_audio(s.source, s.request, s.stats);
   });

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
-#include "cavmae/core/torch.h"
 #include "cavmae/media/audio_seeking.h"
 #include "cavmae/media/media_reader.h"
 
@@ -19,7 +19,7 @@ struct AudioStats {
 };
 
 // As read_audio(source, request) of media_reader.h; adds to `stats`. `skip` replaces what suits the file.
-torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request, AudioStats& stats,
-                         std::optional<SoundSkip> skip = std::nullopt);
+std::vector<float> read_audio(const MediaSource& source, const AudioRequest& request, AudioStats& stats,
+                              std::optional<SoundSkip> skip = std::nullopt);
 
 }  // namespace cavmae

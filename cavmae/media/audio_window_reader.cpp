@@ -154,7 +154,7 @@ int64_t AudioWindowReader::count_up_to(int64_t sample) {
   return same ? start : kEnd;
 }
 
-std::optional<torch::Tensor> AudioWindowReader::read(double start_seconds) {
+std::optional<std::vector<float>> AudioWindowReader::read(double start_seconds) {
   request_.start_seconds = start_seconds;
   if (frame_start_ == kNotBegun) frame_start_ = next_frame();
   if (rate_hz_ == 0) return std::nullopt;
@@ -186,7 +186,7 @@ void AudioWindowReader::record() {
   }
 }
 
-torch::Tensor AudioWindowReader::cut_out(const AudioRecorder& recorder) const {
+std::vector<float> AudioWindowReader::cut_out(const AudioRecorder& recorder) const {
   const int64_t out_hz = request_.sample_rate_hz;
   if (recorder.samples().empty()) fail_at_end(recorder.last_end());
   const std::vector<float>& decoded = recorder.samples();
@@ -200,10 +200,8 @@ torch::Tensor AudioWindowReader::cut_out(const AudioRecorder& recorder) const {
   const int64_t whole = (static_cast<int64_t>(decoded.size()) * out_hz + rate_hz_ - 1) / rate_hz_;
   const int64_t available = std::min<int64_t>(static_cast<int64_t>(samples.size()), whole) - offset;
   if (available <= 0) fail_at_end(recorder.last_end());
-  const int64_t count = std::min(wanted, available);
-  const torch::Tensor waveform = torch::empty({count}, torch::kFloat32);
-  std::copy_n(samples.data() + offset, count, waveform.data_ptr<float>());
-  return waveform;
+  const auto begin = samples.begin() + offset;
+  return {begin, begin + std::min(wanted, available)};
 }
 
 void AudioWindowReader::fail_at_end(int64_t last_end) const {

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
-#include "cavmae/core/torch.h"
 #include "cavmae/media/audio_reader.h"
 #include "cavmae/media/audio_recorder.h"
 #include "cavmae/media/audio_seeking.h"
@@ -24,7 +24,7 @@ class AudioWindowReader {
 
   // The window that starts there; starts come in ascending order. Nothing when not one frame of the track can
   // be decoded.
-  std::optional<torch::Tensor> read(double start_seconds);
+  std::optional<std::vector<float>> read(double start_seconds);
 
   int64_t track() const;
   int64_t num_tracks() const;
@@ -45,7 +45,7 @@ class AudioWindowReader {
   int64_t seek_before(int64_t sample);
   int64_t count_up_to(int64_t sample);
   void record();
-  torch::Tensor cut_out(const AudioRecorder& recorder) const;
+  std::vector<float> cut_out(const AudioRecorder& recorder) const;
   [[noreturn]] void fail_at_end(int64_t last_end) const;
   void check_not_cut_off(int64_t last_end) const;
 

@@ -51,9 +51,8 @@ std::optional<AvifAlpha> read_avif_alpha(const MediaBytes& source, const std::st
     CAVMAE_CHECK_AS(
         MediaError, frame != nullptr, "'", name,
         "' has an alpha plane that cannot be decoded; it is damaged or of an unusual kind: convert it to PNG");
-    const torch::Tensor grey = torch::empty({frame->height, frame->width, 3}, torch::kUInt8);
-    any_to_rgb(*frame, grey.data_ptr<uint8_t>());
-    AvifAlpha alpha{.opacity = grey.select(2, 0).contiguous()};
+    AvifAlpha alpha{.opacity = Picture(frame->height, frame->width)};
+    any_to_rgb(*frame, alpha.opacity.pixels());
     for (const auto& [colours, by] : items.premultiplied)
       alpha.premultiplied = alpha.premultiplied || (colours == items.primary && by == item);
     return alpha;
@@ -61,14 +60,19 @@ std::optional<AvifAlpha> read_avif_alpha(const MediaBytes& source, const std::st
   return std::nullopt;
 }
 
-torch::Tensor on_white(const torch::Tensor& image, const AvifAlpha& alpha) {
-  if (alpha.opacity.size(0) != image.size(0) || alpha.opacity.size(1) != image.size(1)) return image;
-  const torch::Tensor opacity = alpha.opacity.unsqueeze(2).to(torch::kInt32);
-  const torch::Tensor colours = image.to(torch::kInt32);
-  const torch::Tensor shown = alpha.premultiplied
-                                  ? colours + 255 - opacity
-                                  : at::floor_divide(colours * opacity + 255 * (255 - opacity) + 127, 255);
-  return shown.clamp(0, 255).to(torch::kUInt8);
+Picture on_white(const Picture& picture, const AvifAlpha& alpha) {
+  if (alpha.opacity.height_px() != picture.height_px() || alpha.opacity.width_px() != picture.width_px())
+    return picture;
+  Picture out(picture.height_px(), picture.width_px());
+  const uint8_t* colours = picture.pixels();
+  const uint8_t* opacities = alpha.opacity.pixels();
+  for (int64_t i = 0; i < picture.num_bytes(); ++i) {
+    const int colour = colours[i], opacity = opacities[i];
+    const int shown =
+        alpha.premultiplied ? colour + 255 - opacity : (colour * opacity + 255 * (255 - opacity) + 127) / 255;
+    out.pixels()[i] = static_cast<uint8_t>(std::min(shown, 255));
+  }
+  return out;
 }
 
 }  // namespace cavmae

@@ -6,13 +6,13 @@
 #include <optional>
 #include <string>
 
-#include "cavmae/core/torch.h"
 #include "cavmae/media/media_source.h"
+#include "cavmae/picture/picture.h"
 
 namespace cavmae {
 
 struct AvifAlpha {
-  torch::Tensor opacity;       // uint8 [H, W]
+  Picture opacity;             // in all three channels
   bool premultiplied = false;  // the colours are what is left of them
 };
 
@@ -20,7 +20,7 @@ struct AvifAlpha {
 // damaged.
 std::optional<AvifAlpha> read_avif_alpha(const MediaBytes& source, const std::string& name);
 
-// image: uint8 [H, W, 3]; as it looks on white paper. An alpha plane of another size changes nothing.
-torch::Tensor on_white(const torch::Tensor& image, const AvifAlpha& alpha);
+// The picture as it looks on white paper. An alpha plane of another size changes nothing.
+Picture on_white(const Picture& picture, const AvifAlpha& alpha);
 
 }  // namespace cavmae

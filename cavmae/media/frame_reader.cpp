@@ -13,10 +13,12 @@
 #include "cavmae/media/demuxer.h"
 #include "cavmae/media/image_converter.h"
 #include "cavmae/media/jpeg_reader.h"
+#include "cavmae/media/media_decoding.h"
 #include "cavmae/media/media_reader.h"
 #include "cavmae/media/media_sequence.h"
 #include "cavmae/media/orientation.h"
 #include "cavmae/media/sequence_of.h"
+#include "cavmae/picture/resize.h"
 
 namespace cavmae {
 namespace {
@@ -38,18 +40,17 @@ class FrameReader {
         decoder_(demuxer_, stream()),
         orientation_(stored_orientation(source)),
         avif_alpha_(read_avif_alpha(*source.open(), source.name())) {
-    if (avif_alpha_)
-      avif_alpha_->opacity = turned(avif_alpha_->opacity.unsqueeze(2), orientation_).squeeze(2);
+    if (avif_alpha_) avif_alpha_->opacity = turned(avif_alpha_->opacity, orientation_);
     demuxer_.read_only(stream());
     decoder_.on_packet([this](const AVPacket& packet) { watch_packet(packet); });
   }
 
   // Times come in ascending order.
-  torch::Tensor picture_at(double seconds);
+  Picture picture_at(double seconds);
 
  private:
   // A picture and when it appears, in the stream's time base.
-  struct Picture {
+  struct Shown {
     ffmpeg::Frame frame = ffmpeg::make_frame();
     int64_t timestamp = 0;
     bool empty = true;
@@ -79,7 +80,7 @@ class FrameReader {
   std::optional<AvifAlpha> avif_alpha_;
   ImageConverter converter_;
 
-  Picture current_, pending_;  // the last one at or before the target, and the one after it
+  Shown current_, pending_;  // the last one at or before the target, and the one after it
   bool ended_ = false, sought_blindly_ = false;
   bool at_start_ = true;    // decoding began at the file's start, not after a seek
   bool lacks_pts_ = false;  // packets say when they are decoded, not when they are shown
@@ -90,7 +91,7 @@ class FrameReader {
   std::optional<int64_t> last_packet_;   // timestamp in decoding order
   std::optional<int64_t> best_packet_;   // the latest picture up to the target whose packet was decoded
   int64_t latest_packet_ = INT64_MIN;    // the latest picture of the file that a packet was seen of
-  torch::Tensor converted_;              // of current_
+  Picture converted_;                    // of current_
 };
 
 // A picture that is stamped a little late still counts, but no more than a quarter of a picture late.
@@ -156,7 +157,7 @@ void FrameReader::advance(int64_t target) {
     if (pending_.empty || pending_.timestamp > target) return;
     std::swap(current_, pending_);
     pending_.empty = true;
-    converted_ = torch::Tensor();
+    converted_ = Picture();
   }
 }
 
@@ -191,7 +192,7 @@ void FrameReader::seek_before(int64_t target) {
     if (at_start_) demuxer_.restart();
     decoder_.flush(at_start_ ? ResumeAt::any_packet : ResumeAt::keyframe);
     current_.empty = pending_.empty = true;
-    converted_ = torch::Tensor();
+    converted_ = Picture();
     ended_ = false;
     last_packet_.reset();
     best_packet_.reset();
@@ -202,7 +203,7 @@ void FrameReader::seek_before(int64_t target) {
   }
 }
 
-torch::Tensor FrameReader::picture_at(double seconds) {
+Picture FrameReader::picture_at(double seconds) {
   target_ = to_timestamp(seconds);
   const bool answered = !pending_.empty && pending_.timestamp > target_;
   if (!answered && seeking_pays(target_)) seek_before(target_);
@@ -214,9 +215,9 @@ torch::Tensor FrameReader::picture_at(double seconds) {
       demuxer_.fail_to_decode(decoder_.last_error());
     }
     std::swap(current_, pending_);
-    converted_ = torch::Tensor();
+    converted_ = Picture();
   }
-  if (!converted_.defined()) {
+  if (!converted_.is_there()) {
     ++stats_.converted;
     try {
       converted_ = converter_.convert(*current_.frame, orientation_of_frame(*current_.frame));
@@ -251,21 +252,20 @@ void FrameReader::check_not_cut_off(double seconds) const {
 
 }  // namespace
 
-std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
-                                       FrameStats& stats, const MediaChoice& choice,
-                                       const MediaTimes* times) {
+std::vector<Picture> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
+                                 FrameStats& stats, const MediaChoice& choice, const MediaTimes* times) {
   const bool valid =
       std::is_sorted(times_seconds.begin(), times_seconds.end()) &&
       std::all_of(times_seconds.begin(), times_seconds.end(), [](double t) { return t >= 0.0 && t < 1e7; });
   CAVMAE_CHECK(valid, "read_frames: the times must ascend from 0 or more seconds");
   FrameReader reader(source, stats, choice, times);
-  std::vector<torch::Tensor> pictures;
+  std::vector<Picture> pictures;
   for (const double seconds : times_seconds) pictures.push_back(reader.picture_at(seconds));
   return pictures;
 }
 
-std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
-                                       const MediaChoice& choice, const MediaTimes* times) {
+std::vector<Picture> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
+                                 const MediaChoice& choice, const MediaTimes* times) {
   FrameStats stats;
   return read_frames(source, times_seconds, stats, choice, times);
 }
@@ -286,7 +286,7 @@ FrameSequence::FrameSequence(const MediaSource& source, const MediaChoice& choic
 
 FrameSequence::~FrameSequence() = default;
 
-torch::Tensor FrameSequence::at(double seconds) {
+Picture FrameSequence::at(double seconds) {
   State& s = *state_;
   CAVMAE_CHECK(seconds >= s.last_seconds && seconds < 1e7, "FrameSequence: the times must ascend");
   s.last_seconds = seconds;
@@ -295,11 +295,23 @@ torch::Tensor FrameSequence::at(double seconds) {
                         [&](FrameReader& reader) { return reader.picture_at(seconds); });
 }
 
-torch::Tensor read_image(const MediaSource& source, const MediaChoice& choice) {
+Picture read_image(const MediaSource& source, const MediaChoice& choice) {
   const auto bytes = source.open();
   if (auto picture = read_jpeg(*bytes, source.name()))
     return choice.exif ? turned(*picture, exif_orientation(*bytes)) : std::move(*picture);
   return read_frames(source, {0.0}, choice).front();
+}
+
+std::vector<Picture> read_squares(const MediaSource& source, const std::vector<double>& times_seconds,
+                                  int64_t size_px, const MediaChoice& choice, const MediaTimes* times) {
+  if (const MediaDecoding* elsewhere = source.decoding())
+    return elsewhere->squares(times_seconds, size_px, choice);
+  return squares_of(read_frames(source, times_seconds, choice, times), size_px);
+}
+
+Picture read_square(const MediaSource& source, int64_t size_px, const MediaChoice& choice) {
+  if (const MediaDecoding* elsewhere = source.decoding()) return elsewhere->square(size_px, choice);
+  return resize_and_crop(read_image(source, choice), size_px);
 }
 
 }  // namespace cavmae

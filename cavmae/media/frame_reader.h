@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "cavmae/core/torch.h"
 #include "cavmae/media/media_reader.h"
 
 namespace cavmae {
@@ -17,8 +16,8 @@ struct FrameStats {
 };
 
 // As read_frames() of media_reader.h; adds to `stats`.
-std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
-                                       FrameStats& stats, const MediaChoice& choice = {},
-                                       const MediaTimes* times = nullptr);
+std::vector<Picture> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
+                                 FrameStats& stats, const MediaChoice& choice = {},
+                                 const MediaTimes* times = nullptr);
 
 }  // namespace cavmae

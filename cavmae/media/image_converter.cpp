@@ -59,34 +59,28 @@ void ImageConverter::prepare(const AVFrame& frame) {
   if (av_frame_get_buffer(rgb_.get(), 0) < 0) throw std::bad_alloc();
 }
 
-torch::Tensor ImageConverter::convert(const AVFrame& frame, const Orientation& orientation) {
-  torch::Tensor image;
+Picture ImageConverter::convert(const AVFrame& frame, const Orientation& orientation) {
+  Picture picture;
   if (is_plain_yuv(frame) || is_readable_format(frame)) {
-    const int64_t num_bytes = int64_t{frame.height} * frame.width * 3;
-    const torch::Tensor bytes = torch::empty({num_bytes + 1}, torch::kUInt8);
-    is_plain_yuv(frame) ? yuv_to_rgb(frame, bytes.data_ptr<uint8_t>())
-                        : any_to_rgb(frame, bytes.data_ptr<uint8_t>());
-    image = bytes.narrow(0, 0, num_bytes).view({frame.height, frame.width, 3});
+    picture = Picture(frame.height, frame.width);
+    is_plain_yuv(frame) ? yuv_to_rgb(frame, picture.pixels()) : any_to_rgb(frame, picture.pixels());
   } else {
-    image = scale(frame);
+    picture = scale(frame);
   }
-  return orientation == Orientation{} ? image : turned(image, orientation);
+  return orientation == Orientation{} ? picture : turned(picture, orientation);
 }
 
-torch::Tensor ImageConverter::scale(const AVFrame& frame) {
+Picture ImageConverter::scale(const AVFrame& frame) {
   prepare(frame);
   const int rows =
       sws_scale(scaler_.get(), frame.data, frame.linesize, 0, frame.height, rgb_->data, rgb_->linesize);
   CAVMAE_CHECK_AS(MediaError, rows == frame.height, "a picture could not be turned into RGB");
   // FFmpeg's fast paths write whole vectors, past a row's end: hence its own padded frame, and a copy.
-  torch::Tensor image = torch::empty({frame.height, frame.width, 3}, torch::kUInt8);
-  const size_t row_bytes = static_cast<size_t>(frame.width) * 3;
-  auto* out = image.data_ptr<uint8_t>();
-  for (int y = 0; y < frame.height; ++y) {
-    const uint8_t* row = rgb_->data[0] + int64_t{y} * rgb_->linesize[0];
-    std::memcpy(out + static_cast<size_t>(y) * row_bytes, row, row_bytes);
-  }
-  return image;
+  Picture picture(frame.height, frame.width);
+  for (int64_t y = 0; y < frame.height; ++y)
+    std::memcpy(picture.pixels() + y * picture.row_bytes(), rgb_->data[0] + y * rgb_->linesize[0],
+                static_cast<size_t>(picture.row_bytes()));
+  return picture;
 }
 
 }  // namespace cavmae

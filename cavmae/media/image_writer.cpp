@@ -13,29 +13,27 @@
 namespace cavmae {
 namespace {
 
-ffmpeg::Frame new_picture(const torch::Tensor& image, AVPixelFormat format) {
+ffmpeg::Frame new_frame(const Picture& picture, AVPixelFormat format) {
   ffmpeg::Frame frame = ffmpeg::make_frame();
-  frame->width = static_cast<int>(image.size(1));
-  frame->height = static_cast<int>(image.size(0));
+  frame->width = static_cast<int>(picture.width_px());
+  frame->height = static_cast<int>(picture.height_px());
   frame->format = format;
   if (av_frame_get_buffer(frame.get(), 0) < 0) throw std::bad_alloc();
   return frame;
 }
 
-ffmpeg::Frame to_rgb_frame(const torch::Tensor& image) {
-  const torch::Tensor pixels = image.contiguous();
-  ffmpeg::Frame frame = new_picture(pixels, AV_PIX_FMT_RGB24);
-  const size_t row_bytes = static_cast<size_t>(frame->width) * 3;
-  for (int y = 0; y < frame->height; ++y)
-    std::memcpy(frame->data[0] + int64_t{y} * frame->linesize[0],
-                pixels.data_ptr<uint8_t>() + static_cast<size_t>(y) * row_bytes, row_bytes);
+ffmpeg::Frame to_rgb_frame(const Picture& picture) {
+  ffmpeg::Frame frame = new_frame(picture, AV_PIX_FMT_RGB24);
+  for (int64_t y = 0; y < frame->height; ++y)
+    std::memcpy(frame->data[0] + y * frame->linesize[0], picture.pixels() + y * picture.row_bytes(),
+                static_cast<size_t>(picture.row_bytes()));
   return frame;
 }
 
 // JPEG's own colours: BT.601 in full range; the chroma is not halved, pictures here are small.
-ffmpeg::Frame to_jpeg_frame(const torch::Tensor& image) {
-  const ffmpeg::Frame rgb = to_rgb_frame(image);
-  ffmpeg::Frame yuv = new_picture(image, AV_PIX_FMT_YUVJ444P);
+ffmpeg::Frame to_jpeg_frame(const Picture& picture) {
+  const ffmpeg::Frame rgb = to_rgb_frame(picture);
+  ffmpeg::Frame yuv = new_frame(picture, AV_PIX_FMT_YUVJ444P);
   const ffmpeg::Scaler scaler(sws_getContext(rgb->width, rgb->height, AV_PIX_FMT_RGB24, yuv->width,
                                              yuv->height, AV_PIX_FMT_YUV444P, SWS_BILINEAR | SWS_ACCURATE_RND,
                                              nullptr, nullptr, nullptr));
@@ -80,29 +78,27 @@ std::string encode(const AVFrame& frame, AVCodecID id, int quantizer) {
   return {reinterpret_cast<const char*>(packet->data), static_cast<size_t>(packet->size)};
 }
 
-void check_image(const torch::Tensor& image) {
-  CAVMAE_CHECK(
-      image.dim() == 3 && image.size(2) == 3 && image.scalar_type() == torch::kUInt8 && image.numel() > 0,
-      "a picture to write must be uint8 [H, W, 3], not ", image.scalar_type(), " ", image.sizes());
+void check_picture(const Picture& picture) {
+  CAVMAE_CHECK(picture.num_bytes() > 0, "there is no picture to write");
 }
 
 }  // namespace
 
-std::string encode_png(const torch::Tensor& image) {
-  check_image(image);
-  return encode(*to_rgb_frame(image), AV_CODEC_ID_PNG, 0);
+std::string encode_png(const Picture& picture) {
+  check_picture(picture);
+  return encode(*to_rgb_frame(picture), AV_CODEC_ID_PNG, 0);
 }
 
-std::string encode_jpeg(const torch::Tensor& image, int quality) {
-  check_image(image);
+std::string encode_jpeg(const Picture& picture, int quality) {
+  check_picture(picture);
   CAVMAE_CHECK(quality >= 1 && quality <= 100, "encode_jpeg: quality is ", quality, "; it must be 1 to 100");
-  ffmpeg::Frame frame = to_jpeg_frame(image);
+  ffmpeg::Frame frame = to_jpeg_frame(picture);
   frame->quality = quantizer_scale(quality) * FF_QP2LAMBDA;
   return encode(*frame, AV_CODEC_ID_MJPEG, quantizer_scale(quality));
 }
 
-void write_png(const std::filesystem::path& path, const torch::Tensor& image) {
-  write_file(path, encode_png(image));
+void write_png(const std::filesystem::path& path, const Picture& picture) {
+  write_file(path, encode_png(picture));
 }
 
 }  // namespace cavmae

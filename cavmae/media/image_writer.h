@@ -4,17 +4,17 @@
 #include <filesystem>
 #include <string>
 
-#include "cavmae/core/torch.h"
+#include "cavmae/picture/picture.h"
 
 namespace cavmae {
 
-// image: uint8 [H, W, 3] (RGB). Returns the bytes of a PNG file.
-std::string encode_png(const torch::Tensor& image);
+// The bytes of a PNG file.
+std::string encode_png(const Picture& picture);
 
-// image: uint8 [H, W, 3]; quality 1 (worst) to 100. Returns the bytes of a JPEG file.
-std::string encode_jpeg(const torch::Tensor& image, int quality = 85);
+// The bytes of a JPEG file. quality: 1 (worst) to 100
+std::string encode_jpeg(const Picture& picture, int quality = 85);
 
 // Writes a PNG beside the target and renames it.
-void write_png(const std::filesystem::path& path, const torch::Tensor& image);
+void write_png(const std::filesystem::path& path, const Picture& picture);
 
 }  // namespace cavmae

@@ -75,9 +75,9 @@ bool is_ordinary(const jpeg_decompress_struct& jpeg) {
   return known && int64_t{jpeg.image_width} * jpeg.image_height <= kMaxPixels;
 }
 
-// False when it is none of ours. Holds no object with a destructor while libjpeg may jump out of it. `image`
-// is made once the size is known.
-bool decode(const std::vector<unsigned char>& bytes, torch::Tensor& image, Failure& failure) {
+// False when it is none of ours. Holds no object with a destructor while libjpeg may jump out of it.
+// `picture` is made once the size is known.
+bool decode(const std::vector<unsigned char>& bytes, Picture& picture, Failure& failure) {
   jpeg_decompress_struct jpeg;
   jpeg.err = jpeg_std_error(&failure.manager);
   failure.manager.error_exit = leave;
@@ -98,10 +98,9 @@ bool decode(const std::vector<unsigned char>& bytes, torch::Tensor& image, Failu
   jpeg.out_color_space = JCS_RGB;
   jpeg.dct_method = JDCT_ISLOW;
   jpeg_start_decompress(&jpeg);
-  image = torch::empty({jpeg.output_height, jpeg.output_width, 3}, torch::kUInt8);
-  uint8_t* rows = image.data_ptr<uint8_t>();
+  picture = Picture(jpeg.output_height, jpeg.output_width);
   while (jpeg.output_scanline < jpeg.output_height) {
-    JSAMPROW row = rows + size_t{jpeg.output_scanline} * jpeg.output_width * 3;
+    JSAMPROW row = picture.pixels() + int64_t{jpeg.output_scanline} * picture.row_bytes();
     jpeg_read_scanlines(&jpeg, &row, 1);
   }
   jpeg_finish_decompress(&jpeg);
@@ -111,14 +110,14 @@ bool decode(const std::vector<unsigned char>& bytes, torch::Tensor& image, Failu
 
 }  // namespace
 
-std::optional<torch::Tensor> read_jpeg(const MediaBytes& source, const std::string& name) {
+std::optional<Picture> read_jpeg(const MediaBytes& source, const std::string& name) {
   const std::vector<unsigned char> bytes = read_jpeg_bytes(source);
-  torch::Tensor image;
+  Picture picture;
   Failure failure;
-  if (bytes.empty() || !decode(bytes, image, failure)) return std::nullopt;
+  if (bytes.empty() || !decode(bytes, picture, failure)) return std::nullopt;
   CAVMAE_CHECK_AS(MediaError, failure.damage[0] == '\0', "'", name, "' is cut off or damaged (",
                   static_cast<const char*>(failure.damage), "); copy or download it again");
-  return image;
+  return picture;
 }
 
 }  // namespace cavmae

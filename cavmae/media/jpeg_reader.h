@@ -5,13 +5,13 @@
 #include <optional>
 #include <string>
 
-#include "cavmae/core/torch.h"
 #include "cavmae/media/media_source.h"
+#include "cavmae/picture/picture.h"
 
 namespace cavmae {
 
-// The picture as uint8 [H, W, 3], not turned. Nothing when it is not an ordinary JPEG in YCbCr or grey: such
+// The picture, not turned. Nothing when it is not an ordinary JPEG in YCbCr or grey: such
 // a file is FFmpeg's, which knows more kinds. Throws MediaError with `name` when it is damaged.
-std::optional<torch::Tensor> read_jpeg(const MediaBytes& source, const std::string& name);
+std::optional<Picture> read_jpeg(const MediaBytes& source, const std::string& name);
 
 }  // namespace cavmae

@@ -4,13 +4,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "cavmae/core/channel_mix.h"
-#include "cavmae/core/torch.h"
 #include "cavmae/media/media_source.h"
 #include "cavmae/media/media_times.h"
+#include "cavmae/picture/picture.h"
 
 namespace cavmae {
 
@@ -54,27 +55,35 @@ struct AudioRequest {
   const MediaTimes* times = nullptr;  // those of probe_media() with the same choice: saves finding them again
 };
 
-// The audio of a window: float [n] in [-1, 1], n <= duration * rate (fewer where the sound ends; silence
+// The audio of a window: samples in [-1, 1], n <= duration * rate (fewer where the sound ends; silence
 // before it begins). Sample-exact at the start also in the middle of a file. Throws MediaError: no audio,
 // start beyond the end, damaged. `has_gaps`, where not null: whether some of it could not be decoded and is
 // silent, or lacking where the gap is shorter than 50 ms.
-torch::Tensor read_audio(const MediaSource& source, const AudioRequest& request, bool* has_gaps = nullptr);
+std::vector<float> read_audio(const MediaSource& source, const AudioRequest& request,
+                              bool* has_gaps = nullptr);
 
 // Why a window of read_audio() is silent although the file has sound there, with the cure: "its first channel
 // is silent and another is not; --audio-channels mean takes all of them". Empty where the waveform is not
 // silent, or all is.
-std::string silence_of(const torch::Tensor& waveform, const MediaSource& source, const AudioRequest& request);
+std::string silence_of(std::span<const float> waveform, const MediaSource& source,
+                       const AudioRequest& request);
 
 // The pictures shown at `times_seconds` (ascending, counted from the start of its sound or pictures,
-// whichever comes first): uint8 [H, W, 3] each,
-// rotated as the metadata asks. A picture is decoded once and only what is needed is decoded; a time past the
-// last picture gives the last picture; equal results may share memory. A single picture answers every time.
+// whichever comes first), rotated as the metadata asks. A picture is decoded once and only what is needed is
+// decoded; a time past the last picture gives the last picture, which is one with it (Picture::shares()). A
+// single picture answers every time.
 // `times`: those of probe_media() with the same choice, which saves finding them once more; may be null.
 // Throws MediaError.
-std::vector<torch::Tensor> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
-                                       const MediaChoice& choice = {}, const MediaTimes* times = nullptr);
+std::vector<Picture> read_frames(const MediaSource& source, const std::vector<double>& times_seconds,
+                                 const MediaChoice& choice = {}, const MediaTimes* times = nullptr);
 
-// A single picture: uint8 [H, W, 3], what is transparent on white. Throws MediaError.
-torch::Tensor read_image(const MediaSource& source, const MediaChoice& choice = {});
+// A single picture, what is transparent on white. Throws MediaError.
+Picture read_image(const MediaSource& source, const MediaChoice& choice = {});
+
+// resize_and_crop() of what read_frames() and read_image() give.
+std::vector<Picture> read_squares(const MediaSource& source, const std::vector<double>& times_seconds,
+                                  int64_t size_px, const MediaChoice& choice = {},
+                                  const MediaTimes* times = nullptr);
+Picture read_square(const MediaSource& source, int64_t size_px, const MediaChoice& choice = {});
 
 }  // namespace cavmae

@@ -4,8 +4,8 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
-#include "cavmae/core/torch.h"
 #include "cavmae/media/media_reader.h"
 
 namespace cavmae {
@@ -21,7 +21,7 @@ class AudioSequence {
 
   // As read_audio() of the window that starts there, no earlier than the last one. A gap in what it shares
   // with the one before is told with it.
-  torch::Tensor read(double start_seconds, bool* has_gaps = nullptr);
+  std::vector<float> read(double start_seconds, bool* has_gaps = nullptr);
 
  private:
   struct State;
@@ -35,9 +35,9 @@ class FrameSequence {
                          const MediaTimes* times = nullptr);
   ~FrameSequence();
 
-  // As read_frames() at that time, no earlier than the last one: uint8 [H, W, 3]. A picture that answers
-  // several times in a row is the same memory.
-  torch::Tensor at(double seconds);
+  // As read_frames() at that time, no earlier than the last one. What answers several times in a row is one
+  // picture.
+  Picture at(double seconds);
 
  private:
   struct State;

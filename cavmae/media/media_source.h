@@ -23,6 +23,8 @@ class MediaBytes {
   virtual size_t read_at(int64_t offset, void* out, size_t count) const = 0;
 };
 
+class MediaDecoding;
+
 // One kind of place. Derive from it to add another; nothing else in media/ has to change.
 class MediaOrigin {
  public:
@@ -39,6 +41,8 @@ class MediaOrigin {
   virtual std::filesystem::path path() const { return {}; }
   // Throws MediaError: not there, not readable.
   virtual std::unique_ptr<MediaBytes> open() const = 0;
+  // What decodes it in another process (media_decoding.h); nullptr: this process does.
+  virtual const MediaDecoding* decoding() const { return nullptr; }
 };
 
 // A handle that is cheap to keep and to copy: millions of them open no file.
@@ -58,6 +62,7 @@ class MediaSource {
   std::string stamp() const { return origin().stamp(); }
   bool exists() const { return origin().exists(); }
   std::filesystem::path path() const { return origin().path(); }
+  const MediaDecoding* decoding() const { return origin().decoding(); }
   // Throws MediaError also when it has no bytes at all. What was opened is closed with the result.
   std::unique_ptr<MediaBytes> open() const;
 

@@ -1,5 +1,6 @@
 #include "cavmae/media/orientation.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -26,11 +27,24 @@ int64_t Orientation::rotation_degrees() const {
   return flip_horizontal ? 90 : 270;
 }
 
-torch::Tensor turned(const torch::Tensor& image, const Orientation& orientation) {
-  torch::Tensor out = orientation.transpose ? image.transpose(0, 1) : image;
-  if (orientation.flip_horizontal) out = out.flip({1});
-  if (orientation.flip_vertical) out = out.flip({0});
-  return out.contiguous();
+Picture turned(const Picture& picture, const Orientation& orientation) {
+  constexpr int64_t kTile = 32;  // rows and columns of one change places within the caches
+  const bool transpose = orientation.transpose;
+  const int64_t height = transpose ? picture.width_px() : picture.height_px(),
+                width = transpose ? picture.height_px() : picture.width_px();
+  Picture out(height, width);
+  const auto copy = [&](int64_t y, int64_t x) {
+    const int64_t row = orientation.flip_vertical ? height - 1 - y : y,
+                  column = orientation.flip_horizontal ? width - 1 - x : x;
+    const uint8_t* from = picture.pixels() + (transpose ? column * picture.row_bytes() + 3 * row
+                                                        : row * picture.row_bytes() + 3 * column);
+    std::memcpy(out.pixels() + y * out.row_bytes() + 3 * x, from, 3);
+  };
+  for (int64_t top = 0; top < height; top += kTile)
+    for (int64_t left = 0; left < width; left += kTile)
+      for (int64_t y = top; y < std::min(height, top + kTile); ++y)
+        for (int64_t x = left; x < std::min(width, left + kTile); ++x) copy(y, x);
+  return out;
 }
 
 Orientation orientation_of(const AVStream& stream) {

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <optional>
 
-#include "cavmae/core/torch.h"
 #include "cavmae/media/ffmpeg.h"
 #include "cavmae/media/media_source.h"
+#include "cavmae/picture/picture.h"
 
 namespace cavmae {
 
@@ -23,8 +23,7 @@ struct Orientation {
   bool operator==(const Orientation&) const = default;
 };
 
-// image: uint8 [H, W, 3]. Contiguous.
-torch::Tensor turned(const torch::Tensor& image, const Orientation& orientation);
+Picture turned(const Picture& picture, const Orientation& orientation);
 
 // By the stream's display matrix, whose nearest orientation is taken; upright where it has none.
 Orientation orientation_of(const AVStream& stream);

@@ -5,6 +5,7 @@
 #include "cavmae/media/demuxer.h"
 #include "cavmae/media/has_media.h"
 #include "cavmae/media/limits.h"
+#include "cavmae/media/media_decoding.h"
 #include "cavmae/media/media_reader.h"
 #include "cavmae/media/orientation.h"
 
@@ -62,6 +63,7 @@ int decoder_version() {
 }
 
 MediaInfo probe_media(const MediaSource& source, const MediaChoice& choice) {
+  if (const MediaDecoding* elsewhere = source.decoding()) return elsewhere->probe(choice);
   const Demuxer demuxer(source, choice.audio_track);
   AVFormatContext& context = demuxer.context();
   MediaInfo info;

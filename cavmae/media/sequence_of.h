@@ -6,7 +6,6 @@
 #include <string>
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/torch.h"
 
 namespace cavmae {
 
@@ -16,7 +15,7 @@ class SequenceOf {
   // open() makes a reader, ask(reader) asks it for the next part. Throws MediaError when a reader of its own
   // for this part cannot read it either.
   template <class Open, class Ask>
-  torch::Tensor read(const Open& open, const Ask& ask) {
+  auto read(const Open& open, const Ask& ask) {
     if (reader_) {
       try {
         return ask(*reader_);
@@ -29,7 +28,7 @@ class SequenceOf {
                               " parts in a row that could not be read; the last one: ", why_));
     try {
       reader_ = open();
-      torch::Tensor part = ask(*reader_);
+      auto part = ask(*reader_);
       num_failed_ = 0;
       return part;
     } catch (const MediaError& e) {

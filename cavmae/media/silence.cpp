@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <cmath>
+#include <span>
+
 #include "cavmae/core/error.h"
 #include "cavmae/media/audio_track.h"
 #include "cavmae/media/demuxer.h"
@@ -9,8 +13,10 @@ namespace {
 constexpr float kSilentBelow = 0x1p-12f;  // -72 dB: dither, and what a lossy codec makes of nothing
 constexpr float kHeardFrom = 0x1p-9f;     // -54 dB
 
-float peak(const torch::Tensor& waveform) {
-  return waveform.numel() > 0 ? waveform.abs().max().item<float>() : 0.0f;
+float peak(std::span<const float> waveform) {
+  float out = 0.0f;
+  for (const float sample : waveform) out = std::max(out, std::abs(sample));
+  return out;
 }
 
 // Whether a track has sound in the window, in whatever channel; one that cannot be read has none.
@@ -25,13 +31,14 @@ bool is_heard(const MediaSource& source, AudioRequest request) {
 
 }  // namespace
 
-std::string silence_of(const torch::Tensor& waveform, const MediaSource& source,
+std::string silence_of(std::span<const float> waveform, const MediaSource& source,
                        const AudioRequest& request) {
   if (peak(waveform) >= kSilentBelow) return {};
   if (is_heard(source, request))
     return request.channels == ChannelMix::mean
                ? "its channels cancel each other out in their mean; --audio-channels first takes the first"
                : "its first channel is silent and another is not; --audio-channels mean takes all of them";
+  if (source.decoding() != nullptr) return {};
   const Demuxer demuxer(source, request.audio_track, request.times);
   const AVStream* chosen = demuxer.audio_stream();
   const int64_t number = chosen != nullptr ? audio_track_number(demuxer.context(), *chosen) : -1;

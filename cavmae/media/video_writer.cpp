@@ -85,38 +85,29 @@ VideoWriter::VideoWriter(const std::filesystem::path& path, const VideoWriterOpt
 
 VideoWriter::~VideoWriter() = default;
 
-void VideoWriter::add_frame(const torch::Tensor& image) {
+void VideoWriter::add_frame(const Picture& picture) {
   State& s = *state_;
   CAVMAE_CHECK_AS(MediaError, !s.finished, s.file, ": a picture was added after finish()");
   CAVMAE_CHECK_AS(MediaError, s.video.codec != nullptr, s.file, ": an .ogg file has no pictures");
   CAVMAE_CHECK_AS(MediaError,
-                  image.defined() && image.scalar_type() == torch::kUInt8 && image.device().is_cpu() &&
-                      image.sizes() == torch::IntArrayRef({s.options.height_px, s.options.width_px, 3}),
-                  s.file, ": a picture must be uint8 [", s.options.height_px, ", ", s.options.width_px,
-                  ", 3]");
+                  picture.height_px() == s.options.height_px && picture.width_px() == s.options.width_px,
+                  s.file, ": a picture must be ", s.options.width_px, "x", s.options.height_px, ", not ",
+                  picture.width_px(), "x", picture.height_px());
   // The encoder may still hold the last picture.
   CAVMAE_CHECK_AS(MediaError, av_frame_make_writable(s.picture.get()) >= 0, s.file, ": out of memory");
-  const torch::Tensor pixels = image.contiguous();
-  const uint8_t* rows[] = {pixels.data_ptr<uint8_t>()};
-  const int stride[] = {static_cast<int>(3 * s.options.width_px)};
+  const uint8_t* rows[] = {picture.pixels()};
+  const int stride[] = {static_cast<int>(picture.row_bytes())};
   sws_scale(s.scaler.get(), rows, stride, 0, s.picture->height, s.picture->data, s.picture->linesize);
   s.picture->pts = s.video.next_pts++;
   encode(s.file, s.video, s.picture.get());
 }
 
-void VideoWriter::add_audio(const torch::Tensor& waveform) {
+void VideoWriter::add_audio(std::span<const float> waveform) {
   State& s = *state_;
   CAVMAE_CHECK_AS(MediaError, !s.finished, s.file, ": sound was added after finish()");
-  CAVMAE_CHECK_AS(MediaError,
-                  waveform.defined() && waveform.scalar_type() == torch::kFloat &&
-                      waveform.device().is_cpu() && waveform.dim() == 1,
-                  s.file, ": sound must be float [n]");
-  const torch::Tensor wave = waveform.contiguous();
-  const float* data = wave.data_ptr<float>();
-  CAVMAE_CHECK_AS(MediaError,
-                  std::all_of(data, data + wave.numel(), [](float x) { return std::isfinite(x); }), s.file,
+  CAVMAE_CHECK_AS(MediaError, std::ranges::all_of(waveform, [](float x) { return std::isfinite(x); }), s.file,
                   ": the audio holds values that are not finite");
-  s.samples.insert(s.samples.end(), data, data + wave.numel());
+  s.samples.insert(s.samples.end(), waveform.begin(), waveform.end());
   const auto frame_size = static_cast<size_t>(s.audio.codec->frame_size);
   size_t used = 0;
   for (; s.samples.size() - used >= frame_size; used += frame_size)

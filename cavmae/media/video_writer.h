@@ -5,9 +5,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 
-#include "cavmae/core/torch.h"
+#include "cavmae/picture/picture.h"
 
 namespace cavmae {
 
@@ -36,9 +37,9 @@ class VideoWriter {
   VideoWriter(const VideoWriter&) = delete;
   VideoWriter& operator=(const VideoWriter&) = delete;
 
-  void add_frame(const torch::Tensor& image);  // uint8 [H, W, 3]
-  void add_audio(
-      const torch::Tensor& waveform);  // float [n] in [-1, 1], mono; may be called once with all of it
+  void add_frame(const Picture& picture);
+  // Samples in [-1, 1], mono; may be called once with all of it.
+  void add_audio(std::span<const float> waveform);
   // Writes the file. A modality that got nothing has no stream in it; a video needs one of the two.
   void finish();
   // Instead of finish(): the file's bytes, and no file is written. The path is a name for errors.

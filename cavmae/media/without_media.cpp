@@ -31,22 +31,32 @@ MediaInfo probe_media(const MediaSource& source, const MediaChoice& /*choice*/) 
   fail(source.name());
 }
 
-torch::Tensor read_audio(const MediaSource& source, const AudioRequest& /*request*/, bool* /*has_gaps*/) {
+std::vector<float> read_audio(const MediaSource& source, const AudioRequest& /*request*/,
+                              bool* /*has_gaps*/) {
   fail(source.name());
 }
 
-std::string silence_of(const torch::Tensor& /*waveform*/, const MediaSource& /*source*/,
+std::string silence_of(std::span<const float> /*waveform*/, const MediaSource& /*source*/,
                        const AudioRequest& /*request*/) {
   return {};
 }
 
-std::vector<torch::Tensor> read_frames(const MediaSource& source,
-                                       const std::vector<double>& /*times_seconds*/,
-                                       const MediaChoice& /*choice*/, const MediaTimes* /*times*/) {
+std::vector<Picture> read_frames(const MediaSource& source, const std::vector<double>& /*times_seconds*/,
+                                 const MediaChoice& /*choice*/, const MediaTimes* /*times*/) {
   fail(source.name());
 }
 
-torch::Tensor read_image(const MediaSource& source, const MediaChoice& /*choice*/) {
+Picture read_image(const MediaSource& source, const MediaChoice& /*choice*/) {
+  fail(source.name());
+}
+
+std::vector<Picture> read_squares(const MediaSource& source, const std::vector<double>& /*times_seconds*/,
+                                  int64_t /*size_px*/, const MediaChoice& /*choice*/,
+                                  const MediaTimes* /*times*/) {
+  fail(source.name());
+}
+
+Picture read_square(const MediaSource& source, int64_t /*size_px*/, const MediaChoice& /*choice*/) {
   fail(source.name());
 }
 
@@ -55,7 +65,7 @@ AudioSequence::AudioSequence(const MediaSource& source, const AudioRequest& /*re
   fail(source.name());
 }
 AudioSequence::~AudioSequence() = default;
-torch::Tensor AudioSequence::read(double /*start_seconds*/, bool* /*has_gaps*/) {
+std::vector<float> AudioSequence::read(double /*start_seconds*/, bool* /*has_gaps*/) {
   return {};
 }
 
@@ -65,19 +75,19 @@ FrameSequence::FrameSequence(const MediaSource& source, const MediaChoice& /*cho
   fail(source.name());
 }
 FrameSequence::~FrameSequence() = default;
-torch::Tensor FrameSequence::at(double /*seconds*/) {
+Picture FrameSequence::at(double /*seconds*/) {
   return {};
 }
 
-std::string encode_png(const torch::Tensor& /*image*/) {
+std::string encode_png(const Picture& /*picture*/) {
   fail("a PNG");
 }
 
-std::string encode_jpeg(const torch::Tensor& /*image*/, int /*quality*/) {
+std::string encode_jpeg(const Picture& /*picture*/, int /*quality*/) {
   fail("a JPEG");
 }
 
-void write_png(const std::filesystem::path& path, const torch::Tensor& /*image*/) {
+void write_png(const std::filesystem::path& path, const Picture& /*picture*/) {
   fail(path.string());
 }
 
@@ -89,9 +99,9 @@ VideoWriter::VideoWriter(const std::filesystem::path& path, const VideoWriterOpt
 
 VideoWriter::~VideoWriter() = default;
 
-void VideoWriter::add_frame(const torch::Tensor& /*image*/) {}
+void VideoWriter::add_frame(const Picture& /*picture*/) {}
 
-void VideoWriter::add_audio(const torch::Tensor& /*waveform*/) {}
+void VideoWriter::add_audio(std::span<const float> /*waveform*/) {}
 
 void VideoWriter::finish() {}
 

@@ -5,10 +5,10 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
-#include "cavmae/core/profile_range.h"
 #include "cavmae/models/modality_encoder.h"
 #include "cavmae/models/parts.h"
 #include "cavmae/nn/patches.h"
+#include "cavmae/nn/profile_range.h"
 #include "cavmae/nn/profile_ranges.h"
 
 namespace cavmae {

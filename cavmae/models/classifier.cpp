@@ -2,7 +2,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
-#include "cavmae/core/profile_range.h"
+#include "cavmae/nn/profile_range.h"
 #include "cavmae/nn/profile_ranges.h"
 
 namespace cavmae {

@@ -2,9 +2,9 @@
 // beside them. Private to the files that implement CavMae.
 #pragma once
 
-#include "cavmae/core/profile_range.h"
 #include "cavmae/nn/masking.h"
 #include "cavmae/nn/patch_embedding.h"
+#include "cavmae/nn/profile_range.h"
 #include "cavmae/nn/profile_ranges.h"
 #include "cavmae/nn/transformer_block.h"
 

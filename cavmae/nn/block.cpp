@@ -1,9 +1,9 @@
 #include "cavmae/nn/block.h"
 
-#include "cavmae/core/profile_range.h"
 #include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/row_kernels.h"
 #include "cavmae/nn/gradient_target.h"
+#include "cavmae/nn/profile_range.h"
 #include "cavmae/nn/profile_ranges.h"
 
 namespace cavmae {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "cavmae/core/device.h"
+#include "cavmae/machine/device.h"
 #include "cavmae/nn/precision.h"
 
 namespace cavmae {

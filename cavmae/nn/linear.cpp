@@ -1,6 +1,6 @@
 #include "cavmae/nn/linear.h"
 
-#include "cavmae/machine/isa.h"
+#include "cavmae/isa/isa.h"
 #include "cavmae/nn/fused_block.h"
 
 namespace cavmae {

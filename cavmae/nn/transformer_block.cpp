@@ -4,10 +4,10 @@
 #include <string>
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/profile_range.h"
 #include "cavmae/nn/attention.h"
 #include "cavmae/nn/fused_block.h"
 #include "cavmae/nn/patches.h"
+#include "cavmae/nn/profile_range.h"
 #include "cavmae/nn/profile_ranges.h"
 
 namespace cavmae {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "cavmae/features/media_tensors.h"
 #include "cavmae/media/image_writer.h"
 
 namespace cavmae {
@@ -107,8 +108,8 @@ std::string image_data_uri(const torch::Tensor& image) {
   constexpr int64_t kSmallPixels = 64 * 64;
   constexpr int kQuality = 88;
   const bool small = image.size(0) * image.size(1) <= kSmallPixels;
-  return small ? "data:image/png;base64," + base64(encode_png(image))
-               : "data:image/jpeg;base64," + base64(encode_jpeg(image, kQuality));
+  return small ? "data:image/png;base64," + base64(encode_png(to_picture(image)))
+               : "data:image/jpeg;base64," + base64(encode_jpeg(to_picture(image), kQuality));
 }
 
 std::string image_tag(const torch::Tensor& image, std::string_view css_class, std::string_view alt) {

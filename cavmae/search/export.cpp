@@ -1,6 +1,6 @@
 #include "cavmae/search/export.h"
 
-#include "cavmae/data/film_cut.h"
+#include "cavmae/media/film_cut.h"
 
 namespace cavmae {
 

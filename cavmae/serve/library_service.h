@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -85,7 +86,8 @@ class LibraryService : public HttpHandler {
     LibraryFile file;
   };
   Found find_moment(int64_t id);
-  HttpAnswer rendered(const Call& call, const Found& found, const std::string& what, DecodeJob job);
+  HttpAnswer rendered(const Call& call, const Found& found, const std::string& what,
+                      const std::function<Rendering()>& render);
   DecodeAnswer decode_of_library(const LibraryFile& file, DecodeJob job);
 
   // What is in the library now; throws HttpError 503 where it cannot be read.

@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include "cavmae/core/error.h"
+#include "cavmae/features/fbank.h"
+#include "cavmae/features/media_tensors.h"
 #include "cavmae/media/image_writer.h"
 #include "cavmae/report/colour_map.h"
 #include "cavmae/serve/library_service.h"
@@ -24,15 +27,9 @@ HttpAnswer not_modified(const std::string& etag) {
   return answer;
 }
 
-Rendering rendering_of(DecodeKind kind, DecodeAnswer answer) {
-  if (kind != DecodeKind::spectrogram)
-    return {.bytes = std::make_shared<const std::string>(std::move(answer.bytes)),
-            .content_type = answer.content_type};
-  CAVMAE_CHECK(answer.audio.defined() && answer.audio.dim() == 2, "the decoder gave no filterbank");
-  constexpr int kQuality = 85;
-  const torch::Tensor picture = spectrogram_picture(answer.audio, colour_range(answer.audio));
-  return {.bytes = std::make_shared<const std::string>(encode_jpeg(picture, kQuality)),
-          .content_type = "image/jpeg"};
+Rendering rendering_of(DecodeAnswer answer) {
+  return {.bytes = std::make_shared<const std::string>(std::move(answer.bytes)),
+          .content_type = answer.content_type};
 }
 
 }  // namespace
@@ -88,7 +85,6 @@ DecodeAnswer LibraryService::decode_of_library(const LibraryFile& file, DecodeJo
   }
   job.audio = file.has_audio;
   job.video = file.has_video;
-  job.spec = model_.spec;
   job.max_pixels = options_.max_megapixels * 1'000'000;
   job.time_limit_seconds = options_.decode_seconds;
   std::vector<int> descriptors;
@@ -97,15 +93,14 @@ DecodeAnswer LibraryService::decode_of_library(const LibraryFile& file, DecodeJo
 }
 
 HttpAnswer LibraryService::rendered(const Call& call, const Found& found, const std::string& what,
-                                    DecodeJob job) {
+                                    const std::function<Rendering()>& render) {
   const std::string key = fmt::format("{} {} {} {} {} {}", what, found.moment.id, found.file.path,
                                       found.moment.start_ms, found.moment.end_ms, found.file.stamp);
   const std::string etag = etag_of(key);
   // Who may not see the file any more may not see what was made of it.
   paths()->open(found.file.path);
   if (call.request.header("If-None-Match") == etag) return not_modified(etag);
-  const Rendering rendering =
-      cache_.get(key, [&] { return rendering_of(job.kind, decode_of_library(found.file, job)); });
+  const Rendering rendering = cache_.get(key, render);
   HttpAnswer answer;
   answer.text = rendering.bytes;
   answer.content_type = rendering.content_type;
@@ -120,18 +115,29 @@ HttpAnswer LibraryService::thumbnail(const Call& call) {
     throw HttpError(404, "no_pictures", "the file has no pictures", "ask for its spectrogram");
   DecodeJob job{.kind = DecodeKind::picture, .name = {}};
   job.start = to_seconds((found.moment.start_ms + found.moment.end_ms) / 2);
-  job.width_px = kThumbnailWidth;
-  return rendered(call, found, "thumbnail", job);
+  job.size_px = kThumbnailWidth;
+  return rendered(call, found, "thumbnail", [&] { return rendering_of(decode_of_library(found.file, job)); });
 }
 
 HttpAnswer LibraryService::spectrogram(const Call& call) {
   const Found found = find_moment(call.id);
   if (!found.file.has_audio)
     throw HttpError(404, "no_sound", "the file has no sound", "ask for its thumbnail");
-  DecodeJob job{.kind = DecodeKind::spectrogram, .name = {}};
+  const InputSpec& spec = model_.spec;
+  DecodeJob job{.kind = DecodeKind::audio, .name = {}};
   job.start = to_seconds(found.moment.start_ms);
   job.seconds = std::max(0.1, to_seconds(found.moment.end_ms - found.moment.start_ms));
-  return rendered(call, found, "spectrogram", job);
+  job.sample_rate_hz = spec.sample_rate_hz;
+  job.channels = spec.audio_channels;
+  job.audio_track = spec.audio_track;
+  return rendered(call, found, "spectrogram", [&] {
+    const Fbank fbank({.sample_rate_hz = spec.sample_rate_hz, .num_mel_bins = spec.num_mel_bins});
+    const torch::Tensor rows = fbank.compute(to_tensor(decode_of_library(found.file, job).waveform));
+    CAVMAE_CHECK_AS(MediaError, rows.size(0) > 0, found.file.path, ": has too little sound there");
+    constexpr int kQuality = 85;
+    const torch::Tensor picture = spectrogram_picture(rows, colour_range(rows));
+    return rendering_of({.bytes = encode_jpeg(to_picture(picture), kQuality), .content_type = "image/jpeg"});
+  });
 }
 
 HttpAnswer LibraryService::clip(const Call& call) {
@@ -139,8 +145,8 @@ HttpAnswer LibraryService::clip(const Call& call) {
   DecodeJob job{.kind = DecodeKind::clip, .name = {}};
   job.start = to_seconds(found.moment.start_ms);
   job.seconds = to_seconds(found.moment.end_ms - found.moment.start_ms);
-  job.width_px = kClipWidth;
-  return rendered(call, found, "clip", job);
+  job.size_px = kClipWidth;
+  return rendered(call, found, "clip", [&] { return rendering_of(decode_of_library(found.file, job)); });
 }
 
 }  // namespace cavmae

@@ -2,7 +2,12 @@
 #include <algorithm>
 #include <chrono>
 
+#include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
+#include "cavmae/data/clip_reader.h"
+#include "cavmae/data/media_files.h"
+#include "cavmae/media/media_reader.h"
+#include "cavmae/serve/decoded_file.h"
 #include "cavmae/serve/library_service.h"
 
 namespace cavmae {
@@ -66,24 +71,27 @@ void check_finite(const torch::Tensor& vector, const std::string& name) {
 
 ClipVectors LibraryService::vectors_of(const Upload& upload, const std::string& by) {
   snapshot_of_our_model();
-  DecodeJob job{.kind = DecodeKind::features, .name = upload.filename};
-  job.audio = by != "video" && has_audio_;
-  job.video = by != "audio" && has_video_;
-  if (upload.fields.contains("at")) job.start = field_or<double>(upload.fields, "at", 0.0);
-  job.spec = model_.spec;
-  job.max_media_seconds = options_.max_media_seconds;
-  job.max_pixels = options_.max_megapixels * 1'000'000;
-  job.time_limit_seconds = options_.decode_seconds;
-  const DecodeAnswer answer = decoders_.decode(job, {upload.file->descriptor()}, Urgency::query);
+  const MediaSource source = decoded_file(decoders_, upload.file, upload.filename,
+                                          {.max_media_seconds = options_.max_media_seconds,
+                                           .max_pixels = options_.max_megapixels * 1'000'000,
+                                           .time_limit_seconds = options_.decode_seconds},
+                                          Urgency::query);
   const InputSpec& spec = model_.spec;
-  const auto ends_with = [](const torch::Tensor& tensor, const std::vector<int64_t>& sizes) {
-    return !tensor.defined() || (tensor.dim() >= static_cast<int64_t>(sizes.size()) &&
-                                 std::equal(sizes.rbegin(), sizes.rend(), tensor.sizes().rbegin()));
-  };
-  CAVMAE_CHECK(ends_with(answer.audio, {spec.input_frames(), spec.num_mel_bins}) &&
-                   ends_with(answer.video, {3, spec.image_size, spec.image_size}),
-               "the decoder's answer has another shape than the network takes");
-  const ClipVectors vectors = batching_.embed({.audio = answer.audio, .video = answer.video});
+  const MediaInfo info = probe_media(source, {.audio_track = spec.audio_track, .exif = spec.exif});
+  ClipSource clip = clip_of_file(source);
+  const bool takes_audio = by != "video" && has_audio_, takes_video = by != "audio" && has_video_;
+  if (!takes_audio || !info.has_audio) clip.audio = {};
+  if (!takes_video || !info.has_video) clip.video = {};
+  CAVMAE_CHECK_AS(MediaError, !clip.audio.empty() || !clip.video.empty(), upload.filename, ": has ",
+                  takes_audio && takes_video ? "neither sound nor pictures"
+                  : takes_audio              ? "no sound to search by"
+                                             : "no pictures to search by");
+  ViewOptions view;
+  // A picture is the same at every time.
+  view.frames = info.is_picture ? FrameChoice::middle : FrameChoice::all;
+  if (upload.fields.contains("at")) view.window_start = field_or<double>(upload.fields, "at", 0.0);
+  const Sample sample = ClipReader(spec).read(clip, view, Need::any, /*seed=*/0);
+  const ClipVectors vectors = batching_.embed({.audio = sample.audio, .video = sample.video});
   check_finite(vectors.audio, upload.filename);
   check_finite(vectors.video, upload.filename);
   return vectors;

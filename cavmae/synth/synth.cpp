@@ -20,6 +20,7 @@
 #include "cavmae/core/options.h"
 #include "cavmae/core/progress.h"
 #include "cavmae/core/stop_signal.h"
+#include "cavmae/features/media_tensors.h"
 #include "cavmae/media/video_writer.h"
 
 namespace cavmae {
@@ -96,8 +97,8 @@ void make_clip(const fs::path& path, int64_t index, const SynthOptions& options)
                             .frame_rate_hz = options.frame_rate_hz,
                             .sample_rate_hz = kSynthSampleRateHz,
                             .crf = kCrf});
-  for (const auto& frame : render_frames(scene, options)) writer.add_frame(frame);
-  writer.add_audio(render_audio(scene, options));
+  for (const auto& frame : render_frames(scene, options)) writer.add_frame(to_picture(frame));
+  writer.add_audio(to_waveform(render_audio(scene, options)));
   writer.finish();
 }
 

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include "cavmae/machine/kernel_table.h"
+#include "cavmae/isa/kernel_table.h"
 
 namespace cavmae {
 

@@ -4,9 +4,9 @@
 #include <chrono>
 #include <utility>
 
-#include "cavmae/core/profile_range.h"
 #include "cavmae/eval/classify.h"
 #include "cavmae/models/checkpoint.h"
+#include "cavmae/nn/profile_range.h"
 #include "cavmae/train/pretraining_task.h"
 #include "cavmae/train/profile_ranges.h"
 #include "cavmae/train/setup.h"

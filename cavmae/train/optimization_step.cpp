@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "cavmae/core/profile_range.h"
+#include "cavmae/nn/profile_range.h"
 #include "cavmae/train/profile_ranges.h"
 #include "cavmae/train/validation.h"
 

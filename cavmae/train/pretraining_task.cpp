@@ -1,9 +1,9 @@
 #include "cavmae/train/pretraining_task.h"
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/profile_range.h"
 #include "cavmae/losses/reconstruction.h"
 #include "cavmae/models/checkpoint.h"
+#include "cavmae/nn/profile_range.h"
 #include "cavmae/train/profile_ranges.h"
 #include "cavmae/train/validation.h"
 

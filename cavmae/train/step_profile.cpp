@@ -7,10 +7,10 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
-#include "cavmae/core/range_timer.h"
 #include "cavmae/data/device_feed.h"
 #include "cavmae/eval/embed.h"
 #include "cavmae/models/flops.h"
+#include "cavmae/nn/range_timer.h"
 #include "cavmae/train/finetuning_task.h"
 #include "cavmae/train/pretraining_task.h"
 #include "cavmae/train/profile_ranges.h"

@@ -10,6 +10,7 @@
 
 #include "tests/data/toy_media.h"
 #include "tests/support/background.h"
+#include "tests/support/media_tensors.h"
 #include "tests/support/program.h"
 #include "tests/support/tools.h"
 
@@ -92,7 +93,7 @@ TEST_F(LibraryCommands, FindsTheMomentThatAQueryIsCutFrom) {
 }
 
 TEST_F(LibraryCommands, SearchesByPicturesByFilmsAndByMomentsOfItsOwn) {
-  write_png(*folder_ / "picture.png", read_frames(*folder_ / "films/long.mkv", {2.0})[0]);
+  write_png(*folder_ / "picture.png", frame_tensors(*folder_ / "films/long.mkv", {2.0})[0]);
   for (const std::string& query : {"--image " + path("picture.png"), "--video " + path("films/short.mp4"),
                                    std::string("--like long.mkv@2.5")}) {
     const Json json = search(query + " --top 3 --moments 2");

@@ -16,6 +16,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/data/toy_media.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -54,10 +55,10 @@ class ClipReaderTest : public testing::Test {
 };
 TemporaryFolder* ClipReaderTest::shared_ = nullptr;
 
-// The pictures that read_frames() finds at these times, as the model sees them.
+// The pictures that frame_tensors() finds at these times, as the model sees them.
 std::vector<torch::Tensor> pictures_at(const MediaSource& source, const std::vector<double>& times) {
   std::vector<torch::Tensor> out;
-  for (const auto& image : read_frames(source, times))
+  for (const auto& image : frame_tensors(source, times))
     out.push_back(normalize_image(resize_and_crop(image, tiny_features().image_size)));
   return out;
 }
@@ -67,7 +68,7 @@ TEST_F(ClipReaderTest, EvaluationSeesTheMiddleOfTheMiddle) {
   // Window [1.5, 3.5): frame 5 of 10 is at 2.5 s.
   EXPECT_TRUE(same_bits(sample.video, pictures_at(video.video, {2.5})[0]));
   const auto spec = tiny_features();
-  const auto waveform = read_audio(video.audio, {.start_seconds = 1.5, .duration_seconds = 2});
+  const auto waveform = audio_tensor(video.audio, {.start_seconds = 1.5, .duration_seconds = 2});
   const auto fbank = Fbank({.num_mel_bins = spec.num_mel_bins}).compute(waveform);
   const auto expected = (fit_frames(fbank, 208) - spec.fbank_mean) / spec.fbank_std;
   EXPECT_EQ(sample.audio.sizes(), (torch::IntArrayRef{208, 32}));

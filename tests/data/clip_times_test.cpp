@@ -12,6 +12,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/data/toy_media.h"
+#include "tests/support/media_tensors.h"
 #include "tests/support/tools.h"
 
 namespace cavmae {
@@ -41,13 +42,13 @@ class ClipTimesTest : public testing::Test {
     const Sample sample = reader.read(clip, {}, need, 0);
     const InputSpec spec = tiny_features();
     if (sample.audio.defined()) {
-      const auto waveform = read_audio(clip.audio, {.start_seconds = start, .duration_seconds = 2});
+      const auto waveform = audio_tensor(clip.audio, {.start_seconds = start, .duration_seconds = 2});
       const auto fbank = Fbank({.num_mel_bins = spec.num_mel_bins}).compute(waveform);
       const auto expected = (fit_frames(fbank, 208) - spec.fbank_mean) / spec.fbank_std;
       EXPECT_LT((sample.audio - expected).abs().mean().item<double>(), 0.1) << clip.id << " sound";
     }
     if (sample.video.defined()) {
-      const auto picture = read_frames(clip.video, {start + 1.0})[0];
+      const auto picture = frame_tensors(clip.video, {start + 1.0})[0];
       EXPECT_TRUE(same_bits(sample.video, normalize_image(resize_and_crop(picture, spec.image_size))))
           << clip.id << " picture";
     }
@@ -154,7 +155,7 @@ TEST_F(ClipTimesTest, ACacheKeepsTheAxisOfAFileWhoseClockJumps) {
       EXPECT_TRUE(same_bits(found.video, expected.video)) << start;
     }
     const auto shown = normalize_image(resize_and_crop(
-        read_frames(folder / "a.ts", {std::fmod(start + 1.0, 4.0)})[0], tiny_features().image_size));
+        frame_tensors(folder / "a.ts", {std::fmod(start + 1.0, 4.0)})[0], tiny_features().image_size));
     EXPECT_TRUE(same_bits(expected.video, shown)) << start;
   }
 }

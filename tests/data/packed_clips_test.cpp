@@ -10,6 +10,7 @@
 #include "cavmae/data/media_files.h"
 
 #include "tests/data/toy_media.h"
+#include "tests/support/media_tensors.h"
 #include "tests/support/temporary_folder.h"
 
 namespace cavmae {

@@ -13,6 +13,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/data/packed_media.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -75,11 +76,11 @@ TEST_F(Shards, OfPreparedClipsHoldTheirWindowAndPictures) {
   EXPECT_EQ(found[0].frames.size(), 3u) << "no more than there are";
   ASSERT_EQ(found[3].frames.size(), 4u);
   EXPECT_FALSE(found[3].start_seconds) << "the window is all of it";
-  const torch::Tensor sound = read_audio(found[3].audio, {.duration_seconds = 10}),
-                      wanted = read_audio(loose_[3].audio, {.start_seconds = 1.5, .duration_seconds = 2});
+  const torch::Tensor sound = audio_tensor(found[3].audio, {.duration_seconds = 10}),
+                      wanted = audio_tensor(loose_[3].audio, {.start_seconds = 1.5, .duration_seconds = 2});
   ASSERT_EQ(sound.sizes(), wanted.sizes());
   EXPECT_LE((sound - wanted).abs().max().item<float>(), 0.51f / 32768);
-  EXPECT_EQ(std::min(read_image(found[3].frames[0]).size(0), read_image(found[3].frames[0]).size(1)), 48);
+  EXPECT_EQ(std::min(image_tensor(found[3].frames[0]).size(0), image_tensor(found[3].frames[0]).size(1)), 48);
 }
 
 TEST_F(Shards, OfOthersAreRead) {
@@ -105,8 +106,9 @@ TEST_F(Shards, OfOthersAreRead) {
     const ClipSource clip = clips[1];
     EXPECT_EQ(clip.id, "a");
     EXPECT_EQ(clip.frames.size(), 12u);
-    EXPECT_TRUE(read_image(clip.frames[10]).equal(read_image(folder_ / "media/2.png"))) << "10 comes after 9";
-    EXPECT_TRUE(read_audio(clip.audio, {}).equal(read_audio(folder_ / "media/0.wav", {})));
+    EXPECT_TRUE(image_tensor(clip.frames[10]).equal(image_tensor(folder_ / "media/2.png")))
+        << "10 comes after 9";
+    EXPECT_TRUE(audio_tensor(clip.audio, {}).equal(audio_tensor(folder_ / "media/0.wav", {})));
     EXPECT_TRUE(fs::exists(shard_index_path(folder_ / tar)));
   }
 }

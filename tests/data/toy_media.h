@@ -18,6 +18,7 @@
 #include "cavmae/data/clip_reader.h"
 #include "cavmae/media/image_writer.h"
 
+#include "tests/support/media_tensors.h"
 #include "tests/support/program.h"
 
 namespace cavmae {

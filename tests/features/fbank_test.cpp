@@ -15,13 +15,15 @@
 #include "cavmae/media/media_reader.h"
 #include "cavmae/tensorfile/safetensors.h"
 
+#include "tests/support/media_tensors.h"
+
 namespace cavmae {
 namespace {
 
 const std::string kGoldenSounds = std::string(CAVMAE_TEST_DATA) + "/golden/";
 
 torch::Tensor golden_waveform(const std::string& name) {
-  return read_audio(kGoldenSounds + "media/" + name + ".wav", {.duration_seconds = 60.0});
+  return audio_tensor(kGoldenSounds + "media/" + name + ".wav", {.duration_seconds = 60.0});
 }
 
 torch::Tensor noise(int64_t count, uint64_t seed) {

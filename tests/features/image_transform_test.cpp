@@ -1,22 +1,19 @@
 #include "cavmae/features/image_transform.h"
 
-#include <cmath>
 #include <string>
-#include <vector>
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/random.h"
-#include "cavmae/features/resize_plan.h"
-#include "cavmae/media/media_reader.h"
 #include "cavmae/tensorfile/safetensors.h"
+
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
 
-const std::string kGoldenPictures = std::string(CAVMAE_TEST_DATA) + "/golden/";
+const std::string kGolden = std::string(CAVMAE_TEST_DATA) + "/golden/";
 
 torch::Tensor random_image(int64_t height, int64_t width) {
   Random random{static_cast<uint64_t>(height), static_cast<uint64_t>(width)};
@@ -26,127 +23,15 @@ torch::Tensor random_image(int64_t height, int64_t width) {
   return image;
 }
 
-int64_t largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
-  return (a.to(torch::kInt64) - b.to(torch::kInt64)).abs().max().item<int64_t>();
-}
-
-class ResizeGolden : public testing::TestWithParam<std::string> {};
-
-TEST_P(ResizeGolden, EqualsPillow) {
-  const torch::Tensor expected =
-      read_safetensors(kGoldenPictures + "images.safetensors").at(GetParam() + ".resized");
-  const torch::Tensor image = read_image(kGoldenPictures + "media/" + GetParam() + ".png");
-  const torch::Tensor actual = resize_shorter_side(image, 224);
-  ASSERT_EQ(actual.sizes(), expected.sizes());
-  EXPECT_EQ(largest_difference(actual, expected), 0);
-}
-
-INSTANTIATE_TEST_SUITE_P(Pictures, ResizeGolden,
-                         testing::Values("tall_96x250", "square_224", "up_50x37", "odd_301x227"),
-                         [](const auto& picture) {
-                           return picture.param.substr(0, picture.param.find('_'));
-                         });
-
-// The inverse DCT of libjpeg rounds in its own way: about one sample in 70 differs by 1 before the colours
-// are computed, which makes up to 3 of it.
-TEST(ResizeGoldenJpeg, IsWithinTwoLevelsOfPillow) {
-  const torch::Tensor expected =
-      read_safetensors(kGoldenPictures + "images.safetensors").at("photo_640x360.resized");
-  const torch::Tensor actual =
-      resize_shorter_side(read_image(kGoldenPictures + "media/photo_640x360.jpg"), 224);
-  ASSERT_EQ(actual.sizes(), expected.sizes());
-  const torch::Tensor error = (actual.to(torch::kInt64) - expected.to(torch::kInt64)).abs();
-  EXPECT_LE((error > 2).sum().item<int64_t>(), 5) << "of " << error.numel();
-  EXPECT_LE(error.max().item<int64_t>(), 3);
-  EXPECT_LT(error.to(torch::kFloat64).mean().item<double>(), 0.06);
-}
-
 TEST(ImageTransform, ModelInputMatchesTorchvision) {
   // Stored as a place in a table of each channel's values.
-  const TensorFile golden = read_safetensors(kGoldenPictures + "images.safetensors");
+  const TensorFile golden = read_safetensors(kGolden + "images.safetensors");
   const torch::Tensor codes = golden.at("odd_301x227.input_codes").to(torch::kInt64);  // [3, 224, 224]
   const torch::Tensor expected =
       golden.at("odd_301x227.input_values").gather(1, codes.flatten(1)).view(codes.sizes());
-  const torch::Tensor image = read_image(kGoldenPictures + "media/odd_301x227.png");
+  const torch::Tensor image = image_tensor(kGolden + "media/odd_301x227.png");
   const torch::Tensor actual = normalize_image(resize_and_crop(image, 224));
   EXPECT_LT((actual - expected).abs().max().item<float>(), 1e-6f);
-}
-
-TEST(ImageTransform, CroppedRegionEqualsResizeThenCrop) {
-  const std::vector<std::pair<int64_t, int64_t>> sizes = {
-      {360, 640}, {641, 357}, {224, 300}, {300, 224}, {17, 31}, {1, 1}, {1, 9}, {9, 1}, {2, 3}, {64, 65}};
-  for (const auto& [height, width] : sizes) {
-    const torch::Tensor image = random_image(height, width);
-    for (const int64_t size : {1, 5, 32, 64, 224}) {
-      const torch::Tensor whole = resize_shorter_side(image, size);
-      const auto top = static_cast<int64_t>(std::nearbyint(static_cast<double>(whole.size(0) - size) / 2));
-      const auto left = static_cast<int64_t>(std::nearbyint(static_cast<double>(whole.size(1) - size) / 2));
-      const torch::Tensor expected = whole.slice(0, top, top + size).slice(1, left, left + size);
-      EXPECT_TRUE(at::equal(resize_and_crop(image, size), expected))
-          << height << "x" << width << " to " << size;
-    }
-  }
-}
-
-TEST(ImageTransform, ShorterSideKeepsTheProportions) {
-  EXPECT_THAT(resize_shorter_side(random_image(360, 640), 224).sizes(), testing::ElementsAre(224, 398, 3));
-  EXPECT_THAT(resize_shorter_side(random_image(250, 96), 224).sizes(), testing::ElementsAre(583, 224, 3));
-}
-
-TEST(ImageTransform, ASinglePixelFillsThePicture) {
-  const torch::Tensor image = torch::full({1, 1, 3}, 77, torch::kUInt8);
-  EXPECT_TRUE(at::equal(resize_and_crop(image, 16), torch::full({16, 16, 3}, 77, torch::kUInt8)));
-}
-
-TEST(ImageTransform, TakesPicturesWithStrides) {
-  const torch::Tensor image = random_image(50, 70);
-  EXPECT_TRUE(at::equal(resize_and_crop(image.transpose(0, 1), 32),
-                        resize_and_crop(image.transpose(0, 1).contiguous(), 32)));
-}
-
-// The definition of the passes, a pixel at a time.
-TEST(ResizeKernels, EveryVersionEqualsThePlainSum) {
-  const torch::Tensor image = random_image(23, 41);
-  const ResizeTaps taps =
-      make_resize_taps({.input_px = 41, .output_px = 19, .first_px = 0, .num_outputs_px = 19});
-  torch::Tensor padded = torch::zeros({23, 41 * 3 + kResizeSlack}, torch::kUInt8);
-  padded.slice(1, 0, 41 * 3).copy_(image.view({23, 41 * 3}));
-  torch::Tensor expected = torch::empty({23, 19, 3}, torch::kUInt8);
-  for (int64_t y = 0; y < 23; ++y)
-    for (int64_t x = 0; x < 19; ++x)
-      for (int64_t c = 0; c < 3; ++c) {
-        int64_t sum = 1 << 21;
-        for (int64_t t = 0; t < taps.count[static_cast<size_t>(x)]; ++t)
-          sum += image[y][taps.first[static_cast<size_t>(x)] + t][c].item<int64_t>() *
-                 taps.taps[static_cast<size_t>(x * taps.num_taps + t)];
-        expected[y][x][c] = std::clamp<int64_t>(sum >> 22, 0, 255);
-      }
-  for (const ResizeKernel* kernel : usable_resize_kernels()) {
-    torch::Tensor target = torch::zeros({23, 19 * 3 + kResizeSlack}, torch::kUInt8);
-    kernel->functions.rows({.taps = &taps,
-                            .source = padded.data_ptr<uint8_t>(),
-                            .target = target.data_ptr<uint8_t>(),
-                            .source_stride = padded.size(1),
-                            .target_stride = target.size(1),
-                            .num_rows = 23});
-    EXPECT_TRUE(at::equal(target.slice(1, 0, 19 * 3).reshape({23, 19, 3}), expected)) << kernel->name;
-  }
-  const ResizeTaps columns =
-      make_resize_taps({.input_px = 23, .output_px = 50, .first_px = 3, .num_outputs_px = 40});
-  torch::Tensor first = torch::zeros({40, 41 * 3}, torch::kUInt8),
-                second = torch::zeros({40, 41 * 3}, torch::kUInt8);
-  ResizePass pass{.taps = &columns,
-                  .source = image.data_ptr<uint8_t>(),
-                  .target = first.data_ptr<uint8_t>(),
-                  .source_stride = 41 * 3,
-                  .target_stride = 41 * 3,
-                  .row_bytes = 41 * 3};
-  resize_columns_baseline(pass);
-  pass.target = second.data_ptr<uint8_t>();
-  for (const ResizeKernel* kernel : usable_resize_kernels()) {
-    kernel->functions.columns(pass);
-    EXPECT_TRUE(at::equal(first, second)) << kernel->name;
-  }
 }
 
 TEST(NormalizeImage, IsUndoneByDenormalize) {
@@ -154,23 +39,33 @@ TEST(NormalizeImage, IsUndoneByDenormalize) {
   EXPECT_TRUE(at::equal(denormalize_image(normalize_image(image)), image));
 }
 
-TEST(FitWidth, MakesOnlyWiderPicturesSmaller) {
-  const torch::Tensor image = random_image(90, 161);
-  EXPECT_TRUE(fit_width(image, 0).is_same(image));
-  EXPECT_TRUE(fit_width(image, 161).is_same(image));
-  EXPECT_EQ(fit_width(image, 0, 2).sizes(), torch::IntArrayRef({90, 162, 3}));
-  EXPECT_EQ(fit_width(image, 80).sizes(), torch::IntArrayRef({45, 80, 3}));
-  EXPECT_EQ(fit_width(image, 80, 2).sizes(), torch::IntArrayRef({44, 80, 3}));
-  EXPECT_EQ(fit_width(random_image(3, 400), 100, 2).sizes(), torch::IntArrayRef({2, 100, 3}));
-  const torch::Tensor even = torch::full({64, 64, 3}, 9, torch::kUInt8);
-  EXPECT_TRUE(fit_width(even, 32, 2).eq(9).all().item<bool>());
+TEST(ImageTransform, RefusesWhatIsNoPicture) {
+  EXPECT_THROW(normalize_image(torch::zeros({8, 8, 3})), Error);
 }
 
-TEST(ImageTransform, RefusesWhatIsNoPicture) {
-  EXPECT_THROW(resize_and_crop(torch::zeros({3, 8, 8}, torch::kUInt8), 4), Error);
-  EXPECT_THROW(resize_and_crop(torch::zeros({8, 8, 3}), 4), Error);
-  EXPECT_THROW(resize_and_crop(torch::zeros({8, 8, 3}, torch::kUInt8), 0), Error);
-  EXPECT_THROW(normalize_image(torch::zeros({8, 8, 3})), Error);
+TEST(MediaTensors, ArePicturesOfAnyStrides) {
+  const torch::Tensor image = random_image(50, 70);
+  const Picture picture = to_picture(image.transpose(0, 1));
+  EXPECT_EQ(picture.height_px(), 70);
+  EXPECT_TRUE(at::equal(to_tensor(picture), image.transpose(0, 1)));
+  EXPECT_FALSE(to_tensor(Picture()).defined());
+}
+
+TEST(MediaTensors, LiveLongerThanTheirPictures) {
+  torch::Tensor image;
+  {
+    const Picture picture = to_picture(torch::full({4, 5, 3}, 7, torch::kUInt8));
+    image = to_tensor(picture);
+  }
+  EXPECT_TRUE(image.eq(7).all().item<bool>());
+  EXPECT_TRUE(at::equal(to_tensor(std::vector<float>{1.0f, 2.0f}), torch::tensor({1.0f, 2.0f})));
+}
+
+TEST(MediaTensors, RefuseOtherShapesAndTypes) {
+  EXPECT_THROW(to_picture(torch::zeros({3, 8, 8}, torch::kUInt8)), Error);
+  EXPECT_THROW(to_picture(torch::zeros({8, 8, 3})), Error);
+  EXPECT_THROW(to_picture(torch::Tensor()), Error);
+  EXPECT_THROW(to_waveform(torch::zeros({2, 100})), Error);
 }
 
 }  // namespace

@@ -3,9 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cavmae/machine/instructions.h"
-#include "cavmae/machine/isa.h"
-#include "cavmae/machine/tiles.h"
+#include "cavmae/isa/instructions.h"
+#include "cavmae/isa/isa.h"
+#include "cavmae/isa/tiles.h"
 
 namespace cavmae {
 namespace {

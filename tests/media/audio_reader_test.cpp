@@ -10,6 +10,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -57,14 +58,14 @@ TEST_P(AudioCodings, AWindowIsASliceOfTheWhole) {
   const auto& coding = GetParam();
   const torch::Tensor truth = to_tensor(write_wav("source.wav", 16000, 9.0));
   ffmpeg("-i source.wav -f lavfi -i color=gray:s=64x64:r=10:d=9 " + coding.arguments + " " + coding.file);
-  const torch::Tensor whole = read_audio(at(coding.file), {.duration_seconds = 60.0});
+  const torch::Tensor whole = audio_tensor(at(coding.file), {.duration_seconds = 60.0});
   EXPECT_NEAR(static_cast<double>(whole.numel()), 9.0 * 16000, 16000 * 0.1);
   const int64_t lag = lag_of(whole, truth);
   EXPECT_GE(lag, 0);
   EXPECT_LE(lag, coding.most_lag);
   for (const double start : {0.0, 0.5, 3.1234567, 5.0, 6.777}) {
     const torch::Tensor window =
-        read_audio(at(coding.file), {.start_seconds = start, .duration_seconds = 1.5});
+        audio_tensor(at(coding.file), {.start_seconds = start, .duration_seconds = 1.5});
     ASSERT_EQ(window.numel(), 24000);
     const int64_t first = std::llround(start * 16000);
     EXPECT_GE(correlation(window, whole.slice(0, first, first + 24000)), coding.least_correlation) << start;
@@ -106,7 +107,7 @@ TEST_F(Audio, PacketsThatCannotBeDecodedAreTold) {
     ffmpeg("-i s.wav " + name);
     const auto has_gaps = [&](const std::string& file, double start) {
       bool found = false;
-      read_audio(at(file), {.start_seconds = start, .duration_seconds = 2.0}, &found);
+      audio_tensor(at(file), {.start_seconds = start, .duration_seconds = 2.0}, &found);
       return found;
     };
     for (const double start : {0.0, 5.0, 9.5}) EXPECT_FALSE(has_gaps(name, start)) << name << " at " << start;
@@ -121,16 +122,16 @@ TEST_F(Audio, PacketsThatCannotBeDecodedAreTold) {
 
 TEST_F(Audio, SixteenKilohertzPcmIsExact) {
   const torch::Tensor truth = to_tensor(write_wav("a.wav", 16000, 3.0));
-  EXPECT_TRUE(at::equal(read_audio(at("a.wav"), {}), truth));
-  EXPECT_TRUE(at::equal(read_audio(at("a.wav"), {.start_seconds = 1.25, .duration_seconds = 0.5}),
+  EXPECT_TRUE(at::equal(audio_tensor(at("a.wav"), {}), truth));
+  EXPECT_TRUE(at::equal(audio_tensor(at("a.wav"), {.start_seconds = 1.25, .duration_seconds = 0.5}),
                         truth.slice(0, 20000, 28000)));
 }
 
 TEST_F(Audio, FirstChannelIsTakenBeforeAnythingElse) {
   ffmpeg(
       "-f lavfi -i \"aevalsrc='0.5*sin(440*2*PI*t)|0.25|0.1|0|-0.2|0.3':s=48000:d=1:c=5.1\" -c:a pcm_f32le six.wav");
-  const torch::Tensor first = read_audio(at("six.wav"), {});
-  const torch::Tensor mean = read_audio(at("six.wav"), {.channels = ChannelMix::mean});
+  const torch::Tensor first = audio_tensor(at("six.wav"), {});
+  const torch::Tensor mean = audio_tensor(at("six.wav"), {.channels = ChannelMix::mean});
   ASSERT_EQ(first.numel(), 16000);
   const torch::Tensor time = at::arange(16000, torch::kFloat64) / 16000.0;
   const torch::Tensor sine = 0.5 * (440.0 * 2.0 * M_PI * time).sin();
@@ -143,7 +144,7 @@ TEST_F(Audio, ResampledSineKeepsPitchAndPhase) {
   for (const int rate : {8000, 11025, 22050, 32000, 44100, 48000, 96000}) {
     ffmpeg("-f lavfi -i \"aevalsrc='0.5*sin(1000*2*PI*t)':s=" + std::to_string(rate) +
            ":d=2\" -c:a pcm_s16le s.wav");
-    const torch::Tensor heard = read_audio(at("s.wav"), {.start_seconds = 0.5, .duration_seconds = 1.0});
+    const torch::Tensor heard = audio_tensor(at("s.wav"), {.start_seconds = 0.5, .duration_seconds = 1.0});
     ASSERT_EQ(heard.numel(), 16000) << rate;
     const torch::Tensor time = 0.5 + at::arange(16000, torch::kFloat64) / 16000.0;
     const torch::Tensor sine = 0.5 * (1000.0 * 2.0 * M_PI * time).sin();
@@ -154,51 +155,51 @@ TEST_F(Audio, ResampledSineKeepsPitchAndPhase) {
 TEST_F(Audio, EightBitsAreCentred) {
   write_wav("a.wav", 16000, 1.0);
   ffmpeg("-i a.wav -c:a pcm_u8 b.wav");
-  const torch::Tensor fine = read_audio(at("a.wav"), {}), coarse = read_audio(at("b.wav"), {});
+  const torch::Tensor fine = audio_tensor(at("a.wav"), {}), coarse = audio_tensor(at("b.wav"), {});
   EXPECT_LT((fine - coarse).abs().max().item<double>(), 1.5 / 128);
   EXPECT_EQ((coarse * 128).frac().abs().max().item<double>(), 0.0);
 }
 
 TEST_F(Audio, ShortAndSilentSound) {
   ffmpeg("-f lavfi -i anullsrc=r=16000:cl=mono -t 0.02 tiny.wav");
-  EXPECT_EQ(read_audio(at("tiny.wav"), {}).numel(), 320);
+  EXPECT_EQ(audio_tensor(at("tiny.wav"), {}).numel(), 320);
   ffmpeg("-f lavfi -i anullsrc=r=44100:cl=stereo -t 2 silent.mp3");
-  const torch::Tensor silence = read_audio(at("silent.mp3"), {});
+  const torch::Tensor silence = audio_tensor(at("silent.mp3"), {});
   EXPECT_NEAR(static_cast<double>(silence.numel()), 32000, 1600);
   EXPECT_LT(silence.abs().max().item<double>(), 1e-4);
 }
 
 TEST_F(Audio, FewerSamplesWhereTheFileEnds) {
   write_wav("a.wav", 44100, 3.0);
-  EXPECT_EQ(read_audio(at("a.wav"), {}).numel(), 48000);
-  EXPECT_EQ(read_audio(at("a.wav"), {.start_seconds = 2.5}).numel(), 8000);
+  EXPECT_EQ(audio_tensor(at("a.wav"), {}).numel(), 48000);
+  EXPECT_EQ(audio_tensor(at("a.wav"), {.start_seconds = 2.5}).numel(), 8000);
 }
 
 TEST_F(Audio, SoundThatStartsLateIsPrecededBySilence) {
   write_wav("a.wav", 16000, 2.0);
   ffmpeg(
       "-f lavfi -i color=gray:s=64x64:r=10:d=3 -itsoffset 1 -i a.wav -c:v libx264 -c:a pcm_s16le late.mov");
-  const torch::Tensor heard = read_audio(at("late.mov"), {});
+  const torch::Tensor heard = audio_tensor(at("late.mov"), {});
   EXPECT_EQ(heard.slice(0, 0, 15900).abs().max().item<float>(), 0.0f);
   EXPECT_NEAR(static_cast<double>(heard.numel()), 48000, 200);
   EXPECT_TRUE(
-      at::equal(heard.slice(0, 16000), read_audio(at("a.wav"), {}).slice(0, 0, heard.numel() - 16000)));
+      at::equal(heard.slice(0, 16000), audio_tensor(at("a.wav"), {}).slice(0, 0, heard.numel() - 16000)));
 }
 
 TEST_F(Audio, OtherRatesCanBeAskedFor) {
   write_wav("a.wav", 16000, 1.0);
-  EXPECT_EQ(read_audio(at("a.wav"), {.sample_rate_hz = 22050}).numel(), 22050);
-  EXPECT_EQ(read_audio(at("a.wav"), {.duration_seconds = 0.25, .sample_rate_hz = 8000}).numel(), 2000);
+  EXPECT_EQ(audio_tensor(at("a.wav"), {.sample_rate_hz = 22050}).numel(), 22050);
+  EXPECT_EQ(audio_tensor(at("a.wav"), {.duration_seconds = 0.25, .sample_rate_hz = 8000}).numel(), 2000);
 }
 
 TEST_F(Audio, RefusesBadRequests) {
   write_wav("a.wav", 16000, 1.0);
-  EXPECT_THAT(error_of<MediaError>([&] { read_audio(at("a.wav"), {.start_seconds = 1.5}); }),
+  EXPECT_THAT(error_of<MediaError>([&] { audio_tensor(at("a.wav"), {.start_seconds = 1.5}); }),
               testing::AllOf(testing::HasSubstr("a.wav"), testing::HasSubstr("ends at 1 s")));
-  EXPECT_THROW(read_audio(at("a.wav"), {.start_seconds = -1.0}), Error);
-  EXPECT_THROW(read_audio(at("a.wav"), {.duration_seconds = 0.0}), Error);
-  EXPECT_THROW(read_audio(at("a.wav"), {.start_seconds = std::nan("")}), Error);
-  EXPECT_THROW(read_audio(at("a.wav"), {.sample_rate_hz = 0}), Error);
+  EXPECT_THROW(audio_tensor(at("a.wav"), {.start_seconds = -1.0}), Error);
+  EXPECT_THROW(audio_tensor(at("a.wav"), {.duration_seconds = 0.0}), Error);
+  EXPECT_THROW(audio_tensor(at("a.wav"), {.start_seconds = std::nan("")}), Error);
+  EXPECT_THROW(audio_tensor(at("a.wav"), {.sample_rate_hz = 0}), Error);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "cavmae/media/audio_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -149,7 +150,7 @@ bool is_read_back(const std::filesystem::path& path, const Coding& coding, torch
   try {
     if (probe_media(path).audio_codec != coding.codec) return false;
     AudioStats stats;
-    whole = read_audio(path, {.duration_seconds = 60.0}, stats, SoundSkip::decode);
+    whole = to_tensor(read_audio(path, {.duration_seconds = 60.0}, stats, SoundSkip::decode));
   } catch (const MediaError&) {
     return false;
   }
@@ -163,7 +164,8 @@ void AudioSeeking::compare(const Coding& coding, Ways& found) const {
     const double level = whole.square().mean().sqrt().item<double>();
     AudioStats stats;
     for (const double start : {3.0, 15.0, 29.0}) {
-      const torch::Tensor window = read_audio(path, {.start_seconds = start, .duration_seconds = 1.0}, stats);
+      const torch::Tensor window =
+          to_tensor(read_audio(path, {.start_seconds = start, .duration_seconds = 1.0}, stats));
       const auto first = static_cast<int64_t>(start * 16000);
       ASSERT_EQ(window.numel(), 16000);
       const torch::Tensor error = window - whole.slice(0, first, first + 16000);

@@ -8,6 +8,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -41,7 +42,7 @@ class AudioTracks : public MediaFiles {
 
   // The frequency of a pure tone, by its changes of sign.
   int64_t pitch_hz(const std::string& name, const AudioRequest& request = {}) const {
-    const torch::Tensor sound = read_audio(at(name), request).slice(0, 8000, 24000);
+    const torch::Tensor sound = audio_tensor(at(name), request).slice(0, 8000, 24000);
     const torch::Tensor above = sound > 0;
     const auto changes = (above.slice(0, 1) != above.slice(0, 0, -1)).sum().item<int64_t>();
     return (changes + 10) / 20 * 10;
@@ -63,7 +64,7 @@ TEST_F(AudioTracks, AreChosenByNumber) {
   EXPECT_EQ(probe_media(at("a.mkv")).audio_track, 0);
   EXPECT_EQ(probe_media(at("a.mkv")).num_audio_tracks, 3);
   EXPECT_EQ(probe_media(at("a.mkv"), {.audio_track = 2}).audio_track, 2);
-  const std::string error = error_of<MediaError>([&] { read_audio(at("a.mkv"), track(3)); });
+  const std::string error = error_of<MediaError>([&] { audio_tensor(at("a.mkv"), track(3)); });
   EXPECT_THAT(error, AllOf(HasSubstr("a.mkv"), HasSubstr("3 sound tracks"), HasSubstr("no track 3")));
   EXPECT_THAT(probe_media(at("a.mkv"), {.audio_track = 3}).audio_problem, HasSubstr("no track 3"));
 }
@@ -84,14 +85,14 @@ TEST_F(AudioTracks, OneThatCannotBeDecodedGivesWay) {
     EXPECT_TRUE(info.has_audio);
     EXPECT_EQ(info.audio_track, 1);
     EXPECT_EQ(info.num_audio_tracks, 3);
-    EXPECT_THAT(error_of<MediaError>([&] { read_audio(at("a.mp4"), track(0)); }),
+    EXPECT_THAT(error_of<MediaError>([&] { audio_tensor(at("a.mp4"), track(0)); }),
                 AllOf(HasSubstr("a.mp4"), HasSubstr("cannot decode"), HasSubstr("choose another track")));
     disguise("a.mp4", unknown);
     EXPECT_EQ(pitch_hz("a.mp4"), 3000);
     disguise("a.mp4", unknown);
     EXPECT_TRUE(probe_media(at("a.mp4")).has_audio) << "it is there, and what reads it says what is wrong";
     EXPECT_THAT(probe_media(at("a.mp4")).audio_problem, HasSubstr("cannot decode"));
-    EXPECT_THAT(error_of<MediaError>([&] { read_audio(at("a.mp4"), {}); }),
+    EXPECT_THAT(error_of<MediaError>([&] { audio_tensor(at("a.mp4"), {}); }),
                 AllOf(HasSubstr("a.mp4"), HasSubstr("3 sound tracks"), HasSubstr("cannot decode")));
   }
 }

@@ -7,6 +7,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -22,8 +23,8 @@ class BadFiles : public MediaFiles {
   void expect_refused(const std::string& name, const std::string& reason) const {
     const auto matcher = AllOf(HasSubstr(at(name).string()), HasSubstr(reason));
     EXPECT_THAT(error_of<MediaError>([&] { probe_media(at(name)); }), matcher);
-    EXPECT_THAT(error_of<MediaError>([&] { read_audio(at(name), {}); }), matcher);
-    EXPECT_THAT(error_of<MediaError>([&] { read_frames(at(name), {0.0}); }), matcher);
+    EXPECT_THAT(error_of<MediaError>([&] { audio_tensor(at(name), {}); }), matcher);
+    EXPECT_THAT(error_of<MediaError>([&] { frame_tensors(at(name), {0.0}); }), matcher);
   }
   void make_movie(const std::string& name, const std::string& arguments = "") const {
     ffmpeg(
@@ -61,10 +62,10 @@ TEST_F(BadFiles, UnreadableFilesSayHowToCureThem) {
 
 TEST_F(BadFiles, SoundOrPicturesMayLack) {
   write_wav("sound.wav", 16000, 1.0);
-  EXPECT_THAT(error_of<MediaError>([&] { read_frames(at("sound.wav"), {0.0}); }),
+  EXPECT_THAT(error_of<MediaError>([&] { frame_tensors(at("sound.wav"), {0.0}); }),
               HasSubstr("has no video stream"));
   ffmpeg("-f lavfi -i testsrc2=s=64x64:r=5:d=1 -c:v libx264 silent.mp4");
-  EXPECT_THAT(error_of<MediaError>([&] { read_audio(at("silent.mp4"), {}); }), HasSubstr("has no audio"));
+  EXPECT_THAT(error_of<MediaError>([&] { audio_tensor(at("silent.mp4"), {}); }), HasSubstr("has no audio"));
   EXPECT_FALSE(probe_media(at("silent.mp4")).has_audio);
 }
 
@@ -75,9 +76,9 @@ TEST_F(BadFiles, CoverArtIsNoVideo) {
   const MediaInfo info = probe_media(at("song.mp3"));
   EXPECT_TRUE(info.has_audio);
   EXPECT_FALSE(info.has_video);
-  EXPECT_THAT(error_of<MediaError>([&] { read_frames(at("song.mp3"), {0.0}); }),
+  EXPECT_THAT(error_of<MediaError>([&] { frame_tensors(at("song.mp3"), {0.0}); }),
               HasSubstr("has no video stream"));
-  EXPECT_NEAR(static_cast<double>(read_audio(at("song.mp3"), {}).numel()), 16000, 800);
+  EXPECT_NEAR(static_cast<double>(audio_tensor(at("song.mp3"), {}).numel()), 16000, 800);
 }
 
 TEST_F(BadFiles, Mp4WithoutItsIndexIsCutOff) {
@@ -92,17 +93,17 @@ TEST_F(BadFiles, WhatACutOffFileStillHoldsIsUsed) {
   for (const std::string extension : {"mp4", "mkv"}) {
     truncate("whole." + extension, "cut." + extension, 0.5);
     const auto file = at("cut." + extension);
-    EXPECT_EQ(read_audio(file, {.duration_seconds = 2.0}).numel(), 32000);
-    EXPECT_EQ(read_frames(file, {0.0, 1.0, 2.0}).size(), 3u);
-    EXPECT_THAT(error_of<MediaError>([&] { read_audio(file, {.duration_seconds = 8.0}); }),
+    EXPECT_EQ(audio_tensor(file, {.duration_seconds = 2.0}).numel(), 32000);
+    EXPECT_EQ(frame_tensors(file, {0.0, 1.0, 2.0}).size(), 3u);
+    EXPECT_THAT(error_of<MediaError>([&] { audio_tensor(file, {.duration_seconds = 8.0}); }),
                 HasSubstr("cut off"));
-    EXPECT_THAT(error_of<MediaError>([&] { read_audio(file, {.start_seconds = 6.0}); }),
+    EXPECT_THAT(error_of<MediaError>([&] { audio_tensor(file, {.start_seconds = 6.0}); }),
                 HasSubstr("cut off"));
-    EXPECT_THAT(error_of<MediaError>([&] { read_frames(file, {0.0, 7.0}); }), HasSubstr("cut off"));
+    EXPECT_THAT(error_of<MediaError>([&] { frame_tensors(file, {0.0, 7.0}); }), HasSubstr("cut off"));
   }
   write_wav("whole.wav", 16000, 4.0);
   truncate("whole.wav", "cut.wav", 0.5);
-  EXPECT_EQ(read_audio(at("cut.wav"), {.duration_seconds = 1.5}).numel(), 24000);
+  EXPECT_EQ(audio_tensor(at("cut.wav"), {.duration_seconds = 1.5}).numel(), 24000);
 }
 
 TEST_F(BadFiles, DamagedBytesNeverCrash) {
@@ -124,11 +125,11 @@ TEST_F(BadFiles, DamagedBytesNeverCrash) {
       write_file(at("damaged" + name), damaged);
       for (const double start : {0.0, 5.0}) {
         try {
-          read_audio(at("damaged" + name), {.start_seconds = start, .duration_seconds = 2.0});
+          audio_tensor(at("damaged" + name), {.start_seconds = start, .duration_seconds = 2.0});
         } catch (const MediaError&) {
         }
         try {
-          read_frames(at("damaged" + name), {start, start + 1.0});
+          frame_tensors(at("damaged" + name), {start, start + 1.0});
         } catch (const MediaError&) {
         }
       }

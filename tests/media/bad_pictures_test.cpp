@@ -8,6 +8,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -26,14 +27,14 @@ class BadPictures : public MediaFiles {
     ffmpeg("-f lavfi -i \"testsrc2=s=160x120:r=1:d=1\" -frames:v 1 whole.png");
   }
   void expect_damaged(const std::string& name) const {
-    EXPECT_THAT(error_of<MediaError>([&] { read_image(at(name)); }),
+    EXPECT_THAT(error_of<MediaError>([&] { image_tensor(at(name)); }),
                 AllOf(HasSubstr(at(name).string()), HasSubstr("damaged")))
         << name;
   }
   void expect_unsupported(const std::string& name, const std::string& kind) const {
     const auto matcher = AllOf(HasSubstr(at(name).string()), HasSubstr(kind), HasSubstr("cannot read"),
                                Not(HasSubstr("damaged")));
-    EXPECT_THAT(error_of<MediaError>([&] { read_image(at(name)); }), matcher);
+    EXPECT_THAT(error_of<MediaError>([&] { image_tensor(at(name)); }), matcher);
     EXPECT_THAT(error_of<MediaError>([&] { probe_media(at(name)); }), matcher);
   }
 };
@@ -60,7 +61,7 @@ TEST_F(BadPictures, HalfAPictureIsNone) {
       {"a.tga", "-rle 0"}};
   for (const auto& [name, arguments] : kinds) {
     ffmpeg("-i whole.png " + arguments + " " + name);
-    EXPECT_EQ(read_image(at(name)).size(0), 120) << name;
+    EXPECT_EQ(image_tensor(at(name)).size(0), 120) << name;
     truncate(name, "half_" + name, 0.5);
     expect_damaged("half_" + name);
   }
@@ -68,9 +69,9 @@ TEST_F(BadPictures, HalfAPictureIsNone) {
   expect_damaged("nine_tenths.jpg");
   const std::string jpeg = read_text(at("a.jpg"));
   write_file(at("more.jpg"), jpeg + "and more");
-  EXPECT_EQ(read_image(at("more.jpg")).size(0), 120) << "what follows the picture does no harm";
+  EXPECT_EQ(image_tensor(at("more.jpg")).size(0), 120) << "what follows the picture does no harm";
   write_file(at("no_end.jpg"), jpeg.substr(0, jpeg.size() - 2));
-  EXPECT_TRUE(at::equal(read_image(at("no_end.jpg")), read_image(at("a.jpg"))))
+  EXPECT_TRUE(at::equal(image_tensor(at("no_end.jpg")), image_tensor(at("a.jpg"))))
       << "the last marker alone is missing";
 }
 
@@ -101,7 +102,7 @@ TEST_F(BadPictures, WhatFfmpegCannotReadIsNotCalledDamaged) {
            entry(279, 4, pixels.size()) + entry(339, 3, static_cast<uint64_t>(format)) + le(0, 4) + pixels;
   };
   write_file(at("plain.tiff"), tiff(8, 1, 1));
-  EXPECT_EQ(read_image(at("plain.tiff"))[0][0][0].item<int64_t>(), 0x3f);
+  EXPECT_EQ(image_tensor(at("plain.tiff"))[0][0][0].item<int64_t>(), 0x3f);
   write_file(at("jpeg.tiff"), tiff(8, 7, 1));
   expect_unsupported("jpeg.tiff", "JPEG inside");
   write_file(at("old_jpeg.tiff"), tiff(8, 6, 1));
@@ -119,9 +120,9 @@ TEST_F(BadPictures, AStreamThatCannotBeDecodedIsNamed) {
   movie.replace(movie.find("avc1", movie.find("stsd")), 4, "vvc1");
   write_file(at("v.mp4"), movie);
   EXPECT_TRUE(probe_media(at("v.mp4")).has_video);
-  EXPECT_THAT(error_of<MediaError>([&] { read_frames(at("v.mp4"), {0.0}); }),
+  EXPECT_THAT(error_of<MediaError>([&] { frame_tensors(at("v.mp4"), {0.0}); }),
               AllOf(HasSubstr("v.mp4"), HasSubstr("cannot decode")));
-  EXPECT_EQ(read_audio(at("v.mp4"), {.duration_seconds = 1.0}).size(0), 16000);
+  EXPECT_EQ(audio_tensor(at("v.mp4"), {.duration_seconds = 1.0}).size(0), 16000);
 }
 
 }  // namespace

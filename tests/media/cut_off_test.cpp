@@ -8,6 +8,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -48,8 +49,8 @@ class CutOff : public MediaFiles, public testing::WithParamInterface<Container> 
     const auto& [file, arguments, has_audio, has_video] = GetParam();
     try {
       if (probe_media(at(name)).times.cut_off) return true;
-      if (has_audio) read_audio(at(name), {.start_seconds = 0.0, .duration_seconds = 12.0});
-      if (has_video) read_frames(at(name), {0.0, 11.0});
+      if (has_audio) audio_tensor(at(name), {.start_seconds = 0.0, .duration_seconds = 12.0});
+      if (has_video) frame_tensors(at(name), {0.0, 11.0});
     } catch (const MediaError& error) {
       EXPECT_THAT(error.what(), HasSubstr("cut off"));
       EXPECT_THAT(error.what(), HasSubstr(name));
@@ -153,10 +154,10 @@ TEST_F(WholeFiles, BytesBehindTheEndAreNoDamage) {
       EXPECT_FALSE(info.times.cut_off) << name;
       EXPECT_NEAR(info.duration_seconds, 2.0, 0.25) << name;
       if (info.has_video) {
-        EXPECT_EQ(read_frames(at(std::string("tail_") + name), {5.0}).size(), 1u) << name;
+        EXPECT_EQ(frame_tensors(at(std::string("tail_") + name), {5.0}).size(), 1u) << name;
       }
       if (info.has_audio) {
-        EXPECT_GT(read_audio(at(std::string("tail_") + name), {}).numel(), 30000) << name;
+        EXPECT_GT(audio_tensor(at(std::string("tail_") + name), {}).numel(), 30000) << name;
       }
     }
   }

@@ -8,6 +8,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -33,10 +34,10 @@ TEST_F(Images, PngIsLossless) {
   for (const int64_t width : {1, 7, 64, 101}) {
     const torch::Tensor image = picture(33, width);
     write_png(at("a.png"), image);
-    EXPECT_TRUE(at::equal(read_image(at("a.png")), image)) << width;
+    EXPECT_TRUE(at::equal(image_tensor(at("a.png")), image)) << width;
   }
   write_png(at("t.png"), picture(20, 30).transpose(0, 1));
-  EXPECT_TRUE(at::equal(read_image(at("t.png")), picture(20, 30).transpose(0, 1)));
+  EXPECT_TRUE(at::equal(image_tensor(at("t.png")), picture(20, 30).transpose(0, 1)));
 }
 
 TEST_F(Images, JpegQualityIsObeyed) {
@@ -46,7 +47,7 @@ TEST_F(Images, JpegQualityIsObeyed) {
   for (const int quality : {10, 50, 85, 100}) {
     const std::string bytes = encode_jpeg(image, quality);
     write_file(at("a.jpg"), bytes);
-    const torch::Tensor back = read_image(at("a.jpg"));
+    const torch::Tensor back = image_tensor(at("a.jpg"));
     ASSERT_EQ(back.sizes(), image.sizes());
     const double error = mean_difference(back, image);
     EXPECT_GT(bytes.size(), last_size) << quality;
@@ -62,7 +63,7 @@ TEST_F(Images, JpegQualityIsObeyed) {
 TEST_F(Images, JpegIsWhatPillowReads) {
   const std::filesystem::path golden = std::filesystem::path(CAVMAE_TEST_DATA) / "golden/media";
   for (const std::string name : {"jpeg_420_61x45", "jpeg_422_progressive_61x45", "jpeg_gray_61x45"})
-    EXPECT_TRUE(at::equal(read_image(golden / (name + ".jpg")), read_image(golden / (name + ".png"))))
+    EXPECT_TRUE(at::equal(image_tensor(golden / (name + ".jpg")), image_tensor(golden / (name + ".png"))))
         << name;
 }
 
@@ -71,18 +72,18 @@ TEST_F(Images, UnusualJpegsAreRead) {
   write_png(at("rgb.png"), picture(48, 64));
   const torch::Tensor usual = [&] {
     ffmpeg("-i rgb.png -q:v 2 -pix_fmt yuvj444p usual.jpg");
-    return read_image(at("usual.jpg"));
+    return image_tensor(at("usual.jpg"));
   }();
   std::filesystem::copy_file(at("usual.jpg"), at("jpeg_by_another_name.png"));
-  EXPECT_TRUE(at::equal(read_image(at("jpeg_by_another_name.png")), usual));
+  EXPECT_TRUE(at::equal(image_tensor(at("jpeg_by_another_name.png")), usual));
   ffmpeg("-i rgb.png -c:v ljpeg -pix_fmt yuvj444p lossless.jpg");
-  const torch::Tensor lossless = read_image(at("lossless.jpg"));
+  const torch::Tensor lossless = image_tensor(at("lossless.jpg"));
   ASSERT_EQ(lossless.sizes(), usual.sizes());
   EXPECT_LT((lossless.to(torch::kFloat32) - usual.to(torch::kFloat32)).abs().mean().item<float>(), 4.0f);
   std::string bytes = encode_jpeg(picture(48, 64));
   write_file(at("cut.jpg"), bytes.substr(0, bytes.size() / 2));
   try {  // half a picture or an error that names the file; never a crash
-    EXPECT_EQ(read_image(at("cut.jpg")).size(0), 48);
+    EXPECT_EQ(image_tensor(at("cut.jpg")).size(0), 48);
   } catch (const MediaError& error) {
     EXPECT_THAT(error.what(), HasSubstr("cut.jpg"));
   }
@@ -94,9 +95,11 @@ TEST_F(Images, EveryKindOfPictureBecomesRgb) {
                                  "-c:v libwebp -lossless 1 d.webp", "-pix_fmt rgb24 e.tiff", "f.ppm"}) {
     ffmpeg("-i rgb.png " + kind);
     const auto file = at(kind.substr(kind.rfind(' ') + 1));
-    EXPECT_LE(
-        (read_image(file).to(torch::kInt64) - picture(48, 64).to(torch::kInt64)).abs().max().item<int64_t>(),
-        kind.starts_with("-pix_fmt rgb48") ? 1 : 0)
+    EXPECT_LE((image_tensor(file).to(torch::kInt64) - picture(48, 64).to(torch::kInt64))
+                  .abs()
+                  .max()
+                  .item<int64_t>(),
+              kind.starts_with("-pix_fmt rgb48") ? 1 : 0)
         << kind;
     const MediaInfo info = probe_media(file);
     EXPECT_TRUE(info.is_picture && info.has_video && !info.has_audio) << kind;
@@ -105,12 +108,12 @@ TEST_F(Images, EveryKindOfPictureBecomesRgb) {
     EXPECT_EQ(info.duration_seconds, 0.0);
   }
   ffmpeg("-i rgb.png -pix_fmt gray g.png");
-  const torch::Tensor gray = read_image(at("g.png"));
+  const torch::Tensor gray = image_tensor(at("g.png"));
   EXPECT_TRUE(at::equal(gray.select(2, 0), gray.select(2, 2)));
   EXPECT_GT(gray.max().item<int64_t>(), 235) << "gray has its full range";
   ffmpeg("-i rgb.png -vf palettegen palette.png");
   ffmpeg("-i rgb.png -i palette.png -lavfi paletteuse -pix_fmt pal8 p.png");
-  EXPECT_LT(mean_difference(read_image(at("p.png")), picture(48, 64)), 12.0);
+  EXPECT_LT(mean_difference(image_tensor(at("p.png")), picture(48, 64)), 12.0);
 }
 
 // Left half opaque, right half 40 % opaque over what FFmpeg keeps beneath, the last column wholly
@@ -125,37 +128,37 @@ TEST_F(Images, WhatIsTransparentShowsWhite) {
   const torch::Tensor seen_through = expected.narrow(1, 16, 15);
   seen_through.copy_(seen_through * 0.4 + 255 * 0.6);
   expected.select(1, 31).fill_(255);
-  const torch::Tensor image = read_image(at("a.png"));
+  const torch::Tensor image = image_tensor(at("a.png"));
   EXPECT_LE((image.to(torch::kFloat64) - expected).abs().max().item<double>(), 0.51);
   EXPECT_TRUE(at::equal(image.narrow(1, 0, 16), picture(24, 32).narrow(1, 0, 16)));
   for (const std::string kind : {"-pix_fmt rgba64be b.png", "-c:v libwebp -lossless 1 d.webp", "e.tiff"}) {
     ffmpeg("-i a.png " + kind);
     const auto file = at(kind.substr(kind.rfind(' ') == std::string::npos ? 0 : kind.rfind(' ') + 1));
-    EXPECT_LE((read_image(file).to(torch::kFloat64) - expected).abs().max().item<double>(), 1.01) << kind;
+    EXPECT_LE((image_tensor(file).to(torch::kFloat64) - expected).abs().max().item<double>(), 1.01) << kind;
   }
 }
 
 TEST_F(Images, APictureAnswersEveryTime) {
   write_png(at("a.png"), picture(8, 8));
-  const auto pictures = read_frames(at("a.png"), {0.0, 3.0, 9.0});
+  const auto pictures = frame_tensors(at("a.png"), {0.0, 3.0, 9.0});
   for (const auto& image : pictures) EXPECT_TRUE(at::equal(image, picture(8, 8)));
 }
 
 TEST_F(Images, NamesWithPatternLettersAreJustNames) {
   write_png(at("frame_%03d.png"), picture(8, 8));
   write_png(at("all*?[1].png"), picture(8, 9));
-  EXPECT_EQ(read_image(at("frame_%03d.png")).size(1), 8);
-  EXPECT_EQ(read_image(at("all*?[1].png")).size(1), 9);
+  EXPECT_EQ(image_tensor(at("frame_%03d.png")).size(1), 8);
+  EXPECT_EQ(image_tensor(at("all*?[1].png")).size(1), 9);
 }
 
 TEST_F(Images, DamagedPicturesAreNamed) {
   write_file(at("text.jpg"), "This is a text.");
   write_file(at("text.png"), "This is a text.");
   for (const char* name : {"text.jpg", "text.png"}) {
-    EXPECT_THAT(error_of<MediaError>([&] { read_image(at(name)); }), HasSubstr(name));
+    EXPECT_THAT(error_of<MediaError>([&] { image_tensor(at(name)); }), HasSubstr(name));
     EXPECT_THAT(error_of<MediaError>([&] { probe_media(at(name)); }), HasSubstr(name));
   }
-  EXPECT_THAT(error_of<MediaError>([&] { read_audio(at("text.jpg"), {}); }), HasSubstr("text.jpg"));
+  EXPECT_THAT(error_of<MediaError>([&] { audio_tensor(at("text.jpg"), {}); }), HasSubstr("text.jpg"));
 }
 
 }  // namespace

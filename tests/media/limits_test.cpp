@@ -9,6 +9,7 @@
 #include "cavmae/tensorfile/zip_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -34,8 +35,8 @@ class FileLimits : public MediaFiles {
   void expect_too_large(const std::string& name, const std::string& size) const {
     const auto matcher = AllOf(HasSubstr(at(name).string()), HasSubstr("has pictures of " + size + " pixels"),
                                HasSubstr("at most 134217728"), HasSubstr("-vf scale="));
-    EXPECT_THAT(error_of<MediaError>([&] { read_frames(at(name), {0.0}); }), matcher);
-    EXPECT_THAT(error_of<MediaError>([&] { read_image(at(name)); }), matcher);
+    EXPECT_THAT(error_of<MediaError>([&] { frame_tensors(at(name), {0.0}); }), matcher);
+    EXPECT_THAT(error_of<MediaError>([&] { image_tensor(at(name)); }), matcher);
   }
 
   // Samples of 16 bits, a tenth of a second.
@@ -76,10 +77,10 @@ TEST_F(FileLimits, PixelsOfVideos) {
 
 TEST_F(FileLimits, ChannelsAndSampleRate) {
   write_sound("x.wav", 600, 16000);
-  EXPECT_THAT(error_of<MediaError>([&] { read_audio(at("x.wav"), {.duration_seconds = 0.1}); }),
+  EXPECT_THAT(error_of<MediaError>([&] { audio_tensor(at("x.wav"), {.duration_seconds = 0.1}); }),
               AllOf(HasSubstr("x.wav' has 600 channels of sound; at most 512"), HasSubstr("-ac 2")));
   write_sound("x.wav", 1, 2'000'000'000);
-  EXPECT_THAT(error_of<MediaError>([&] { read_audio(at("x.wav"), {.duration_seconds = 0.1}); }),
+  EXPECT_THAT(error_of<MediaError>([&] { audio_tensor(at("x.wav"), {.duration_seconds = 0.1}); }),
               AllOf(HasSubstr("x.wav' has 2000000000 samples of sound a second; at most 12288000"),
                     HasSubstr("-ar 48000")));
 }

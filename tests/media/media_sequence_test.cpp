@@ -10,6 +10,7 @@
 #include "cavmae/core/error.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -32,13 +33,13 @@ TEST_P(MediaSequence, WindowsAreThoseOfReadersOfTheirOwn) {
     AudioSequence sounds(file, request);
     for (const double start : kStarts) {
       request.start_seconds = start;
-      EXPECT_TRUE(at::equal(sounds.read(start), read_audio(file, request)))
+      EXPECT_TRUE(at::equal(to_tensor(sounds.read(start)), audio_tensor(file, request)))
           << rate << " Hz, " << start << " s";
     }
   }
   FrameSequence pictures(file);
   for (const double start : kStarts)
-    EXPECT_TRUE(at::equal(pictures.at(start), read_frames(file, {start}).front())) << start << " s";
+    EXPECT_TRUE(at::equal(to_tensor(pictures.at(start)), frame_tensors(file, {start}).front())) << start << " s";
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, MediaSequence,
@@ -54,8 +55,8 @@ class MediaSequences : public MediaFiles {};
 TEST_F(MediaSequences, GoOnBehindAWindowThatCannotBeRead) {
   write_wav("source.wav", 16000, 6.0);
   AudioSequence sounds(at("source.wav"), {.duration_seconds = 1.0});
-  EXPECT_EQ(sounds.read(1.0).size(0), 16000);
-  EXPECT_EQ(sounds.read(5.5).size(0), 8000);
+  EXPECT_EQ(sounds.read(1.0).size(), 16000u);
+  EXPECT_EQ(sounds.read(5.5).size(), 8000u);
   for (int i = 0; i < 100; ++i)
     EXPECT_THAT(error_of<MediaError>([&] { sounds.read(7.0 + i); }), testing::HasSubstr("source.wav"));
   EXPECT_THROW(sounds.read(2.0), Error);  // not ascending
@@ -73,19 +74,19 @@ TEST_F(MediaSequences, OfADamagedFileReadWhatIsWhole) {
   for (double start = 0; start < 11; start += 1.0) {
     torch::Tensor alone, heard, seen_alone, seen;
     try {
-      alone = read_audio(at("cut.mp4"), {.start_seconds = start, .duration_seconds = 1.0});
+      alone = audio_tensor(at("cut.mp4"), {.start_seconds = start, .duration_seconds = 1.0});
     } catch (const MediaError&) {
     }
     try {
-      heard = sounds.read(start);
+      heard = to_tensor(sounds.read(start));
     } catch (const MediaError&) {
     }
     try {
-      seen_alone = read_frames(at("cut.mp4"), {start}).front();
+      seen_alone = frame_tensors(at("cut.mp4"), {start}).front();
     } catch (const MediaError&) {
     }
     try {
-      seen = pictures.at(start);
+      seen = to_tensor(pictures.at(start));
     } catch (const MediaError&) {
     }
     ASSERT_EQ(alone.defined(), heard.defined()) << start;

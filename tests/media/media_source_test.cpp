@@ -11,6 +11,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -50,9 +51,9 @@ struct Everything {
 
 Everything read_everything(const MediaSource& source) {
   Everything all{.info = probe_media(source), .audio = {}, .frames = {}};
-  if (all.info.has_audio) all.audio = read_audio(source, {.start_seconds = 2.4, .duration_seconds = 1.1});
-  if (all.info.has_video) all.frames = read_frames(source, {0.0, 0.3, 2.9, 3.0});
-  if (all.info.is_picture) all.frames.push_back(read_image(source));
+  if (all.info.has_audio) all.audio = audio_tensor(source, {.start_seconds = 2.4, .duration_seconds = 1.1});
+  if (all.info.has_video) all.frames = frame_tensors(source, {0.0, 0.3, 2.9, 3.0});
+  if (all.info.is_picture) all.frames.push_back(image_tensor(source));
   return all;
 }
 
@@ -123,14 +124,14 @@ TEST_F(MediaSourceTest, ErrorsNameTheSource) {
       part_of_file({.file = at("absent.tar"), .offset = 0, .size = 9, .name = "absent.tar: clip 3.wav"});
   EXPECT_FALSE(absent.exists());
   EXPECT_EQ(absent.stamp(), "missing");
-  EXPECT_THAT(error_of<MediaError>([&] { read_audio(absent, {}); }),
+  EXPECT_THAT(error_of<MediaError>([&] { audio_tensor(absent, {}); }),
               AllOf(HasSubstr("absent.tar: clip 3.wav"), HasSubstr("no such file")));
   for (const MediaSource& empty :
        {media_in_memory("", "nothing.jpg"),
         part_of_file({.file = at("short.tar"), .offset = 3, .size = 0, .name = "nothing.jpg"})})
-    EXPECT_THAT(error_of<MediaError>([&] { read_image(empty); }),
+    EXPECT_THAT(error_of<MediaError>([&] { image_tensor(empty); }),
                 AllOf(HasSubstr("nothing.jpg"), HasSubstr("0 bytes")));
-  EXPECT_THAT(error_of<MediaError>([&] { read_image(media_in_memory("no picture", "upload.jpg")); }),
+  EXPECT_THAT(error_of<MediaError>([&] { image_tensor(media_in_memory("no picture", "upload.jpg")); }),
               HasSubstr("upload.jpg"));
   EXPECT_THROW(media_in_memory(std::shared_ptr<const std::string>(), "x"), Error);
   EXPECT_THROW(part_of_file({.file = "x", .offset = -1, .size = 1, .name = "x"}), Error);
@@ -230,10 +231,10 @@ TEST_F(MediaSourceTest, OtherPlacesAreAddedByDerivingAndTheirErrorsArrive) {
   // Whether it breaks at once or later: it is neither an end nor damage.
   for (const int64_t breaks_at : {int64_t{10}, int64_t{50'000}, static_cast<int64_t>(content.size()) / 2})
     EXPECT_THAT(error_of<MediaError>([&] {
-                  read_frames(remote(breaks_at), {0.0, 3.9});
+                  frame_tensors(remote(breaks_at), {0.0, 3.9});
                 }),
                 HasSubstr("the server went away"));
-  EXPECT_THAT(error_of<MediaError>([&] { read_audio(remote(100'000), {.duration_seconds = 4.0}); }),
+  EXPECT_THAT(error_of<MediaError>([&] { audio_tensor(remote(100'000), {.duration_seconds = 4.0}); }),
               HasSubstr("the server went away"));
 }
 

@@ -13,6 +13,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -38,12 +39,13 @@ class MediaTimesTest : public MediaFiles {
 
   // What is heard in the second that begins there.
   int64_t heard_hz(const std::string& name, double seconds) const {
-    const torch::Tensor waveform = read_audio(at(name), {.start_seconds = seconds, .duration_seconds = 1.0});
+    const torch::Tensor waveform =
+        audio_tensor(at(name), {.start_seconds = seconds, .duration_seconds = 1.0});
     EXPECT_EQ(waveform.numel(), 16000) << name << " at " << seconds;
     return waveform.numel() == 16000 ? loudest_hz(waveform) : 0;
   }
   int64_t seen_number(const std::string& name, double seconds) const {
-    return frame_number(read_frames(at(name), {seconds})[0]);
+    return frame_number(frame_tensors(at(name), {seconds})[0]);
   }
 
   void expect_sound(const std::string& name, double start, double end, double tolerance = 0.06) const {
@@ -115,7 +117,7 @@ TEST_F(MediaTimesTest, EachSideHasItsOwnLength) {
     if (extension == "avi") continue;
     expect_sound("late_sound." + extension, 5, 15);
     expect_pictures("late_sound." + extension, 0, 20);
-    const torch::Tensor heard = read_audio(at("late_sound." + extension), {.start_seconds = 4.0});
+    const torch::Tensor heard = audio_tensor(at("late_sound." + extension), {.start_seconds = 4.0});
     EXPECT_LT(heard.slice(0, 0, 15000).abs().max().item<float>(), 1e-3f) << extension;
     EXPECT_GT(heard.slice(0, 17000, 18000).abs().max().item<float>(), 0.05f) << extension;
   }
@@ -141,12 +143,12 @@ TEST_P(UnmeasuredFiles, AreAsLongAsTheirPackets) {
   if (has_audio) {
     EXPECT_NEAR(times.audio.end_seconds - times.audio.start_seconds, 12, 0.2);
     EXPECT_EQ(heard_hz(file, 7.0 + times.audio.start_seconds), 1000);
-    EXPECT_GT(read_audio(at(file), {.start_seconds = 10.0}).numel(), 30000) << "nothing is cut off";
+    EXPECT_GT(audio_tensor(at(file), {.start_seconds = 10.0}).numel(), 30000) << "nothing is cut off";
   }
   if (has_video) {
     EXPECT_NEAR(times.video.end_seconds - times.video.start_seconds, 12, 0.2);
     EXPECT_NEAR(static_cast<double>(seen_number(file, 7.0)), 175, 6);
-    EXPECT_EQ(read_frames(at(file), {20.0}).size(), 1u) << "the last picture stays";
+    EXPECT_EQ(frame_tensors(at(file), {20.0}).size(), 1u) << "the last picture stays";
   }
 }
 
@@ -187,7 +189,7 @@ TEST_F(MediaTimesTest, WrongHeadersOfSoundAreNotBelieved) {
     wav[fact + 9] = byte;
     write_file(at("fact.wav"), wav);
     expect_sound("fact.wav", 0, 8, 0.001);
-    EXPECT_EQ(read_audio(at("fact.wav"), {.start_seconds = 7.0}).numel(), 16000);
+    EXPECT_EQ(audio_tensor(at("fact.wav"), {.start_seconds = 7.0}).numel(), 16000);
   }
   ffmpeg("-i v.wav -c:a libmp3lame -q:a 2 x.mp3");
   std::string mp3 = read_text(at("x.mp3"));
@@ -198,7 +200,7 @@ TEST_F(MediaTimesTest, WrongHeadersOfSoundAreNotBelieved) {
     mp3[xing + 11] = '\x32';
     write_file(at("xing.mp3"), mp3);
     expect_sound("xing.mp3", 0, 8);
-    EXPECT_GT(read_audio(at("xing.mp3"), {.start_seconds = 6.0}).numel(), 31000);
+    EXPECT_GT(audio_tensor(at("xing.mp3"), {.start_seconds = 6.0}).numel(), 31000);
   }
   write_file(at("twice.mp3"), read_text(at("x.mp3")) + read_text(at("x.mp3")));
   expect_sound("twice.mp3", 0, 16, 0.1);
@@ -208,7 +210,7 @@ TEST_F(MediaTimesTest, ATtaFileIsAsLongAsItsHeaderCounts) {
   write_wav("v.wav", 44100, 8);
   ffmpeg("-i v.wav v.tta");
   expect_sound("v.tta", 0, 8, 0.0001);
-  EXPECT_EQ(read_audio(at("v.tta"), {.start_seconds = 7.0}).numel(), 16000);
+  EXPECT_EQ(audio_tensor(at("v.tta"), {.start_seconds = 7.0}).numel(), 16000);
 }
 
 TEST_F(MediaTimesTest, ALastPictureThatIsHeldIsNoDamage) {
@@ -220,8 +222,8 @@ TEST_F(MediaTimesTest, ALastPictureThatIsHeldIsNoDamage) {
   for (const char* name : {"held.gif", "gap.mp4", "slides.mkv", "slides.mp4"}) {
     const MediaInfo info = probe_media(at(name));
     EXPECT_FALSE(info.times.cut_off) << name;
-    const torch::Tensor last = read_frames(at(name), {info.duration_seconds + 30.0})[0];
-    EXPECT_TRUE(at::equal(last, read_frames(at(name), {info.duration_seconds - 0.01})[0])) << name;
+    const torch::Tensor last = frame_tensors(at(name), {info.duration_seconds + 30.0})[0];
+    EXPECT_TRUE(at::equal(last, frame_tensors(at(name), {info.duration_seconds - 0.01})[0])) << name;
   }
   expect_pictures("held.gif", 0, 5.4);
 }
@@ -257,11 +259,11 @@ TEST_F(MediaTimesTest, AClockThatBeginsAgainIsOneAxis) {
     expect_pictures(name, 0, seconds, 0.08);
     std::vector<double> times;
     for (double t = 0.5; t < seconds; t += 1.0) times.push_back(t);
-    const auto pictures = read_frames(at(name), times);
+    const auto pictures = frame_tensors(at(name), times);
     for (size_t i = 0; i < times.size(); ++i) {
       const bool is_red = static_cast<int64_t>(times[i]) % 10 < 5;
       EXPECT_EQ(pictures[i][32][32][0].item<int64_t>() > 128, is_red) << name << " at " << times[i];
-      const auto alone = read_frames(at(name), {times[i]})[0];
+      const auto alone = frame_tensors(at(name), {times[i]})[0];
       EXPECT_TRUE(at::equal(alone, pictures[i])) << name << " at " << times[i];
     }
     for (double t = 0.0; t < seconds; t += 5.0) {
@@ -281,7 +283,7 @@ TEST_F(MediaTimesTest, SoundOfAJoinedPieceStaysWithItsPictures) {
     const std::string piece = read_text(at("a.ts"));
     write_file(at("three.ts"), piece + piece + piece);
     const auto heard = [&](const std::string& name, double seconds) {
-      return read_audio(at(name), {.start_seconds = seconds, .duration_seconds = 2.0});
+      return audio_tensor(at(name), {.start_seconds = seconds, .duration_seconds = 2.0});
     };
     const torch::Tensor alone = heard("a.ts", 1.0);
     for (const double start : {1.0, 5.0, 9.0}) {
@@ -319,7 +321,7 @@ TEST_F(MediaTimesTest, MatroskaFilesOneAfterAnotherAreOneAxis) {
     expect_sound(name, 0, 16, 0.1);
     expect_pictures(name, 0, 16, 0.1);
     for (const double seconds : {0.5, 7.5, 8.5, 15.0}) {
-      const bool is_red = read_frames(at(name), {seconds})[0][32][32][0].item<int64_t>() > 128;
+      const bool is_red = frame_tensors(at(name), {seconds})[0][32][32][0].item<int64_t>() > 128;
       EXPECT_EQ(is_red, seconds < 8) << name << " at " << seconds;
     }
     EXPECT_EQ(heard_hz(name, 6.5), 300) << name;
@@ -333,22 +335,23 @@ TEST_F(MediaTimesTest, SoundAndPicturesAreOfOneProgramme) {
       "-f lavfi -i color=red:s=64x64:r=25:d=4 -f lavfi -i sine=300:d=4 -f lavfi -i color=blue:s=128x128:r=25:d=4 "
       "-f lavfi -i sine=1000:d=4 -map 2:v -map 1:a -map 0:v -map 3:a -c:v libx264 -c:a aac "
       "-program title=one:st=1:st=2 -program title=two:st=0:st=3 two.ts");
-  const bool is_red = read_frames(at("two.ts"), {1.0})[0][32][32][0].item<int64_t>() > 128;
+  const bool is_red = frame_tensors(at("two.ts"), {1.0})[0][32][32][0].item<int64_t>() > 128;
   EXPECT_EQ(heard_hz("two.ts", 1.0), is_red ? 300 : 1000);
   // The larger pictures have no sound in their programme.
   ffmpeg(
       "-f lavfi -i color=red:s=64x64:r=25:d=4 -f lavfi -i sine=300:d=4 -f lavfi -i color=blue:s=128x128:r=25:d=4 "
       "-map 2:v -map 0:v -map 1:a -c:v libx264 -c:a aac -program title=one:st=1:st=2 -program title=two:st=0 one.ts");
-  EXPECT_GT(read_frames(at("one.ts"), {1.0})[0][32][32][0].item<int64_t>(), 128);
+  EXPECT_GT(frame_tensors(at("one.ts"), {1.0})[0][32][32][0].item<int64_t>(), 128);
   EXPECT_EQ(heard_hz("one.ts", 1.0), 300);
 }
 
 TEST_F(MediaTimesTest, KnownTimesSaveTheScanAndGiveTheSame) {
   make_movie("a.ts", 6, "-c:v libx264 -preset veryfast -g 25 -c:a aac");
   const MediaTimes times = probe_media(at("a.ts")).times;
-  EXPECT_TRUE(at::equal(read_audio(at("a.ts"), {.start_seconds = 2.0, .times = &times}),
-                        read_audio(at("a.ts"), {.start_seconds = 2.0})));
-  EXPECT_TRUE(at::equal(read_frames(at("a.ts"), {4.0}, {}, &times)[0], read_frames(at("a.ts"), {4.0})[0]));
+  EXPECT_TRUE(at::equal(audio_tensor(at("a.ts"), {.start_seconds = 2.0, .times = &times}),
+                        audio_tensor(at("a.ts"), {.start_seconds = 2.0})));
+  EXPECT_TRUE(
+      at::equal(frame_tensors(at("a.ts"), {4.0}, {}, &times)[0], frame_tensors(at("a.ts"), {4.0})[0]));
 }
 
 }  // namespace

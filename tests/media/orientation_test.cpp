@@ -9,6 +9,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -109,8 +110,8 @@ class Exif : public MediaFiles {
  protected:
   // Turned with EXIF, as it is stored without.
   void expect_turned(const std::string& name, const torch::Tensor& stored, int orientation) const {
-    EXPECT_TRUE(at::equal(read_image(at(name)), shown(stored, orientation))) << name << " " << orientation;
-    EXPECT_TRUE(at::equal(read_image(at(name), {.exif = false}), stored)) << name << " " << orientation;
+    EXPECT_TRUE(at::equal(image_tensor(at(name)), shown(stored, orientation))) << name << " " << orientation;
+    EXPECT_TRUE(at::equal(image_tensor(at(name), {.exif = false}), stored)) << name << " " << orientation;
     EXPECT_EQ(probe_media(at(name)).width_px, shown(stored, orientation).size(1)) << name;
     EXPECT_EQ(probe_media(at(name), {.exif = false}).width_px, stored.size(1)) << name;
   }
@@ -122,7 +123,7 @@ TEST_F(Exif, EveryOrientationOfEveryKindOfPhoto) {
   write_file(at("plain.jpg"), jpeg);
   write_file(at("plain.png"), png);
   ffmpeg("-i plain.png -c:v libwebp -lossless 1 -pix_fmt bgra plain.webp");
-  const torch::Tensor of_jpeg = read_image(at("plain.jpg"));
+  const torch::Tensor of_jpeg = image_tensor(at("plain.jpg"));
   const std::string webp = read_text(at("plain.webp"));
   for (int orientation = 1; orientation <= 8; ++orientation)
     for (const bool big_endian : {false, true}) {
@@ -155,7 +156,7 @@ TEST_F(Exif, TurnsAndMirrorsOfAvifAreObeyed) {
       "a='4*X'\" -filter_complex \"[0:v]split[c][a];[a]alphaextract[al];[c]format=yuv444p[cc]\" -map \"[cc]\" "
       "-map \"[al]\" -frames:v 1 -c:v libaom-av1 -cpu-used 8 -crf 5 -still-picture 1 plain.avif");
   const std::string plain = read_text(at("plain.avif"));
-  const torch::Tensor upright = read_image(at("plain.avif"));
+  const torch::Tensor upright = image_tensor(at("plain.avif"));
   const auto replace = [](std::string bytes, const std::string& from, const std::string& to, char value) {
     for (size_t box = bytes.find(from); box != std::string::npos; box = bytes.find(from, box + 4)) {
       bytes.replace(box, 4, to);
@@ -169,13 +170,13 @@ TEST_F(Exif, TurnsAndMirrorsOfAvifAreObeyed) {
     ASSERT_NE(turned, plain);
     const torch::Tensor expected = at::rot90(upright, quarter, {0, 1});
     write_file(at("turned.avif"), turned);
-    EXPECT_TRUE(at::equal(read_image(at("turned.avif")), expected)) << quarter;
+    EXPECT_TRUE(at::equal(image_tensor(at("turned.avif")), expected)) << quarter;
     const MediaInfo info = probe_media(at("turned.avif"));
     EXPECT_EQ(info.height_px, expected.size(0)) << quarter;
     EXPECT_EQ(info.rotation_degrees, quarter * 270 % 360) << quarter;
     for (const int axis : {0, 1}) {
       write_file(at("both.avif"), replace(turned, "colr", "imir", static_cast<char>(axis)));
-      EXPECT_TRUE(at::equal(read_image(at("both.avif")), expected.flip({axis}))) << quarter << " " << axis;
+      EXPECT_TRUE(at::equal(image_tensor(at("both.avif")), expected.flip({axis}))) << quarter << " " << axis;
     }
   }
 }
@@ -201,7 +202,8 @@ TEST_F(Exif, DisplayMatricesAreObeyed) {
                      number(static_cast<uint32_t>(matrices[i][k] * 65536), 4, true));
     write_file(at("t.mp4"), turned);
     ffmpeg("-i t.mp4 -frames:v 1 upright.png");
-    const torch::Tensor image = read_frames(at("t.mp4"), {0.0})[0], upright = read_image(at("upright.png"));
+    const torch::Tensor image = frame_tensors(at("t.mp4"), {0.0})[0],
+                        upright = image_tensor(at("upright.png"));
     ASSERT_EQ(image.sizes(), upright.sizes()) << i;
     EXPECT_LT((image.to(torch::kFloat32) - upright.to(torch::kFloat32)).abs().mean().item<double>(), 1.0)
         << i;
@@ -220,7 +222,8 @@ TEST_F(Exif, OrientationsWithinTheVideoAreObeyed) {
        {"flip=horizontal", "flip=vertical", "rotate=90", "rotate=90:flip=horizontal"}) {
     ffmpeg("-i p.mp4 -c copy -bsf:v h264_metadata=display_orientation=insert:" + how + " t.mp4");
     ffmpeg("-i t.mp4 -frames:v 1 upright.png");
-    const torch::Tensor image = read_frames(at("t.mp4"), {0.0})[0], upright = read_image(at("upright.png"));
+    const torch::Tensor image = frame_tensors(at("t.mp4"), {0.0})[0],
+                        upright = image_tensor(at("upright.png"));
     ASSERT_EQ(image.sizes(), upright.sizes()) << how;
     EXPECT_LT((image.to(torch::kFloat32) - upright.to(torch::kFloat32)).abs().mean().item<double>(), 1.0)
         << how;

@@ -12,6 +12,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -94,7 +95,7 @@ class PixelFormats : public MediaFiles {
   void expect_as_ffmpeg(const std::vector<std::string>& files) const {
     const auto expected = references(files);
     for (size_t i = 0; i < files.size(); ++i) {
-      const torch::Tensor image = read_image(at(files[i]));
+      const torch::Tensor image = image_tensor(at(files[i]));
       ASSERT_EQ(image.sizes(), expected[i].sizes()) << files[i];
       const auto error = (image.to(torch::kFloat32) - expected[i]).abs().mean().item<double>();
       EXPECT_LE(error, 1.0) << files[i];
@@ -133,9 +134,9 @@ TEST_F(PixelFormats, OddSizes) {
   }
   ffmpeg(inputs + outputs);
   for (const auto& file : files) {
-    const torch::Tensor odd = read_image(at("odd_" + file)).to(torch::kInt64);
+    const torch::Tensor odd = image_tensor(at("odd_" + file)).to(torch::kInt64);
     ASSERT_EQ(odd.sizes(), (std::vector<int64_t>{45, 61, 3})) << file;
-    const torch::Tensor even = read_image(at(file)).to(torch::kInt64);
+    const torch::Tensor even = image_tensor(at(file)).to(torch::kInt64);
     const torch::Tensor difference = (odd - even.narrow(0, 0, 45).narrow(1, 0, 61)).abs();
     EXPECT_EQ(difference.narrow(0, 0, 32).narrow(1, 0, 48).max().item<int64_t>(), 0) << file;
     EXPECT_LE(difference.max().item<int64_t>(), 4) << file;
@@ -283,8 +284,8 @@ TEST_F(PixelFormats, DeepPicturesAreAsThoseOfEightBits) {
     ffmpeg(make_8);
     ffmpeg(inputs + make_10);
     for (const auto& name : names) {
-      const torch::Tensor difference = (read_image(at(name + "_8.mkv")).to(torch::kInt64) -
-                                        read_image(at(name + "_10.mkv")).to(torch::kInt64))
+      const torch::Tensor difference = (image_tensor(at(name + "_8.mkv")).to(torch::kInt64) -
+                                        image_tensor(at(name + "_10.mkv")).to(torch::kInt64))
                                            .abs();
       EXPECT_LE(difference.max().item<int64_t>(), 2) << name << " of " << size;
     }
@@ -339,7 +340,7 @@ TEST(PixelFormatsOfFrames, AreAsFfmpegConvertsThem) {
         "ya16be",      "yuv440p10be", "yuv440p12be", "gbrapf32le", "gbrapf32be", "yuvj411p",
         "yuv420p10le", "yuv420p16be", "yuva420p",    "nv12",       "nv21"}) {
     const ffmpeg::Frame frame = scaled(*source, av_get_pix_fmt(name));
-    const torch::Tensor image = ImageConverter().convert(*frame, {}).to(torch::kFloat32);
+    const torch::Tensor image = to_tensor(ImageConverter().convert(*frame, {})).to(torch::kFloat32);
     const torch::Tensor expected = pixels_of(*scaled(*frame, AV_PIX_FMT_RGB24));
     EXPECT_LE((image - expected).abs().mean().item<double>(), 1.0) << name;
   }
@@ -355,7 +356,7 @@ TEST_F(PixelFormats, GreyKeepsItsLevels) {
       "-f rawvideo -pix_fmt gray16le -s 64x1 -i levels.raw g.tiff -pix_fmt gray16be g.png -pix_fmt ya16be a.png "
       "-vf format=gray,format=grayf32le f.pfm");
   for (const char* name : {"g.tiff", "g.png", "a.png", "f.pfm"}) {
-    const torch::Tensor image = read_image(at(name));
+    const torch::Tensor image = image_tensor(at(name));
     for (int64_t i = 0; i < 16; ++i)
       for (int64_t c = 0; c < 3; ++c) EXPECT_EQ(image[0][4 * i + 1][c].item<int64_t>(), 17 * i) << name;
   }

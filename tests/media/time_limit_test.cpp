@@ -10,6 +10,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -70,8 +71,9 @@ TEST_F(ReadingTime, OfASlowSourceEndsWithItsName) {
     return error_of<MediaError>(read);
   };
   EXPECT_THAT(error([&] { probe_media(source); }), is_named);
-  EXPECT_THAT(error([&] { read_audio(source, {.start_seconds = 4.0, .duration_seconds = 4.0}); }), is_named);
-  EXPECT_THAT(error([&] { read_frames(source, {0.0, 3.0, 7.0}); }), is_named);
+  EXPECT_THAT(error([&] { audio_tensor(source, {.start_seconds = 4.0, .duration_seconds = 4.0}); }),
+              is_named);
+  EXPECT_THAT(error([&] { frame_tensors(source, {0.0, 3.0, 7.0}); }), is_named);
 }
 
 TEST_F(ReadingTime, OfAnEndlessSoundEndsBetweenPackets) {
@@ -80,9 +82,9 @@ TEST_F(ReadingTime, OfAnEndlessSoundEndsBetweenPackets) {
   const TimeLimit limit(0.5);
   EXPECT_THAT(error_of<MediaError>([&] {
                 // Packet by packet to a place that is decades away.
-                read_audio(source, {.start_seconds = 9e6, .duration_seconds = 1.0});
+                audio_tensor(source, {.start_seconds = 9e6, .duration_seconds = 1.0});
                 probe_media(source);
-                while (true) read_audio(source, {.start_seconds = 0.0, .duration_seconds = 5.0});
+                while (true) audio_tensor(source, {.start_seconds = 0.0, .duration_seconds = 5.0});
               }),
               HasSubstr("'slow x.mp3' was not read within 0.5 s"));
 }
@@ -90,9 +92,9 @@ TEST_F(ReadingTime, OfAnEndlessSoundEndsBetweenPackets) {
 TEST_F(ReadingTime, HoldsForMemoryToo) {
   write_wav("x.wav", 16000, 2.0);
   const MediaSource source = media_in_memory(read_text(at("x.wav")), "x.wav");
-  EXPECT_EQ(read_audio(source, {.duration_seconds = 2.0}).numel(), 32000);
+  EXPECT_EQ(audio_tensor(source, {.duration_seconds = 2.0}).numel(), 32000);
   const TimeLimit limit(1e-9);
-  EXPECT_THAT(error_of<MediaError>([&] { read_audio(source, {.duration_seconds = 2.0}); }),
+  EXPECT_THAT(error_of<MediaError>([&] { audio_tensor(source, {.duration_seconds = 2.0}); }),
               HasSubstr("'x.wav' was not read within"));
   EXPECT_THAT(error_of<MediaError>([&] { probe_media(source); }), HasSubstr("'x.wav' was not read within"));
 }

@@ -9,6 +9,7 @@
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
+#include "tests/support/media_tensors.h"
 
 namespace cavmae {
 namespace {
@@ -28,7 +29,7 @@ class Tracks : public MediaFiles {
     return 2 * std::hypot((s * phase.sin()).mean().item<double>(), (s * phase.cos()).mean().item<double>());
   }
   torch::Tensor sound_of(const std::string& name, std::optional<int64_t> track) const {
-    return read_audio(at(name), {.duration_seconds = 1.0, .audio_track = track});
+    return audio_tensor(at(name), {.duration_seconds = 1.0, .audio_track = track});
   }
   std::string silence(const std::string& name, AudioRequest request) const {
     request.duration_seconds = 1.0;

@@ -15,6 +15,7 @@
 #include "cavmae/core/random.h"
 #include "cavmae/media/media_reader.h"
 
+#include "tests/support/media_tensors.h"
 #include "tests/support/program.h"
 
 namespace cavmae {
@@ -46,8 +47,8 @@ torch::Tensor tone(const VideoWriterOptions& o, double seconds, double onset_sec
 void write_clip(const std::filesystem::path& path, const VideoWriterOptions& options,
                 int64_t audio_chunk = 1'000'000) {
   VideoWriter writer(path, options);
-  for (int64_t i = 0; i < 24; ++i) writer.add_frame(picture(options, i));
-  for (const auto& chunk : tone(options, 2.0, 0.5).split(audio_chunk)) writer.add_audio(chunk);
+  for (int64_t i = 0; i < 24; ++i) writer.add_frame(to_picture(picture(options, i)));
+  for (const auto& chunk : tone(options, 2.0, 0.5).split(audio_chunk)) writer.add_audio(to_waveform(chunk));
   writer.finish();
 }
 
@@ -66,7 +67,7 @@ TEST(VideoWriter, WhatIsWrittenIsReadBack) {
   EXPECT_EQ(info.num_channels, 1);
   EXPECT_EQ(info.audio_codec, "aac");
 
-  const auto frames = read_frames(folder / "a.mp4", {0.01, 1.01, 1.95});
+  const auto frames = frame_tensors(folder / "a.mp4", {0.01, 1.01, 1.95});
   ASSERT_EQ(frames.size(), 3u);
   const std::vector<int64_t> indices = {0, 12, 23};
   for (size_t i = 0; i < frames.size(); ++i) {
@@ -79,7 +80,7 @@ TEST(VideoWriter, WhatIsWrittenIsReadBack) {
 TEST(VideoWriter, SoundStaysInStepWithThePictures) {
   const TemporaryFolder folder;
   write_clip(folder / "a.mp4", {});
-  const torch::Tensor wave = read_audio(folder / "a.mp4", {});
+  const torch::Tensor wave = audio_tensor(folder / "a.mp4", {});
   ASSERT_NEAR(static_cast<double>(wave.numel()), 32000.0, 1100.0);
   const torch::Tensor loud = wave.abs().gt(0.2).nonzero();
   ASSERT_GT(loud.numel(), 0);
@@ -129,7 +130,7 @@ TEST(VideoWriter, SmallPicturesGiveTheSameBytesWhateverTheHeapHolds) {
   for (int run = 0; run < 300; ++run) {
     soil_heap(random);
     VideoWriter writer(folder / "a.mp4", {.width_px = kSide, .height_px = kSide});
-    for (const torch::Tensor& image : pictures) writer.add_frame(image);
+    for (const torch::Tensor& image : pictures) writer.add_frame(to_picture(image));
     writer.finish();
     const std::string bytes = read_text(folder / "a.mp4");
     if (first.empty()) first = bytes;
@@ -144,7 +145,7 @@ TEST(VideoWriter, FallsBackToAnotherEncoder) {
   options.video_encoder = "mpeg4";
   write_clip(folder / "a.mp4", options);
   EXPECT_EQ(probe_media(folder / "a.mp4").video_codec, "mpeg4");
-  const auto frames = read_frames(folder / "a.mp4", {1.01});
+  const auto frames = frame_tensors(folder / "a.mp4", {1.01});
   const auto difference = (frames[0].to(torch::kFloat) - picture(options, 12).to(torch::kFloat)).abs();
   EXPECT_LT(difference.mean().item<float>(), 6.0f);
 
@@ -157,11 +158,11 @@ TEST(VideoWriter, FallsBackToAnotherEncoder) {
 TEST(VideoWriter, OneSideAloneMakesAFileWithoutTheOther) {
   const TemporaryFolder folder;
   VideoWriter silent(folder / "silent.mp4", {});
-  silent.add_frame(picture({}, 0));
+  silent.add_frame(to_picture(picture({}, 0)));
   silent.finish();
   EXPECT_FALSE(probe_media(folder / "silent.mp4").has_audio);
   VideoWriter blind(folder / "blind.mp4", {});
-  blind.add_audio(tone({}, 0.02, 0.0));
+  blind.add_audio(to_waveform(tone({}, 0.02, 0.0)));
   blind.finish();
   EXPECT_FALSE(probe_media(folder / "blind.mp4").has_video);
   EXPECT_TRUE(probe_media(folder / "blind.mp4").has_audio);
@@ -173,8 +174,8 @@ TEST(VideoWriter, NothingIsLeftWithoutFinish) {
   const TemporaryFolder folder;
   {
     VideoWriter writer(folder / "a.mp4", {});
-    writer.add_frame(picture({}, 0));
-    writer.add_audio(tone({}, 0.5, 0.0));
+    writer.add_frame(to_picture(picture({}, 0)));
+    writer.add_audio(to_waveform(tone({}, 0.5, 0.0)));
   }
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
@@ -210,15 +211,9 @@ TEST(VideoWriter, WrongInputIsNamed) {
   EXPECT_THAT(message_from<MediaError>([&] { VideoWriter(folder / "a.mp4", {.sample_rate_hz = 12345}); }),
               HasSubstr("refuses 12345 Hz"));
   VideoWriter writer(folder / "a.mp4", {});
-  EXPECT_THAT(message_from<MediaError>([&] {
-                writer.add_frame(torch::zeros({96, 98, 3}, torch::kUInt8));
-              }),
-              HasSubstr("uint8 [96, 96, 3]"));
-  EXPECT_THAT(message_from<MediaError>([&] {
-                writer.add_audio(torch::zeros({2, 100}));
-              }),
-              HasSubstr("float [n]"));
-  EXPECT_THAT(message_from<MediaError>([&] { writer.add_audio(torch::full({100}, NAN)); }),
+  EXPECT_THAT(message_from<MediaError>([&] { writer.add_frame(Picture(96, 98)); }),
+              HasSubstr("96x96, not 98x96"));
+  EXPECT_THAT(message_from<MediaError>([&] { writer.add_audio(std::vector<float>(100, NAN)); }),
               HasSubstr("not finite"));
 }
 

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
-#include "cavmae/machine/isa.h"
+#include "cavmae/isa/isa.h"
 #include "cavmae/nn/patches.h"
 
 #include "tests/support/golden.h"

@@ -3,7 +3,7 @@
 
 #include <cstdlib>
 
-#include "cavmae/core/device.h"
+#include "cavmae/machine/device.h"
 
 namespace cavmae::testing_support {
 

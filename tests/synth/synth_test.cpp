@@ -13,6 +13,7 @@
 #include "cavmae/data/read_clips.h"
 #include "cavmae/media/media_reader.h"
 
+#include "tests/support/media_tensors.h"
 #include "tests/support/program.h"
 
 namespace cavmae {
@@ -95,7 +96,7 @@ TEST(SynthClips, AreRealVideosWithSound) {
   EXPECT_EQ(info.sample_rate_hz, 16000);
 
   const SynthScene scene = draw_scene(3, 0);
-  const auto read = read_frames(clip, {0.0, 2.01});
+  const auto read = frame_tensors(clip, {0.0, 2.01});
   const auto rendered = render_frames(scene, options);
   const auto error = [&](size_t i, size_t k) {
     return (read[i].to(torch::kFloat) - rendered[k].to(torch::kFloat)).abs().mean().item<float>();
@@ -103,7 +104,7 @@ TEST(SynthClips, AreRealVideosWithSound) {
   EXPECT_LT(error(0, 0), 4.0f);
   EXPECT_LT(error(1, 24), 4.0f);
 
-  const torch::Tensor heard = read_audio(clip, {}), played = render_audio(scene, options);
+  const torch::Tensor heard = audio_tensor(clip, {}), played = render_audio(scene, options);
   ASSERT_GE(heard.numel(), 60000);
   const auto a = heard.slice(0, 2000, 60000), b = played.slice(0, 2000, 60000);
   const auto correlation = (a * b).sum() / (a.norm() * b.norm());

@@ -10,6 +10,7 @@
 #include "cavmae/models/model_input.h"
 #include "cavmae/train/finetuning.h"
 
+#include "tests/support/media_tensors.h"
 #include "tests/train/toy_run.h"
 
 namespace cavmae {

@@ -14,6 +14,7 @@
 #include "cavmae/media/image_writer.h"
 #include "cavmae/train/pretraining.h"
 
+#include "tests/support/media_tensors.h"
 #include "tests/support/temporary_folder.h"
 
 namespace cavmae {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "cavmae/machine/kernel_table.h"
+#include "cavmae/isa/kernel_table.h"
 
 namespace cavmae {
 

@@ -1,4 +1,4 @@
 // The resize for every processor.
 #define CAVMAE_RESIZE_ROWS resize_rows_baseline
 #define CAVMAE_RESIZE_COLUMNS resize_columns_baseline
-#include "cavmae/features/resize_kernel.h"
+#include "cavmae/picture/resize_kernel.h"

@@ -1,4 +1,4 @@
-#include "cavmae/machine/tiles.h"
+#include "cavmae/isa/tiles.h"
 
 #include <cerrno>
 #include <cstring>

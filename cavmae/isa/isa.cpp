@@ -1,4 +1,4 @@
-#include "cavmae/machine/isa.h"
+#include "cavmae/isa/isa.h"
 
 #include <array>
 #include <cstdlib>

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cavmae/features/resize_plan.h"
+#include "cavmae/picture/resize_plan.h"
 
 // Every function that takes a vector is inlined: how one would be passed does not matter.
 #pragma GCC diagnostic ignored "-Wpsabi"

@@ -1,4 +1,4 @@
-#include "cavmae/machine/isa.h"
+#include "cavmae/isa/isa.h"
 
 #include <cstdlib>
 
@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
-#include "cavmae/machine/kernel_table.h"
+#include "cavmae/isa/kernel_table.h"
 
 namespace cavmae {
 namespace {

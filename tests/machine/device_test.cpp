@@ -1,4 +1,4 @@
-#include "cavmae/core/device.h"
+#include "cavmae/machine/device.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

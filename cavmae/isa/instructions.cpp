@@ -1,12 +1,12 @@
-#include "cavmae/machine/instructions.h"
+#include "cavmae/isa/instructions.h"
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <iterator>
 
-#include "cavmae/machine/isa.h"
-#include "cavmae/machine/tiles.h"
+#include "cavmae/isa/isa.h"
+#include "cavmae/isa/tiles.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -1,4 +1,4 @@
-#include "cavmae/core/range_timer.h"
+#include "cavmae/nn/range_timer.h"
 
 #include <algorithm>
 #include <chrono>

@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cavmae/features/resize_plan.h"
-#include "cavmae/machine/isa.h"
+#include "cavmae/isa/isa.h"
+#include "cavmae/picture/resize_plan.h"
 
 #ifdef CAVMAE_X86_KERNELS
 #include <immintrin.h>
@@ -12,5 +12,5 @@
 #define CAVMAE_RESIZE_AVX2
 #define CAVMAE_RESIZE_ROWS resize_rows_avx2
 #define CAVMAE_RESIZE_COLUMNS resize_columns_avx2
-#include "cavmae/features/resize_kernel.h"
+#include "cavmae/picture/resize_kernel.h"
 #endif

@@ -1,10 +1,10 @@
-#include "cavmae/data/film_cut.h"
+#include "cavmae/media/film_cut.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "cavmae/features/image_transform.h"
 #include "cavmae/media/media_sequence.h"
+#include "cavmae/picture/resize.h"
 
 namespace cavmae {
 namespace {
@@ -30,14 +30,14 @@ std::unique_ptr<VideoWriter> write_film_cut(const FilmCut& cut, const std::files
     FrameSequence pictures(cut.pictures, {}, &cut.info->times);
     const int64_t count = std::max<int64_t>(1, std::llround(length * rate));
     for (int64_t i = 0; i < count; ++i) {
-      const torch::Tensor image = fit_width(pictures.at(cut.start_seconds + static_cast<double>(i) / rate),
-                                            cut.max_width_px, /*step_px=*/2);
+      const Picture picture = fit_width(pictures.at(cut.start_seconds + static_cast<double>(i) / rate),
+                                        cut.max_width_px, /*step_px=*/2);
       if (writer == nullptr) {
-        options.height_px = image.size(0);
-        options.width_px = image.size(1);
+        options.height_px = picture.height_px();
+        options.width_px = picture.width_px();
         writer = std::make_unique<VideoWriter>(path, options);
       }
-      writer->add_frame(image);
+      writer->add_frame(picture);
     }
   } else {
     writer = std::make_unique<VideoWriter>(path, options);

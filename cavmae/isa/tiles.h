@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 
-#include "cavmae/machine/isa.h"
+#include "cavmae/isa/isa.h"
 
 namespace cavmae {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "cavmae/machine/kernel_table.h"
+#include "cavmae/isa/kernel_table.h"
 
 namespace cavmae {
 

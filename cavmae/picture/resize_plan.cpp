@@ -1,4 +1,4 @@
-#include "cavmae/features/resize_plan.h"
+#include "cavmae/picture/resize_plan.h"
 
 #include <algorithm>
 #include <cmath>

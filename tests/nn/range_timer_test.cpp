@@ -1,5 +1,5 @@
 // Times of scopes, forward and backward.
-#include "cavmae/core/range_timer.h"
+#include "cavmae/nn/range_timer.h"
 
 #include <algorithm>
 #include <chrono>
@@ -9,8 +9,8 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/profile_range.h"
 #include "cavmae/core/torch.h"
+#include "cavmae/nn/profile_range.h"
 
 namespace cavmae {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cavmae/machine/isa.h"
+#include "cavmae/isa/isa.h"
 
 namespace cavmae {
 
