@@ -57,6 +57,7 @@ torch::Tensor FolderSnapshot::draw_sample(ClipSide side) const {
     const int64_t* ids = part.rows.moment.data_ptr<int64_t>();
     const bool* alive = part.alive.defined() ? part.alive.data_ptr<bool>() : nullptr;
     const torch::Tensor& vectors = vectors_of(part.rows, side);
+    if (is_all_lacking(vectors)) continue;
     for (int64_t row = 0; row < part.rows.size(); ++row) {
       const uint64_t hash = sample_hash(ids[row]);
       if (alive != nullptr && !alive[row]) continue;
@@ -115,6 +116,12 @@ int64_t FolderSelection::size() const {
   return rows;
 }
 
+bool FolderSelection::compares_all() const {
+  return exact_ || std::ranges::none_of(snapshot_->parts(), [](const FolderSnapshot::Part& part) {
+           return part.lists.has_value();
+         });
+}
+
 // The k nearest rows of a part; where it has lists, of those in `effort` times as many lists as suffice.
 // `is_all`: whether no row was left out.
 Neighbors FolderSelection::nearest_rows(size_t p, const torch::Tensor& query, ClipSide side, int64_t k,
@@ -124,6 +131,10 @@ Neighbors FolderSelection::nearest_rows(size_t p, const torch::Tensor& query, Cl
   const ListModel& model = snapshot_->list_models().of(side);
   const bool has_lists = !exact_ && part.lists && part.lists->of(side).offsets.defined();
   const int64_t num_lists = has_lists ? std::min(model.num_lists(), effort * model.probe()) : 0;
+  if (is_all_lacking(vectors)) {
+    is_all = true;
+    return {.indices = torch::empty({1, 0}, torch::kInt64), .scores = torch::empty({1, 0})};
+  }
   if (!has_lists || num_lists == model.num_lists()) {
     const Neighbors found = cavmae::nearest(query, vectors, k, selected_[p]);
     is_all = found.indices.numel() == part.rows.size();
