@@ -35,7 +35,7 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kMomentsPerFile = 100;
+constexpr int64_t kMomentsPerFile = 1000;  // of 10 s at half a window: a film of 83 minutes
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -100,8 +100,10 @@ int fill(const FillFlags& flags) {
                      .already_done = there * kMomentsPerFile});
   for (int64_t f = there; f < flags.moments / kMomentsPerFile; ++f) {
     at::Generator generator = at::detail::createCPUGenerator(static_cast<uint64_t>(f));
-    const torch::Tensor audio = mixers.audio.draw(kMomentsPerFile, generator).to(type),
-                        video = mixers.video.draw(kMomentsPerFile, generator).to(type);
+    const auto draw = [&](const Mixer& mixer, bool is_wanted) {
+      return is_wanted ? mixer.draw(kMomentsPerFile, generator).to(type) : torch::Tensor();
+    };
+    const torch::Tensor audio = draw(mixers.audio, has_audio), video = draw(mixers.video, has_video);
     std::vector<NewMoment> moments;
     for (int64_t i = 0; i < kMomentsPerFile; ++i)
       moments.push_back({.start_ms = 10000 * i,

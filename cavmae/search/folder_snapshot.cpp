@@ -146,12 +146,8 @@ Neighbors FolderSelection::nearest_rows(size_t p, const torch::Tensor& query, Cl
                                          .probe = num_lists,
                                          .most = std::max<int64_t>(1000, kComparedByVectors * k),
                                          .selected = selected_[p]});
-  Neighbors found = cavmae::nearest(query, vectors.index_select(0, rows), k);
-  found.indices = torch::where(
-      found.indices >= 0, rows.index_select(0, found.indices.flatten().clamp_min(0)).view_as(found.indices),
-      found.indices);
   is_all = false;
-  return found;
+  return nearest_among(query, vectors, rows, k);
 }
 
 // Among the k nearest of each part. A moment that is not among them is no more similar than the last of
@@ -181,12 +177,11 @@ std::vector<NearMoment> FolderSelection::compare(const torch::Tensor& query, Cli
   for (const FolderSnapshot::Part& part : snapshot_->parts()) {
     const torch::Tensor positions = selected_rows(part, files).nonzero().flatten();
     if (positions.size(0) == 0) continue;
-    const torch::Tensor vectors = vectors_of(part.rows, side).index_select(0, positions);
-    const Neighbors found = cavmae::nearest(query, vectors, vectors.size(0));
+    const Neighbors found = nearest_among(query, vectors_of(part.rows, side), positions, positions.size(0));
     const int64_t* indices = found.indices.data_ptr<int64_t>();
     for (int64_t i = 0; i < found.indices.numel() && indices[i] >= 0; ++i)
-      out.push_back({.moment = moment_at(part.rows, positions.data_ptr<int64_t>()[indices[i]]),
-                     .similarity = found.scores.data_ptr<float>()[i]});
+      out.push_back(
+          {.moment = moment_at(part.rows, indices[i]), .similarity = found.scores.data_ptr<float>()[i]});
   }
   return out;
 }
