@@ -6,12 +6,14 @@
 #include <fmt/format.h>
 
 #include "cavmae/core/paths.h"
+#include "cavmae/core/progress.h"
 #include "cavmae/core/stop_signal.h"
 #include "cavmae/core/text.h"
 #include "cavmae/data/read_clips.h"
 #include "cavmae/search/folder_watch.h"
 #include "cavmae/search/indexer.h"
 #include "cavmae/search/open_library.h"
+#include "cavmae/search/recall.h"
 
 #include "apps/command.h"
 #include "apps/dist_flags.h"
@@ -69,6 +71,35 @@ void report_check(const LibraryCheck& check, Log& log) {
              check.segments, check.files_to_repeat);
 }
 
+// What the lists find of what comparing everything finds.
+std::vector<IndexRecall> check_recall(const IndexFlags& flags, bool quiet, Log& log) {
+  constexpr int64_t kQueries = 100;
+  constexpr double kGood = 0.95;
+  const auto library = open_library(flags.library);
+  std::optional<Progress> progress;
+  const auto recalls = measure_recall(*library, kQueries, [&](int64_t done, int64_t total) {
+    if (!progress)
+      progress.emplace(
+          ProgressOptions{.title = "checking lists", .unit = "queries", .total = total, .quiet = quiet});
+    progress->update(done);
+    return !StopSignal::requested();
+  });
+  if (progress) progress->finish();
+  for (const IndexRecall& recall : recalls) {
+    const std::string text =
+        fmt::format("of the ten {} nearest to {}, the lists hold {:.1f} %",
+                    recall.found == ClipSide::audio ? "sounds" : "pictures",
+                    recall.query == ClipSide::audio ? "a sound" : "a picture", 100 * recall.at_10);
+    if (recall.at_10 >= kGood)
+      log.info("{}", text);
+    else
+      log.warn(
+          "{}; 'cavmae search --exact' compares everything, --index flat and then --index auto learn them anew",
+          text);
+  }
+  return recalls;
+}
+
 void print_result(const IndexFlags& flags, const IndexResult& result, const LibraryCounts& counts) {
   std::string text = fmt::format("{} files added, {} changed, {} moved, {} unchanged", result.added,
                                  result.changed, result.moved, result.unchanged);
@@ -84,7 +115,8 @@ void print_result(const IndexFlags& flags, const IndexResult& result, const Libr
 }
 
 Json to_json(const IndexFlags& flags, const LibraryWriter& library, const IndexResult& result,
-             const LibraryCounts& counts, const std::optional<LibraryCheck>& check) {
+             const LibraryCounts& counts, const std::optional<LibraryCheck>& check,
+             const std::vector<IndexRecall>& recalls) {
   Json out = {{"library", shown_library(flags.library)},
               {"generation", library.settings().generation},
               {"model", library.settings().model.parameters_hash},
@@ -104,6 +136,9 @@ Json to_json(const IndexFlags& flags, const LibraryWriter& library, const IndexR
               {"moments", counts.moments},
               {"segments", counts.segments}};
   if (check) out["damaged_segments"] = check->damaged;
+  for (const IndexRecall& recall : recalls)
+    out["recall_at_10"].push_back(
+        {{"query", side_name(recall.query)}, {"found", side_name(recall.found)}, {"recall", recall.at_10}});
   return out;
 }
 
@@ -173,9 +208,11 @@ int index(const IndexFlags& flags, const GlobalOptions& global, const RankOfLaun
   rank.leave();
   if (!rank.is_first()) return result.end == IndexEnd::interrupted ? kExitInterrupted : 0;
   if (result.end == IndexEnd::done) library.finish();
+  std::vector<IndexRecall> recalls;
+  if (flags.check && result.end == IndexEnd::done) recalls = check_recall(flags, global.quiet, *log);
   const LibraryCounts counts = library.counts();
   if (flags.json != "-") print_result(flags, result, counts);
-  write_json_result(flags.json, to_json(flags, library, result, counts, check));
+  write_json_result(flags.json, to_json(flags, library, result, counts, check, recalls));
   if (result.end == IndexEnd::done && flags.watch)
     return keep_watching(flags, library, model, options, global, log);
   if (result.end == IndexEnd::interrupted) {
@@ -231,8 +268,10 @@ void add_index(CLI::App& app, Program& program) {
       ->type_name("");
   app.add_flag("--rebuild", flags->rebuild,
                "make the library anew beside the old one, which is searched until the new one is whole");
-  app.add_flag("--check", flags->check,
-               "first read everything that is stored, and make again what is damaged");
+  app.add_flag(
+      "--check", flags->check,
+      "first read everything that is stored, and make again what is damaged; then measure what the lists of "
+      "a large library find of what comparing everything finds");
   app.add_flag("--watch", flags->watch,
                "then go on adding what appears in the folders, until a signal ends it");
   flags->options.add(app, IndexOptions{}, "Indexing");

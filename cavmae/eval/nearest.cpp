@@ -1,13 +1,16 @@
 #include "cavmae/eval/nearest.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <mutex>
 #include <vector>
 
 #include "cavmae/core/own_errors.h"
 #include "cavmae/core/parallel.h"
+#include "cavmae/kernels/row_products.h"
 
 namespace cavmae {
 namespace {
@@ -78,76 +81,171 @@ double length(const float* x, int64_t width) {
   return std::isfinite(length) && length > 0 ? length : kNan;
 }
 
-// Rows of float with their lengths.
-struct Rows {
-  torch::Tensor values;        // float [n, D], contiguous
-  std::vector<double> length;  // [n]
-  const float* row(int64_t i) const { return values.data_ptr<float>() + i * values.size(1); }
+// Queries as float, with their lengths and as vectors of length 1 (zeros for those without a direction).
+struct Queries {
+  torch::Tensor values;         // float [Q, D], contiguous
+  std::vector<double> lengths;  // [Q]
+  torch::Tensor directions;     // float [Q, D]
+
+  explicit Queries(const torch::Tensor& given) : values(given.to(torch::kFloat32).contiguous()) {
+    for (int64_t q = 0; q < values.size(0); ++q)
+      lengths.push_back(length(values.data_ptr<float>() + q * width(), width()));
+    const torch::Tensor column = torch::tensor(lengths, torch::kFloat64).unsqueeze(1).nan_to_num(/*nan=*/1.0);
+    directions = (values.to(torch::kFloat64) / column).to(torch::kFloat32);
+  }
+  int64_t width() const { return values.size(1); }
+  int64_t size() const { return values.size(0); }
+  const float* row(int64_t q) const { return values.data_ptr<float>() + q * width(); }
 };
 
-Rows with_lengths(const torch::Tensor& matrix) {
-  Rows out{.values = matrix.to(torch::kFloat32).contiguous(), .length = {}};
-  const int64_t width = out.values.size(1);
-  for (int64_t i = 0; i < out.values.size(0); ++i) out.length.push_back(length(out.row(i), width));
-  return out;
-}
+// Which rows of the matrix may be found: those that are listed, or all; of them those that are selected.
+struct Candidates {
+  const int64_t* listed = nullptr;  // [count], ascending; null: 0, 1, 2 ...
+  const bool* selected = nullptr;   // [N]; null: all
+  int64_t count = 0;
 
-// Note [Exact and fast]: the scores of a block come from one matrix product in float. Only a row whose score
-// could lie at or above a query's threshold, given how far rounding may have led it off, is computed again in
-// double. Rows so long or short that a float overflows always are.
-struct Search {
-  const Rows& queries;
-  torch::Tensor directions;  // float [Q, D]: queries of length 1, zeros for those without a direction
-  torch::Tensor matrix;      // float or half [N, D]
-  const bool* selected;      // [N], or null: all
-  int64_t k;
-
-  int64_t width() const { return directions.size(1); }
-  float margin() const {
-    return static_cast<float>(width() + 16) * 2 * std::numeric_limits<float>::epsilon();
+  // Those among the places [begin, end).
+  void rows(int64_t begin, int64_t end, std::vector<int64_t>& out) const {
+    out.clear();
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row = listed != nullptr ? listed[i] : i;
+      if (selected == nullptr || selected[row]) out.push_back(row);
+    }
   }
+};
 
-  // Rows begin to end - 1 of the matrix.
+// Note [Exact and fast]: products with a block of rows, and the lengths of these, come from one pass over
+// them in float. Only a row whose score could lie at or above a query's threshold, given how far rounding may
+// have led it off, is computed again in double. Rows so long or short that a float overflows always are.
+class Search {
+ public:
+  Search(const Queries& queries, const torch::Tensor& matrix, const Candidates& candidates, int64_t k)
+      : queries_(queries), matrix_(matrix), candidates_(candidates), k_(k) {}
+
+  // Among the candidates [begin, end).
   std::vector<Best> operator()(int64_t begin, int64_t end) const {
-    const int64_t num_queries = directions.size(0);
-    std::vector<Best> best(static_cast<size_t>(num_queries), Best(k));
+    std::vector<Best> best(static_cast<size_t>(queries_.size()), Best(k_));
+    std::vector<int64_t> rows;
     for (int64_t first = begin; first < end; first += kBlockRows) {
-      const int64_t block_end = std::min(first + kBlockRows, end);
-      if (selected != nullptr &&
-          std::find(selected + first, selected + block_end, true) == selected + block_end)
-        continue;
-      const Rows rows = with_lengths(matrix.narrow(0, first, std::min(kBlockRows, end - first)));
-      for (int64_t query = 0; query < num_queries; query += kBlockQueries)
-        search_block(rows, first, query, best);
+      candidates_.rows(first, std::min(first + kBlockRows, end), rows);
+      if (rows.empty()) continue;
+      const bool in_place = queries_.size() == 1 && matrix_.stride(1) == 1;
+      if (!in_place)
+        search_copied(rows, best);
+      else if (matrix_.scalar_type() == torch::kFloat16)
+        search_in_place(reinterpret_cast<const kernels::HalfBits*>(matrix_.data_ptr<at::Half>()), rows,
+                        best[0]);
+      else
+        search_in_place(matrix_.data_ptr<float>(), rows, best[0]);
     }
     return best;
   }
 
  private:
-  void search_block(const Rows& rows, int64_t first_row, int64_t first_query, std::vector<Best>& best) const {
-    const torch::Tensor some =
-        directions.narrow(0, first_query, std::min(kBlockQueries, directions.size(0) - first_query));
-    const torch::Tensor products =
-        some.size(0) == 1 ? rows.values.mv(some[0]).unsqueeze(0) : some.matmul(rows.values.t()).contiguous();
-    const int64_t num_rows = products.size(1);
-    for (int64_t q = 0; q < some.size(0); ++q) {
-      const int64_t query = first_query + q;
-      if (std::isnan(queries.length[query])) continue;
-      const float* scores = products.data_ptr<float>() + q * num_rows;
-      Best& of_query = best[query];
-      float least = of_query.threshold() - margin();
-      for (int64_t r = 0; r < num_rows; ++r) {
-        const double length = rows.length[r];
-        if (selected != nullptr && !selected[first_row + r]) continue;
-        if (scores[r] < least * length && length < 1e18 && length > 1e-18) continue;
-        if (std::isnan(length)) continue;
-        const double cosine =
-            dot(queries.row(query), rows.row(r), width()) / (queries.length[query] * length);
-        of_query.offer({.score = static_cast<float>(cosine), .row = first_row + r});
-        least = of_query.threshold() - margin();
+  // A dot product in float is off by no more than so many roundings of the lengths' product, and a length by
+  // half as many of itself.
+  float margin() const {
+    return static_cast<float>(queries_.width() + 16) * 3 * std::numeric_limits<float>::epsilon();
+  }
+
+  // What decides which rows of a block are computed again.
+  class Sieve {
+   public:
+    Sieve(const Search& search, int64_t query, Best& best)
+        : search_(search), query_(query), best_(best), least_(best.threshold() - search.margin()) {}
+
+    // `row` gives the row as float [D].
+    template <class Row>
+    void offer(float product, float square, int64_t index, const Row& row) {
+      if (std::isnan(square)) return;
+      constexpr float kShort = 1e-30f, kLong = 1e30f;
+      if (square > kShort && square < kLong && product < least_ * std::sqrt(square)) return;
+      const float* numbers = row();
+      const int64_t width = search_.queries_.width();
+      const double length = cavmae::length(numbers, width);
+      if (std::isnan(length)) return;
+      const auto query = static_cast<size_t>(query_);
+      const double cosine =
+          dot(search_.queries_.row(query_), numbers, width) / (search_.queries_.lengths[query] * length);
+      best_.offer({.score = static_cast<float>(cosine), .row = index});
+      least_ = best_.threshold() - search_.margin();
+    }
+
+   private:
+    const Search& search_;
+    int64_t query_;
+    Best& best_;
+    float least_;
+  };
+
+  static void multiply(const kernels::ManyRows<float>& rows, const float* vector, float* products,
+                       float* squares) {
+    kernels::row_products().of_floats(rows, vector, products, squares);
+  }
+  static void multiply(const kernels::ManyRows<kernels::HalfBits>& rows, const float* vector, float* products,
+                       float* squares) {
+    kernels::row_products().of_halfs(rows, vector, products, squares);
+  }
+  static float as_float(float number) { return number; }
+  static float as_float(kernels::HalfBits number) { return kernels::float_of_half(number); }
+
+  // One query, and rows where they lie.
+  template <class Number>
+  void search_in_place(const Number* matrix, const std::vector<int64_t>& rows, Best& best) const {
+    if (std::isnan(queries_.lengths[0])) return;
+    const auto count = static_cast<int64_t>(rows.size());
+    const bool in_a_row = rows.back() - rows.front() + 1 == count;
+    const int64_t stride = matrix_.stride(0);
+    const kernels::ManyRows<Number> many{.rows = in_a_row ? matrix + rows.front() * stride : matrix,
+                                         .stride = stride,
+                                         .width = queries_.width(),
+                                         .num_rows = count,
+                                         .indices = in_a_row ? nullptr : rows.data()};
+    std::array<float, kBlockRows> products, squares;
+    multiply(many, queries_.directions.data_ptr<float>(), products.data(), squares.data());
+    std::vector<float> numbers(static_cast<size_t>(queries_.width()));
+    Sieve sieve(*this, 0, best);
+    for (int64_t r = 0; r < count; ++r)
+      sieve.offer(products[r], squares[r], rows[r], [&] {
+        std::transform(many.row(r), many.row(r) + many.width, numbers.begin(),
+                       [](Number number) { return as_float(number); });
+        return numbers.data();
+      });
+  }
+
+  // Several queries: a matrix product with a copy of the rows.
+  void search_copied(const std::vector<int64_t>& rows, std::vector<Best>& best) const {
+    const auto count = static_cast<int64_t>(rows.size());
+    const bool in_a_row = rows.back() - rows.front() + 1 == count;
+    const torch::Tensor values = (in_a_row ? matrix_.narrow(0, rows.front(), count)
+                                           : matrix_.index_select(0, torch::tensor(rows, torch::kInt64)))
+                                     .to(torch::kFloat32)
+                                     .contiguous();
+    const int64_t width = queries_.width();
+    std::array<float, kBlockRows> unused, squares;
+    multiply(
+        kernels::ManyRows<float>{
+            .rows = values.data_ptr<float>(), .stride = width, .width = width, .num_rows = count},
+        queries_.directions.data_ptr<float>(), unused.data(), squares.data());
+    for (int64_t first = 0; first < queries_.size(); first += kBlockQueries) {
+      const torch::Tensor some =
+          queries_.directions.narrow(0, first, std::min(kBlockQueries, queries_.size() - first));
+      const torch::Tensor products = some.matmul(values.t()).contiguous();
+      for (int64_t q = 0; q < some.size(0); ++q) {
+        const auto query = static_cast<size_t>(first + q);
+        if (std::isnan(queries_.lengths[query])) continue;
+        const float* of_query = products.data_ptr<float>() + q * count;
+        Sieve sieve(*this, first + q, best[query]);
+        for (int64_t r = 0; r < count; ++r)
+          sieve.offer(of_query[r], squares[r], rows[r], [&] { return values.data_ptr<float>() + r * width; });
       }
     }
   }
+
+  const Queries& queries_;
+  torch::Tensor matrix_;  // float or half [N, D]
+  Candidates candidates_;
+  int64_t k_;
 };
 
 void check(const torch::Tensor& queries, const torch::Tensor& matrix, int64_t k,
@@ -180,22 +278,14 @@ Neighbors to_tensors(const std::vector<Best>& best, int64_t k) {
 }
 
 Neighbors search(const torch::Tensor& given, const torch::Tensor& matrix, int64_t wanted,
-                 const torch::Tensor& selected) {
-  check(given, matrix, wanted, selected);
-  const Rows queries = with_lengths((given.dim() == 1 ? given.unsqueeze(0) : given).detach().cpu());
-  const auto num_queries = static_cast<int64_t>(queries.length.size());
-  const int64_t k = std::min(wanted, matrix.size(0));
-  std::vector<Best> best(queries.length.size(), Best(k));
-  if (k == 0 || num_queries == 0) return to_tensors(best, k);
-  const torch::Tensor lengths =
-      torch::tensor(queries.length, torch::kFloat64).unsqueeze(1).nan_to_num(/*nan=*/1.0);
-  const Search search{.queries = queries,
-                      .directions = (queries.values.to(torch::kFloat64) / lengths).to(torch::kFloat32),
-                      .matrix = matrix.detach(),
-                      .selected = selected.defined() ? selected.data_ptr<bool>() : nullptr,
-                      .k = k};
+                 const Candidates& candidates) {
+  const Queries queries((given.dim() == 1 ? given.unsqueeze(0) : given).detach().cpu());
+  const int64_t k = std::min(wanted, candidates.count);
+  std::vector<Best> best(queries.lengths.size(), Best(k));
+  if (k == 0 || queries.size() == 0) return to_tensors(best, k);
+  const Search search(queries, matrix.detach(), candidates, k);
   std::mutex mutex;
-  at::parallel_for(0, matrix.size(0), kBlockRows, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, candidates.count, kBlockRows, [&](int64_t begin, int64_t end) {
     const torch::NoGradGuard no_grad;
     const std::vector<Best> part = search(begin, end);
     const std::lock_guard lock(mutex);
@@ -210,7 +300,28 @@ Neighbors nearest(const torch::Tensor& queries, const torch::Tensor& matrix, int
                   const torch::Tensor& selected) {
   return with_own_errors([&] {
     const torch::NoGradGuard no_grad;
-    return search(queries, matrix, k, selected);
+    check(queries, matrix, k, selected);
+    return search(
+        queries, matrix, k,
+        {.selected = selected.defined() ? selected.data_ptr<bool>() : nullptr, .count = matrix.size(0)});
+  });
+}
+
+Neighbors nearest_among(const torch::Tensor& queries, const torch::Tensor& matrix, const torch::Tensor& rows,
+                        int64_t k) {
+  return with_own_errors([&] {
+    const torch::NoGradGuard no_grad;
+    check(queries, matrix, k, {});
+    CAVMAE_CHECK(
+        rows.defined() && rows.dim() == 1 && rows.scalar_type() == torch::kInt64 && rows.is_contiguous(),
+        "`rows` must be int64 [M]");
+    const int64_t count = rows.size(0);
+    const int64_t* listed = rows.data_ptr<int64_t>();
+    CAVMAE_CHECK(
+        count == 0 || (listed[0] >= 0 && listed[count - 1] < matrix.size(0) &&
+                       std::adjacent_find(listed, listed + count, std::greater_equal()) == listed + count),
+        "`rows` must ascend, from 0 to below the matrix's ", matrix.size(0));
+    return search(queries, matrix, k, {.listed = listed, .count = count});
   });
 }
 

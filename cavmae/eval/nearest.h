@@ -23,4 +23,9 @@ struct Neighbors {
 Neighbors nearest(const torch::Tensor& queries, const torch::Tensor& matrix, int64_t k,
                   const torch::Tensor& selected = {});
 
+// Likewise among some rows alone, which are compared where they lie. rows: int64 [M], ascending. k' = min(k,
+// M); the indices are the matrix's.
+Neighbors nearest_among(const torch::Tensor& queries, const torch::Tensor& matrix, const torch::Tensor& rows,
+                        int64_t k);
+
 }  // namespace cavmae

@@ -103,7 +103,7 @@ IsaSet isa_of(const CpuRegisters& cpu) {
       true,
       all(cpu.leaf1_ecx, {20}),
       ymm && all(cpu.leaf1_ecx, {28}),
-      ymm && all(cpu.leaf1_ecx, {12}) && all(cpu.leaf7_ebx, {5}),
+      ymm && all(cpu.leaf1_ecx, {12, 29}) && all(cpu.leaf7_ebx, {5}),
       zmm && all(cpu.leaf7_ebx, {16, 17, 30, 31}),
       zmm && all(cpu.leaf7_1_eax, {5}),
       tiles && all(cpu.leaf7_edx, {22, 24}),

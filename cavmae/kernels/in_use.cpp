@@ -4,6 +4,7 @@
 #include "cavmae/kernels/matmul.h"
 #include "cavmae/kernels/pack_weight.h"
 #include "cavmae/kernels/row_kernels.h"
+#include "cavmae/kernels/row_products.h"
 
 namespace cavmae::kernels {
 
@@ -20,6 +21,7 @@ std::vector<KernelInUse> kernels_in_use() {
   }
   in_use.push_back({"weight packing", weight_packing_in_use()});
   in_use.push_back({"rows", best_row_kernels().name});
+  in_use.push_back({"products of rows", best_row_products().name});
   return in_use;
 }
 

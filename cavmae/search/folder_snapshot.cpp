@@ -57,6 +57,7 @@ torch::Tensor FolderSnapshot::draw_sample(ClipSide side) const {
     const int64_t* ids = part.rows.moment.data_ptr<int64_t>();
     const bool* alive = part.alive.defined() ? part.alive.data_ptr<bool>() : nullptr;
     const torch::Tensor& vectors = vectors_of(part.rows, side);
+    if (is_all_lacking(vectors)) continue;
     for (int64_t row = 0; row < part.rows.size(); ++row) {
       const uint64_t hash = sample_hash(ids[row]);
       if (alive != nullptr && !alive[row]) continue;
@@ -115,6 +116,12 @@ int64_t FolderSelection::size() const {
   return rows;
 }
 
+bool FolderSelection::compares_all() const {
+  return exact_ || std::ranges::none_of(snapshot_->parts(), [](const FolderSnapshot::Part& part) {
+           return part.lists.has_value();
+         });
+}
+
 // The k nearest rows of a part; where it has lists, of those in `effort` times as many lists as suffice.
 // `is_all`: whether no row was left out.
 Neighbors FolderSelection::nearest_rows(size_t p, const torch::Tensor& query, ClipSide side, int64_t k,
@@ -124,6 +131,10 @@ Neighbors FolderSelection::nearest_rows(size_t p, const torch::Tensor& query, Cl
   const ListModel& model = snapshot_->list_models().of(side);
   const bool has_lists = !exact_ && part.lists && part.lists->of(side).offsets.defined();
   const int64_t num_lists = has_lists ? std::min(model.num_lists(), effort * model.probe()) : 0;
+  if (is_all_lacking(vectors)) {
+    is_all = true;
+    return {.indices = torch::empty({1, 0}, torch::kInt64), .scores = torch::empty({1, 0})};
+  }
   if (!has_lists || num_lists == model.num_lists()) {
     const Neighbors found = cavmae::nearest(query, vectors, k, selected_[p]);
     is_all = found.indices.numel() == part.rows.size();
@@ -135,12 +146,8 @@ Neighbors FolderSelection::nearest_rows(size_t p, const torch::Tensor& query, Cl
                                          .probe = num_lists,
                                          .most = std::max<int64_t>(1000, kComparedByVectors * k),
                                          .selected = selected_[p]});
-  Neighbors found = cavmae::nearest(query, vectors.index_select(0, rows), k);
-  found.indices = torch::where(
-      found.indices >= 0, rows.index_select(0, found.indices.flatten().clamp_min(0)).view_as(found.indices),
-      found.indices);
   is_all = false;
-  return found;
+  return nearest_among(query, vectors, rows, k);
 }
 
 // Among the k nearest of each part. A moment that is not among them is no more similar than the last of
@@ -170,12 +177,11 @@ std::vector<NearMoment> FolderSelection::compare(const torch::Tensor& query, Cli
   for (const FolderSnapshot::Part& part : snapshot_->parts()) {
     const torch::Tensor positions = selected_rows(part, files).nonzero().flatten();
     if (positions.size(0) == 0) continue;
-    const torch::Tensor vectors = vectors_of(part.rows, side).index_select(0, positions);
-    const Neighbors found = cavmae::nearest(query, vectors, vectors.size(0));
+    const Neighbors found = nearest_among(query, vectors_of(part.rows, side), positions, positions.size(0));
     const int64_t* indices = found.indices.data_ptr<int64_t>();
     for (int64_t i = 0; i < found.indices.numel() && indices[i] >= 0; ++i)
-      out.push_back({.moment = moment_at(part.rows, positions.data_ptr<int64_t>()[indices[i]]),
-                     .similarity = found.scores.data_ptr<float>()[i]});
+      out.push_back(
+          {.moment = moment_at(part.rows, indices[i]), .similarity = found.scores.data_ptr<float>()[i]});
   }
   return out;
 }

@@ -58,6 +58,7 @@ class FolderSelection : public MomentSelection {
 
   const LibrarySnapshot& snapshot() const override { return *snapshot_; }
   int64_t size() const override;
+  bool compares_all() const override;
   NearMoments nearest(const torch::Tensor& query, ClipSide side, int64_t k, int64_t effort) const override;
   std::vector<NearMoment> compare(const torch::Tensor& query, ClipSide side,
                                   const torch::Tensor& files) const override;

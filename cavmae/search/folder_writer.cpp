@@ -155,13 +155,14 @@ torch::Tensor FolderWriter::training_sample(ClipSide side, int64_t size) const {
   std::vector<torch::Tensor> parts;
   for (const SegmentRecord& segment : catalog_->segments()) {
     const MomentRows rows = rows_of(segment);
+    if (is_all_lacking(vectors_of(rows, side))) continue;
     const int64_t share = std::max<int64_t>(1, size * segment.rows / total);
     const torch::Tensor positions =
         torch::linspace(0, static_cast<double>(segment.rows - 1), share, torch::kFloat64).to(torch::kInt64);
     const torch::Tensor some = directions_of(vectors_of(rows, side).index_select(0, positions));
     parts.push_back(some.index({some.abs().sum(1) > 0}));
   }
-  return torch::cat(parts);
+  return parts.empty() ? torch::empty({0, settings_.model.embed_dim}) : torch::cat(parts);
 }
 
 void FolderWriter::make_lists() {

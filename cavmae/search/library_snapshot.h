@@ -70,6 +70,8 @@ class MomentSelection {
   virtual const LibrarySnapshot& snapshot() const = 0;
   // So many there are of all; those of one pair of modalities may be fewer.
   virtual int64_t size() const = 0;
+  // Whether a search looks at every vector, so that it can miss none.
+  virtual bool compares_all() const = 0;
   // At least the k nearest of a side to query, float [D], where there are so many, in no order. `effort`: how
   // many times as much of an index is looked at as usually suffices.
   virtual NearMoments nearest(const torch::Tensor& query, ClipSide side, int64_t k, int64_t effort) const = 0;

@@ -33,11 +33,15 @@ torch::Tensor directions_of(const torch::Tensor& vectors) {
   return torch::where(length > 0, rows / length, torch::zeros_like(rows));
 }
 
+torch::Tensor ListModel::projected(const torch::Tensor& vectors) const {
+  return projection_.defined() ? vectors.matmul(projection_.t()) : vectors;
+}
+
 torch::Tensor ListModel::lists_of(const torch::Tensor& vectors) const {
   torch::Tensor out = torch::empty({vectors.size(0)}, torch::kInt64);
   for_each_block(vectors.size(0), [&](int64_t begin, int64_t count) {
     const torch::Tensor some = directions_of(vectors.narrow(0, begin, count));
-    const torch::Tensor list = some.matmul(centers_.t()).argmax(1);
+    const torch::Tensor list = projected(some).matmul(centers_.t()).argmax(1);
     out.narrow(0, begin, count).copy_(torch::where(some.abs().sum(1) > 0, list, torch::full_like(list, -1)));
   });
   return out;
@@ -57,7 +61,7 @@ torch::Tensor ListModel::codes_of(const torch::Tensor& vectors) const {
 }
 
 torch::Tensor ListModel::nearest_lists(const torch::Tensor& query, int64_t count) const {
-  const torch::Tensor products = centers_.mv(directions_of(query.unsqueeze(0))[0]);
+  const torch::Tensor products = centers_.mv(projected(directions_of(query.unsqueeze(0)))[0]);
   return std::get<1>(products.topk(std::min(count, num_lists())));
 }
 
@@ -73,6 +77,7 @@ void save_list_models(const fs::path& generation, const ListModels& models) {
   for (const auto& [name, model] : {std::pair("audio", &models.audio), std::pair("video", &models.video)}) {
     if (!model->is_there()) continue;
     const std::string side = name;
+    if (model->projection().defined()) tensors.emplace_back(side + ".projection", model->projection());
     tensors.emplace_back(side + ".centers", model->centers());
     if (model->has_codes()) {
       tensors.emplace_back(side + ".rotation", model->rotation());
@@ -95,10 +100,12 @@ std::optional<ListModels> load_list_models(const fs::path& generation) {
     const auto model = [&](const std::string& side) {
       const torch::Tensor* centers = file.find(side + ".centers");
       if (centers == nullptr) return ListModel();
-      const torch::Tensor* rotation = file.find(side + ".rotation");
-      return ListModel(*centers, rotation != nullptr ? *rotation : torch::Tensor(),
-                       rotation != nullptr ? file.at(side + ".codebooks") : torch::Tensor(),
-                       std::stoll(file.metadata.at(side + ".probe")));
+      const torch::Tensor* projection = file.find(side + ".projection");
+      ListModel out(projection != nullptr ? *projection : torch::Tensor(), *centers,
+                    std::stoll(file.metadata.at(side + ".probe")));
+      if (const torch::Tensor* rotation = file.find(side + ".rotation"))
+        out.set_codes(*rotation, file.at(side + ".codebooks"));
+      return out;
     };
     return ListModels{.audio = model("audio"), .video = model("video")};
   } catch (const std::exception& e) {

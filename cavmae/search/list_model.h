@@ -15,20 +15,24 @@ namespace cavmae {
 // Note [Inverted lists]: vectors of length 1 are grouped around centres (spherical k-means; Sivic and
 // Zisserman, 2003, have the idea, Johnson, Douze and Jegou, 2017, the sizes): each stands in the list of the
 // centre it has the largest product with. A query looks into the `probe` lists whose centres are nearest to
-// it. Where a library is too large for its vectors to stay in memory, a list's vectors are first compared by
-// codes: turned by a rotation (OPQ; Ge et al., 2013), cut into parts, and each part replaced by the nearest
-// of 256 (product quantization; Jegou et al., 2011). What is best by codes is compared by the vectors
-// themselves.
+// it. Centres lie in the few directions in which the vectors differ most (the largest eigenvectors of their
+// second moments), since nothing but the choice of lists depends on them. Where a library is too large for
+// its vectors to stay in memory, a list's vectors are first compared by codes: turned by a rotation (OPQ; Ge
+// et al., 2013), cut into parts, and each part replaced by the nearest of 256 (product quantization; Jegou et
+// al., 2011). What is best by codes is compared by the vectors themselves.
 class ListModel {
  public:
   ListModel() = default;
-  // centers: float [L, D]; rotation: float [D, D], x -> x rotation^T; codebooks: float [M, 256, D / M]. Both
-  // undefined: no codes. probe: lists that a query looks into.
-  ListModel(torch::Tensor centers, torch::Tensor rotation, torch::Tensor codebooks, int64_t probe)
-      : centers_(std::move(centers)),
-        rotation_(std::move(rotation)),
-        codebooks_(std::move(codebooks)),
-        probe_(probe) {}
+  // projection: float [P, D], x -> x projection^T, or undefined, which keeps vectors as they are (P = D);
+  // centers: float [L, P]. probe: lists that a query looks into.
+  ListModel(torch::Tensor projection, torch::Tensor centers, int64_t probe)
+      : projection_(std::move(projection)), centers_(std::move(centers)), probe_(probe) {}
+
+  // rotation: float [D, D], x -> x rotation^T; codebooks: float [M, 256, D / M].
+  void set_codes(torch::Tensor rotation, torch::Tensor codebooks) {
+    rotation_ = std::move(rotation);
+    codebooks_ = std::move(codebooks);
+  }
 
   bool is_there() const { return centers_.defined(); }
   bool has_codes() const { return codebooks_.defined(); }
@@ -45,12 +49,16 @@ class ListModel {
   // Of a query: the product of each part with each of 256, float [M, 256].
   torch::Tensor code_products(const torch::Tensor& query) const;
 
+  // vectors: float [N, D]. As centres are compared with them, [N, P].
+  torch::Tensor projected(const torch::Tensor& vectors) const;
+
+  const torch::Tensor& projection() const { return projection_; }
   const torch::Tensor& centers() const { return centers_; }
   const torch::Tensor& rotation() const { return rotation_; }
   const torch::Tensor& codebooks() const { return codebooks_; }
 
  private:
-  torch::Tensor centers_, rotation_, codebooks_;
+  torch::Tensor projection_, centers_, rotation_, codebooks_;
   int64_t probe_ = 1;
 };
 

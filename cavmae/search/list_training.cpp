@@ -15,6 +15,7 @@ namespace {
 
 constexpr int64_t kVectorsPerList = 64;  // in training; the sizes that FAISS advises are 39 to 256
 constexpr int64_t kLeastVectorsPerList = 39;
+constexpr int64_t kProjectedWidth = 128;
 constexpr int64_t kPartWidth = 8;  // of a product code
 constexpr int64_t kPartValues = 256;
 constexpr int64_t kQueries = 256;
@@ -24,6 +25,16 @@ constexpr double kRecall = 0.98;
 int64_t lists_for(int64_t num_vectors) {
   const auto lists = static_cast<int64_t>(4 * std::sqrt(static_cast<double>(num_vectors)));
   return std::max<int64_t>(1, std::min(lists, num_vectors / kLeastVectorsPerList));
+}
+
+// The directions in which these vectors differ most, float [P, D]; undefined where they are no more than
+// that.
+torch::Tensor find_projection(const torch::Tensor& vectors) {
+  const int64_t width = vectors.size(1);
+  if (width <= kProjectedWidth) return {};
+  const torch::Tensor moments = vectors.t().matmul(vectors);
+  const auto [values, directions] = torch::linalg_eigh(moments);  // in columns, the smallest first
+  return directions.narrow(1, width - kProjectedWidth, kProjectedWidth).t().contiguous();
 }
 
 // Undefined where it was stopped.
@@ -77,14 +88,16 @@ torch::Tensor some_rows(const torch::Tensor& rows, int64_t count) {
                 : rows.index_select(0, (torch::arange(n, torch::kInt64) * rows.size(0)).div(n, "floor"));
 }
 
-// How many lists hold what is nearest to these queries.
-int64_t probe_for(const torch::Tensor& vectors, const torch::Tensor& centers, const torch::Tensor& queries) {
+// How many lists hold what is nearest to these queries. list_of: int64 [n], of the vectors
+int64_t probe_for(const torch::Tensor& vectors, const torch::Tensor& list_of, const ListModel& lists,
+                  const torch::Tensor& queries) {
   if (queries.size(0) == 0) return 1;
   const int64_t k = std::min(kNeighbors, vectors.size(0));
   const torch::Tensor nearest = std::get<1>(queries.matmul(vectors.t()).topk(k, 1));  // [Q, k]
-  const torch::Tensor list_of = vectors.matmul(centers.t()).argmax(1);
-  const torch::Tensor order =
-      queries.matmul(centers.t()).argsort(1, /*descending=*/true).argsort(1, /*descending=*/false);
+  const torch::Tensor order = lists.projected(queries)
+                                  .matmul(lists.centers().t())
+                                  .argsort(1, /*descending=*/true)
+                                  .argsort(1, /*descending=*/false);
   // At which place of the query's order of lists each neighbour's list stands.
   const torch::Tensor place =
       order.gather(1, list_of.index_select(0, nearest.flatten()).view({queries.size(0), k}));
@@ -104,13 +117,20 @@ ListModel train_lists(const torch::Tensor& vectors, const torch::Tensor& others,
   CAVMAE_CHECK(vectors.dim() == 2 && vectors.size(0) >= 1, "train_lists: no vectors");
   const torch::Tensor rows = vectors.to(torch::kFloat32).contiguous();
   const int64_t num_lists = std::min(lists_for(options.num_vectors), rows.size(0));
-  const torch::Tensor centers = train_centers(rows, num_lists, options);
+  const torch::Tensor projection = find_projection(rows);
+  ListModel lists(projection, {}, 1);
+  const torch::Tensor centers = train_centers(lists.projected(rows), num_lists, options);
   if (!centers.defined()) return {};
-  const bool has_codes = options.codes && rows.size(0) >= kPartValues;
-  const Codes codes = has_codes ? train_codes(rows) : Codes();
-  const int64_t probe = std::max(probe_for(rows, centers, some_rows(rows, kQueries)),
-                                 probe_for(rows, centers, some_rows(others, kQueries)));
-  return {centers, codes.rotation, codes.codebooks, probe};
+  lists = ListModel(projection, centers, 1);
+  const torch::Tensor list_of = lists.lists_of(rows);
+  ListModel out(projection, centers,
+                std::max(probe_for(rows, list_of, lists, some_rows(rows, kQueries)),
+                         probe_for(rows, list_of, lists, some_rows(others, kQueries))));
+  if (options.codes && rows.size(0) >= kPartValues) {
+    const Codes codes = train_codes(rows);
+    out.set_codes(codes.rotation, codes.codebooks);
+  }
+  return out;
 }
 
 }  // namespace cavmae

@@ -1,5 +1,6 @@
 #include "cavmae/search/moment_rows.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -26,10 +27,22 @@ const torch::Tensor& vectors_of(const MomentRows& rows, ClipSide side) {
   return side == ClipSide::audio ? rows.audio : rows.video;
 }
 
+torch::Tensor all_lacking(int64_t size, int64_t embed_dim, torch::ScalarType type) {
+  return torch::full({1, 1}, std::numeric_limits<float>::quiet_NaN(), type).expand({size, embed_dim});
+}
+
+bool is_all_lacking(const torch::Tensor& vectors) {
+  return vectors.stride(0) == 0 && vectors.stride(1) == 0;
+}
+
 MomentRows select_rows(const MomentRows& rows, const torch::Tensor& positions) {
+  const auto select_side = [&](const torch::Tensor& vectors) {
+    return is_all_lacking(vectors) ? all_lacking(positions.size(0), vectors.size(1), vectors.scalar_type())
+                                   : vectors.index_select(0, positions);
+  };
   MomentRows out;
-  out.audio = rows.audio.index_select(0, positions);
-  out.video = rows.video.index_select(0, positions);
+  out.audio = select_side(rows.audio);
+  out.video = select_side(rows.video);
   out.moment = rows.moment.index_select(0, positions);
   out.file = rows.file.index_select(0, positions);
   out.start_ms = rows.start_ms.index_select(0, positions);
@@ -47,9 +60,15 @@ MomentRows join_rows(const std::vector<MomentRows>& parts) {
     start_ms.push_back(part.start_ms);
     end_ms.push_back(part.end_ms);
   }
-  return {.audio = torch::cat(audio),
-          .video = torch::cat(video),
-          .moment = torch::cat(moment),
+  const torch::Tensor moments = torch::cat(moment);
+  const auto join_side = [&](const std::vector<torch::Tensor>& vectors) {
+    return std::ranges::all_of(vectors, is_all_lacking)
+               ? all_lacking(moments.size(0), vectors[0].size(1), vectors[0].scalar_type())
+               : torch::cat(vectors);
+  };
+  return {.audio = join_side(audio),
+          .video = join_side(video),
+          .moment = moments,
           .file = torch::cat(file),
           .start_ms = torch::cat(start_ms),
           .end_ms = torch::cat(end_ms)};

@@ -26,7 +26,7 @@ struct StoredMoment {
 
 // Rows of moments, as of a segment.
 struct MomentRows {
-  torch::Tensor audio, video;                    // float or half [N, D]
+  torch::Tensor audio, video;                    // float or half [N, D]; all_lacking() where no row has it
   torch::Tensor moment, file, start_ms, end_ms;  // int64 [N]
 
   int64_t size() const { return moment.size(0); }
@@ -34,6 +34,10 @@ struct MomentRows {
 
 // The vectors of a side, float or half [N, D].
 const torch::Tensor& vectors_of(const MomentRows& rows, ClipSide side);
+
+// NaN rows without memory of their own, of a side that no moment has: [N, D].
+torch::Tensor all_lacking(int64_t size, int64_t embed_dim, torch::ScalarType type);
+bool is_all_lacking(const torch::Tensor& vectors);
 
 // The rows at these positions, in memory. rows: int64 [M]
 MomentRows select_rows(const MomentRows& rows, const torch::Tensor& positions);

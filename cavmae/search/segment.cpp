@@ -1,5 +1,7 @@
 #include "cavmae/search/segment.h"
 
+#include <string_view>
+
 #include <fmt/format.h>
 
 #include "cavmae/core/error.h"
@@ -22,12 +24,23 @@ void for_each_tensor(Rows& rows, const Visit& visit) {
   visit("end_ms", rows.end_ms);
 }
 
+bool is_side(std::string_view name) {
+  return name == "audio" || name == "video";
+}
+
 }  // namespace
 
 MomentRows read_tail(Catalog& catalog, int64_t embed_dim, torch::ScalarType type) {
   MomentRows rows = empty_rows(catalog.tail_size(), embed_dim, type);
   int64_t row = 0;
-  catalog.for_each_in_tail([&](const StoredMoment& at) { set_row(rows, row++, at); });
+  bool has_audio = false, has_video = false;
+  catalog.for_each_in_tail([&](const StoredMoment& at) {
+    set_row(rows, row++, at);
+    has_audio |= !at.audio.empty();
+    has_video |= !at.video.empty();
+  });
+  if (!has_audio) rows.audio = all_lacking(row, embed_dim, type);
+  if (!has_video) rows.video = all_lacking(row, embed_dim, type);
   return rows;
 }
 
@@ -37,8 +50,9 @@ fs::path segment_file(const fs::path& generation, int64_t segment) {
 
 std::string write_segment(const fs::path& file, const MomentRows& rows) {
   NamedTensors tensors;
-  for_each_tensor(rows,
-                  [&](const char* name, const torch::Tensor& tensor) { tensors.emplace_back(name, tensor); });
+  for_each_tensor(rows, [&](const char* name, const torch::Tensor& tensor) {
+    if (!is_side(name) || !is_all_lacking(tensor)) tensors.emplace_back(name, tensor);
+  });
   write_safetensors(file, tensors, {{"format", "cavmae library segment"}});
   return content_hash_of_file(file);
 }
@@ -47,14 +61,16 @@ MomentRows map_segment(const fs::path& file, int64_t num_rows, int64_t embed_dim
   MomentRows rows;
   try {
     const TensorFile mapped = map_safetensors(file);
-    for_each_tensor(rows, [&](const char* name, torch::Tensor& tensor) { tensor = mapped.at(name); });
+    for_each_tensor(rows, [&](const char* name, torch::Tensor& tensor) {
+      const bool is_lacking = is_side(name) && mapped.find(name) == nullptr;
+      tensor = is_lacking ? all_lacking(num_rows, embed_dim, type) : mapped.at(name);
+    });
   } catch (const CheckpointError& e) {
     throw DataError(concat(e.what(), kCure));
   }
   for_each_tensor(rows, [&](const char* name, const torch::Tensor& tensor) {
-    const bool is_matrix = &tensor == &rows.audio || &tensor == &rows.video;
     const bool fits =
-        is_matrix
+        is_side(name)
             ? tensor.sizes() == torch::IntArrayRef({num_rows, embed_dim}) && tensor.scalar_type() == type
             : tensor.sizes() == torch::IntArrayRef({num_rows}) && tensor.scalar_type() == torch::kInt64;
     CAVMAE_CHECK_AS(DataError, fits, file.string(), ": '", name, "' is ", tensor.sizes(), ", where ",

@@ -1,6 +1,7 @@
 // The vectors of many moments in a file that never changes: segments/000012.safetensors with `audio` and
-// `video`, float or half [N, D] (NaN rows: the moment lacks that side), and int64 [N] `moment`, `file`,
-// `start_ms` and `end_ms`. Private to this folder. Free functions; safe from several threads.
+// `video`, float or half [N, D] (NaN rows: the moment lacks that side; not in the file: all lack it), and
+// int64 [N] `moment`, `file`, `start_ms` and `end_ms`. Private to this folder. Free functions; safe from
+// several threads.
 #pragma once
 
 #include <cstdint>

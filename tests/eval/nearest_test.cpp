@@ -68,6 +68,29 @@ TEST_P(Nearest, FindsSelectedRowsAlone) {
   }
 }
 
+TEST_P(Nearest, FindsListedRowsAlone) {
+  const Shape& shape = GetParam();
+  torch::manual_seed(6);
+  const torch::Tensor queries = torch::randn({shape.queries, shape.width});
+  const torch::Tensor matrix = torch::randn({shape.rows, shape.width}).to(shape.type);
+  for (const double share : {0.0, 0.3, 1.1}) {
+    const torch::Tensor selected = torch::rand({shape.rows}) < share;
+    const torch::Tensor rows = selected.nonzero().flatten();
+    const Neighbors found = nearest_among(queries, matrix, rows, shape.k);
+    const Neighbors expected = nearest(queries, matrix, shape.k, selected);
+    const int64_t k = std::min(shape.k, rows.size(0));
+    ASSERT_EQ(found.indices.size(1), k);
+    EXPECT_TRUE(found.indices.equal(expected.indices.narrow(1, 0, k)));
+    EXPECT_TRUE(found.scores.equal(expected.scores.narrow(1, 0, k)));
+  }
+}
+
+TEST(NearestRows, RefusesRowsThatDoNotAscend) {
+  const torch::Tensor matrix = torch::eye(4);
+  for (const auto& rows : {std::vector<int64_t>{1, 0}, {2, 2}, {-1, 2}, {0, 4}})
+    EXPECT_THROW(nearest_among(matrix, matrix, torch::tensor(rows), 1), Error);
+}
+
 TEST_P(Nearest, IsThePlainTwin) {
   const Shape& shape = GetParam();
   torch::manual_seed(3);
@@ -87,7 +110,8 @@ INSTANTIATE_TEST_SUITE_P(Sizes, Nearest,
                          ::testing::Values(Shape{1, 1, 1, 1}, Shape{3, 7, 5, 99}, Shape{1, 5000, 33, 10},
                                            Shape{300, 2500, 17, 7}, Shape{2, 4096, 64, 1},
                                            Shape{5, 1025, 768, 1025}, Shape{4, 3000, 40, 12, torch::kFloat16},
-                                           Shape{2, 10, 8, 0}, Shape{0, 10, 8, 3}, Shape{3, 0, 8, 3}));
+                                           Shape{1, 3000, 100, 12, torch::kFloat16}, Shape{2, 10, 8, 0},
+                                           Shape{0, 10, 8, 3}, Shape{3, 0, 8, 3}));
 
 TEST(NearestRows, EqualScoresComeInTheOrderOfTheMatrix) {
   const torch::Tensor matrix = torch::ones({5000, 24});

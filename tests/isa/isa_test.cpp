@@ -23,7 +23,7 @@ constexpr uint32_t bits(std::initializer_list<int> numbers) {
 
 // A processor with everything, and a system that saves everything.
 CpuRegisters everything() {
-  return {.leaf1_ecx = bits({12, 20, 27, 28}),
+  return {.leaf1_ecx = bits({12, 20, 27, 28, 29}),
           .leaf7_ebx = bits({5, 16, 17, 30, 31}),
           .leaf7_edx = bits({22, 24}),
           .leaf7_1_eax = bits({5}),
@@ -47,10 +47,15 @@ TEST(Isa, IsWhatTheProcessorHas) {
             IsaSet::up_to(Isa::avx2))
       << "AVX-512 without VL";
   EXPECT_EQ(with([](auto& cpu) {
-              cpu.leaf1_ecx = bits({20, 27, 28});
+              cpu.leaf1_ecx = bits({20, 27, 28, 29});
             }),
             IsaSet::up_to(Isa::avx))
       << "no fused multiply-add";
+  EXPECT_EQ(with([](auto& cpu) {
+              cpu.leaf1_ecx = bits({12, 20, 27, 28});
+            }),
+            IsaSet::up_to(Isa::avx))
+      << "no conversion of halfs";
   EXPECT_EQ(isa_of({}), IsaSet());
 }
 

@@ -39,7 +39,8 @@ TEST_P(MediaSequence, WindowsAreThoseOfReadersOfTheirOwn) {
   }
   FrameSequence pictures(file);
   for (const double start : kStarts)
-    EXPECT_TRUE(at::equal(to_tensor(pictures.at(start)), frame_tensors(file, {start}).front())) << start << " s";
+    EXPECT_TRUE(at::equal(to_tensor(pictures.at(start)), frame_tensors(file, {start}).front()))
+        << start << " s";
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, MediaSequence,

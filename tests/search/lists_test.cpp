@@ -8,6 +8,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/search/folder_reader.h"
 #include "cavmae/search/folder_writer.h"
+#include "cavmae/search/recall.h"
 #include "cavmae/search/search.h"
 
 #include "tests/support/normal.h"
@@ -21,21 +22,21 @@ namespace fs = std::filesystem;
 // Vectors around 50 centres, as those of recordings are; files 0 to 9 lie in a folder of their own.
 class Lists : public testing::TestWithParam<IndexKind> {
  protected:
-  static constexpr int64_t kWidth = 32, kFiles = 300, kMoments = 40;
+  static constexpr int64_t kFiles = 300, kMoments = 40;
 
-  static LibrarySettings settings_with(IndexKind index) {
+  LibrarySettings settings_with(IndexKind index) const {
     LibrarySettings settings;
     settings.model.path = "/model";
-    settings.model.embed_dim = kWidth;
+    settings.model.embed_dim = width_;
     settings.index = index;
     return settings;
   }
 
-  Lists() {
-    const torch::Tensor centers = normal({50, kWidth}, 1);
+  explicit Lists(int64_t width = 32) : width_(width) {
+    const torch::Tensor centers = normal({50, width_}, 1);
     const torch::Tensor which = (normal({kFiles, kMoments}, 2).abs() * 1000).to(torch::kInt64).remainder(50);
-    vectors_ = centers.index_select(0, which.flatten()).view({kFiles, kMoments, kWidth}) +
-               0.5 * normal({kFiles, kMoments, kWidth}, 3);
+    vectors_ = centers.index_select(0, which.flatten()).view({kFiles, kMoments, width_}) +
+               0.5 * normal({kFiles, kMoments, width_}, 3);
   }
   void fill(FolderWriter& writer, int64_t first, int64_t end) {
     for (int64_t f = first; f < end; ++f) {
@@ -68,7 +69,7 @@ class Lists : public testing::TestWithParam<IndexKind> {
     constexpr int64_t kQueries = 50;
     for (int64_t q = 0; q < kQueries; ++q) {
       const torch::Tensor sound =
-          vectors_[q][q % kMoments] + 0.5 * normal({kWidth}, static_cast<uint64_t>(100 + q));
+          vectors_[q][q % kMoments] + 0.5 * normal({width_}, static_cast<uint64_t>(100 + q));
       const torch::Tensor query = q % 2 == 0 ? sound : -sound;
       const auto exact = found(flat, query);
       for (const std::string& path : found(library, query)) right += exact.contains(path);
@@ -76,6 +77,7 @@ class Lists : public testing::TestWithParam<IndexKind> {
     return static_cast<double>(right) / (10.0 * kQueries);
   }
 
+  int64_t width_;
   TemporaryFolder folder_;
   torch::Tensor vectors_;
 };
@@ -97,7 +99,7 @@ TEST_P(Lists, FindsNearlyAllThatComparingEverythingFinds) {
   }
   EXPECT_LT(snapshot->list_models().audio.probe(), snapshot->list_models().audio.num_lists());
   EXPECT_GE(share_found(library, exact), 0.95);
-  EXPECT_EQ(found(library, normal({kWidth}, 5), "/few").size(), 10u);
+  EXPECT_EQ(found(library, normal({width_}, 5), "/few").size(), 10u);
 }
 
 TEST_P(Lists, AreNoMoreThanAHelp) {
@@ -134,6 +136,105 @@ TEST_P(Lists, GoWhereTheLibraryBecomesFlat) {
   EXPECT_FALSE(library.folder_snapshot()->parts()[0].lists);
   EXPECT_FALSE(fs::exists(generation_folder(folder_ / "library", 1) / "lists.safetensors"));
 }
+
+TEST_P(Lists, SayWhatTheyMiss) {
+  FolderWriter flat(folder_ / "flat", settings_with(IndexKind::flat), LibraryStart::add, null_log());
+  fill(flat, 0, 50);
+  FolderReader exact(folder_ / "flat");
+  const auto always = [](int64_t, int64_t) { return true; };
+  EXPECT_TRUE(measure_recall(exact, 20, always).empty());  // nothing can be missed
+  FolderWriter writer(folder_ / "library", settings_with(GetParam()), LibraryStart::add, null_log());
+  fill(writer, 0, kFiles);
+  FolderReader library(folder_ / "library");
+  int64_t asked = 0, expected = 0;
+  const auto recalls = measure_recall(library, 20, [&](int64_t done, int64_t total) {
+    asked = done;
+    expected = total;
+    return true;
+  });
+  EXPECT_EQ(asked, 80);
+  EXPECT_EQ(expected, 80);
+  ASSERT_EQ(recalls.size(), 4u);
+  for (const IndexRecall& recall : recalls) EXPECT_GE(recall.at_10, 0.9);
+  EXPECT_TRUE(measure_recall(library, 20, [](int64_t, int64_t) { return false; }).empty());
+  // Lists in which a query looks into one alone hold fewer.
+  const fs::path generation = generation_folder(folder_ / "library", 1);
+  ListModels models = load_list_models(generation).value();
+  models.audio = ListModel(models.audio.projection(), models.audio.centers(), /*probe=*/1);
+  if (GetParam() == IndexKind::ivfpq) return;  // whose codes such a model lacks
+  save_list_models(generation, models);
+  FolderReader narrow(folder_ / "library");
+  const auto missing = measure_recall(narrow, 20, always);
+  ASSERT_EQ(missing.size(), 4u);
+  EXPECT_LT(missing[0].at_10, recalls[0].at_10);
+  EXPECT_EQ(missing[0].query, ClipSide::audio);
+  EXPECT_EQ(missing[0].found, ClipSide::audio);
+}
+
+// A side that no moment has takes no space; one that some have does.
+TEST_P(Lists, OfALibraryOfSoundsAlone) {
+  const auto fill_sounds = [&](FolderWriter& writer, int64_t first, int64_t end) {
+    for (int64_t f = first; f < end; ++f) {
+      std::vector<NewMoment> moments;
+      for (int64_t i = 0; i < kMoments; ++i)
+        moments.push_back({.start_ms = 1000 * i,
+                           .end_ms = 1000 * i + 1000,
+                           .audio = vector_bytes(vectors_[f][i], torch::kFloat32),
+                           .video = {}});
+      LibraryFile file;
+      file.path = "/sounds/" + std::to_string(f);
+      file.content = file.path;
+      writer.catalog().add_file(file, moments, {});
+    }
+    writer.seal();
+  };
+  FolderWriter writer(folder_ / "library", settings_with(GetParam()), LibraryStart::add, null_log());
+  for (int64_t part = 0; part < 8; ++part) fill_sounds(writer, part * 12, part * 12 + 12);  // and joined
+  constexpr int64_t kRows = 8 * 12 * kMoments;
+  FolderReader library(folder_ / "library");
+  const auto snapshot = library.folder_snapshot();
+  ASSERT_EQ(snapshot->parts().size(), 1u);
+  ASSERT_EQ(snapshot->parts()[0].rows.size(), kRows);
+  EXPECT_TRUE(is_all_lacking(snapshot->parts()[0].rows.video));
+  EXPECT_EQ(snapshot->sample(ClipSide::video).size(0), 0);
+  EXPECT_FALSE(snapshot->list_models().video.is_there());
+  const auto file = segment_file(generation_folder(folder_ / "library", 1), snapshot->parts()[0].segment);
+  EXPECT_LT(fs::file_size(file), kRows * (width_ * sizeof(float) + 64));
+  EXPECT_EQ(found(library, vectors_[3][5]).size(), 10u);
+  const auto hits =
+      search(library, {.audio = vectors_[3][5], .video = {}}, {.target = SearchFor::any, .top = 3});
+  ASSERT_EQ(hits.size(), 3u);
+  EXPECT_EQ(hits[0].file.path, "/sounds/3");
+  EXPECT_FALSE(library.vectors(hits[0].moments[0].moment.id).video.defined());
+  EXPECT_TRUE(search(library, {.audio = vectors_[3][5], .video = {}}, {.target = SearchFor::video}).empty());
+  EXPECT_EQ(measure_recall(library, 5, [](int64_t, int64_t) { return true; }).size(), 1u);
+  // Pictures that come later.
+  fill(writer, 200, 204);
+  EXPECT_FALSE(
+      search(library, {.audio = -vectors_[201][5], .video = {}}, {.target = SearchFor::video}).empty());
+}
+
+// Lists of wide vectors are learned in the 128 directions in which they differ most.
+class WideLists : public Lists {
+ protected:
+  WideLists() : Lists(160) {}
+};
+
+TEST_P(WideLists, FindNearlyAllThatComparingEverythingFinds) {
+  FolderWriter flat(folder_ / "flat", settings_with(IndexKind::flat), LibraryStart::add, null_log());
+  fill(flat, 0, kFiles / 2);
+  FolderWriter writer(folder_ / "library", settings_with(GetParam()), LibraryStart::add, null_log());
+  fill(writer, 0, kFiles / 2);
+  FolderReader library(folder_ / "library"), exact(folder_ / "flat");
+  const ListModel& model = library.folder_snapshot()->list_models().audio;
+  EXPECT_EQ(model.projection().sizes(), torch::IntArrayRef({128, 160}));
+  EXPECT_EQ(model.centers().size(1), 128);
+  EXPECT_LT(model.probe(), model.num_lists());
+  EXPECT_GE(share_found(library, exact), 0.95);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, WideLists, testing::Values(IndexKind::ivf),
+                         [](const auto&) { return "ivf"; });
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Lists, testing::Values(IndexKind::ivf, IndexKind::ivfpq),
                          [](const auto& kind) { return kind.param == IndexKind::ivf ? "ivf" : "ivfpq"; });
