@@ -41,26 +41,28 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// New vectors out of real ones: between two of them, and a little beside.
+// New vectors out of real ones: between two of them, and a little beside, as much as three tenths of how far
+// these lie from their mean.
 class Mixer {
  public:
   explicit Mixer(const torch::Tensor& real) : real_(directions_of(real)) {
     real_ = real_.index({real_.abs().sum(1) > 0});
+    noise_ = 0.3 * (real_ - real_.mean(0)).square().sum(1).mean().sqrt().item<double>();
   }
 
   torch::Tensor draw(int64_t count, at::Generator& generator) const {
-    constexpr double kNoise = 0.3;  // its length beside a vector's
     const auto pick = [&] { return torch::randint(0, real_.size(0), {count}, generator, torch::kInt64); };
     const torch::Tensor share = torch::rand({count, 1}, generator);
     const torch::Tensor mixed =
         share * real_.index_select(0, pick()) + (1 - share) * real_.index_select(0, pick());
     const torch::Tensor noise = torch::randn({count, real_.size(1)}, generator) / std::sqrt(real_.size(1));
-    return directions_of(mixed + kNoise * noise);
+    return directions_of(mixed + noise_ * noise);
   }
   int64_t width() const { return real_.size(1); }
 
  private:
   torch::Tensor real_;
+  double noise_ = 0.0;  // its length
 };
 
 struct Mixers {
@@ -265,14 +267,17 @@ std::vector<std::set<int64_t>> true_moments(const FolderSnapshot& snapshot, Clip
 }
 
 // A search as a user makes it, one query after another.
-Json measure_search(LibraryReader& library, const torch::Tensor& sounds, const SearchOptions& options,
-                    double most_seconds, const std::vector<std::set<int64_t>>& truth) {
+Json measure_search(LibraryReader& library, const torch::Tensor& queries, ClipSide query_side,
+                    const SearchOptions& options, double most_seconds,
+                    const std::vector<std::set<int64_t>>& truth) {
   std::vector<double> seconds;
   int64_t right = 0, wanted = 0;
   const auto begin = Clock::now();
-  for (int64_t q = 0; q < sounds.size(0) && (q < 3 || seconds_since(begin) < most_seconds); ++q) {
+  for (int64_t q = 0; q < queries.size(0) && (q < 3 || seconds_since(begin) < most_seconds); ++q) {
+    const ClipVectors query = query_side == ClipSide::audio ? ClipVectors{.audio = queries[q], .video = {}}
+                                                            : ClipVectors{.audio = {}, .video = queries[q]};
     const auto start = Clock::now();
-    const auto found = search(library, {.audio = sounds[q], .video = {}}, options);
+    const auto found = search(library, query, options);
     seconds.push_back(seconds_since(start));
     const std::set<int64_t>& moments = truth[static_cast<size_t>(q)];
     for (const FileHit& hit : found) right += moments.contains(hit.moments[0].moment.id);
@@ -285,7 +290,7 @@ Json measure_search(LibraryReader& library, const torch::Tensor& sounds, const S
 }
 
 int measure(const MeasureFlags& flags) {
-  constexpr double kExactSeconds = 60;
+  constexpr double kExactSeconds = 20;
   const torch::NoGradGuard no_grad;
   const auto begin = Clock::now();
   FolderReader library(flags.library);
@@ -294,9 +299,13 @@ int measure(const MeasureFlags& flags) {
   const LibrarySettings& settings = snapshot->settings();
   const Mixers mixers(settings.model.path);
   at::Generator generator = at::detail::createCPUGenerator(1u << 31);
-  const torch::Tensor sounds = mixers.audio.draw(flags.queries, generator);
+  const ClipSide query_side =
+      snapshot->sample(ClipSide::audio).size(0) > 0 ? ClipSide::audio : ClipSide::video;
+  const Mixer& mixer = query_side == ClipSide::audio ? mixers.audio : mixers.video;
+  const torch::Tensor queries = mixer.draw(flags.queries, generator);
   Json out = {{"moments", snapshot->counts().moments},
               {"queries", flags.queries},
+              {"query", side_name(query_side)},
               {"open_seconds", opened},
               {"vectors", enum_name(settings.vectors)},
               {"index", enum_name(settings.index)},
@@ -306,16 +315,17 @@ int measure(const MeasureFlags& flags) {
   for (const auto& [side, target] :
        {std::pair(ClipSide::audio, SearchFor::audio), std::pair(ClipSide::video, SearchFor::video)}) {
     if (snapshot->sample(side).size(0) == 0) continue;
-    const auto truth = true_moments(*snapshot, side, sounds);
+    const auto truth = true_moments(*snapshot, side, queries);
     SearchOptions listed{.target = target, .top = 10};
     SearchOptions exact = listed;
     exact.exact = true;
     for (const int threads : flags.threads) {
       at::set_num_threads(threads);
       Json& at = out[enum_name(target)][fmt::format("threads_{}", threads)];
-      at["lists"] = measure_search(library, sounds, listed, 1e9, truth);
-      at["exact"] = measure_search(library, sounds, exact, kExactSeconds, truth);
-      fmt::print(stderr, "{} threads, sounds among {}: {}\n", threads, enum_name(target), at.dump());
+      at["lists"] = measure_search(library, queries, query_side, listed, 1e9, truth);
+      at["exact"] = measure_search(library, queries, query_side, exact, kExactSeconds, truth);
+      fmt::print(stderr, "{} threads, {} asked for {}: {}\n", threads, side_name(query_side),
+                 enum_name(target), at.dump());
     }
   }
   for (const ClipSide side : {ClipSide::audio, ClipSide::video}) {
@@ -324,9 +334,9 @@ int measure(const MeasureFlags& flags) {
       out[side_name(side)]["num_lists"] = model.num_lists(), out[side_name(side)]["probe"] = model.probe();
   }
   if (flags.beside.find("faiss") != std::string::npos)
-    out["faiss_flat"] = measure_faiss(all_vectors(*snapshot, ClipSide::video), sounds, flags.threads);
+    out["faiss_flat"] = measure_faiss(all_vectors(*snapshot, ClipSide::video), queries, flags.threads);
   if (flags.beside.find("hnsw") != std::string::npos)
-    out["hnswlib"] = measure_hnsw(all_vectors(*snapshot, ClipSide::video), sounds);
+    out["hnswlib"] = measure_hnsw(all_vectors(*snapshot, ClipSide::video), queries);
   fmt::print("{}\n", out.dump());
   return 0;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What searching in very many moments takes: a library of N moments is made of real vectors by mixing and noise, then 1,000
-# sounds search in it: time of a query (p50, p99) on one thread and on two, what its lists find of what comparing
-# everything finds (recall at 10), disk and memory; FAISS's flat index and hnswlib beside it where they fit.
+# sounds (or pictures, where --sides leaves no sound) search in it: time of a query (p50, p99) on one thread and on two, what its
+# lists find of what comparing everything finds (recall at 10), disk and memory; FAISS's flat index and hnswlib beside it.
 #   benchmarks/search_scale.sh --from EMBEDDINGS [--moments N] [--index KIND] [--sides audio,video] [--out DIR]
 #       [--queries N] [--beside faiss,hnsw] [--keep]
 # EMBEDDINGS is a file of `cavmae embed --data ... --out e.safetensors`, 768 wide for the figures of docs/search.md. A

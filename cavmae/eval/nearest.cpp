@@ -63,21 +63,9 @@ class Best {
   std::vector<Found> heap_;  // the worst in front
 };
 
-// x . y in double, in one order of summation wherever the rows lie.
-double dot(const float* x, const float* y, int64_t width) {
-  constexpr int64_t kSums = 8;
-  double sums[kSums] = {};
-  int64_t i = 0;
-  for (; i + kSums <= width; i += kSums)
-    for (int64_t j = 0; j < kSums; ++j)
-      sums[j] += static_cast<double>(x[i + j]) * static_cast<double>(y[i + j]);
-  for (; i < width; ++i) sums[0] += static_cast<double>(x[i]) * static_cast<double>(y[i]);
-  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
-}
-
-// NaN for what has no direction.
-double length(const float* x, int64_t width) {
-  const double length = std::sqrt(dot(x, x, width));
+// The length of a row whose square it is, NaN of what has no direction.
+double length_of(double square) {
+  const double length = std::sqrt(square);
   return std::isfinite(length) && length > 0 ? length : kNan;
 }
 
@@ -88,8 +76,12 @@ struct Queries {
   torch::Tensor directions;     // float [Q, D]
 
   explicit Queries(const torch::Tensor& given) : values(given.to(torch::kFloat32).contiguous()) {
-    for (int64_t q = 0; q < values.size(0); ++q)
-      lengths.push_back(length(values.data_ptr<float>() + q * width(), width()));
+    for (int64_t q = 0; q < values.size(0); ++q) {
+      double product = 0, square = 0;
+      kernels::row_products().exact_of_floats(
+          {.rows = row(q), .stride = width(), .width = width(), .num_rows = 1}, row(q), &product, &square);
+      lengths.push_back(length_of(square));
+    }
     const torch::Tensor column = torch::tensor(lengths, torch::kFloat64).unsqueeze(1).nan_to_num(/*nan=*/1.0);
     directions = (values.to(torch::kFloat64) / column).to(torch::kFloat32);
   }
@@ -154,19 +146,18 @@ class Search {
     Sieve(const Search& search, int64_t query, Best& best)
         : search_(search), query_(query), best_(best), least_(best.threshold() - search.margin()) {}
 
-    // `row` gives the row as float [D].
-    template <class Row>
-    void offer(float product, float square, int64_t index, const Row& row) {
+    template <class Number>
+    void offer(float product, float square, int64_t index, const Number* row) {
       if (std::isnan(square)) return;
       constexpr float kShort = 1e-30f, kLong = 1e30f;
       if (square > kShort && square < kLong && product < least_ * std::sqrt(square)) return;
-      const float* numbers = row();
+      double exact_product = 0, exact_square = 0;
       const int64_t width = search_.queries_.width();
-      const double length = cavmae::length(numbers, width);
+      multiply_exactly(kernels::ManyRows<Number>{.rows = row, .stride = width, .width = width, .num_rows = 1},
+                       search_.queries_.row(query_), exact_product, exact_square);
+      const double length = length_of(exact_square);
       if (std::isnan(length)) return;
-      const auto query = static_cast<size_t>(query_);
-      const double cosine =
-          dot(search_.queries_.row(query_), numbers, width) / (search_.queries_.lengths[query] * length);
+      const double cosine = exact_product / (search_.queries_.lengths[static_cast<size_t>(query_)] * length);
       best_.offer({.score = static_cast<float>(cosine), .row = index});
       least_ = best_.threshold() - search_.margin();
     }
@@ -186,8 +177,14 @@ class Search {
                        float* squares) {
     kernels::row_products().of_halfs(rows, vector, products, squares);
   }
-  static float as_float(float number) { return number; }
-  static float as_float(kernels::HalfBits number) { return kernels::float_of_half(number); }
+  static void multiply_exactly(const kernels::ManyRows<float>& row, const float* vector, double& product,
+                               double& square) {
+    kernels::row_products().exact_of_floats(row, vector, &product, &square);
+  }
+  static void multiply_exactly(const kernels::ManyRows<kernels::HalfBits>& row, const float* vector,
+                               double& product, double& square) {
+    kernels::row_products().exact_of_halfs(row, vector, &product, &square);
+  }
 
   // One query, and rows where they lie.
   template <class Number>
@@ -203,14 +200,8 @@ class Search {
                                          .indices = in_a_row ? nullptr : rows.data()};
     std::array<float, kBlockRows> products, squares;
     multiply(many, queries_.directions.data_ptr<float>(), products.data(), squares.data());
-    std::vector<float> numbers(static_cast<size_t>(queries_.width()));
     Sieve sieve(*this, 0, best);
-    for (int64_t r = 0; r < count; ++r)
-      sieve.offer(products[r], squares[r], rows[r], [&] {
-        std::transform(many.row(r), many.row(r) + many.width, numbers.begin(),
-                       [](Number number) { return as_float(number); });
-        return numbers.data();
-      });
+    for (int64_t r = 0; r < count; ++r) sieve.offer(products[r], squares[r], rows[r], many.row(r));
   }
 
   // Several queries: a matrix product with a copy of the rows.
@@ -237,7 +228,7 @@ class Search {
         const float* of_query = products.data_ptr<float>() + q * count;
         Sieve sieve(*this, first + q, best[query]);
         for (int64_t r = 0; r < count; ++r)
-          sieve.offer(of_query[r], squares[r], rows[r], [&] { return values.data_ptr<float>() + r * width; });
+          sieve.offer(of_query[r], squares[r], rows[r], values.data_ptr<float>() + r * width);
       }
     }
   }
@@ -322,6 +313,28 @@ Neighbors nearest_among(const torch::Tensor& queries, const torch::Tensor& matri
                        std::adjacent_find(listed, listed + count, std::greater_equal()) == listed + count),
         "`rows` must ascend, from 0 to below the matrix's ", matrix.size(0));
     return search(queries, matrix, k, {.listed = listed, .count = count});
+  });
+}
+
+torch::Tensor cosine_similarities(const torch::Tensor& query, const torch::Tensor& matrix) {
+  return with_own_errors([&] {
+    const torch::NoGradGuard no_grad;
+    check(query, matrix, 0, {});
+    CAVMAE_CHECK(query.dim() == 1 && matrix.is_contiguous() && matrix.scalar_type() == torch::kFloat32,
+                 "cosine_similarities: one query, and a matrix of float");
+    const Queries queries(query.unsqueeze(0).detach().cpu());
+    torch::Tensor products = torch::empty({matrix.size(0)}), squares = torch::empty({matrix.size(0)});
+    const int64_t width = matrix.size(1);
+    at::parallel_for(0, matrix.size(0), kBlockRows, [&](int64_t begin, int64_t end) {
+      kernels::row_products().of_floats({.rows = matrix.data_ptr<float>() + begin * width,
+                                         .stride = width,
+                                         .width = width,
+                                         .num_rows = end - begin},
+                                        queries.directions.data_ptr<float>(),
+                                        products.data_ptr<float>() + begin,
+                                        squares.data_ptr<float>() + begin);
+    });
+    return (products / squares.sqrt()).nan_to_num(0.0, 0.0, 0.0);
   });
 }
 

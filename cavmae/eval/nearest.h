@@ -28,4 +28,8 @@ Neighbors nearest(const torch::Tensor& queries, const torch::Tensor& matrix, int
 Neighbors nearest_among(const torch::Tensor& queries, const torch::Tensor& matrix, const torch::Tensor& rows,
                         int64_t k);
 
+// How similar every row is, float [N], in float; 0 of what has no direction. query: float [D]; matrix: float
+// [N, D], contiguous.
+torch::Tensor cosine_similarities(const torch::Tensor& query, const torch::Tensor& matrix);
+
 }  // namespace cavmae

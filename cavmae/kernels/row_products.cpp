@@ -7,13 +7,6 @@
 namespace cavmae::kernels {
 namespace {
 
-constexpr RowProductsVersion kVersions[] = {
-    {"baseline", Isa::baseline, {row_products_of_floats_baseline, row_products_of_halfs_baseline}},
-#ifdef CAVMAE_X86_KERNELS
-    {"avx2", Isa::avx2, {row_products_of_floats_avx2, row_products_of_halfs_avx2}},
-#endif
-};
-
 float as_float(float number) {
   return number;
 }
@@ -47,6 +40,33 @@ void compute(const ManyRows<Number>& rows, const float* vector, float* products,
   }
 }
 
+template <class Number>
+void compute_exactly(const ManyRows<Number>& rows, const float* vector, double* products, double* squares) {
+  constexpr int64_t kSums = 8;
+  for (int64_t r = 0; r < rows.num_rows; ++r) {
+    const Number* row = rows.row(r);
+    double product[kSums] = {}, square[kSums] = {};
+    for (int64_t i = 0; i < rows.width; ++i) {
+      const int64_t sum = i < rows.width / kSums * kSums ? i % kSums : 0;
+      const double x = as_float(row[i]);
+      product[sum] += x * static_cast<double>(vector[i]);
+      square[sum] += x * x;
+    }
+    products[r] = sum_of_partial(product);
+    squares[r] = sum_of_partial(square);
+  }
+}
+
+const std::vector<RowProductsVersion>& versions() {
+  static const std::vector<RowProductsVersion> all = {
+      {"baseline", Isa::baseline, row_products_baseline()},
+#ifdef CAVMAE_X86_KERNELS
+      {"avx2", Isa::avx2, row_products_avx2()},
+#endif
+  };
+  return all;
+}
+
 }  // namespace
 
 // Moves the exponent to where a float has it; what has none in a half gets one by a subtraction.
@@ -61,21 +81,19 @@ float float_of_half(HalfBits half) {
   return std::bit_cast<float>(sign | ((magnitude << 13) + ((127 - 15) << 23)));
 }
 
-void row_products_of_floats_baseline(const ManyRows<float>& rows, const float* vector, float* products,
-                                     float* squares) {
-  compute(rows, vector, products, squares);
-}
-void row_products_of_halfs_baseline(const ManyRows<HalfBits>& rows, const float* vector, float* products,
-                                    float* squares) {
-  compute(rows, vector, products, squares);
+RowProducts row_products_baseline() {
+  return {.of_floats = compute<float>,
+          .of_halfs = compute<HalfBits>,
+          .exact_of_floats = compute_exactly<float>,
+          .exact_of_halfs = compute_exactly<HalfBits>};
 }
 
 std::vector<const RowProductsVersion*> usable_row_products() {
-  return usable_versions(kVersions);
+  return usable_versions(versions());
 }
 
 const RowProductsVersion& best_row_products() {
-  return *best_version(kVersions);
+  return *best_version(versions());
 }
 
 const RowProducts& row_products() {

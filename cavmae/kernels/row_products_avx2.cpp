@@ -77,15 +77,56 @@ void compute(const ManyRows<Number>& rows, const float* vector, float* products,
   }
 }
 
+inline void load_double(const float* numbers, __m256d& low, __m256d& high) {
+  low = _mm256_cvtps_pd(_mm_loadu_ps(numbers));
+  high = _mm256_cvtps_pd(_mm_loadu_ps(numbers + 4));
+}
+inline void load_double(const HalfBits* numbers, __m256d& low, __m256d& high) {
+  const __m256 eight = load(numbers);
+  low = _mm256_cvtps_pd(_mm256_castps256_ps128(eight));
+  high = _mm256_cvtps_pd(_mm256_extractf128_ps(eight, 1));
+}
+
+template <class Number>
+void compute_exactly(const ManyRows<Number>& rows, const float* vector, double* products, double* squares) {
+  fetch(rows, 0);
+  for (int64_t r = 0; r < rows.num_rows; ++r) {
+    fetch(rows, r + 1);
+    const Number* row = rows.row(r);
+    __m256d product[2] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
+    __m256d square[2] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
+    int64_t i = 0;
+    for (; i + kLanes <= rows.width; i += kLanes) {
+      __m256d x[2], y[2];
+      load_double(row + i, x[0], x[1]);
+      load_double(vector + i, y[0], y[1]);
+      for (int j = 0; j < 2; ++j) {
+        product[j] = _mm256_fmadd_pd(x[j], y[j], product[j]);
+        square[j] = _mm256_fmadd_pd(x[j], x[j], square[j]);
+      }
+    }
+    double products_of[kLanes], squares_of[kLanes];
+    for (int j = 0; j < 2; ++j) {
+      _mm256_storeu_pd(products_of + 4 * j, product[j]);
+      _mm256_storeu_pd(squares_of + 4 * j, square[j]);
+    }
+    for (; i < rows.width; ++i) {
+      const double x = one(row[i]);
+      products_of[0] += x * static_cast<double>(vector[i]);
+      squares_of[0] += x * x;
+    }
+    products[r] = sum_of_partial(products_of);
+    squares[r] = sum_of_partial(squares_of);
+  }
+}
+
 }  // namespace
 
-void row_products_of_floats_avx2(const ManyRows<float>& rows, const float* vector, float* products,
-                                 float* squares) {
-  compute(rows, vector, products, squares);
-}
-void row_products_of_halfs_avx2(const ManyRows<HalfBits>& rows, const float* vector, float* products,
-                                float* squares) {
-  compute(rows, vector, products, squares);
+RowProducts row_products_avx2() {
+  return {.of_floats = compute<float>,
+          .of_halfs = compute<HalfBits>,
+          .exact_of_floats = compute_exactly<float>,
+          .exact_of_halfs = compute_exactly<HalfBits>};
 }
 
 }  // namespace cavmae::kernels

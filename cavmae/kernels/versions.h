@@ -24,16 +24,9 @@ const RowKernels& row_kernels_avx512();
 const RowKernels& row_kernels_avx512_bf16();
 
 // For row_products.cpp.
-template <class Number>
-struct ManyRows;
-void row_products_of_floats_baseline(const ManyRows<float>& rows, const float* vector, float* products,
-                                     float* squares);
-void row_products_of_halfs_baseline(const ManyRows<uint16_t>& rows, const float* vector, float* products,
-                                    float* squares);
-void row_products_of_floats_avx2(const ManyRows<float>& rows, const float* vector, float* products,
-                                 float* squares);
-void row_products_of_halfs_avx2(const ManyRows<uint16_t>& rows, const float* vector, float* products,
-                                float* squares);
+struct RowProducts;
+RowProducts row_products_baseline();
+RowProducts row_products_avx2();
 
 // For pack_weight.cpp. A band is what rows of W become that share blocks: block_columns rows of a transposed
 // factor, kPackedBlockRows of another.

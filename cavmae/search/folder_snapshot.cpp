@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -46,6 +47,33 @@ FolderSnapshot::FolderSnapshot(Catalog& catalog, const LibrarySettings& settings
   }
   MomentRows tail = read_tail(catalog, settings.model.embed_dim, type);
   if (tail.size() > 0) parts_.push_back({.rows = std::move(tail), .alive = {}, .segment = 0});
+  for (size_t p = 0; p < parts_.size(); ++p) file_orders_.push_back(std::make_unique<FileOrder>());
+}
+
+torch::Tensor FolderSnapshot::rows_of_files(size_t p, const torch::Tensor& files) const {
+  const Part& part = parts_[p];
+  FileOrder& order = *file_orders_[p];
+  std::call_once(order.made, [&] {
+    const int64_t* ids = part.rows.file.data_ptr<int64_t>();
+    order.files = part.rows.file;
+    if (!std::is_sorted(ids, ids + part.rows.size()))
+      std::tie(order.files, order.rows) =
+          part.rows.file.sort(/*stable=*/true, /*dim=*/0, /*descending=*/false);
+  });
+  const int64_t* sorted = order.files.data_ptr<int64_t>();
+  const int64_t* rows = order.rows.defined() ? order.rows.data_ptr<int64_t>() : nullptr;
+  const bool* alive = part.alive.defined() ? part.alive.data_ptr<bool>() : nullptr;
+  std::vector<int64_t> found;
+  const std::set<int64_t> wanted(files.data_ptr<int64_t>(), files.data_ptr<int64_t>() + files.numel());
+  for (const int64_t file : wanted) {
+    const auto [begin, end] = std::equal_range(sorted, sorted + part.rows.size(), file);
+    for (const int64_t* at = begin; at != end; ++at) {
+      const int64_t row = rows != nullptr ? rows[at - sorted] : at - sorted;
+      if (alive == nullptr || alive[row]) found.push_back(row);
+    }
+  }
+  std::ranges::sort(found);
+  return torch::tensor(found, torch::kInt64);
 }
 
 torch::Tensor FolderSnapshot::draw_sample(ClipSide side) const {
@@ -174,8 +202,9 @@ NearMoments FolderSelection::nearest(const torch::Tensor& query, ClipSide side, 
 std::vector<NearMoment> FolderSelection::compare(const torch::Tensor& query, ClipSide side,
                                                  const torch::Tensor& files) const {
   std::vector<NearMoment> out;
-  for (const FolderSnapshot::Part& part : snapshot_->parts()) {
-    const torch::Tensor positions = selected_rows(part, files).nonzero().flatten();
+  for (size_t p = 0; p < snapshot_->parts().size(); ++p) {
+    const FolderSnapshot::Part& part = snapshot_->parts()[p];
+    const torch::Tensor positions = snapshot_->rows_of_files(p, files);
     if (positions.size(0) == 0) continue;
     const Neighbors found = nearest_among(query, vectors_of(part.rows, side), positions, positions.size(0));
     const int64_t* indices = found.indices.data_ptr<int64_t>();

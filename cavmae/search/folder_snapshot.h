@@ -37,17 +37,27 @@ class FolderSnapshot : public LibrarySnapshot {
   const std::vector<Part>& parts() const { return parts_; }
   // What parts with lists have been made with.
   const ListModels& list_models() const { return list_models_; }
+  // Which rows of a part are of these files and alive, int64 [M], ascending. files: int64 [n], ids
+  torch::Tensor rows_of_files(size_t part, const torch::Tensor& files) const;
 
   const torch::Tensor& sample(ClipSide side) const override;
   std::vector<std::pair<std::string, std::string>> facts() const override;
 
  private:
+  // The files of a part's rows in the order of their ids, and which rows these are; made when first asked
+  // for.
+  struct FileOrder {
+    std::once_flag made;
+    torch::Tensor files, rows;  // int64 [N]; rows undefined: 0, 1, 2 ...
+  };
+
   torch::Tensor draw_sample(ClipSide side) const;
 
   std::vector<Part> parts_;
   ListModels list_models_;
   mutable std::once_flag drawn_[2];
-  mutable torch::Tensor samples_[2];  // of audio, of video
+  mutable torch::Tensor samples_[2];                     // of audio, of video
+  std::vector<std::unique_ptr<FileOrder>> file_orders_;  // of each part
 };
 
 // Where parts have lists, a query looks into some of them; else every vector is compared.

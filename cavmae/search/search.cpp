@@ -8,6 +8,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
+#include "cavmae/eval/nearest.h"
 
 namespace cavmae {
 namespace {
@@ -19,8 +20,7 @@ class ScoreScale {
  public:
   ScoreScale(const torch::Tensor& query, const torch::Tensor& sample) {
     if (sample.size(0) == 0) return;
-    const torch::Tensor similarities =
-        torch::cosine_similarity(sample, query.unsqueeze(0), /*dim=*/1).to(torch::kFloat64);
+    const torch::Tensor similarities = cosine_similarities(query, sample).to(torch::kFloat64);
     mean_ = similarities.mean().item<double>();
     deviation_ = similarities.std(/*unbiased=*/false).item<double>();
   }

@@ -85,6 +85,17 @@ TEST_P(Nearest, FindsListedRowsAlone) {
   }
 }
 
+TEST(CosineSimilarities, AreThoseOfEveryRow) {
+  torch::manual_seed(7);
+  torch::Tensor matrix = torch::randn({3000, 70});
+  const torch::Tensor query = torch::randn({70}) * 5;
+  matrix[8].zero_();
+  matrix[9].fill_(kNan);
+  torch::Tensor expected = torch::cosine_similarity(matrix, query.unsqueeze(0), 1);
+  expected[9] = 0;
+  EXPECT_TRUE(torch::allclose(cosine_similarities(query, matrix), expected, 0, 1e-5));
+}
+
 TEST(NearestRows, RefusesRowsThatDoNotAscend) {
   const torch::Tensor matrix = torch::eye(4);
   for (const auto& rows : {std::vector<int64_t>{1, 0}, {2, 2}, {-1, 2}, {0, 4}})

@@ -66,6 +66,34 @@ TEST(RowProducts, OfEveryVersionEqualTheSumsInDouble) {
   }
 }
 
+TEST(RowProducts, InDoubleAreTheSameBitsInEveryVersion) {
+  for (const int64_t width : {1, 7, 8, 33, 768}) {
+    const torch::Tensor rows = normal({9, width}, static_cast<uint64_t>(width)), vector = normal({width}, 3);
+    const torch::Tensor halfs = rows.to(torch::kFloat16);
+    for (const bool is_half : {false, true}) {
+      const torch::Tensor exact = (is_half ? halfs : rows).to(torch::kFloat64);
+      std::vector<double> first_products, first_squares;
+      for (const RowProductsVersion* version : usable_row_products()) {
+        std::vector<double> products(9), squares(9);
+        if (is_half)
+          version->functions.exact_of_halfs(
+              {.rows = bits_of(halfs), .stride = width, .width = width, .num_rows = 9},
+              vector.data_ptr<float>(), products.data(), squares.data());
+        else
+          version->functions.exact_of_floats(
+              {.rows = rows.data_ptr<float>(), .stride = width, .width = width, .num_rows = 9},
+              vector.data_ptr<float>(), products.data(), squares.data());
+        if (first_products.empty()) first_products = products, first_squares = squares;
+        EXPECT_EQ(products, first_products) << version->name;
+        EXPECT_EQ(squares, first_squares) << version->name;
+        EXPECT_TRUE(torch::allclose(torch::tensor(products, torch::kFloat64),
+                                    exact.matmul(vector.to(torch::kFloat64)), 0,
+                                    1e-12 * static_cast<double>(width + 8)));
+      }
+    }
+  }
+}
+
 TEST(RowProducts, TellWhatIsNotFinite) {
   torch::Tensor rows = normal({3, 20}, 1);
   rows[1][13] = std::numeric_limits<float>::quiet_NaN();
