@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/random.h"
 #include "cavmae/tensorfile/safetensors.h"
 
 #include "tests/support/media_tensors.h"
@@ -14,14 +13,6 @@ namespace cavmae {
 namespace {
 
 const std::string kGolden = std::string(CAVMAE_TEST_DATA) + "/golden/";
-
-torch::Tensor random_image(int64_t height, int64_t width) {
-  Random random{static_cast<uint64_t>(height), static_cast<uint64_t>(width)};
-  torch::Tensor image = torch::empty({height, width, 3}, torch::kUInt8);
-  for (int64_t i = 0; i < image.numel(); ++i)
-    image.data_ptr<uint8_t>()[i] = static_cast<uint8_t>(random.integer(0, 255));
-  return image;
-}
 
 TEST(ImageTransform, ModelInputMatchesTorchvision) {
   // Stored as a place in a table of each channel's values.

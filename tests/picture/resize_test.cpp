@@ -8,7 +8,6 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/random.h"
 #include "cavmae/picture/resize_plan.h"
 #include "cavmae/tensorfile/safetensors.h"
 
@@ -18,14 +17,6 @@ namespace cavmae {
 namespace {
 
 const std::string kGoldenPictures = std::string(CAVMAE_TEST_DATA) + "/golden/";
-
-torch::Tensor random_image(int64_t height, int64_t width) {
-  Random random{static_cast<uint64_t>(height), static_cast<uint64_t>(width)};
-  torch::Tensor image = torch::empty({height, width, 3}, torch::kUInt8);
-  for (int64_t i = 0; i < image.numel(); ++i)
-    image.data_ptr<uint8_t>()[i] = static_cast<uint8_t>(random.integer(0, 255));
-  return image;
-}
 
 int64_t largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
   return (a.to(torch::kInt64) - b.to(torch::kInt64)).abs().max().item<int64_t>();

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cavmae/core/random.h"
 #include "cavmae/features/media_tensors.h"
 #include "cavmae/media/image_writer.h"
 #include "cavmae/media/media_reader.h"
@@ -16,6 +17,15 @@ namespace cavmae {
 inline torch::Tensor audio_tensor(const MediaSource& source, const AudioRequest& request,
                                   bool* has_gaps = nullptr) {
   return to_tensor(read_audio(source, request, has_gaps));
+}
+
+// uint8 [H, W, 3], every level drawn by itself.
+inline torch::Tensor random_image(int64_t height, int64_t width) {
+  Random random{static_cast<uint64_t>(height), static_cast<uint64_t>(width)};
+  torch::Tensor image = torch::empty({height, width, 3}, torch::kUInt8);
+  for (int64_t i = 0; i < image.numel(); ++i)
+    image.data_ptr<uint8_t>()[i] = static_cast<uint8_t>(random.integer(0, 255));
+  return image;
 }
 
 // uint8 [H, W, 3] each
