@@ -11,7 +11,7 @@ packages=(
   libarchive-dev libcurl4-openssl-dev libsqlite3-dev libpq-dev libxxhash-dev libfaiss-dev libcpp-httplib-dev libseccomp-dev
 )
 if [[ "${1:-}" == --tests ]]; then
-  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg python3-torch clang libclang-rt-14-dev openmpi-bin nginx-light chromium postgresql)
+  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg python3-torch clang libclang-rt-14-dev openmpi-bin nginx-light openssl chromium postgresql)
   # Elsewhere npm comes with Node.js itself, beside which Debian's cannot be installed.
   command -v npm >/dev/null || packages+=(nodejs npm)
 fi

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <mutex>
 #include <new>
 
@@ -95,6 +96,34 @@ bool may_pass(CURLcode result) {
   }
 }
 
+// Where the certificates of trusted authorities lie, as the environment says it to curl's program and to
+// OpenSSL; libcurl itself reads no variables. Null: as libcurl was built.
+struct TrustedAuthorities {
+  const char* file = nullptr;
+  const char* folder = nullptr;
+};
+
+TrustedAuthorities trusted_authorities() {
+  const auto value = [](const char* name) -> const char* {
+    const char* text = std::getenv(name);
+    return text == nullptr || *text == '\0' ? nullptr : text;
+  };
+  if (const char* file = value("CURL_CA_BUNDLE")) return {.file = file};
+  return {.file = value("SSL_CERT_FILE"), .folder = value("SSL_CERT_DIR")};
+}
+
+// Of a transfer that failed for `result`; `details`: libcurl's own words for it.
+std::string trouble_of(CURLcode result, const std::string& details) {
+  const std::string text = details.empty() ? curl_easy_strerror(result) : details;
+  if (result == CURLE_PEER_FAILED_VERIFICATION)
+    return concat("its certificate is not trusted: ", text,
+                  "; where an authority of your own has signed it, name that one's certificate in the "
+                  "environment: CURL_CA_BUNDLE=FILE.pem (or SSL_CERT_FILE)");
+  if (result == CURLE_SSL_CACERT_BADFILE)
+    return concat("the certificates that CURL_CA_BUNDLE or SSL_CERT_FILE name cannot be read: ", text);
+  return curl_easy_strerror(result);
+}
+
 // Options that are of curl's own kinds are given as long.
 void set_up(CURL* curl, const RemoteRequest& request, const RemoteAddress& address, double stalled_seconds) {
   constexpr long kBytesASecond = 1024;
@@ -109,6 +138,9 @@ void set_up(CURL* curl, const RemoteRequest& request, const RemoteAddress& addre
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, std::lround(1000 * stalled_seconds));
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, kBytesASecond);
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, std::max(1L, std::lround(stalled_seconds)));
+  const TrustedAuthorities authorities = trusted_authorities();
+  if (authorities.file != nullptr) curl_easy_setopt(curl, CURLOPT_CAINFO, authorities.file);
+  if (authorities.folder != nullptr) curl_easy_setopt(curl, CURLOPT_CAPATH, authorities.folder);
   if (request.is_head) curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
   if (!request.range.empty()) curl_easy_setopt(curl, CURLOPT_RANGE, request.range.c_str());
   if (!address.signature.empty()) {
@@ -193,6 +225,8 @@ RemoteAnswer HttpConnections::ask(const RemoteRequest& request, double stalled_s
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
   curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, watch);
   curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+  char details[CURL_ERROR_SIZE] = "";
+  curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, details);
   const CURLcode result = curl_easy_perform(curl);
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.status);
   curl_off_t number = 0;
@@ -202,7 +236,7 @@ RemoteAnswer HttpConnections::ask(const RemoteRequest& request, double stalled_s
   if (curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &number) == CURLE_OK)
     answer.retry_after_seconds = static_cast<double>(number);
   if (result != CURLE_OK && !(transfer.was_ended && result == CURLE_WRITE_ERROR)) {
-    answer.trouble = curl_easy_strerror(result);
+    answer.trouble = trouble_of(result, details);
     const bool is_refusal = answer.status >= 400 && answer.status < 500;
     answer.may_pass = may_pass(result) && !is_refusal;
   }

@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing_support::Certificate;
 using testing_support::Environment;
 using testing_support::FaultyServer;
 using testing_support::Nginx;
@@ -163,6 +164,55 @@ TEST_F(WebServer, IsCopiedFrom) {
     EXPECT_EQ(read_text(folder_ / "copy"), bytes_);
     fs::remove(folder_ / "copy");
   }
+}
+
+class HttpsServer : public RemoteClientTest {
+ protected:
+  void SetUp() override {
+    CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_nginx(), "nginx");
+    CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_openssl(), "openssl");
+    RemoteClientTest::SetUp();
+    certificate_ = std::make_unique<Certificate>();
+    server_ = std::make_unique<Nginx>(root(), certificate_.get());
+  }
+  std::string url() const { return server_->url("a.tar"); }
+  const Environment system_{{"CURL_CA_BUNDLE", ""}, {"SSL_CERT_FILE", ""}, {"SSL_CERT_DIR", ""}};
+  std::unique_ptr<Certificate> certificate_;
+  std::unique_ptr<Nginx> server_;
+};
+
+TEST_F(HttpsServer, WhoseAuthorityIsNamedGivesRanges) {
+  for (const char* variable : {"CURL_CA_BUNDLE", "SSL_CERT_FILE"}) {
+    const Environment trust{{variable, certificate_->authority().string()}};
+    const RemoteClient client(quick(), log());
+    const RemoteFacts facts = client.facts(url());
+    EXPECT_EQ(facts.size, 100'000) << variable;
+    EXPECT_EQ(client.read(url(), 12'345, 50'000, &facts), bytes_.substr(12'345, 50'000)) << variable;
+    client.download(url(), facts, folder_ / "copy");
+    EXPECT_EQ(read_text(folder_ / "copy"), bytes_) << variable;
+  }
+}
+
+TEST_F(HttpsServer, ThatNobodyVouchesForIsRefusedAtOnce) {
+  const RemoteClient client(quick(60), log());
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_THAT(refusal([&] { client.facts(url()); }, 0),
+              AllOf(HasSubstr(url()), HasSubstr("certificate is not trusted"), HasSubstr("CURL_CA_BUNDLE=")));
+  const Certificate of_another;
+  const Environment trust{{"CURL_CA_BUNDLE", of_another.authority().string()}};
+  EXPECT_THAT(refusal([&] { client.read(url(), 0, 10); }, 0), HasSubstr("certificate is not trusted"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(50)) << "it is not asked again";
+  const Environment missing{{"CURL_CA_BUNDLE", (folder_ / "no.pem").string()}};
+  EXPECT_THAT(refusal([&] { client.read(url(), 0, 10); }, 0),
+              AllOf(HasSubstr("CURL_CA_BUNDLE"), HasSubstr("no.pem")));
+}
+
+TEST_F(HttpsServer, OfAnotherNameIsRefused) {
+  const Environment trust{{"CURL_CA_BUNDLE", certificate_->authority().string()}};
+  const RemoteClient client(quick(), log());
+  const std::string by_name = concat("https://localhost:", server_->port(), "/a.tar");
+  EXPECT_THAT(refusal([&] { client.facts(by_name); }, 0),
+              AllOf(HasSubstr(by_name), HasSubstr("certificate is not trusted"), HasSubstr("localhost")));
 }
 
 class FaultyWebServer : public RemoteClientTest {

@@ -28,6 +28,10 @@ inline bool have_nginx() {
   static const bool found = std::system("PATH=$PATH:/usr/sbin nginx -v >/dev/null 2>&1") == 0;
   return found;
 }
+inline bool have_openssl() {
+  static const bool found = std::system("openssl version >/dev/null 2>&1") == 0;
+  return found;
+}
 inline bool have_python() {
   static const bool found = std::system("/usr/bin/python3 --version >/dev/null 2>&1") == 0;
   return found;
@@ -67,7 +71,7 @@ class Server {
 
   int port() const { return port_; }
   std::string url(const std::string& path = "") const {
-    return "http://127.0.0.1:" + std::to_string(port_) + "/" + path;
+    return scheme_ + "://127.0.0.1:" + std::to_string(port_) + "/" + path;
   }
   // Fails the test when it does not answer within two minutes.
   void start() {
@@ -105,6 +109,7 @@ class Server {
   }
 
   std::string command_;
+  std::string scheme_ = "http";
   TemporaryFolder folder_;
   int port_ = free_port();
 
@@ -123,11 +128,35 @@ class Server {
   pid_t pid_ = -1;
 };
 
+// A certificate of 127.0.0.1 that an authority of its own has signed, both made by openssl, in a folder.
+class Certificate {
+ public:
+  Certificate() {
+    const std::string folder = folder_.path().string();
+    const Outcome outcome = run_shell(
+        "cd '" + folder +
+        "' && printf 'subjectAltName=IP:127.0.0.1' >names && "
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=an authority' -keyout authority.key -out authority.pem && "
+        "openssl req -newkey rsa:2048 -nodes -subj '/CN=a server' -keyout server.key -out server.csr && "
+        "openssl x509 -req -in server.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 2 -extfile names "
+        "-out server.pem");
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  }
+  std::filesystem::path authority() const { return folder_ / "authority.pem"; }
+  std::filesystem::path file() const { return folder_ / "server.pem"; }
+  std::filesystem::path key() const { return folder_ / "server.key"; }
+
+ private:
+  TemporaryFolder folder_;
+};
+
 // Gives out the files below `root`: as they are; under moved/ by a redirect, under whole/ without ranges.
-// What lies under secret/ may not be read, and under broken/ is an error of the server.
+// What lies under secret/ may not be read, and under broken/ is an error of the server. With a certificate it
+// speaks https alone.
 class Nginx : public Server {
  public:
-  explicit Nginx(const std::filesystem::path& root) {
+  explicit Nginx(const std::filesystem::path& root, const Certificate* certificate = nullptr) {
+    if (certificate != nullptr) scheme_ = "https";
     std::ofstream out(folder_ / "nginx.conf");
     const std::string own = folder_.path().string(), files = root.string();
     out << "daemon off; master_process off; worker_processes 1; pid " << own << "/pid; error_log " << own
@@ -137,8 +166,12 @@ class Nginx : public Server {
         << "access_log " << own << "/access connections;\n";
     for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
       out << kind << "_temp_path " << own << "/" << kind << ";\n";
-    out << "server { listen 127.0.0.1:" << port_ << "; root '" << files << "';\n"
-        << "location /moved/ { rewrite ^/moved/(.*)$ /$1 redirect; }\n"
+    out << "server { listen 127.0.0.1:" << port_ << (certificate != nullptr ? " ssl" : "") << "; root '"
+        << files << "';\n";
+    if (certificate != nullptr)
+      out << "ssl_certificate '" << certificate->file().string() << "'; ssl_certificate_key '"
+          << certificate->key().string() << "';\n";
+    out << "location /moved/ { rewrite ^/moved/(.*)$ /$1 redirect; }\n"
         << "location /whole/ { alias '" << files << "/'; max_ranges 0; }\n"
         << "location /secret/ { deny all; }\n"
         << "location /broken/ { return 503; }\n} }\n";
