@@ -228,6 +228,7 @@ RemoteAnswer HttpConnections::ask(const RemoteRequest& request, double stalled_s
   char details[CURL_ERROR_SIZE] = "";
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, details);
   const CURLcode result = curl_easy_perform(curl);
+  curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, nullptr);  // the connection outlives it
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.status);
   curl_off_t number = 0;
   if (answer.status == 200 &&
