@@ -57,7 +57,11 @@ class Ranks:
             on = ["ip", "netns", "exec", hosts[rank]] if hosts else []
             own = ["--dist-rank", str(rank), "--dist-size", str(ranks), "--dist-url", url] if ranks > 1 else []
             self.processes.append(subprocess.Popen(on + command + own, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
-        self.answer()  # all are there, and a step has warmed them up
+        try:
+            self.answer()  # all are there, and a step has warmed them up
+        except SystemExit:
+            self.__exit__()
+            raise
         for process, (main, others) in zip(self.processes, pinned):
             for thread in os.listdir(f"/proc/{process.pid}/task"):
                 os.sched_setaffinity(int(thread), main if int(thread) == process.pid else others)
@@ -178,9 +182,9 @@ def main():
         for name, run in zip(PARTS, (measure_pairs, measure_free_core, measure_networks)):
             if name in wanted:
                 data[name] = run(options)
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(data, file, indent=1)
-            file.write("\n")
+                with open(options.json, "w", encoding="utf-8") as file:  # after each: they take minutes
+                    json.dump(data, file, indent=1)
+                    file.write("\n")
     scale_out_model.report(data, options.plot)
 
 

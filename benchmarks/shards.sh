@@ -48,6 +48,7 @@ for (( round = 1; round <= rounds; ++round )); do
     [[ $source != loose ]] || cache=(--cache "$work/cache")
     "$cavmae" --quiet pretrain "${flags[@]}" --data "${data[$source]}" "${cache[@]}" --out "$work/$source-$round" --epochs 3 \
       --log-interval-steps 1 --no-report >/dev/null
+    rm -rf "$work/$source-$round/checkpoints"  # gigabytes each, of the full network
   done
 done
 python3 - "$work" "$rounds" <<'PY'
@@ -58,7 +59,7 @@ for source in ('loose', 'shards', 'nginx'):
     waits, rates = [], []
     for number in range(1, int(sys.argv[2]) + 1):
         lines = (pathlib.Path(sys.argv[1]) / f'{source}-{number}' / 'metrics.jsonl').read_text().splitlines()
-        steps = [step for step in map(json.loads, lines) if 'data_wait_share' in step and step.get('epoch', 1) > 0]
+        steps = [step for step in map(json.loads, lines) if 'data_wait_share' in step and step['epoch'] > 1]
         waits.append(statistics.mean(step['data_wait_share'] for step in steps))
         rates.append(statistics.mean(step['samples_per_second'] for step in steps))
     print(f'{source:8} {100 * statistics.median(waits):6.2f} % {statistics.median(rates):8.2f}')

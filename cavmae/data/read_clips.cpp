@@ -5,6 +5,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/paths.h"
 #include "cavmae/core/text.h"
+#include "cavmae/core/user_cache.h"
 #include "cavmae/data/clip_list_builder.h"
 #include "cavmae/data/manifest.h"
 #include "cavmae/data/media_files.h"
@@ -35,10 +36,19 @@ constexpr const char* kManifestName = "manifest.jsonl";
                          meant.empty() ? "" : concat(" (did you mean '", meant, "'?)")));
 }
 
+// Of shards on servers.
+fs::path index_folder() {
+  const fs::path caches = user_cache_folder();
+  return caches.empty() ? caches : caches / "shards";
+}
+
 class DataReader {
  public:
   DataReader(ClipListBuilder& clips, const ListOptions& options, Log& log)
-      : clips_(clips), options_(options), log_(log), shards_({.cache_dir = options.shard_cache}, log) {}
+      : clips_(clips),
+        options_(options),
+        log_(log),
+        shards_({.cache_dir = options.shard_cache, .index_dir = index_folder()}, log) {}
 
   void read(const fs::path& data);
   // Files that were named but belong to other files, such as subtitles, and are no clips.

@@ -189,9 +189,7 @@ fs::path shard_index_path(const fs::path& tar) {
 }
 
 std::optional<std::vector<ShardSample>> read_shard_index(const fs::path& tar) {
-  std::ifstream in(shard_index_path(tar));
-  return in ? parse(in, [&](const std::string& stamp) { return stamp == MediaSource(tar).stamp(); })
-            : std::nullopt;
+  return read_kept_index(shard_index_path(tar), MediaSource(tar).stamp());
 }
 
 std::optional<std::vector<ShardSample>> parse_shard_index(const std::string& text, int64_t tar_bytes) {
@@ -200,9 +198,19 @@ std::optional<std::vector<ShardSample>> parse_shard_index(const std::string& tex
 }
 
 void write_shard_index(const fs::path& tar, const std::vector<ShardSample>& samples) {
+  write_kept_index(shard_index_path(tar), MediaSource(tar).stamp(), samples);
+}
+
+std::optional<std::vector<ShardSample>> read_kept_index(const fs::path& index, const std::string& stamp) {
+  std::ifstream in(index);
+  return in ? parse(in, [&](const std::string& found) { return found == stamp; }) : std::nullopt;
+}
+
+void write_kept_index(const fs::path& index, const std::string& stamp,
+                      const std::vector<ShardSample>& samples) {
   std::string text = to_text(Json{{"format", kIndexFormat},
                                   {"version", kIndexVersion},
-                                  {"tar", MediaSource(tar).stamp()},
+                                  {"tar", stamp},
                                   {"samples", samples.size()}}) +
                      "\n";
   for (const ShardSample& sample : samples) {
@@ -212,7 +220,7 @@ void write_shard_index(const fs::path& tar, const std::vector<ShardSample>& samp
     text +=
         to_text(Json{{"key", sample.key}, {"members", std::move(members)}, {"facts", sample.facts}}) + "\n";
   }
-  write_file(shard_index_path(tar), text);
+  write_file(index, text);
 }
 
 }  // namespace cavmae

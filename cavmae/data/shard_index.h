@@ -36,4 +36,10 @@ std::optional<std::vector<ShardSample>> read_shard_index(const std::filesystem::
 std::optional<std::vector<ShardSample>> parse_shard_index(const std::string& text, int64_t tar_bytes);
 void write_shard_index(const std::filesystem::path& tar, const std::vector<ShardSample>& samples);
 
+// An index that is kept apart from its tar, which somebody else's server has: of the tar of this stamp.
+std::optional<std::vector<ShardSample>> read_kept_index(const std::filesystem::path& index,
+                                                        const std::string& stamp);
+void write_kept_index(const std::filesystem::path& index, const std::string& stamp,
+                      const std::vector<ShardSample>& samples);
+
 }  // namespace cavmae

@@ -1,6 +1,8 @@
 #include "cavmae/data/shard_reader.h"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,6 +12,7 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/json.h"
 #include "cavmae/core/progress.h"
+#include "cavmae/core/secrets.h"
 #include "cavmae/core/text.h"
 #include "cavmae/data/remote_source.h"
 #include "cavmae/data/shard_names.h"
@@ -37,6 +40,21 @@ ShardContents contents_of(const std::string& name, const std::vector<ShardSample
   }
   contents.shard = std::make_shared<const Shard>(name, std::move(members), std::move(part));
   return contents;
+}
+
+// Where an index of a tar on a server is kept, and what tells whether it is of that tar. No file: the server
+// says nothing by which a changed tar would be seen.
+struct KeptIndex {
+  fs::path file;
+  std::string stamp;
+};
+
+KeptIndex kept_index(const fs::path& folder, const std::string& name, const RemoteFacts& facts) {
+  if (folder.empty() || (facts.etag.empty() && facts.modified.empty())) return {};
+  // What a URL asks for may be a key to the file: it is a part of the hash alone.
+  const std::string shown = url_without_password(name.substr(0, name.find('?')));
+  return {.file = folder / fmt::format("{:016x}{}", stable_hash(name), shard_index_path("").string()),
+          .stamp = concat(shown, " ", facts.size, " ", facts.stamp())};
 }
 
 }  // namespace
@@ -98,12 +116,41 @@ ShardContents ShardReader::read_remote(const std::string& name) {
     return part_of_remote(
         client, {.file = name, .facts = facts, .offset = offset, .size = size, .name = std::move(shown)});
   };
-  if (!samples) {
-    log_.info("{}: reading what it holds", name);
-    const auto bytes = part(0, facts.size, name).open();
-    samples = samples_of(*bytes, scan_tar(*bytes, name));
-  }
+  if (!samples) samples = read_made_index(name, facts, part(0, facts.size, name));
   return contents_of(name, *samples, part);
+}
+
+// The index that an earlier start has made of the tar, which takes reading all its headers, or a new one.
+std::vector<ShardSample> ShardReader::read_made_index(const std::string& name, const RemoteFacts& facts,
+                                                      const MediaSource& tar) {
+  const auto make = [&] {
+    log_.info("{}: reading what it holds", name);
+    const auto bytes = tar.open();
+    return samples_of(*bytes, scan_tar(*bytes, name));
+  };
+  const KeptIndex kept = kept_index(options_.index_dir, name, facts);
+  if (kept.file.empty()) return make();
+  if (auto samples = read_kept_index(kept.file, kept.stamp)) return std::move(*samples);
+  std::optional<FileLock> lock;  // ranks of one machine make it once
+  const auto try_to_keep = [&](const std::function<void()>& step) {
+    if (!keeps_indices_) return;
+    try {
+      step();
+    } catch (const Error& error) {
+      keeps_indices_ = false;
+      log_.warn("what shards on servers hold cannot be kept ({}); they are read through at each start",
+                error.what());
+    }
+  };
+  try_to_keep([&] {
+    make_directories(options_.index_dir);
+    lock.emplace(kept.file.string() + ".lock");
+  });
+  if (lock)
+    if (auto samples = read_kept_index(kept.file, kept.stamp)) return std::move(*samples);
+  std::vector<ShardSample> samples = make();
+  try_to_keep([&] { write_kept_index(kept.file, kept.stamp, samples); });
+  return samples;
 }
 
 // A copy is whole when it has its name, which the tar's stamp is a part of.

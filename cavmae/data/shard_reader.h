@@ -25,6 +25,9 @@ struct ShardOptions {
   // Where copies of tars from servers are kept, made when they are listed; empty: parts are fetched as they
   // are read.
   std::filesystem::path cache_dir = {};
+  // Where indices are kept that were made of tars on servers, which are read through for them; empty:
+  // nowhere.
+  std::filesystem::path index_dir = {};
   RemoteOptions remote = {};
 };
 
@@ -35,9 +38,9 @@ class ShardReader {
   ShardReader(ShardOptions options, Log& log);
 
   // Reads the index beside the tar, TAR.index.jsonl; where it is missing or belongs to another version of the
-  // tar, the tar's headers are read and, of a file, the index is written (the log says where that is not
-  // possible). `name`: a path, or what is_remote() takes. Throws DataError as scan_tar() does, for samples
-  // that are no clips, and for what a server refuses.
+  // tar, the tar's headers are read and the index is written, beside a file, else in index_dir (the log says
+  // where that is not possible). `name`: a path, or what is_remote() takes. Throws DataError as scan_tar()
+  // does, for samples that are no clips, and for what a server refuses.
   ShardContents read(const std::string& name);
 
   // The shards in a folder of a server: those of its shards.json, or all objects of s3:// that end with .tar.
@@ -50,10 +53,13 @@ class ShardReader {
   ShardContents read_remote(const std::string& name);
   std::optional<std::vector<ShardSample>> read_remote_index(const std::string& name,
                                                             const RemoteFacts& facts);
+  std::vector<ShardSample> read_made_index(const std::string& name, const RemoteFacts& facts,
+                                           const MediaSource& tar);
   std::filesystem::path copy(const std::string& name);
 
   ShardOptions options_;
   Log& log_;
+  bool keeps_indices_ = true;                   // until it was seen that index_dir takes none
   std::shared_ptr<const RemoteClient> client_;  // once something remote was asked for
 };
 

@@ -1,8 +1,10 @@
 // Clips in shards behind a web server and in an object store.
+#include <sstream>
 #include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
 
 #include "cavmae/data/loader.h"
 #include "cavmae/data/shard_index.h"
@@ -35,7 +37,25 @@ class RemoteShards : public PackedMedia {
   ClipList read(const std::string& path, const ListOptions& options = {}) const {
     return read_clip_sources({server_->url(path)}, *null_log(), options);
   }
+  void remove_indices() const {
+    for (int i = 0; i < 4; ++i)
+      fs::remove(shard_index_path(folder_ / concat("shards/shard-00000", i, ".tar")));
+  }
+  // How often something of shards was asked for, or of one; not of what lies beside them.
+  size_t requests(const std::string& shard = "") const {
+    // A line is written when its answer has gone out already, and before the next request is looked at.
+    RemoteClient({}, null_log()).facts(server_->url("shards/shard-000001.tar"));
+    std::istringstream log(server_->log());
+    size_t count = 0;
+    for (std::string line; std::getline(log, line);)
+      count += line.find(concat("GET /shards/", shard)) != std::string::npos &&
+                       line.find(".tar ") != std::string::npos
+                   ? 1
+                   : 0;
+    return count;
+  }
   std::unique_ptr<Nginx> server_;
+  const Environment caches_{{"XDG_CACHE_HOME", (folder_ / "caches").string()}};
 };
 
 TEST_F(RemoteShards, AreTheClipsOfTheList) {
@@ -48,25 +68,57 @@ TEST_F(RemoteShards, AreTheClipsOfTheList) {
 }
 
 TEST_F(RemoteShards, WithoutAnIndexAreScanned) {
-  for (int i = 0; i < 4; ++i) fs::remove(shard_index_path(folder_ / concat("shards/shard-00000", i, ".tar")));
+  remove_indices();
   expect_alike(read("shards"));
   write_text(folder_ / "shards/shard-000000.tar.index.jsonl", "{}");
   expect_alike(read("shards"));
 }
 
+TEST_F(RemoteShards, WithoutAnIndexAreScannedOnce) {
+  remove_indices();
+  expect_alike(read("shards"));
+  const size_t before = requests();
+  EXPECT_GT(before, 0u);
+  const ClipList again = read("shards");
+  EXPECT_EQ(requests(), before) << "nothing of a tar is asked for before a clip is read";
+  expect_alike(again);
+  // Of a tar that has become another, and where what was kept is damaged, it is made anew.
+  fs::last_write_time(folder_ / "shards/shard-000000.tar",
+                      fs::last_write_time(folder_ / "shards/shard-000000.tar") + std::chrono::seconds(5));
+  const size_t of_first = requests("shard-000000"), of_second = requests("shard-000001");
+  const ClipList changed = read("shards");
+  EXPECT_GT(requests("shard-000000"), of_first);
+  EXPECT_EQ(requests("shard-000001"), of_second);
+  expect_alike(changed);
+  size_t damaged = 0;
+  for (const auto& entry : fs::directory_iterator(folder_ / "caches/cavmae/shards"))
+    if (entry.path().extension() == ".jsonl") {
+      fs::resize_file(entry.path(), fs::file_size(entry.path()) - 5);
+      ++damaged;
+    }
+  EXPECT_EQ(damaged, 4u);
+  const size_t until_damaged = requests();
+  expect_alike(read("shards"));
+  EXPECT_GT(requests(), until_damaged);
+}
+
+TEST_F(RemoteShards, WhatTheyHoldNeedNotBeKept) {
+  remove_indices();
+  const Environment no_folder{{"XDG_CACHE_HOME", (folder_ / "clips.jsonl").string()}};
+  for (int start = 0; start < 2; ++start) {
+    std::ostringstream lines;
+    Log log("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines));
+    expect_alike(read_clip_sources({server_->url("shards")}, log));
+    const std::string text = lines.str();
+    const size_t at = text.find("cannot be kept");
+    ASSERT_NE(at, std::string::npos) << text;
+    EXPECT_EQ(text.find("cannot be kept", at + 1), std::string::npos) << "once, not for each shard";
+  }
+}
+
 TEST_F(RemoteShards, AreCopiedOnce) {
   const ListOptions options{.shard_cache = (folder_ / "copies").string()};
   expect_alike(read("shards", options));
-  const auto requests = [&] {
-    // A line is written when its answer has gone out already, and before the next request is looked at.
-    RemoteClient({}, null_log()).facts(server_->url("shards/shard-000001.tar"));
-    const std::string log = server_->log();
-    size_t count = 0;
-    for (size_t at = log.find("GET /shards/shard-"); at != std::string::npos;
-         at = log.find("GET /shards/shard-", at + 1))
-      ++count;
-    return count;
-  };
   const size_t before = requests();
   expect_alike(read("shards", options));
   EXPECT_EQ(requests(), before);
