@@ -1,13 +1,14 @@
 // Pictures on plain memory. A value type whose copies share their pixels.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 
 namespace cavmae {
 
-// uint8 [H, W, 3], RGB, rows without gaps; or no picture. Behind the last pixel lie kSlackBytes bytes that
-// kernels may read and write.
+// uint8 [H, W, 3], RGB, rows without gaps; or no picture. Behind the last pixel lie kSlackBytes bytes, zeros
+// at first, that kernels may read and write.
 class Picture {
  public:
   static constexpr int64_t kSlackBytes = 16;
@@ -17,7 +18,9 @@ class Picture {
   Picture(int64_t height_px, int64_t width_px)
       : height_px_(height_px),
         width_px_(width_px),
-        pixels_(std::make_shared_for_overwrite<uint8_t[]>(static_cast<size_t>(num_bytes() + kSlackBytes))) {}
+        pixels_(std::make_shared_for_overwrite<uint8_t[]>(static_cast<size_t>(num_bytes() + kSlackBytes))) {
+    std::fill_n(pixels_.get() + num_bytes(), kSlackBytes, uint8_t{0});
+  }
 
   bool is_there() const { return pixels_ != nullptr; }
   int64_t height_px() const { return height_px_; }
