@@ -1,5 +1,6 @@
 // The folder's functions in a build without the media libraries (cmake/Media.cmake).
 #include "cavmae/core/error.h"
+#include "cavmae/media/film_cut.h"
 #include "cavmae/media/has_media.h"
 #include "cavmae/media/image_writer.h"
 #include "cavmae/media/media_reader.h"
@@ -88,6 +89,11 @@ std::string encode_jpeg(const Picture& /*picture*/, int /*quality*/) {
 }
 
 void write_png(const std::filesystem::path& path, const Picture& /*picture*/) {
+  fail(path.string());
+}
+
+std::unique_ptr<VideoWriter> write_film_cut(const FilmCut& /*cut*/, const std::filesystem::path& path,
+                                            VideoContainer /*container*/) {
   fail(path.string());
 }
 
