@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "cavmae/core/files.h"
+#include "cavmae/core/secrets.h"
 #include "cavmae/core/text.h"
 #include "cavmae/core/torch.h"
 #include "cavmae/dist/process_group.h"
@@ -24,20 +25,21 @@ std::string build_identity() {
                      stable_hash(read_text("/proc/self/exe")));
 }
 
+// Threads of the process group may wait for ranks that are gone: the process does not wait for them.
+[[noreturn]] void end_at_once(const Launch& launch, const std::string& why, int code) {
+  std::fprintf(stderr, "cavmae: (rank %ld) %s\n", static_cast<long>(launch.rank),
+               without_passwords(why).c_str());
+  std::_Exit(code);
+}
+
 GroupOptions group_options(const DistFlags& flags, const Launch& launch, const std::shared_ptr<Log>& log) {
   GroupOptions options;
   options.launch = launch;
   options.timeout = std::chrono::milliseconds(static_cast<int64_t>(1000 * flags.timeout_seconds));
   options.build = build_identity();
   options.say = [log](const std::string& line) { log->info("{}", line); };
+  options.if_unheard = [launch](const std::string& why) { end_at_once(launch, why, /*code=*/1); };
   return options;
-}
-
-// Threads of the process group may wait for ranks that are gone: the process does not wait for them.
-[[noreturn]] void end_at_once(const Launch& launch, const Error& error) {
-  std::fprintf(stderr, "cavmae: (rank %ld) %s\n", static_cast<long>(launch.rank), error.what());
-  std::fflush(nullptr);
-  std::_Exit(dynamic_cast<const ConfigError*>(&error) != nullptr ? 2 : 1);
 }
 
 }  // namespace
@@ -68,11 +70,13 @@ int on_ranks(const DistFlags& flags, const Launch& launch, const GlobalOptions& 
   if (launch.size == 1) return run({.world = World::alone(), .description = "", .leave = [] {}});
   const auto log = make_log(global.verbosity());
   ProcessGroup group(group_options(flags, launch, log));
+  group.does("reads its list of clips and its model");
   try {
     return run({.world = group, .description = group.description(), .leave = [&] { group.leave(); }});
   } catch (const Error& e) {
     group.abandon(e.what());
-    end_at_once(launch, e);
+    std::fflush(nullptr);
+    end_at_once(launch, e.what(), dynamic_cast<const ConfigError*>(&e) != nullptr ? 2 : 1);
   } catch (const std::exception& e) {
     group.abandon(e.what());
     throw;

@@ -62,6 +62,12 @@ std::string first_line_of(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
 
+// The store would remove it when all ranks have left it in order.
+void remove_meeting_file(const Launch& launch) {
+  std::error_code ignored;
+  if (launch.rank == 0) std::filesystem::remove(launch.place.file, ignored);
+}
+
 // Where a collective has come to, told by a thread of the backend.
 struct Completion {
   std::mutex mutex;
@@ -113,7 +119,13 @@ void ProcessGroup::State::begin() {
                        first_line_of(e.what()),
                        "; set GLOO_SOCKET_IFNAME to the network interface that joins the hosts"));
   }
-  watch = std::make_unique<RankWatch>(std::move(met), launch.rank, options.timeout);
+  WatchOptions watched{.timeout = options.timeout};
+  if (options.if_unheard)
+    watched.if_unheard = [launch, end = options.if_unheard](const std::string& why) {
+      remove_meeting_file(launch);
+      end(why);
+    };
+  watch = std::make_unique<RankWatch>(std::move(met), launch.rank, watched);
 }
 
 void ProcessGroup::State::fail(const std::string& reason) {
@@ -210,11 +222,16 @@ std::vector<torch::Tensor> ProcessGroup::do_all_gather(const torch::Tensor& tens
   return all;
 }
 
-void ProcessGroup::do_wait_for_all() {
+void ProcessGroup::check_all_live() {
   if (!state_->failure.empty()) throw Error(state_->failure);
+  if (const std::string told = state_->watch->told(); !told.empty()) state_->fail(told);
+}
+
+void ProcessGroup::do_wait_for_all() {
+  check_all_live();
   state_->watch->arrive();
   while (!state_->watch->all_are_here()) {
-    if (const std::string told = state_->watch->told(); !told.empty()) state_->fail(told);
+    check_all_live();
     std::this_thread::sleep_for(Milliseconds(50));
   }
 }
@@ -259,9 +276,7 @@ void ProcessGroup::abandon(const std::string& why) {
     state_->watch->abandon(first_line_of(why));
     state_->failure = why;
   }
-  // The store would remove it when all ranks have left it in order.
-  std::error_code ignored;
-  if (rank() == 0) std::filesystem::remove(state_->options.launch.place.file, ignored);
+  remove_meeting_file(state_->options.launch);
 }
 
 bool ProcessGroup::failed() const {

@@ -19,6 +19,9 @@ struct GroupOptions {
   std::chrono::milliseconds timeout{300'000};  // within which every rank answers, else the run ends
   std::string build = {};                      // of this program; the same on all ranks
   std::function<void(const std::string& line)> say = [](const std::string&) {};  // while it waits for others
+  // Ends the process, on a thread of the group, where another rank was lost and this one does nothing that
+  // would tell it so until the timeout is nearly over; `why` names the lost one. Empty: nobody does.
+  std::function<void(const std::string& why)> if_unheard = {};
 };
 
 class ProcessGroup final : public World {
@@ -33,6 +36,7 @@ class ProcessGroup final : public World {
   int64_t rank() const override;
   int64_t size() const override;
   void does(const std::string& what) override;
+  void check_all_live() override;
 
   // "4 ranks on 2 hosts, Gloo over 10.0.0.1 (rank 0), started by torchrun, met at tcp://a:29500 (MASTER_ADDR
   // and ..)"

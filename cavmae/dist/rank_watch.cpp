@@ -1,7 +1,6 @@
 #include "cavmae/dist/rank_watch.h"
 
 #include <algorithm>
-#include <charconv>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -11,6 +10,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/text.h"
+#include "cavmae/dist/rank_status.h"
 
 namespace cavmae {
 namespace {
@@ -25,42 +25,6 @@ Milliseconds beat_of(Milliseconds timeout) {
   return std::clamp(timeout / 20, Milliseconds(50), Milliseconds(2000));
 }
 
-enum class Condition { runs, failed, abandons, has_left };
-
-// What a rank says of itself.
-struct RankStatus {
-  int64_t beat = 0;         // how often it has said so
-  int64_t collectives = 0;  // that it has come to
-  int64_t arrivals = 0;     // see RankWatch::arrive()
-  Condition condition = Condition::runs;
-  std::string what = {};  // it does, or why it abandons
-};
-
-std::vector<uint8_t> encoded(const RankStatus& status) {
-  const std::string text = concat(status.beat, '\n', status.collectives, '\n', status.arrivals, '\n',
-                                  static_cast<int>(status.condition), '\n', status.what);
-  return {text.begin(), text.end()};
-}
-
-RankStatus decoded(const std::vector<uint8_t>& bytes) {
-  const std::string text(bytes.begin(), bytes.end());
-  RankStatus status;
-  const char* next = text.data();
-  const char* const end = next + text.size();
-  int condition = 0;
-  const auto number = [&](auto& value) {
-    next = std::from_chars(next, end, value).ptr;
-    if (next < end) ++next;
-  };
-  number(status.beat);
-  number(status.collectives);
-  number(status.arrivals);
-  number(condition);
-  status.condition = static_cast<Condition>(condition);
-  status.what.assign(next, end);
-  return status;
-}
-
 std::string status_key(int64_t rank) {
   return concat("status/", rank);
 }
@@ -68,41 +32,65 @@ std::string status_key(int64_t rank) {
 }  // namespace
 
 struct RankWatch::State {
-  State(Met of_all, int64_t own, Milliseconds timeout)
-      : met(std::move(of_all)), rank(own), beat(beat_of(timeout)), patience(timeout / 2) {}
+  State(Met of_all, int64_t own_rank, const WatchOptions& options)
+      : met(std::move(of_all)),
+        rank(own_rank),
+        beat(beat_of(options.timeout)),
+        patience(options.timeout / 2 - 2 * beat),
+        grace(options.timeout - patience - 11 * beat),
+        if_unheard(options.if_unheard) {}
 
   Met met;
   const int64_t rank;
   const Milliseconds beat;
   const Milliseconds patience;  // with a rank that says nothing
+  // Of this rank's work, to hear that another is lost: what is left of the timeout when that was found out,
+  // told, and this rank's end is told.
+  const Milliseconds grace;
+  const std::function<void(const std::string& culprit)> if_unheard;  // may be empty
 
   mutable std::mutex mutex;
   std::condition_variable changed;
   RankStatus own;
-  std::optional<std::string> asked;  // the reason for which culprit() was called
-  std::string told;                  // by this rank or another
+  // Why the thread that uses the store is to find out who is lost.
+  struct Question {
+    std::string reason = {};
+    bool is_certain = false;  // a collective has failed; else a rank was silent, and may speak again
+  };
+  std::optional<Question> asked;
+  std::string told;  // by this rank or another
   bool ending = false, ended = false;
-  int64_t all_arrived = 0;  // so often
+  bool ends_process = false;  // by if_unheard
+  int64_t rounds = 0;         // in which the store has answered
+  std::string first_does;     // what rank 0, which may keep the store, told last
+  int64_t all_arrived = 0;    // so often
   bool has_just_arrived = false;
 
-  // While this rank waits for others to arrive; the thread's alone.
+  // The rest is that thread's alone.
   struct Seen {
     int64_t beat = -1;
     Clock::time_point at;
     bool is_here = false;
   };
-  std::vector<Seen> seen;
-  int64_t seen_for = 0;  // which arrival
+  Seen next_seen;          // of the rank after this one
+  std::vector<Seen> seen;  // while this rank waits for others to arrive
+  int64_t seen_for = 0;    // which arrival
   int64_t missing = 0;
 
   void run();
+  void guard();
   void beat_once();
+  void look_after_next();
   void look_for_arrivals();
+  bool is_silent(Seen& last, const RankStatus& status) const;
+  void suspect();
+  void acquit();
   RankStatus read_status(size_t other);
   std::vector<RankStatus> read_statuses();
-  std::string find_culprit(const std::string& reason);
+  std::string find_culprit(Question question);
   std::string blame(const std::vector<RankStatus>& before, const std::vector<RankStatus>& after,
-                    const std::string& reason) const;
+                    const Question& question) const;
+  std::string lost_store(const char* how) const;
   std::string name_of(int64_t other) const {
     return concat("rank ", other, " of ", met.ranks.size(), " on ",
                   met.ranks[static_cast<size_t>(other)].host);
@@ -112,8 +100,16 @@ struct RankWatch::State {
   }
   bool is_last_with_store() const { return rank == 0; }
   void wait_until_others_know();
-  void end(Condition condition, const std::string& what);
+  void end(RankCondition condition, const std::string& what);
+  void tell_end(RankCondition condition, const std::string& what);
 };
+
+// Why this rank has lost the store. Holds the lock.
+std::string RankWatch::State::lost_store(const char* how) const {
+  if (rank == 0) return concat("what keeps the meeting place ", how);
+  return concat(name_of(0), ", or ", how, "; the last that it told: it ",
+                first_does.empty() ? "begins" : first_does);
+}
 
 // Tells this rank's status and hears whether another one told a culprit.
 void RankWatch::State::beat_once() {
@@ -124,11 +120,42 @@ void RankWatch::State::beat_once() {
     text = encoded(own);
   }
   met.store->set(status_key(rank), text);
-  if (!met.store->check({kCulprit})) return;
-  const std::vector<uint8_t> culprit = met.store->get(kCulprit);
+  std::vector<uint8_t> culprit;
+  if (met.store->check({kCulprit})) culprit = met.store->get(kCulprit);
   const std::lock_guard lock(mutex);
+  ++rounds;
+  if (culprit.empty()) return;
   if (told.empty()) told.assign(culprit.begin(), culprit.end());
   changed.notify_all();
+}
+
+bool RankWatch::State::is_silent(Seen& last, const RankStatus& status) const {
+  if (std::exchange(last.beat, status.beat) != status.beat) last.at = Clock::now();
+  return Clock::now() - last.at > patience;
+}
+
+void RankWatch::State::suspect() {
+  const std::lock_guard lock(mutex);
+  if (!asked && told.empty()) asked = {.reason = "one of them says nothing any more"};
+}
+
+// Those that were suspected have spoken again.
+void RankWatch::State::acquit() {
+  next_seen.at = Clock::now();
+  for (Seen& last : seen) last.at = Clock::now();
+}
+
+// Each rank looks after the next one, whatever both do: then all are looked after, at the price of one
+// question each, since among any that are lost is one that comes after a rank that is not.
+void RankWatch::State::look_after_next() {
+  const size_t next = static_cast<size_t>(rank + 1) % met.ranks.size();
+  const RankStatus status = read_status(next);
+  if (rank != 0) {
+    const std::string does = next == 0 ? status.what : read_status(0).what;
+    const std::lock_guard lock(mutex);
+    if (!does.empty()) first_does = does;
+  }
+  if (status.condition == RankCondition::runs && is_silent(next_seen, status)) suspect();
 }
 
 void RankWatch::State::look_for_arrivals() {
@@ -141,21 +168,18 @@ void RankWatch::State::look_for_arrivals() {
   const auto now = Clock::now();
   if (std::exchange(seen_for, wanted) != wanted) seen.assign(met.ranks.size(), {.at = now});
   missing = 0;
-  bool is_silent = false;
   for (size_t other = 0; other < seen.size(); ++other) {
     Seen& last = seen[other];
     if (last.is_here) continue;  // not asked again: there may be many ranks
     const RankStatus status = read_status(other);
     last.is_here = static_cast<int64_t>(other) == rank || status.arrivals >= wanted ||
-                   status.condition == Condition::has_left;
+                   status.condition == RankCondition::has_left;
     if (last.is_here) continue;
     ++missing;
-    if (std::exchange(last.beat, status.beat) != status.beat) last.at = now;
-    is_silent = is_silent || now - last.at > patience;
+    if (is_silent(last, status)) suspect();
   }
   const std::lock_guard lock(mutex);
   if (missing == 0) all_arrived = wanted;
-  if (is_silent && !asked) asked = "one of them says nothing any more";
   changed.notify_all();
 }
 
@@ -171,15 +195,15 @@ std::vector<RankStatus> RankWatch::State::read_statuses() {
 }
 
 std::string RankWatch::State::blame(const std::vector<RankStatus>& before,
-                                    const std::vector<RankStatus>& after, const std::string& reason) const {
+                                    const std::vector<RankStatus>& after, const Question& question) const {
   std::vector<int64_t> silent, late;
   const int64_t own_collectives = after[static_cast<size_t>(rank)].collectives;
   int64_t fewest = own_collectives;
   for (size_t other = 0; other < after.size(); ++other) {
     const auto number = static_cast<int64_t>(other);
     const RankStatus& status = after[other];
-    if (status.condition == Condition::abandons) return concat(name_of(number), " ended: ", status.what);
-    if (number == rank || status.condition != Condition::runs) continue;
+    if (status.condition == RankCondition::abandons) return concat(name_of(number), " ended: ", status.what);
+    if (number == rank || status.condition != RankCondition::runs) continue;
     if (status.beat == before[other].beat) silent.push_back(number);
     if (status.collectives < fewest) late.clear();
     fewest = std::min(fewest, status.collectives);
@@ -187,18 +211,23 @@ std::string RankWatch::State::blame(const std::vector<RankStatus>& before,
   }
   const auto last = [&](int64_t other) { return after[static_cast<size_t>(other)].what; };
   if (!silent.empty()) {
-    const std::string more = silent.size() == 1 ? "" : concat(" (nor do ranks ", list_of(silent), ")");
+    const std::vector<int64_t> rest(silent.begin() + 1, silent.end());
+    const std::string more =
+        rest.empty()
+            ? ""
+            : concat(rest.size() == 1 ? ", and so was rank " : ", and so were ranks ", list_of(rest));
     return concat(name_of(silent.front()), " was ended, hangs or cannot be reached", more,
                   "; the last that it told: it ", last(silent.front()));
   }
+  if (!question.is_certain) return "";
   if (!late.empty())
     return concat(name_of(late.front()), " does not come to what the others wait for; it ",
                   last(late.front()));
-  return concat("the ranks have lost each other: ", reason);
+  return concat("the ranks have lost each other: ", question.reason);
 }
 
-// Looks who still tells something.
-std::string RankWatch::State::find_culprit(const std::string& reason) {
+// Looks who still tells something. Empty: everyone, and nothing has failed.
+std::string RankWatch::State::find_culprit(Question question) {
   const std::vector<RankStatus> before = read_statuses();
   const auto end = Clock::now() + 5 * beat / 2;  // a rank that is there says so twice
   while (Clock::now() < end) {
@@ -207,31 +236,36 @@ std::string RankWatch::State::find_culprit(const std::string& reason) {
     const std::lock_guard lock(mutex);
     if (!told.empty()) return told;
   }
-  const std::string culprit = blame(before, read_statuses(), reason);
-  tell_culprit(culprit);
+  const std::vector<RankStatus> after = read_statuses();
+  {
+    const std::lock_guard lock(mutex);
+    if (asked) question = *std::exchange(asked, std::nullopt);  // meanwhile a collective has failed
+  }
+  const std::string culprit = blame(before, after, question);
+  culprit.empty() ? acquit() : tell_culprit(culprit);
   return culprit;
 }
 
 void RankWatch::State::run() {
   std::unique_lock lock(mutex);
   while (!ending) {
-    std::optional<std::string> reason;
-    std::swap(reason, asked);
+    const std::optional<Question> question = std::exchange(asked, std::nullopt);
     lock.unlock();
     std::string culprit;
+    bool has_store = true;
     try {
       beat_once();
+      look_after_next();
       look_for_arrivals();
-      if (reason) culprit = find_culprit(*reason);
+      if (question) culprit = find_culprit(*question);
     } catch (const std::exception&) {
-      culprit = concat(name_of(0), ", or what keeps the meeting place, was ended or cannot be reached");
-      lock.lock();
-      ending = true;
-      lock.unlock();
+      has_store = false;
     }
     lock.lock();
+    if (!has_store) culprit = lost_store("what keeps the meeting place, was ended or cannot be reached");
     if (!culprit.empty() && told.empty()) told = culprit;
     changed.notify_all();
+    if (!has_store) break;
     // The last few are looked for more often, since all the others wait for them.
     constexpr int64_t kFew = 4;
     const bool waits_for_few = own.arrivals != all_arrived && missing <= kFew;
@@ -244,42 +278,73 @@ void RankWatch::State::run() {
   changed.notify_all();
 }
 
+// Beside run(), without the store, which may hang: finds out that it does, and ends a process whose work does
+// not hear of what was told. Counts its own rounds and no time, which also passes while the process is
+// stopped.
+void RankWatch::State::guard() {
+  std::unique_lock lock(mutex);
+  int64_t seen_rounds = -1, without_answer = 0, unheard = 0;
+  while (!changed.wait_for(lock, beat, [&] { return ending; })) {
+    without_answer = std::exchange(seen_rounds, rounds) == rounds ? without_answer + 1 : 0;
+    if (told.empty() && without_answer * beat > patience) {
+      told = lost_store("the way to it, does not answer");
+      changed.notify_all();
+    }
+    if (told.empty() || !if_unheard || ++unheard * beat <= grace) continue;
+    ends_process = true;
+    const std::string culprit = told;
+    lock.unlock();
+    tell_end(RankCondition::failed, "");
+    if_unheard(culprit);
+    return;
+  }
+}
+
 // Rank 0 may keep the store, which the others still ask.
 void RankWatch::State::wait_until_others_know() {
   const auto end_of_patience = Clock::now() + 4 * beat;
   while (Clock::now() < end_of_patience) {
     const std::vector<RankStatus> statuses = read_statuses();
     const bool all = std::ranges::all_of(statuses, [&](const RankStatus& status) {
-      return &status == &statuses[static_cast<size_t>(rank)] || status.condition != Condition::runs;
+      return &status == &statuses[static_cast<size_t>(rank)] || status.condition != RankCondition::runs;
     });
     if (all) return;
     std::this_thread::sleep_for(beat / 4);
   }
 }
 
-void RankWatch::State::end(Condition condition, const std::string& what) {
+void RankWatch::State::end(RankCondition condition, const std::string& what) {
   {
     std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return !ends_process; });  // which does not come back
+  }
+  tell_end(condition, what);
+}
+
+void RankWatch::State::tell_end(RankCondition condition, const std::string& what) {
+  {
+    std::unique_lock lock(mutex);
+    ending = true;
+    changed.notify_all();
     if (ended) return;
     own.condition = condition;
     own.what = what;
-    ending = true;
-    changed.notify_all();
     // A thread that hangs in a connection is left behind.
     if (!changed.wait_for(lock, 4 * beat, [&] { return ended; })) return;
   }
   try {
-    if (condition == Condition::abandons) tell_culprit(concat(name_of(rank), " ended: ", what));
+    if (condition == RankCondition::abandons) tell_culprit(concat(name_of(rank), " ended: ", what));
     beat_once();
     if (is_last_with_store()) wait_until_others_know();
   } catch (const std::exception&) {  // the store is gone, and with it whom to tell
   }
 }
 
-RankWatch::RankWatch(Met met, int64_t rank, Milliseconds timeout)
-    : state_(std::make_shared<State>(std::move(met), rank, timeout)) {
+RankWatch::RankWatch(Met met, int64_t rank, const WatchOptions& options)
+    : state_(std::make_shared<State>(std::move(met), rank, options)) {
   state_->own.what = "begins";
   std::thread([state = state_] { state->run(); }).detach();
+  std::thread([state = state_] { state->guard(); }).detach();
 }
 
 RankWatch::~RankWatch() {
@@ -321,24 +386,24 @@ std::string RankWatch::culprit(const std::string& reason) {
   State& state = *state_;
   std::unique_lock lock(state.mutex);
   if (state.told.empty()) {
-    state.asked = reason;
+    state.asked = {.reason = reason, .is_certain = true};
     state.changed.notify_all();
     state.changed.wait_for(lock, 5 * state.beat, [&] { return !state.told.empty(); });
   }
-  if (state.told.empty()) state.told = concat(state.name_of(0), ", or the way to it, does not answer");
+  if (state.told.empty()) state.told = state.lost_store("the way to it, does not answer");
   return state.told;
 }
 
 void RankWatch::leave() {
-  state_->end(Condition::has_left, "has done its part");
+  state_->end(RankCondition::has_left, "has done its part");
 }
 
 void RankWatch::abandon(const std::string& why) {
-  state_->end(Condition::abandons, why);
+  state_->end(RankCondition::abandons, why);
 }
 
 void RankWatch::give_up() {
-  state_->end(Condition::failed, "");
+  state_->end(RankCondition::failed, "");
 }
 
 }  // namespace cavmae

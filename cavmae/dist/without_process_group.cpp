@@ -40,6 +40,7 @@ std::unique_ptr<PendingReduction> ProcessGroup::do_begin_all_reduce(const torch:
   throw_absent();
 }
 void ProcessGroup::does(const std::string& /*what*/) {}
+void ProcessGroup::check_all_live() {}
 std::string ProcessGroup::description() const {
   throw_absent();
 }

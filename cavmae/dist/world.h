@@ -55,6 +55,10 @@ class World {
   // What this rank is about to do ("reads clips"), which the others tell when they wait for it in vain.
   virtual void does(const std::string& /*what*/) {}
 
+  // Throws Error where another rank is known to be lost. It asks nobody, so that what a rank does by itself
+  // for long can call it all the while.
+  virtual void check_all_live() {}
+
   // Returns when every rank is here.
   void barrier();
   // The same where ranks may come hours after one another, each with its own share of a job: it fails when

@@ -51,19 +51,26 @@ Positions all_positions(size_t n) {
   return out;
 }
 
-// How far this rank has come.
+// How far this rank has come, shown and told to the others.
 class PassProgress {
  public:
   PassProgress(const PassOptions& options, int64_t total)
-      : end_(options.progress_end),
+      : world_(options.world),
+        title_(options.title),
+        end_(options.progress_end),
         total_(total),
         bar_({.title = options.title,
               .unit = "clips",
               .total = total,
               .line_interval_seconds = options.line_interval_seconds,
-              .quiet = !options.show_progress}) {}
+              .quiet = !options.show_progress}) {
+    tell();
+  }
 
-  void add(const Batch& batch) { bar_.update(read_ += static_cast<int64_t>(batch.indices.size())); }
+  void add(const Batch& batch) {
+    bar_.update(read_ += static_cast<int64_t>(batch.indices.size()));
+    tell();
+  }
   void finish(PassEnd end) {
     if (end_ == ProgressEnd::clear) return bar_.clear();
     if (end == PassEnd::done) bar_.update(total_);  // with those that could not be read
@@ -72,18 +79,25 @@ class PassProgress {
   int64_t read() const { return read_; }
 
  private:
+  void tell() {
+    if (world_.size() > 1) world_.does(concat("is ", title_, ", at clip ", read_, " of its ", total_));
+  }
+
+  World& world_;
+  std::string title_;
   ProgressEnd end_;
   int64_t total_, read_ = 0;
   Progress bar_;
 };
 
 // One pass of a loader whose clips are those at `positions` of the whole list.
-PassEnd pass_over(Loader& loader, const Positions& positions, torch::Device device, PassProgress& progress,
-                  const BatchSink& sink) {
-  DeviceFeed feed(loader, {.device = device});
+PassEnd pass_over(Loader& loader, const Positions& positions, const PassOptions& options,
+                  PassProgress& progress, const BatchSink& sink) {
+  DeviceFeed feed(loader, {.device = options.device});
   feed.start_epoch({.shuffle = false, .drop_last = false});
   while (auto batch = feed.next()) {
     if (StopSignal::requested()) return PassEnd::interrupted;
+    options.world.check_all_live();
     if (batch->empty()) continue;
     for (int64_t& index : batch->indices) index = positions[static_cast<size_t>(index)];
     sink(*batch);
@@ -95,6 +109,7 @@ PassEnd pass_over(Loader& loader, const Positions& positions, torch::Device devi
 // What all ranks come to. Every rank calls it after its share.
 PassEnd end_of_all(PassEnd own, const PassOptions& options, const PassProgress& progress, size_t num_clips) {
   World& world = options.world;
+  if (world.size() > 1) world.does(concat("has done its share of ", options.title));
   world.wait_for_all();  // shares take their time
   if (world.agree(Interrupted{own == PassEnd::interrupted}).by_signal) return PassEnd::interrupted;
   if (options.if_none_read == IfNoneRead::go_on) return PassEnd::done;
@@ -134,7 +149,7 @@ PassEnd ClipPass::for_each_batch(const BatchSink& sink) {
   State& s = *state_;
   PassProgress progress(s.options, static_cast<int64_t>(s.share.positions.size()));
   const PassEnd own =
-      s.loader ? pass_over(*s.loader, s.share.positions, s.options.device, progress, sink) : PassEnd::done;
+      s.loader ? pass_over(*s.loader, s.share.positions, s.options, progress, sink) : PassEnd::done;
   progress.finish(own);
   const PassEnd end = end_of_all(own, s.options, progress, s.num_clips);
   if (end == PassEnd::done && s.options.world.size() > 1)
@@ -177,7 +192,7 @@ PassResult for_each_batch_any_modality(const ClipList& clips, const InputSpec& s
   const auto go = [&](const Positions& positions, Need need) -> std::map<int64_t, BadClip> {
     if (positions.empty() || end == PassEnd::interrupted) return {};
     Loader loader(clips.at(positions), reader, options.view, need, patient, null_log());
-    end = pass_over(loader, positions, options.device, progress, sink);
+    end = pass_over(loader, positions, options, progress, sink);
     return by_position(loader.bad_clips(), clips, positions);
   };
   std::map<int64_t, LostSides> lost;

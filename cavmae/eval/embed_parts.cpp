@@ -176,6 +176,7 @@ PartsIndex embed_in_parts(const fs::path& folder, CavMae& model, const fs::path&
                            .rows = static_cast<int64_t>(embeddings.indices.size()),
                            .failed = static_cast<int64_t>(embeddings.failed.size())});
     if (writes) {
+      pass.world.does(concat("writes ", index.parts.back().file));
       write_embeddings(folder / index.parts.back().file, embeddings, part.ids, model_file,
                        places_of(part.clips));
       write_json(folder / kIndexFile, to_json(index));

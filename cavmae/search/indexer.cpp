@@ -237,6 +237,7 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
   const auto show = [&] {
     progress.update(std::llround(bytes_done / kBytesPerMegabyte),
                     fmt::format("{} of {} files, {} moments", files_done, num_jobs, result.moments));
+    options.world.does(fmt::format("is indexing, at file {} of its {}", files_done, num_jobs));
   };
   MomentEmbedder embedder(model.network(), options.batch_size, [&](FileInWork& file) {
     if (file.vectors) shared.commit(file, log);
@@ -244,6 +245,7 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
     ++files_done;
     show();
   });
+  options.world.does("is indexing");
   if (!jobs.empty()) {
     const auto share = library.share(jobs);
     FileReaders readers(std::move(jobs), *share, library.settings().model.spec,
@@ -251,6 +253,7 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
     while (!StopSignal::requested()) {
       auto piece = readers.queue().pop();
       if (!piece) break;
+      options.world.check_all_live();
       if (piece->file == nullptr) {
         embedder.compute_all();
         continue;
@@ -265,8 +268,10 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
   }
   progress.finish();
   if (StopSignal::requested()) result.end = IndexEnd::interrupted;
+  options.world.does("has done its share of indexing");
   sum_over_ranks(options.world, result);
   if (options.world.rank() == 0) {
+    options.world.does("seals what was indexed");
     if (result.end == IndexEnd::done) count_gone(library, listed, options.prune, result);
     library.seal();
   }

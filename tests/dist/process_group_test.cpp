@@ -34,12 +34,15 @@ class Processes {
     wait();
   }
 
+  // From here on, ranks that do not hear of a lost one are ended.
+  void end_unheard() { ends_unheard_ = true; }
+
   // `rank` runs in a process of its own, in a fork that has used nothing of LibTorch's threads before.
   void start(int64_t rank, const std::function<std::string(ProcessGroup&)>& run,
              const std::string& build = "1") {
     const pid_t child = ::fork();
     if (child == 0) {
-      write_file(folder_ / ("out." + std::to_string(started_)), outcome(rank, run, build));
+      write_file(out_file(started_), outcome(rank, run, build));
       ::_exit(0);
     }
     children_.push_back(child);
@@ -58,11 +61,14 @@ class Processes {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   std::string out(size_t process) const {
-    const auto file = folder_ / ("out." + std::to_string(process));
+    const auto file = out_file(process);
     return std::filesystem::exists(file) ? read_text(file) : "";
   }
 
  private:
+  std::filesystem::path out_file(size_t process) const {
+    return folder_ / ("out." + std::to_string(process));
+  }
   std::string outcome(int64_t rank, const std::function<std::string(ProcessGroup&)>& run,
                       const std::string& build) const {
     GroupOptions options;
@@ -70,6 +76,11 @@ class Processes {
     options.launch.place.file = folder_ / "meeting";
     options.timeout = timeout_;
     options.build = build;
+    if (ends_unheard_)
+      options.if_unheard = [file = out_file(started_)](const std::string& why) {
+        write_file(file, "unheard: " + why);
+        ::_exit(0);
+      };
     try {
       auto* group = new ProcessGroup(options);  // ends with the process
       std::string text;
@@ -91,6 +102,7 @@ class Processes {
   TemporaryFolder folder_;
   std::vector<pid_t> children_;
   size_t started_ = 0;
+  bool ends_unheard_ = false;
 };
 
 double seconds_of(const std::function<void()>& f) {
@@ -229,6 +241,82 @@ TEST(ProcessGroup, ARankThatIsKilledIsNamedByThoseThatWaitForAll) {
                                               HasSubstr("was ended, hangs or cannot be reached")));
 }
 
+// A share of a job, which asks nobody: computes until it hears that another rank is lost.
+std::string endless_share(ProcessGroup& group) {
+  for (int64_t clip = 0;; ++clip) {
+    group.does(concat("is embedding, at clip ", clip));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    group.check_all_live();
+  }
+}
+
+TEST(ProcessGroup, ALostRankIsHeardOfInTheMiddleOfAShare) {
+  for (const int64_t lost : {0, 1, 2}) {
+    Processes processes(4, kShortTimeout);
+    processes.start_all([=](ProcessGroup& group) {
+      group.barrier();
+      if (group.rank() != lost) return endless_share(group);
+      group.does("is embedding, at clip 7");
+      std::this_thread::sleep_for(kShortTimeout / 2);
+      std::raise(SIGKILL);
+      return std::string("done");
+    });
+    EXPECT_LT(seconds_of([&] { processes.wait(); }), 60.0);
+    for (size_t process = 0; process < 4; ++process) {
+      if (static_cast<int64_t>(process) == lost) continue;
+      EXPECT_THAT(processes.out(process), AllOf(HasSubstr(concat("error: rank ", lost, " of 4 on ")),
+                                                HasSubstr("was ended, hangs or cannot be reached"),
+                                                HasSubstr("it is embedding, at clip 7")));
+    }
+  }
+}
+
+TEST(ProcessGroup, AllThatAreLostInTheMiddleOfAShareAreNamed) {
+  Processes processes(5, kShortTimeout);
+  processes.start_all([](ProcessGroup& group) {
+    group.barrier();
+    if (group.rank() != 1 && group.rank() != 2) return endless_share(group);
+    std::raise(SIGSTOP);
+    return std::string("done");
+  });
+  for (const size_t process : {0, 3, 4}) {
+    processes.wait_for(process);
+    EXPECT_THAT(processes.out(process),
+                AllOf(HasSubstr("error: rank 1 of 5 on "), HasSubstr(", and so was rank 2;")));
+  }
+}
+
+TEST(ProcessGroup, ARankThatHearsNothingIsEnded) {
+  Processes processes(3, kShortTimeout);
+  processes.end_unheard();
+  processes.start_all([](ProcessGroup& group) {
+    group.barrier();
+    if (group.rank() == 1) std::raise(SIGKILL);
+    if (group.rank() == 2) return endless_share(group);
+    for (;;) std::this_thread::sleep_for(kShortTimeout);  // reads one clip
+    return std::string("done");
+  });
+  EXPECT_LT(seconds_of([&] { processes.wait(); }), 60.0);
+  EXPECT_THAT(processes.out(0), HasSubstr("unheard: rank 1 of 3 on "));
+  EXPECT_THAT(processes.out(2), HasSubstr("error: rank 1 of 3 on "));
+}
+
+TEST(ProcessGroup, WhoSharesUnequallyIsNotEnded) {
+  Processes processes(3, kShortTimeout);
+  processes.end_unheard();
+  processes.start_all([](ProcessGroup& group) {
+    const auto end = std::chrono::steady_clock::now() + group.rank() * kShortTimeout;
+    while (std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      group.check_all_live();
+    }
+    group.wait_for_all();
+    return std::string("done");
+  });
+  processes.wait();
+  for (const size_t process : {0, 1, 2}) EXPECT_EQ(processes.out(process), "done");
+}
+
 TEST(ProcessGroup, WhatEndedARankIsToldByTheOthers) {
   Processes processes(2);
   processes.start_all([](ProcessGroup& group) {
@@ -236,6 +324,18 @@ TEST(ProcessGroup, WhatEndedARankIsToldByTheOthers) {
   });
   EXPECT_LT(seconds_of([&] { processes.wait(); }), 60.0) << "long before the timeout";
   EXPECT_THAT(processes.out(0), HasSubstr("ended: too many clips cannot be read"));
+}
+
+TEST(ProcessGroup, WhatEndedARankIsHeardInTheMiddleOfAShare) {
+  Processes processes(3);
+  processes.start_all([](ProcessGroup& group) {
+    group.barrier();
+    if (group.rank() != 1) return endless_share(group);
+    throw DataError("the disk is full");
+  });
+  EXPECT_LT(seconds_of([&] { processes.wait(); }), 60.0) << "long before the timeout";
+  for (const size_t process : {0, 2})
+    EXPECT_THAT(processes.out(process), HasSubstr("ended: the disk is full"));
 }
 
 TEST(ProcessGroup, WhatDoesNotMeetIsNamedAtTheStart) {
