@@ -424,14 +424,14 @@ if wanted slow; then
   ip netns exec "${namespaces[0]}" tc qdisc add dev port3 root tbf rate 10mbit burst 16kb latency 400ms
   # Nine clips are three of each rank.
   "$cavmae" "${new_run[@]}" --batch-size 9 --out "$work/nine" >"$work/out.nine" 2>"$work/err.nine" || fail "one process"
-  began=$SECONDS
+  sent() { ip netns exec "${hosts[2]}" cat /sys/class/net/eth0/statistics/tx_bytes; }
+  began=$SECONDS sent_before=$(sent)
   limit=$patient start_by_hand 3 "${new_run[@]}" --batch-size 3 --out "$work/slow"
   finish_ranks 600
   [[ "${codes[*]}" == "0 0 0" ]] || fail "slow: exit codes ${codes[*]}"
   grep -q "3 ranks on .*Gloo over 10.77.0.1" "$work/slow/run.log" || fail "slow: the first line"
   same_end "$work/slow" "$work/nine"
   exchanging=$(grep -o 'exchanging.*' "$work/slow/run.log" | tail -n 1) || fail "slow: the log does not say what is exchanged"
-  sent=$(ip netns exec "${hosts[2]}" cat /sys/class/net/eth0/statistics/tx_bytes)
-  echo "  in $((SECONDS - began)) s, the slow host having sent $((sent / 1000000)) MB, $exchanging"
+  echo "  in $((SECONDS - began)) s, the slow host having sent $((($(sent) - sent_before) / 1000000)) MB, $exchanging"
 fi
 echo "Runs of several processes hold what they promise."
