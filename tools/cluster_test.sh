@@ -4,18 +4,19 @@
 # another number of ranks; and when a rank is killed, stopped or told to end, all end within the limit, and the run goes on.
 # So do the ranks of every command that shares clips, in the middle of their shares.
 #   tools/cluster_test.sh [--build DIR] [--all | --only NAME...]
-# NAME: mpirun torchrun hand killed hung sigterm jobs [these]; by hand, as root and on a machine that does nothing else, also
-# slurm (slurm-wlm, munge) and, on three hosts that are network namespaces (iproute2), cut lost slow. --all: all of them.
+# NAME: mpirun torchrun hand killed hung sigterm embed [these]; by hand, on a machine that does nothing else, also jobs (all
+# commands that share clips) and, as root, slurm (slurm-wlm, munge) and, on three hosts that are network namespaces (iproute2),
+# cut lost slow. --all: all of them.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$here/build/release only=()
-quick=(mpirun torchrun hand killed hung sigterm jobs) by_hand=(slurm cut lost slow)
+quick=(mpirun torchrun hand killed hung sigterm embed) by_hand=(jobs slurm cut lost slow)
 while (( $# > 0 )); do
   case $1 in
     --build) build=$(cd "$2" && pwd); shift 2 ;;
     --all) only=("${quick[@]}" "${by_hand[@]}"); shift ;;
     --only) shift; while (( $# > 0 )) && [[ $1 != --* ]]; do only+=("$1"); shift; done ;;
-    *) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
   esac
 done
 (( ${#only[@]} > 0 )) || only=("${quick[@]}")
@@ -54,9 +55,9 @@ JSON
 "$cavmae" synth --out "$work/clips" --clips 20 --seconds 1 --quiet >/dev/null
 new_run=(pretrain --config "$work/tiny.json" --data "$work/clips" --val "$work/clips" --cache "$work/cache" --no-report --threads 1)
 
-# Ends with the steps and clips of the run of one process (with a batch of eight, or REFERENCE), and with its parameters and Adam's running means to 1e-4 of each
-# tensor's size, but for the key biases, whose gradients are rounding alone. Sizes are norms: where a gradient is about 0,
-# Adam makes a step of its whole learning rate out of rounding.
+# Ends with the steps and clips of the run of one process (with a batch of eight, or REFERENCE), and with its parameters and
+# Adam's running means to 1e-4 of each tensor's size, but for the key biases, whose gradients are rounding alone. Sizes are
+# norms: where a gradient is about 0, Adam makes a step of its whole learning rate out of rounding.
 same_end() {  # RUN [REFERENCE]
   python3 - "$1" "${2:-$work/one}" <<'PY' || fail "$1 does not end as one process does"
 import json, pathlib, struct, sys
@@ -267,10 +268,10 @@ lose_in_share() {  # RANK, WHAT IT DOES, FILES IT READS, ARGUMENTS...
   echo "  $1, after $((SECONDS - began)) s: $(grep -h '^cavmae: ' "$work/err.$other")"
 }
 
-if wanted jobs; then
-  echo "a rank of every command that shares clips is killed in the middle of its share"
+if wanted embed || wanted jobs; then
+  echo "a rank is killed in the middle of embedding"
   python3 - "$work" <<'PY'
-import json, os, pathlib, struct, sys
+import json, pathlib, sys
 work = pathlib.Path(sys.argv[1])
 clips = sorted((work / 'clips/clips').iterdir())
 for name, count in (('many', 40000), ('some', len(clips))):
@@ -278,6 +279,18 @@ for name, count in (('many', 40000), ('some', len(clips))):
         for number in range(count):
             clip = {'id': f'clip {number}', 'path': str(clips[number % len(clips)]), 'labels': [f'class {number % 3}']}
             print(json.dumps(clip), file=out)
+PY
+  many=(--data "$work/many.jsonl" --batch-size 16 --num-workers 1)
+  model=(--checkpoint "$work/one")
+  lose_in_share 1 "is embedding" clips/ embed "${model[@]}" "${many[@]}" --out "$work/e.safetensors"
+  [[ ! -e "$work/e.safetensors" ]] || fail "embed: half a file"
+fi
+
+if wanted jobs; then
+  echo "a rank of every command that shares clips is killed in the middle of its share"
+  python3 - "$work" <<'PY'
+import os, pathlib, struct, sys
+work = pathlib.Path(sys.argv[1])
 # Noise of some hours, 16 kHz and 8 bits, and some seconds of it.
 def write_wav(name, seconds):
     block, size = os.urandom(1 << 20), 16000 * seconds
@@ -298,9 +311,6 @@ PY
 JSON
   "$cavmae" finetune --init "$work/one" --config "$work/finetune.json" --data "$work/some.jsonl" --val "$work/some.jsonl" --cache "$work/cache" \
     --no-report --threads 1 --out "$work/classifier" >"$work/out.finetune" 2>"$work/err.finetune" || fail "finetune"
-  many=(--data "$work/many.jsonl" --batch-size 16 --num-workers 1)
-  model=(--checkpoint "$work/one")
-  lose_in_share 1 "is embedding" clips/ embed "${model[@]}" "${many[@]}" --out "$work/e.safetensors"
   lose_in_share 0 "is embedding" clips/ embed "${model[@]}" "${many[@]}" --out "$work/e.safetensors"
   [[ ! -e "$work/e.safetensors" ]] || fail "embed: half a file"
   parts=(embed "${model[@]}" "${many[@]}" --out "$work/parts" --part-clips 64)
