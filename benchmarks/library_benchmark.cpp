@@ -331,7 +331,8 @@ int measure(const MeasureFlags& flags) {
   for (const ClipSide side : {ClipSide::audio, ClipSide::video}) {
     const ListModel& model = snapshot->list_models().of(side);
     if (model.is_there())
-      out[side_name(side)]["num_lists"] = model.num_lists(), out[side_name(side)]["probe"] = model.probe();
+      out[side_name(side)].update(
+          Json{{"num_lists", model.num_lists()}, {"probe", model.probe(side == query_side)}});
   }
   if (flags.beside.find("faiss") != std::string::npos)
     out["faiss_flat"] = measure_faiss(all_vectors(*snapshot, ClipSide::video), queries, flags.threads);

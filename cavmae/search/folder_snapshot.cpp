@@ -125,9 +125,11 @@ std::vector<std::pair<std::string, std::string>> FolderSnapshot::facts() const {
   for (const ClipSide side : {ClipSide::audio, ClipSide::video}) {
     const ListModel& model = list_models_.of(side);
     if (model.is_there())
-      out.emplace_back(std::string("lists of ") + side_name(side),
-                       fmt::format("{}, of which a query looks into {}{}", model.num_lists(), model.probe(),
-                                   model.has_codes() ? ", with codes" : ""));
+      out.emplace_back(
+          std::string("lists of ") + side_name(side),
+          fmt::format("{}, of which a query of {} looks into {}, one of the other side into {}{}",
+                      model.num_lists(), side_name(side), model.probe(/*is_same_side=*/true),
+                      model.probe(/*is_same_side=*/false), model.has_codes() ? ", with codes" : ""));
   }
   return out;
 }
@@ -152,13 +154,14 @@ bool FolderSelection::compares_all() const {
 
 // The k nearest rows of a part; where it has lists, of those in `effort` times as many lists as suffice.
 // `is_all`: whether no row was left out.
-Neighbors FolderSelection::nearest_rows(size_t p, const torch::Tensor& query, ClipSide side, int64_t k,
-                                        int64_t effort, bool& is_all) const {
+Neighbors FolderSelection::nearest_rows(size_t p, const torch::Tensor& query, const ComparedSides& sides,
+                                        int64_t k, int64_t effort, bool& is_all) const {
   const FolderSnapshot::Part& part = snapshot_->parts()[p];
-  const torch::Tensor& vectors = vectors_of(part.rows, side);
-  const ListModel& model = snapshot_->list_models().of(side);
-  const bool has_lists = !exact_ && part.lists && part.lists->of(side).offsets.defined();
-  const int64_t num_lists = has_lists ? std::min(model.num_lists(), effort * model.probe()) : 0;
+  const torch::Tensor& vectors = vectors_of(part.rows, sides.found);
+  const ListModel& model = snapshot_->list_models().of(sides.found);
+  const bool has_lists = !exact_ && part.lists && part.lists->of(sides.found).offsets.defined();
+  const int64_t num_lists =
+      has_lists ? std::min(model.num_lists(), effort * model.probe(sides.query == sides.found)) : 0;
   if (is_all_lacking(vectors)) {
     is_all = true;
     return {.indices = torch::empty({1, 0}, torch::kInt64), .scores = torch::empty({1, 0})};
@@ -169,7 +172,7 @@ Neighbors FolderSelection::nearest_rows(size_t p, const torch::Tensor& query, Cl
     return found;
   }
   constexpr int64_t kComparedByVectors = 16;  // times k, of what codes say is best
-  const torch::Tensor rows = candidates(part.lists->of(side), model,
+  const torch::Tensor rows = candidates(part.lists->of(sides.found), model,
                                         {.query = query,
                                          .probe = num_lists,
                                          .most = std::max<int64_t>(1000, kComparedByVectors * k),
@@ -180,12 +183,12 @@ Neighbors FolderSelection::nearest_rows(size_t p, const torch::Tensor& query, Cl
 
 // Among the k nearest of each part. A moment that is not among them is no more similar than the last of
 // these, so that only what is more similar is certain.
-NearMoments FolderSelection::nearest(const torch::Tensor& query, ClipSide side, int64_t k,
+NearMoments FolderSelection::nearest(const torch::Tensor& query, const ComparedSides& sides, int64_t k,
                                      int64_t effort) const {
   NearMoments out;
   for (size_t p = 0; p < snapshot_->parts().size(); ++p) {
     bool is_all = false;
-    const Neighbors found = nearest_rows(p, query, side, k, effort, is_all);
+    const Neighbors found = nearest_rows(p, query, sides, k, effort, is_all);
     const int64_t n = found.indices.numel();
     const int64_t* indices = found.indices.data_ptr<int64_t>();
     const float* similarities = found.scores.data_ptr<float>();

@@ -69,13 +69,14 @@ class FolderSelection : public MomentSelection {
   const LibrarySnapshot& snapshot() const override { return *snapshot_; }
   int64_t size() const override;
   bool compares_all() const override;
-  NearMoments nearest(const torch::Tensor& query, ClipSide side, int64_t k, int64_t effort) const override;
+  NearMoments nearest(const torch::Tensor& query, const ComparedSides& sides, int64_t k,
+                      int64_t effort) const override;
   std::vector<NearMoment> compare(const torch::Tensor& query, ClipSide side,
                                   const torch::Tensor& files) const override;
 
  private:
-  Neighbors nearest_rows(size_t part, const torch::Tensor& query, ClipSide side, int64_t k, int64_t effort,
-                         bool& is_all) const;
+  Neighbors nearest_rows(size_t part, const torch::Tensor& query, const ComparedSides& sides, int64_t k,
+                         int64_t effort, bool& is_all) const;
 
   std::shared_ptr<const FolderSnapshot> snapshot_;
   bool exact_;

@@ -62,6 +62,11 @@ struct SearchScope {
   bool exact = false;      // compare every vector, also where there is an index
 };
 
+// What is compared: a side of the query with a side of the moments.
+struct ComparedSides {
+  ClipSide query = ClipSide::audio, found = ClipSide::audio;
+};
+
 // The moments that one search may find.
 class MomentSelection {
  public:
@@ -74,7 +79,8 @@ class MomentSelection {
   virtual bool compares_all() const = 0;
   // At least the k nearest of a side to query, float [D], where there are so many, in no order. `effort`: how
   // many times as much of an index is looked at as usually suffices.
-  virtual NearMoments nearest(const torch::Tensor& query, ClipSide side, int64_t k, int64_t effort) const = 0;
+  virtual NearMoments nearest(const torch::Tensor& query, const ComparedSides& sides, int64_t k,
+                              int64_t effort) const = 0;
   // Every moment of these files that has this side, compared with query, float [D]; in no order. files: int64
   // [n], ids
   virtual std::vector<NearMoment> compare(const torch::Tensor& query, ClipSide side,

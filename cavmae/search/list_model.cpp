@@ -60,6 +60,11 @@ torch::Tensor ListModel::codes_of(const torch::Tensor& vectors) const {
   return out;
 }
 
+int64_t ListModel::probe(bool is_same_side) const {
+  if (is_same_side) return probes_.same_side;
+  return probes_.other_side > 0 ? probes_.other_side : num_lists();
+}
+
 torch::Tensor ListModel::nearest_lists(const torch::Tensor& query, int64_t count) const {
   const torch::Tensor products = centers_.mv(projected(directions_of(query.unsqueeze(0)))[0]);
   return std::get<1>(products.topk(std::min(count, num_lists())));
@@ -83,7 +88,8 @@ void save_list_models(const fs::path& generation, const ListModels& models) {
       tensors.emplace_back(side + ".rotation", model->rotation());
       tensors.emplace_back(side + ".codebooks", model->codebooks());
     }
-    metadata[side + ".probe"] = std::to_string(model->probe());
+    metadata[side + ".probe"] = std::to_string(model->probes().same_side);
+    metadata[side + ".probe_of_other_side"] = std::to_string(model->probes().other_side);
   }
   write_safetensors(models_file(generation), tensors, metadata);
 }
@@ -101,8 +107,10 @@ std::optional<ListModels> load_list_models(const fs::path& generation) {
       const torch::Tensor* centers = file.find(side + ".centers");
       if (centers == nullptr) return ListModel();
       const torch::Tensor* projection = file.find(side + ".projection");
-      ListModel out(projection != nullptr ? *projection : torch::Tensor(), *centers,
-                    std::stoll(file.metadata.at(side + ".probe")));
+      ListProbes probes{.same_side = std::stoll(file.metadata.at(side + ".probe"))};
+      if (const auto other = file.metadata.find(side + ".probe_of_other_side"); other != file.metadata.end())
+        probes.other_side = std::stoll(other->second);
+      ListModel out(projection != nullptr ? *projection : torch::Tensor(), *centers, probes);
       if (const torch::Tensor* rotation = file.find(side + ".rotation"))
         out.set_codes(*rotation, file.at(side + ".codebooks"));
       return out;

@@ -12,21 +12,27 @@
 
 namespace cavmae {
 
+// How many lists a query looks into.
+struct ListProbes {
+  int64_t same_side = 1;   // one of the vectors' own side
+  int64_t other_side = 0;  // one of the other side; 0: there were none to count by, and it looks into all
+};
+
 // Note [Inverted lists]: vectors of length 1 are grouped around centres (spherical k-means; Sivic and
 // Zisserman, 2003, have the idea, Johnson, Douze and Jegou, 2017, the sizes): each stands in the list of the
-// centre it has the largest product with. A query looks into the `probe` lists whose centres are nearest to
-// it. Centres lie in the few directions in which the vectors differ most (the largest eigenvectors of their
-// second moments), since nothing but the choice of lists depends on them. Where a library is too large for
-// its vectors to stay in memory, a list's vectors are first compared by codes: turned by a rotation (OPQ; Ge
-// et al., 2013), cut into parts, and each part replaced by the nearest of 256 (product quantization; Jegou et
-// al., 2011). What is best by codes is compared by the vectors themselves.
+// centre it has the largest product with. A query looks into the lists whose centres are nearest to it, as
+// many as ListProbes says. Centres lie in the few directions in which the vectors differ most (the largest
+// eigenvectors of their second moments), since nothing but the choice of lists depends on them. Where a
+// library is too large for its vectors to stay in memory, a list's vectors are first compared by codes:
+// turned by a rotation (OPQ; Ge et al., 2013), cut into parts, and each part replaced by the nearest of 256
+// (product quantization; Jegou et al., 2011). What is best by codes is compared by the vectors themselves.
 class ListModel {
  public:
   ListModel() = default;
   // projection: float [P, D], x -> x projection^T, or undefined, which keeps vectors as they are (P = D);
-  // centers: float [L, P]. probe: lists that a query looks into.
-  ListModel(torch::Tensor projection, torch::Tensor centers, int64_t probe)
-      : projection_(std::move(projection)), centers_(std::move(centers)), probe_(probe) {}
+  // centers: float [L, P].
+  ListModel(torch::Tensor projection, torch::Tensor centers, const ListProbes& probes)
+      : projection_(std::move(projection)), centers_(std::move(centers)), probes_(probes) {}
 
   // rotation: float [D, D], x -> x rotation^T; codebooks: float [M, 256, D / M].
   void set_codes(torch::Tensor rotation, torch::Tensor codebooks) {
@@ -37,7 +43,9 @@ class ListModel {
   bool is_there() const { return centers_.defined(); }
   bool has_codes() const { return codebooks_.defined(); }
   int64_t num_lists() const { return centers_.size(0); }
-  int64_t probe() const { return probe_; }
+  const ListProbes& probes() const { return probes_; }
+  // Of num_lists(), those that a query of the vectors' own side looks into, or of the other one.
+  int64_t probe(bool is_same_side) const;
 
   // vectors: float or half [N, D]. The list of each, int64 [N]; -1: it has no direction (a side that is
   // lacking).
@@ -59,7 +67,7 @@ class ListModel {
 
  private:
   torch::Tensor projection_, centers_, rotation_, codebooks_;
-  int64_t probe_ = 1;
+  ListProbes probes_;
 };
 
 struct ListModels {

@@ -88,10 +88,10 @@ torch::Tensor some_rows(const torch::Tensor& rows, int64_t count) {
                 : rows.index_select(0, (torch::arange(n, torch::kInt64) * rows.size(0)).div(n, "floor"));
 }
 
-// How many lists hold what is nearest to these queries. list_of: int64 [n], of the vectors
+// How many lists hold what is nearest to these queries; 0: there are none. list_of: int64 [n], of the vectors
 int64_t probe_for(const torch::Tensor& vectors, const torch::Tensor& list_of, const ListModel& lists,
                   const torch::Tensor& queries) {
-  if (queries.size(0) == 0) return 1;
+  if (queries.size(0) == 0) return 0;
   const int64_t k = std::min(kNeighbors, vectors.size(0));
   const torch::Tensor nearest = std::get<1>(queries.matmul(vectors.t()).topk(k, 1));  // [Q, k]
   const torch::Tensor order = lists.projected(queries)
@@ -118,14 +118,14 @@ ListModel train_lists(const torch::Tensor& vectors, const torch::Tensor& others,
   const torch::Tensor rows = vectors.to(torch::kFloat32).contiguous();
   const int64_t num_lists = std::min(lists_for(options.num_vectors), rows.size(0));
   const torch::Tensor projection = find_projection(rows);
-  ListModel lists(projection, {}, 1);
+  ListModel lists(projection, {}, {});
   const torch::Tensor centers = train_centers(lists.projected(rows), num_lists, options);
   if (!centers.defined()) return {};
-  lists = ListModel(projection, centers, 1);
+  lists = ListModel(projection, centers, {});
   const torch::Tensor list_of = lists.lists_of(rows);
   ListModel out(projection, centers,
-                std::max(probe_for(rows, list_of, lists, some_rows(rows, kQueries)),
-                         probe_for(rows, list_of, lists, some_rows(others, kQueries))));
+                {.same_side = probe_for(rows, list_of, lists, some_rows(rows, kQueries)),
+                 .other_side = probe_for(rows, list_of, lists, some_rows(others, kQueries))});
   if (options.codes && rows.size(0) >= kPartValues) {
     const Codes codes = train_codes(rows);
     out.set_codes(codes.rotation, codes.codebooks);

@@ -22,9 +22,9 @@ inline constexpr int kListRounds = 12;  // of k-means
 // Most vectors that training looks at, for a library of so many.
 int64_t training_size(int64_t num_vectors);
 
-// vectors: float [n, D] of length 1, a sample of one side. `probe` is the smallest number of lists in which
-// 98 of 100 of the ten nearest vectors of queries stand, for queries of that side and for those of the other
-// one (`others`, float [m, D] of length 1), which lie elsewhere. Without lists where it was stopped.
+// vectors: float [n, D] of length 1, a sample of one side. ListProbes are the smallest numbers of lists in
+// which 98 of 100 of the ten nearest vectors of queries stand, of queries of that side and of those of the
+// other one (`others`, float [m, D] of length 1), which lie elsewhere. Without lists where it was stopped.
 ListModel train_lists(const torch::Tensor& vectors, const torch::Tensor& others, const ListTraining& options);
 
 }  // namespace cavmae

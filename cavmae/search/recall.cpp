@@ -40,8 +40,9 @@ std::vector<IndexRecall> measure_recall(LibraryReader& library, int64_t num_quer
       int64_t right = 0, wanted = 0;
       for (int64_t q = 0; q < vectors.size(0); ++q) {
         constexpr int64_t kEffort = 1;
-        const auto found = nearest_similarities(indexed->nearest(vectors[q], found_side, kLookedAt, kEffort));
-        const auto truth = nearest_similarities(exact->nearest(vectors[q], found_side, kLookedAt, kEffort));
+        const ComparedSides sides{.query = query_side, .found = found_side};
+        const auto found = nearest_similarities(indexed->nearest(vectors[q], sides, kLookedAt, kEffort));
+        const auto truth = nearest_similarities(exact->nearest(vectors[q], sides, kLookedAt, kEffort));
         wanted += static_cast<int64_t>(truth.size());
         if (!truth.empty())
           right += std::ranges::count_if(found, [&](double s) { return s >= truth.back(); });

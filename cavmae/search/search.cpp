@@ -129,7 +129,8 @@ class Search {
     BestMoments best;
     BestFiles out;
     for (const Pair& pair : pairs_) {
-      const NearMoments near = selection_.nearest(pair.vector, pair.found, k, effort);
+      const NearMoments near =
+          selection_.nearest(pair.vector, {.query = pair.query, .found = pair.found}, k, effort);
       for (const NearMoment& at : near.found) offer(pair, at.moment, at.similarity, best);
       if (std::isfinite(near.complete_above))
         out.certain = std::max(out.certain, pair.scale(near.complete_above));

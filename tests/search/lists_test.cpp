@@ -97,7 +97,7 @@ TEST_P(Lists, FindsNearlyAllThatComparingEverythingFinds) {
     EXPECT_EQ(part.lists->video.rows.size(0), part.rows.size() * 4 / 5);
     EXPECT_EQ(part.lists->audio.codes.defined(), GetParam() == IndexKind::ivfpq);
   }
-  EXPECT_LT(snapshot->list_models().audio.probe(), snapshot->list_models().audio.num_lists());
+  EXPECT_LT(snapshot->list_models().audio.probe(true), snapshot->list_models().audio.num_lists());
   EXPECT_GE(share_found(library, exact), 0.95);
   EXPECT_EQ(found(library, normal({width_}, 5), "/few").size(), 10u);
 }
@@ -160,7 +160,7 @@ TEST_P(Lists, SayWhatTheyMiss) {
   // Lists in which a query looks into one alone hold fewer.
   const fs::path generation = generation_folder(folder_ / "library", 1);
   ListModels models = load_list_models(generation).value();
-  models.audio = ListModel(models.audio.projection(), models.audio.centers(), /*probe=*/1);
+  models.audio = ListModel(models.audio.projection(), models.audio.centers(), {.same_side = 1});
   if (GetParam() == IndexKind::ivfpq) return;  // whose codes such a model lacks
   save_list_models(generation, models);
   FolderReader narrow(folder_ / "library");
@@ -208,6 +208,18 @@ TEST_P(Lists, OfALibraryOfSoundsAlone) {
   EXPECT_FALSE(library.vectors(hits[0].moments[0].moment.id).video.defined());
   EXPECT_TRUE(search(library, {.audio = vectors_[3][5], .video = {}}, {.target = SearchFor::video}).empty());
   EXPECT_EQ(measure_recall(library, 5, [](int64_t, int64_t) { return true; }).size(), 1u);
+  // A picture asks otherwise than sounds do, and there was none when lists were counted.
+  EXPECT_LT(snapshot->list_models().audio.probe(/*is_same_side=*/true),
+            snapshot->list_models().audio.num_lists());
+  const torch::Tensor pictures = normal({20, width_}, 7);
+  for (int64_t query = 0; query < 20; ++query) {
+    const ClipVectors picture{.audio = {}, .video = pictures[query]};
+    const auto listed = search(library, picture, {.target = SearchFor::audio, .top = 5}),
+               compared = search(library, picture, {.target = SearchFor::audio, .top = 5, .exact = true});
+    ASSERT_EQ(listed.size(), 5u);
+    for (size_t i = 0; i < 5; ++i)
+      EXPECT_EQ(listed[i].moments[0].moment.id, compared[i].moments[0].moment.id);
+  }
   // Pictures that come later.
   fill(writer, 200, 204);
   EXPECT_FALSE(
@@ -229,7 +241,7 @@ TEST_P(WideLists, FindNearlyAllThatComparingEverythingFinds) {
   const ListModel& model = library.folder_snapshot()->list_models().audio;
   EXPECT_EQ(model.projection().sizes(), torch::IntArrayRef({128, 160}));
   EXPECT_EQ(model.centers().size(1), 128);
-  EXPECT_LT(model.probe(), model.num_lists());
+  EXPECT_LT(model.probe(true), model.num_lists());
   EXPECT_GE(share_found(library, exact), 0.95);
 }
 

@@ -145,8 +145,9 @@ std::vector<NearMoment> PostgresSelection::by_index(const torch::Tensor& query, 
   });
 }
 
-NearMoments PostgresSelection::nearest(const torch::Tensor& query, ClipSide side, int64_t k,
+NearMoments PostgresSelection::nearest(const torch::Tensor& query, const ComparedSides& sides, int64_t k,
                                        int64_t effort) const {
+  const ClipSide side = sides.found;
   NearMoments out;
   if (is_text())
     out.found = compare_here(query, side, k, in_scope());

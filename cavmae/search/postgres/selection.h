@@ -29,7 +29,8 @@ class PostgresSelection : public MomentSelection {
   const LibrarySnapshot& snapshot() const override { return *snapshot_; }
   int64_t size() const override { return size_; }
   bool compares_all() const override { return compares_all_ || is_text(); }
-  NearMoments nearest(const torch::Tensor& query, ClipSide side, int64_t k, int64_t effort) const override;
+  NearMoments nearest(const torch::Tensor& query, const ComparedSides& sides, int64_t k,
+                      int64_t effort) const override;
   std::vector<NearMoment> compare(const torch::Tensor& query, ClipSide side,
                                   const torch::Tensor& files) const override;
 
