@@ -1,31 +1,42 @@
 #!/usr/bin/env bash
 # What each step from CAV-MAE to its successors is worth: two directions, global tokens, aligned segments of sound, a pass of
-# the contrastive loss's own, registers, a teacher. Each network is trained for the same time on the same generated clips, in
-# which objects come and go; measured are R@1 both ways on held-out clips and a linear probe, over three seeds.
+# the contrastive loss's own, registers, a teacher. Each network gets the same processor time on the same clips; measured are
+# retrieval both ways on held-out clips and a linear probe, over several seeds.
 #
-#   benchmarks/successors.sh [OUT]    default: build/successors
+#   benchmarks/successors.sh [OUT]             generated clips in which objects come and go; default: build/successors
+#   benchmarks/successors.sh --stamps [OUT]    spoken names of drawings (examples/talking_stamps), without aligned segments,
+#                                              which sound beside a still picture has no use for; default: build/successors-stamps
 #
 # CAVMAE names another program than build/release/cavmae; CAVMAE_LANES the runs that go side by side, one thread each (default:
-# one a core); SECONDS_EACH the time of a training (default: 600, under 3 hours for all on two cores); SEEDS the seeds (default:
-# "1 2 3"); CLIPS the clips to learn from (default: 2500), HELD_OUT those to be tested on (default: 1000). What is finished is
-# kept: the same command goes on after a stop, with a training that was stopped from its beginning.
+# one a core); SECONDS_EACH the processor time of a training (default: 600, under 3 hours for all on two cores); SEEDS the seeds
+# (default: "1 2 3"); CLIPS the clips to learn from (default: 2500), HELD_OUT those to be tested on (default: 1000). How many
+# epochs a training has is found out first, from the processor time of a few, so that neither a busy machine nor a stop changes
+# what is learned. What is finished is kept: the same command goes on after a stop.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-[[ ${1:-} != -* ]] || { echo "usage: successors.sh [OUT]" >&2; exit 2; }
-export CAVMAE=${CAVMAE:-$root/build/release/cavmae} CONFIGS=$root/configs
-OUT=$(realpath -m "${1:-$root/build/successors}")
-export OUT SECONDS_EACH=${SECONDS_EACH:-600}
+export CAVMAE=${CAVMAE:-$root/build/release/cavmae} CONFIGS=$root/configs OUT SECONDS_EACH=${SECONDS_EACH:-600}
+export set=generated
+[[ ${1:-} == --stamps ]] && { set=stamps; shift; }
+[[ ${1:-} != -* ]] || { echo "usage: successors.sh [--stamps] [OUT]" >&2; exit 2; }
+OUT=$(realpath -m "${1:-$root/build/successors$([[ $set == generated ]] || echo "-$set")}")
+export clips=$OUT/clips labelled=$OUT/labelled held_out=$OUT/held_out classes='' sound=''
+variants=(cav-mae directions tokens segments dual registers teacher random)
+if [[ $set == stamps ]]; then
+  clips=$OUT/train.jsonl labelled=$OUT/labelled.jsonl held_out=$OUT/held_out.jsonl
+  classes="--labels $OUT/class_labels_indices.csv --allow-empty-classes"
+  sound='--fbank-mean -4.062 --fbank-std 5.248 --num-frames 1'
+  variants=(cav-mae directions tokens dual registers teacher random)
+fi
 seeds=${SEEDS:-1 2 3}
 lanes=${CAVMAE_LANES:-$(nproc)}
-variants=(cav-mae directions tokens segments dual registers teacher random)
-mkdir -p "$OUT"/{pretrained,probed,results}
+mkdir -p "$OUT"/{pretrained,probed,results,epochs}
 
 # What a network has besides the one before it.
 added_by() {
   case $1 in
     directions) echo --bidirectional ;;
     tokens) echo --global-tokens ;;
-    segments) echo --audio-window-frames 80 --alignment picture --num-frames 8 --noise false --roll false ;;
+    segments) echo --audio-window-frames 80 --alignment picture --num-frames 8 --no-noise --no-roll ;;
     dual) echo --contrastive-mask-ratio 0.5 ;;
     registers) echo --registers 4 ;;
     teacher) echo --ema-decay 0.996 ;;
@@ -35,53 +46,99 @@ added_by() {
 flags_of() {
   local variant
   for variant in cav-mae directions tokens segments dual registers; do
-    added_by "$variant"
+    [[ $variant == segments && $set == stamps ]] || added_by "$variant"
     [[ $variant != "$1" ]] || return 0
   done
   added_by "$1"
 }
-common="--quiet --threads 1 --num-workers 1 --no-report"
+common="--quiet --threads 1 --num-workers 1 --no-report --cache $OUT/cache"
 export common
+# $1: network; the rest: more flags
+pretrain_with() {
+  local network=$1
+  shift
+  # shellcheck disable=SC2046,SC2086  # words on purpose
+  "$CAVMAE" pretrain $common --config "$CONFIGS/tiny.json" --no-bidirectional --data "$clips" $sound --lr 1e-3 \
+    --lr-schedule cosine --warmup-steps 50 --num-fbank-frames 192 --image-size 64 --window-seconds 2 --batch-size 64 \
+    $(flags_of "$network") "$@"
+}
+# Processor time of a training, in seconds. $1: network; $2: epochs
+processor_seconds() {
+  local TIMEFORMAT='%U %S'
+  rm -rf "$OUT/epochs/run"
+  { time pretrain_with "$1" --out "$OUT/epochs/run" --epochs "$2" >"$OUT/epochs/log" 2>&1; } 2>&1 | awk '{ print $1 + $2 }' ||
+    { cat "$OUT/epochs/log" >&2; return 1; }
+}
+# How many epochs of a network take SECONDS_EACH: the median of three rounds, of which each is what three epochs take more than
+# one. All networks in turn, alone on the machine.
+count_epochs() {
+  local network one three
+  [[ ! -e $OUT/epochs/done ]] || return 0
+  rm -f "$OUT"/epochs/*
+  for network in "${variants[@]}"; do processor_seconds "$network" 1 >/dev/null; done # which fills the cache
+  for _ in 1 2 3; do
+    for network in "${variants[@]}"; do
+      one=$(processor_seconds "$network" 1)
+      three=$(processor_seconds "$network" 3)
+      LC_ALL=C awk -v one="$one" -v three="$three" 'BEGIN { print (three - one) / 2 }' >>"$OUT/epochs/$network.seconds"
+    done
+  done
+  for network in "${variants[@]}"; do
+    sort -g "$OUT/epochs/$network.seconds" | sed -n 2p |
+      LC_ALL=C awk -v budget="$SECONDS_EACH" '{ n = int(budget / $1 + 0.5); print n < 1 ? 1 : n }' >"$OUT/epochs/$network"
+    echo "   $network: $(cat "$OUT/epochs/$network") epochs of $(sort -g "$OUT/epochs/$network.seconds" | sed -n 2p) s"
+  done
+  rm -rf "$OUT/epochs/run"
+  touch "$OUT/epochs/done"
+}
 # $1: network; $2: seed
 pretrain() {
   local run=$OUT/pretrained/$1-$2
   [[ ! -e $run.done ]] || return 0
-  rm -rf "$run"
-  # shellcheck disable=SC2046,SC2086  # words on purpose
-  timeout --signal=INT "$SECONDS_EACH" "$CAVMAE" pretrain $common --config "$CONFIGS/tiny.json" --bidirectional false \
-    --data "$OUT/clips" --cache "$OUT/cache" --out "$run" --seed "$2" --epochs 100000 --lr 1e-3 --lr-schedule constant \
-    --num-fbank-frames 192 --image-size 64 --window-seconds 2 --batch-size 64 \
-    --checkpoint-interval-seconds 0 --checkpoint-interval-steps 0 $(flags_of "$1") || true # stopped by its time
-  [[ -e $run/checkpoints/last ]] || { echo "$run: left no checkpoint" >&2; return 1; }
+  if [[ -e $run/run.json ]]; then
+    # shellcheck disable=SC2086
+    "$CAVMAE" pretrain $common --out "$run" --resume
+  else
+    rm -rf "$run"
+    pretrain_with "$1" --out "$run" --seed "$2" --epochs "$(cat "$OUT/epochs/$1")"
+  fi
   touch "$run.done"
 }
 measure() {
   local name=$1-$2
+  # shellcheck disable=SC2086
   [[ -e $OUT/results/$name.json ]] ||
-    "$CAVMAE" retrieve --quiet --threads 1 --num-workers 1 --checkpoint "$OUT/pretrained/$name" --data "$OUT/held_out" \
+    "$CAVMAE" retrieve --quiet --threads 1 --num-workers 1 --checkpoint "$OUT/pretrained/$name" --data "$held_out" \
       --cache "$OUT/cache" --frames all --json "$OUT/results/$name.json"
-  [[ -e $OUT/probed/$name.done ]] && return
+  [[ ! -e $OUT/probed/$name.done ]] || return 0
   rm -rf "$OUT/probed/$name"
   # shellcheck disable=SC2086
   "$CAVMAE" finetune $common --config "$CONFIGS/finetune-tiny.json" --init "$OUT/pretrained/$name" --freeze-encoder \
-    --data "$OUT/labelled" --val "$OUT/held_out" --cache "$OUT/cache" --out "$OUT/probed/$name" --seed "$2" --epochs 20 \
+    --data "$labelled" --val "$held_out" $classes --out "$OUT/probed/$name" --seed "$2" --epochs 20 \
     --validate-every-epochs 20 --final-frames middle
   touch "$OUT/probed/$name.done"
 }
-export -f added_by flags_of pretrain measure
+export -f added_by flags_of pretrain_with pretrain measure
 in_lanes() { xargs -P "$lanes" -I{} bash -euo pipefail -c '{}'; }
 of_all() { for seed in $seeds; do for variant in "${variants[@]}"; do echo "$1 $variant $seed"; done; done; }
 
 synth() {
   "$CAVMAE" synth --quiet --out "$OUT/$1" --clips "$2" --seed "$3" --seconds 2 --image-size 64 --scenes events
 }
-echo "== 1. Clips with events"
-synth clips "${CLIPS:-2500}" 21
-synth labelled 300 22
-synth held_out "${HELD_OUT:-1000}" 23
-echo "== 2. Pretraining, $SECONDS_EACH s each"
+echo "== 1. Clips"
+if [[ $set == generated ]]; then
+  synth clips "${CLIPS:-2500}" 21
+  synth labelled 300 22
+  synth held_out "${HELD_OUT:-1000}" 23
+else
+  [[ -s $labelled ]] || "$root/examples/talking_stamps/make_manifest.sh" "$OUT" --hold-out 0.1
+  awk 'NR % 7 == 1' "$clips" >"$labelled"
+fi
+echo "== 2. How many epochs take $SECONDS_EACH s of a processor"
+count_epochs
+echo "== 3. Pretraining"
 of_all pretrain | in_lanes
-echo "== 3. Retrieval and linear probes"
+echo "== 4. Retrieval and linear probes"
 of_all measure | in_lanes
 
 # A number of a JSON file: $1: file; $2: direction, or nothing; $3: key
@@ -90,22 +147,32 @@ number() {
   [[ -z $2 ]] || value="\"$2\":\{[^}]*$value"
   tr -d '\n ' <"$1" | sed -E "s/.*$value.*/\1/"
 }
-# "mean +- deviation" of the percentages on stdin
+# "mean +- deviation" of the numbers on stdin. $1: what they are multiplied with
 summary() {
-  LC_ALL=C awk '{ s += $1; q += $1 * $1; n++ } END { m = s / n; d = n > 1 ? sqrt((q - n * m * m) / (n - 1)) : 0
-    printf "%.1f ± %.1f", 100 * m, 100 * (d > 0 ? d : 0) }'
+  LC_ALL=C awk -v f="$1" '{ x = f * $1; s += x; q += x * x; n++ } END { m = s / n; d = n > 1 ? (q - n * m * m) / (n - 1) : 0
+    printf "%.1f ± %.1f", m, sqrt(d > 0 ? d : 0) }'
 }
 steps_of() { basename "$(readlink "$OUT/pretrained/$1/checkpoints/last")" | sed -E 's/step-0*([0-9]+)/\1/'; }
-echo "== 4. The table: percent, mean and deviation over the seeds"
+echo "== 5. The table: mean and deviation over the seeds; R@1, R@10 and mAP in percent"
+# Of all seeds. $1: network; $2: direction; $3: key; $4: what it is multiplied with
+of_seeds() {
+  for seed in $seeds; do number "$OUT/results/$1-$seed.json" "$2" "$3"; done | summary "$4"
+}
+measures=(r1) names=("R@1")
+[[ $set == generated ]] || measures=(median_rank r10) names=("median rank" "R@10")
 {
-  echo "| network | steps | A->V R@1 | V->A R@1 | probe mAP |"
-  echo "|---|---:|---:|---:|---:|"
+  header="| network | steps |" line="|---|---:|"
+  for name in "${names[@]}"; do header+=" A->V $name | V->A $name |" line+="---:|---:|"; done
+  echo "$header probe mAP |"
+  echo "$line---:|"
   for variant in "${variants[@]}"; do
-    row="| $variant | $(for seed in $seeds; do steps_of "$variant-$seed"; done | sort -n | sed -n "$(($(wc -w <<<"$seeds") / 2 + 1))p")"
-    for direction in audio_to_video video_to_audio; do
-      row+=" | $(for seed in $seeds; do number "$OUT/results/$variant-$seed.json" "$direction" r1; done | summary)"
+    row="| $variant | $(steps_of "$variant-${seeds%% *}") |"
+    for measure in "${measures[@]}"; do
+      for direction in audio_to_video video_to_audio; do
+        row+=" $(of_seeds "$variant" "$direction" "$measure" "$([[ $measure == median_rank ]] && echo 1 || echo 100)") |"
+      done
     done
-    row+=" | $(for seed in $seeds; do number "$OUT/probed/$variant-$seed/evaluation.json" '' map; done | summary) |"
+    row+=" $(for seed in $seeds; do number "$OUT/probed/$variant-$seed/evaluation.json" '' map; done | summary 100) |"
     echo "$row"
   done
 } | tee "$OUT/successors.md"
