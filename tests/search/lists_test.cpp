@@ -54,23 +54,23 @@ class Lists : public testing::TestWithParam<IndexKind> {
     }
     writer.seal();
   }
-  static std::set<std::string> found(LibraryReader& library, const torch::Tensor& query,
+  static ClipVectors sound(const torch::Tensor& vector) { return {.audio = vector, .video = {}}; }
+  static std::set<std::string> found(LibraryReader& library, const ClipVectors& query,
                                      const std::string& under = "") {
     std::set<std::string> out;
     SearchOptions options{.target = SearchFor::audio, .top = 10};
     options.under = under;
-    for (const FileHit& hit : search(library, {.audio = query, .video = {}}, options))
-      out.insert(hit.file.path);
+    for (const FileHit& hit : search(library, query, options)) out.insert(hit.file.path);
     return out;
   }
-  // Of queries near the sounds, and of queries that lie on the other side of the sphere, as pictures do.
+  // Of sounds, and of pictures, which lie on the other side of the sphere.
   double share_found(LibraryReader& library, LibraryReader& flat) const {
     int64_t right = 0;
     constexpr int64_t kQueries = 50;
     for (int64_t q = 0; q < kQueries; ++q) {
-      const torch::Tensor sound =
+      const torch::Tensor near =
           vectors_[q][q % kMoments] + 0.5 * normal({width_}, static_cast<uint64_t>(100 + q));
-      const torch::Tensor query = q % 2 == 0 ? sound : -sound;
+      const ClipVectors query = q % 2 == 0 ? sound(near) : ClipVectors{.audio = {}, .video = -near};
       const auto exact = found(flat, query);
       for (const std::string& path : found(library, query)) right += exact.contains(path);
     }
@@ -99,7 +99,7 @@ TEST_P(Lists, FindsNearlyAllThatComparingEverythingFinds) {
   }
   EXPECT_LT(snapshot->list_models().audio.probe(true), snapshot->list_models().audio.num_lists());
   EXPECT_GE(share_found(library, exact), 0.95);
-  EXPECT_EQ(found(library, normal({width_}, 5), "/few").size(), 10u);
+  EXPECT_EQ(found(library, sound(normal({width_}, 5)), "/few").size(), 10u);
 }
 
 TEST_P(Lists, AreNoMoreThanAHelp) {
@@ -200,7 +200,7 @@ TEST_P(Lists, OfALibraryOfSoundsAlone) {
   EXPECT_FALSE(snapshot->list_models().video.is_there());
   const auto file = segment_file(generation_folder(folder_ / "library", 1), snapshot->parts()[0].segment);
   EXPECT_LT(fs::file_size(file), kRows * (width_ * sizeof(float) + 64));
-  EXPECT_EQ(found(library, vectors_[3][5]).size(), 10u);
+  EXPECT_EQ(found(library, sound(vectors_[3][5])).size(), 10u);
   const auto hits =
       search(library, {.audio = vectors_[3][5], .video = {}}, {.target = SearchFor::any, .top = 3});
   ASSERT_EQ(hits.size(), 3u);
