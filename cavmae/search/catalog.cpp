@@ -139,8 +139,13 @@ std::vector<LibraryFile> Catalog::files_called(const std::string& name) {
 }
 
 LibraryCounts Catalog::counts() {
+  // Moments by where their vectors lie: rows of the table itself, which to count would take all of them. One
+  // statement, so that a writer that seals meanwhile changes nothing.
+  constexpr const char* kMoments =
+      "SELECT (SELECT COALESCE(SUM(rows), 0) FROM segments) - (SELECT COUNT(*) FROM dead_rows) "
+      "+ (SELECT COUNT(*) FROM tail)";
   return {.files = only_number(database_, "SELECT COUNT(*) FROM files"),
-          .moments = only_number(database_, "SELECT COUNT(*) FROM moments"),
+          .moments = only_number(database_, kMoments),
           .failures = only_number(database_, "SELECT COUNT(*) FROM failures"),
           .segments = only_number(database_, "SELECT COUNT(*) FROM segments"),
           .in_tail = tail_size()};
@@ -247,9 +252,10 @@ int64_t Catalog::tail_size() {
 }
 
 void Catalog::for_each_in_tail(const std::function<void(const StoredMoment&)>& take) {
+  // A cross join keeps its order: SQLite would go through all moments to find those few in their order.
   Statement rows(database_,
                  "SELECT moments.id, file, start_ms, end_ms, audio, video FROM tail "
-                 "JOIN moments ON moments.id = tail.moment ORDER BY moments.id");
+                 "CROSS JOIN moments ON moments.id = tail.moment ORDER BY tail.moment");
   while (rows.step())
     take({.moment = moment_of(rows),
           .audio = std::string(rows.bytes(4)),

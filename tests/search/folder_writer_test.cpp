@@ -1,6 +1,9 @@
 #include "cavmae/search/folder_writer.h"
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <functional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -75,6 +78,42 @@ TEST(FolderWriter, SealsAndJoinsSegmentsAndKeepsEveryVector) {
   for (const auto& entry : fs::directory_iterator(generation_folder(folder / "library", 1) / "segments"))
     files += entry.is_regular_file();
   EXPECT_EQ(files, counts.segments);
+}
+
+// Readers and writers do both whenever a library has changed.
+TEST(FolderWriter, ReadsItsTailAndCountsWithoutGoingThroughAllMoments) {
+  constexpr int64_t kFiles = 60, kMoments = 1000;
+  TemporaryFolder folder;
+  FolderWriter writer(folder / "library", settings_of_width(4), LibraryStart::add, null_log());
+  for (int64_t f = 0; f < kFiles; ++f)
+    add_file(writer, "/f" + std::to_string(f), normal({kMoments, 4}, static_cast<uint64_t>(f)));
+  writer.seal();
+  Catalog& catalog = writer.catalog();
+  const int64_t last = catalog.add_file({.path = "/last", .audio_path = "", .stamp = "", .content = "last"},
+                                        {{.start_ms = 0, .end_ms = 1000, .audio = {}, .video = {}}}, {});
+  const auto quickest = [](const std::function<void()>& run) {
+    double seconds = 1e9;
+    for (int round = 0; round < 5; ++round) {
+      const auto begin = std::chrono::steady_clock::now();
+      run();
+      seconds =
+          std::min(seconds, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    }
+    return seconds;
+  };
+  int64_t moments = 0;
+  const double all = quickest([&] {
+    moments = 0;
+    for (int64_t file = 1; file <= last; ++file)
+      moments += static_cast<int64_t>(catalog.moments_of(file).size());
+  });
+  EXPECT_EQ(moments, kFiles * kMoments + 1);
+  EXPECT_EQ(catalog.counts().moments, moments);
+  EXPECT_EQ(catalog.counts().in_tail, 1);
+  int64_t in_tail = 0;
+  EXPECT_LT(quickest([&] { catalog.for_each_in_tail([&](const StoredMoment&) { ++in_tail; }); }), all / 10);
+  EXPECT_EQ(in_tail, 5);
+  EXPECT_LT(quickest([&] { catalog.counts(); }), all / 10);
 }
 
 TEST(FolderWriter, RemovesWhatAKilledOneHasLeft) {
