@@ -169,6 +169,11 @@ std::vector<std::string> check_resumable(const Json& saved, const Json& config, 
   if (before.contains("data") && !before["data"].contains("exif"))
     before["data"]["exif"] = false;  // see options_from_saved()
   compare(found, before, config, now);
+  // A teacher's EMA rises over the whole run, as a learning rate falls by a cosine.
+  if (config.contains("teacher") && is_harmless("epochs", now))
+    found.forbidden.require(before["epochs"] == config["epochs"], "epochs: the run has ",
+                            to_text(before["epochs"]), ", over which its teacher's EMA rises, this call ",
+                            to_text(config["epochs"]));
   found.forbidden.throw_if_any(
       "the run was made with other options; give the same ones, or start anew in another --out");
   return found.steering;

@@ -125,6 +125,13 @@ TEST(TeacherOptions, ThatARunDidNotHaveAreNotResumedWith) {
   EXPECT_THAT([&] { resume(now, before); },
               ::testing::ThrowsMessage<ConfigError>(::testing::HasSubstr("this call the default")));
   EXPECT_NO_THROW(resume(now, now));
+  // Its EMA rises over all epochs.
+  now.model.global_tokens = true;
+  now.teacher.ema_decay = 0.9;
+  PretrainOptions longer = now;
+  longer.epochs = now.epochs + 1;
+  EXPECT_THAT([&] { resume(now, longer); }, ::testing::ThrowsMessage<ConfigError>(
+                                                ::testing::HasSubstr("over which its teacher's EMA rises")));
 }
 
 TEST(TeacherOptions, AskForWhatTheyNeed) {
