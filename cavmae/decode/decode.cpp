@@ -26,21 +26,29 @@ namespace {
 // A descriptor that somebody else opened, read by offset.
 class DescriptorOrigin : public MediaOrigin {
  public:
-  DescriptorOrigin(int descriptor, std::string name) : descriptor_(descriptor), name_(std::move(name)) {}
+  DescriptorOrigin(int descriptor, const FileRange& range, std::string name)
+      : descriptor_(descriptor), range_(range), name_(std::move(name)) {}
 
   const std::string& name() const override { return name_; }
-  std::string identity() const override { return fmt::format("{} of descriptor {}", name_, descriptor_); }
+  std::string identity() const override {
+    return fmt::format("{} of descriptor {} from {}", name_, descriptor_, range_.begin);
+  }
   std::string stamp() const override { return "opened"; }
-  std::unique_ptr<MediaBytes> open() const override { return std::make_unique<Bytes>(descriptor_, name_); }
+  std::unique_ptr<MediaBytes> open() const override {
+    return std::make_unique<Bytes>(descriptor_, range_, name_);
+  }
 
  private:
   class Bytes : public MediaBytes {
    public:
-    Bytes(int descriptor, std::string name) : descriptor_(descriptor), name_(std::move(name)) {
+    Bytes(int descriptor, const FileRange& range, std::string name)
+        : descriptor_(descriptor), begin_(range.begin), name_(std::move(name)) {
       struct stat status {};
       CAVMAE_CHECK_AS(MediaError, ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode), name_,
                       ": is no ordinary file");
-      size_ = status.st_size;
+      CAVMAE_CHECK_AS(MediaError, begin_ >= 0 && begin_ <= status.st_size, name_,
+                      ": lies behind its file's end");
+      size_ = range.size < 0 ? status.st_size - begin_ : std::min(range.size, status.st_size - begin_);
     }
     int64_t size() const override { return size_; }
     size_t read_at(int64_t offset, void* out, size_t count) const override {
@@ -49,7 +57,7 @@ class DescriptorOrigin : public MediaOrigin {
       size_t have = 0;
       while (have < count) {
         const ssize_t n = ::pread(descriptor_, static_cast<char*>(out) + have, count - have,
-                                  static_cast<off_t>(offset) + static_cast<off_t>(have));
+                                  static_cast<off_t>(begin_ + offset) + static_cast<off_t>(have));
         if (n < 0 && errno == EINTR) continue;
         CAVMAE_CHECK_AS(MediaError, n >= 0, name_, ": cannot be read: ", std::strerror(errno));
         if (n == 0) break;
@@ -60,11 +68,13 @@ class DescriptorOrigin : public MediaOrigin {
 
    private:
     int descriptor_;
+    int64_t begin_;
     std::string name_;
     int64_t size_ = 0;
   };
 
   int descriptor_;
+  FileRange range_;
   std::string name_;
 };
 
@@ -79,12 +89,14 @@ struct Probed {
   dev_t device = 0;
   ino_t inode = 0;
   off_t size = -1;
+  FileRange range = {};
   timespec changed = {};
   std::optional<int64_t> audio_track = {};
   bool exif = false;
 
   Probed() = default;
-  Probed(int descriptor, const MediaChoice& choice) : audio_track(choice.audio_track), exif(choice.exif) {
+  Probed(int descriptor, const FileRange& part, const MediaChoice& choice)
+      : range(part), audio_track(choice.audio_track), exif(choice.exif) {
     struct stat status {};
     if (::fstat(descriptor, &status) != 0) return;
     device = status.st_dev;
@@ -94,8 +106,8 @@ struct Probed {
   }
   bool operator==(const Probed& other) const {
     return size >= 0 && device == other.device && inode == other.inode && size == other.size &&
-           changed.tv_sec == other.changed.tv_sec && changed.tv_nsec == other.changed.tv_nsec &&
-           audio_track == other.audio_track && exif == other.exif;
+           range == other.range && changed.tv_sec == other.changed.tv_sec &&
+           changed.tv_nsec == other.changed.tv_nsec && audio_track == other.audio_track && exif == other.exif;
   }
 };
 
@@ -201,12 +213,12 @@ struct FileDecoder::State {
   OpenedFiles open(const DecodeJob& job, const std::vector<int>& descriptors) {
     CAVMAE_CHECK(descriptors.size() == (job.sound_name.empty() ? 1u : 2u), "a job came without its files");
     OpenedFiles out;
-    out.pictures = MediaSource(std::make_shared<DescriptorOrigin>(descriptors[0], job.name));
-    out.sound = job.sound_name.empty()
-                    ? out.pictures
-                    : MediaSource(std::make_shared<DescriptorOrigin>(descriptors[1], job.sound_name));
+    out.pictures = MediaSource(std::make_shared<DescriptorOrigin>(descriptors[0], job.range, job.name));
+    out.sound = job.sound_name.empty() ? out.pictures
+                                       : MediaSource(std::make_shared<DescriptorOrigin>(
+                                             descriptors[1], job.sound_range, job.sound_name));
     const MediaChoice choice{.audio_track = job.audio_track, .exif = job.exif};
-    const Probed wanted(descriptors[0], choice);
+    const Probed wanted(descriptors[0], job.range, choice);
     if (!(wanted == probed)) {
       probed = Probed();
       info = probe_media(out.pictures, choice);

@@ -26,10 +26,23 @@ inline std::vector<std::pair<DecodeKind, std::string>> option_names(DecodeKind) 
           {DecodeKind::clip, "clip"},       {DecodeKind::confinement, "confinement"}};
 }
 
+// Of a descriptor's file, what is to be read.
+struct FileRange {
+  int64_t begin = 0, size = -1;  // -1: to the end
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    v("begin", o.begin, "");
+    v("size", o.size, "");
+  }
+  bool operator==(const FileRange&) const = default;
+};
+
 struct DecodeJob {
   DecodeKind kind = DecodeKind::probe;
   std::string name;                         // of the file, for errors and its extension
   std::string sound_name = {};              // of the sound, where it is a file of its own; else empty
+  FileRange range = {}, sound_range = {};   // where they are members of an archive
   bool audio = true, video = true;          // of a clip: the sides that are wanted
   double start = 0.0, seconds = 0.0;        // of sound, picture and clip
   int64_t sample_rate_hz = 16000;           // of sound
@@ -47,6 +60,8 @@ struct DecodeJob {
     v("kind", o.kind, "");
     v("name", o.name, "");
     v("sound_name", o.sound_name, "");
+    v("range", o.range, "");
+    v("sound_range", o.sound_range, "");
     v("audio", o.audio, "");
     v("video", o.video, "");
     v("start", o.start, "");

@@ -3,14 +3,20 @@
 #include <filesystem>
 #include <map>
 
+#include "cavmae/core/error.h"
+#include "cavmae/core/paths.h"
+#include "cavmae/data/shard_members.h"
 #include "cavmae/search/content_hash.h"
 
 namespace cavmae {
 namespace fs = std::filesystem;
 namespace {
 
+// A member of a tar is below the tar, as if that were a folder.
 std::string path_of(const MediaSource& source) {
-  return source.path().empty() ? source.identity() : source.path().string();
+  if (!source.path().empty()) return source.path().string();
+  const auto place = split_member_name(source.name());
+  return place ? concat(absolute_path(place->tar).string(), "/", place->member) : source.name();
 }
 
 int64_t size_of(const MediaSource& source) {

@@ -19,7 +19,8 @@ inline double to_seconds(int64_t milliseconds) {
 
 struct LibraryFile {
   int64_t id = 0;
-  std::string path;        // absolute; of the pictures where sound and pictures are files of their own
+  std::string path;        // absolute; of the pictures where sound and pictures are files of their own; a
+                           // member of a tar is called "x.tar/clip.mp4", one on a server by its URL
   std::string audio_path;  // then the sound's; else empty
   std::string stamp;       // of sizes and times, see MediaOrigin::stamp()
   std::string content;     // hash of the bytes

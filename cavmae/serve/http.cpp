@@ -26,6 +26,7 @@ OpenFile::~OpenFile() {
 }
 
 int64_t OpenFile::size() const {
+  if (size_ >= 0) return size_;
   struct stat status {};
   return ::fstat(descriptor_, &status) == 0 ? status.st_size : 0;
 }

@@ -38,18 +38,22 @@ class HttpBody {
   virtual bool read_parts(const std::function<bool(const HttpPart&)>& begin, const Take& take) = 0;
 };
 
-// An open file; closed with the last copy.
+// An open file, or a part of one; closed with the last copy.
 class OpenFile {
  public:
   explicit OpenFile(int descriptor) : descriptor_(descriptor) {}
+  OpenFile(int descriptor, int64_t begin, int64_t size)
+      : descriptor_(descriptor), begin_(begin), size_(size) {}
   ~OpenFile();
   OpenFile(const OpenFile&) = delete;
   OpenFile& operator=(const OpenFile&) = delete;
   int descriptor() const { return descriptor_; }
+  int64_t begin() const { return begin_; }  // of the part in the file
   int64_t size() const;
 
  private:
   int descriptor_;
+  int64_t begin_ = 0, size_ = -1;  // -1: to the end of the file
 };
 
 struct HttpAnswer {

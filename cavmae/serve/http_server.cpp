@@ -168,7 +168,7 @@ httplib::ContentProvider provider_of(const HttpAnswer& answer) {
     if (text != nullptr) return sink.write(text->data() + begin + static_cast<int64_t>(offset), length);
     std::array<char, 65536> buffer{};
     const ssize_t n = ::pread(file->descriptor(), buffer.data(), std::min(length, buffer.size()),
-                              static_cast<off_t>(begin) + static_cast<off_t>(offset));
+                              static_cast<off_t>(file->begin() + begin) + static_cast<off_t>(offset));
     return n > 0 && sink.write(buffer.data(), static_cast<size_t>(n));
   };
 }

@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cavmae/core/error.h"
+#include "cavmae/data/shard_names.h"
+
 namespace cavmae {
 namespace fs = std::filesystem;
 namespace {
@@ -36,6 +39,20 @@ HttpError not_served(const std::string& why) {
                    "index the library again, or start the server with --root for folders that lists name");
 }
 
+// What is given as shards may be several: "shards/{000..012}.tar", "a.tar::b.tar".
+std::vector<fs::path> named_files(const std::vector<fs::path>& roots) {
+  std::vector<fs::path> out;
+  for (const fs::path& root : roots) {
+    if (!names_shards(root.native())) {
+      out.push_back(root);
+      continue;
+    }
+    for (const std::string& part : part_names(root.native()))
+      for (const std::string& name : expand_range(part)) out.emplace_back(name);
+  }
+  return out;
+}
+
 constexpr std::array<std::pair<const char*, const char*>, 39> kMediaTypes = {
     {{".mp4", "video/mp4"},       {".m4v", "video/mp4"},        {".webm", "video/webm"},
      {".mov", "video/quicktime"}, {".mkv", "video/x-matroska"}, {".avi", "video/x-msvideo"},
@@ -54,7 +71,7 @@ constexpr std::array<std::pair<const char*, const char*>, 39> kMediaTypes = {
 }  // namespace
 
 MediaPaths::MediaPaths(const std::vector<fs::path>& roots) {
-  for (const fs::path& root : roots) {
+  for (const fs::path& root : named_files(roots)) {
     std::error_code failed;
     fs::path real = fs::canonical(root, failed);
     if (!failed && real != real.root_path()) roots_.push_back(std::move(real));
@@ -72,12 +89,32 @@ fs::path MediaPaths::canonical_inside(const fs::path& path) const {
 
 std::shared_ptr<const OpenFile> MediaPaths::open(const fs::path& path) const {
   const fs::path real = canonical_inside(path);
-  if (real.empty()) throw not_served("is gone, or lies outside of the library's folders");
+  if (real.empty()) {
+    if (const auto member = split_member_name(path)) return open_member(*member);
+    throw not_served("is gone, or lies outside of the library's folders");
+  }
   auto file = std::make_shared<const OpenFile>(open_without_links(real));
   struct stat status {};
   if (file->descriptor() < 0 || ::fstat(file->descriptor(), &status) != 0 || !S_ISREG(status.st_mode))
     throw not_served("cannot be opened");
   return file;
+}
+
+std::shared_ptr<const OpenFile> MediaPaths::open_member(const MemberName& name) const {
+  const fs::path tar = canonical_inside(name.tar);
+  if (tar.empty()) throw not_served("lies in an archive outside of the library's folders");
+  try {
+    const auto part = members_->find({.tar = tar, .member = name.member});
+    if (!part) throw not_served("is not in its archive any more");
+    auto file = std::make_shared<const OpenFile>(open_without_links(tar), part->offset, part->size);
+    struct stat status {};
+    const bool is_open = file->descriptor() >= 0 && ::fstat(file->descriptor(), &status) == 0;
+    if (!is_open || part->offset > status.st_size || part->size > status.st_size - part->offset)
+      throw not_served("does not lie in its archive any more");
+    return file;
+  } catch (const DataError& error) {
+    throw not_served(concat("lies in an archive that cannot be read: ", error.what()));
+  }
 }
 
 std::string media_type_of(const fs::path& path) {

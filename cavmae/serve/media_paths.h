@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cavmae/data/shard_members.h"
 #include "cavmae/serve/http.h"
 
 namespace cavmae {
@@ -20,12 +21,16 @@ class MediaPaths {
   const std::vector<std::filesystem::path>& roots() const { return roots_; }
   // Where a path leads to, when that lies in a root; else empty.
   std::filesystem::path canonical_inside(const std::filesystem::path& path) const;
-  // Opens an ordinary file. What its path means is decided once: no link is followed after it was compared
-  // with the roots. Throws HttpError 404 where it lies outside of all roots, is gone, or is no file.
+  // Opens an ordinary file, or a member of a tar, "x.tar/clip.mp4". What its path means is decided once: no
+  // link is followed after it was compared with the roots. Throws HttpError 404 where it lies outside of all
+  // roots, is gone, or is no file.
   std::shared_ptr<const OpenFile> open(const std::filesystem::path& path) const;
 
  private:
+  std::shared_ptr<const OpenFile> open_member(const MemberName& name) const;
+
   std::vector<std::filesystem::path> roots_;
+  std::unique_ptr<ShardMembers> members_ = std::make_unique<ShardMembers>();
 };
 
 // "video/mp4" by a name's extension; "application/octet-stream" of what no browser knows.

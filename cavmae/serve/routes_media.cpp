@@ -78,10 +78,15 @@ HttpAnswer LibraryService::media(const Call& call) {
 DecodeAnswer LibraryService::decode_of_library(const LibraryFile& file, DecodeJob job) {
   const auto allowed = paths();
   std::vector<std::shared_ptr<const OpenFile>> files = {allowed->open(file.path)};
+  const auto range_of = [](const OpenFile& one) {
+    return FileRange{.begin = one.begin(), .size = one.size()};
+  };
   job.name = safe_filename(std::filesystem::path(file.path).filename().string());
+  job.range = range_of(*files.front());
   if (!file.audio_path.empty()) {
     files.push_back(allowed->open(file.audio_path));
     job.sound_name = safe_filename(std::filesystem::path(file.audio_path).filename().string());
+    job.sound_range = range_of(*files.back());
   }
   job.audio = file.has_audio;
   job.video = file.has_video;

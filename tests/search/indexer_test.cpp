@@ -11,6 +11,8 @@
 #include "cavmae/data/pack.h"
 #include "cavmae/data/windows.h"
 #include "cavmae/eval/embed.h"
+#include "cavmae/media/media_reader.h"
+#include "cavmae/search/export.h"
 
 #include "tests/search/same_results.h"
 #include "tests/search/toy_library.h"
@@ -243,6 +245,12 @@ TEST_F(Indexer, ClipsOfShardsStayInTheLibrary) {
   EXPECT_EQ(again.pruned, 0);
   FolderReader library(toy_.library());
   EXPECT_EQ(library.snapshot()->counts().moments, 3);
+  const std::string tar = (toy_.films() / "shard-000000.tar").string();
+  EXPECT_EQ(library.file(1)->path, tar + "/000000000.wav");
+  EXPECT_EQ(library.file(2)->path, tar + "/000000001.wav");
+  // And are cut out of it.
+  export_moment(*library.file(1), library.moments_of(1)[1], folder_ / "cut.mp4");
+  EXPECT_NEAR(probe_media(folder_ / "cut.mp4").duration_seconds, 2.0, 0.1);
 }
 
 TEST_F(Indexer, RebuildsBesideTheLibraryThatIsSearched) {

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include "cavmae/data/pack.h"
+#include "cavmae/search/folder_reader.h"
 #include "cavmae/serve/media_paths.h"
 
 #include "tests/serve/toy_server.h"
@@ -102,6 +104,77 @@ TEST_F(MediaApi, AFileThatBecameALinkIsNotServed) {
   EXPECT_EQ(client.Get(path)->status, 404);
   fs::rename(folder_->path() / "kept.png", film("grey.png"));
   EXPECT_EQ(client.Get(path)->status, 200);
+}
+
+// What is below a tar is played as what is below a folder.
+TEST(MediaOfShards, IsPlayed) {
+  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_ffmpeg(), "ffmpeg");
+  const TemporaryFolder folder;
+  const ToyLibrary toy(folder.path());
+  fs::create_directories(folder / "loose");
+  write_video(folder / "loose/film.mp4", 4, "-c:v libx264 -g 20 -c:a aac", "sine=f=900:r=16000");
+  write_wav(folder / "loose/hum.wav", 3, 120);
+  PackOptions options;
+  options.show_progress = false;
+  pack_clips(read_clip_sources({folder / "loose"}, *null_log()), toy.films(), options, null_log());
+  ASSERT_EQ(toy.index().added, 2);
+  const RunningServer server(toy);
+  auto client = server.client();
+  FolderReader library(toy.library());
+  for (const int64_t id : {1, 2}) {
+    const std::string path = library.file(id)->path;
+    const bool is_film = path.ends_with(".mp4");
+    const std::string bytes =
+        testing_support::read_whole(folder / (is_film ? "loose/film.mp4" : "loose/hum.wav"));
+    EXPECT_EQ(fs::path(path).parent_path(), toy.films() / "shard-000000.tar");
+    const auto whole = client.Get("/v1/files/" + std::to_string(id) + "/media");
+    ASSERT_EQ(whole->status, 200) << whole->body;
+    EXPECT_EQ(whole->get_header_value("Content-Type"), is_film ? "video/mp4" : "audio/wav");
+    EXPECT_TRUE(whole->body == bytes);
+    const auto part =
+        client.Get("/v1/files/" + std::to_string(id) + "/media", {httplib::make_range_header({{100, -1}})});
+    ASSERT_EQ(part->status, 206);
+    EXPECT_TRUE(part->body == bytes.substr(100));
+    const std::string moment = "/v1/moments/" + std::to_string(library.moments_of(id)[1].id);
+    for (const char* what : {"/spectrogram", "/clip"}) {
+      const auto seen = client.Get(moment + what);
+      EXPECT_EQ(seen->status, 200) << what << ": " << seen->body;
+    }
+    EXPECT_EQ(client.Get(moment + "/thumbnail")->status, is_film ? 200 : 404);
+  }
+  fs::remove(toy.films() / "shard-000000.tar");
+  EXPECT_EQ(client.Get("/v1/files/1/media")->status, 404);
+}
+
+TEST(MediaPaths, MembersOfTarsInsideTheRoots) {
+  const TemporaryFolder folder;
+  for (const char* name : {"a.wav", "b.wav"}) write_wav(folder / "loose" / name, 1, 300);
+  PackOptions options;
+  options.show_progress = false;
+  const ClipList loose = read_clip_sources({folder / "loose"}, *null_log());
+  for (const char* out : {"in", "other"}) pack_clips(loose, folder / out, options, null_log());
+  fs::create_symlink(folder / "other/shard-000000.tar", folder / "in/linked.tar");
+  const MediaPaths paths({folder / "in"}), named({folder / "other/shard-{000000..000003}.tar"});
+  const auto bytes_of = [](const MediaPaths& from, const fs::path& path) -> int64_t {
+    try {
+      return from.open(path)->size();
+    } catch (const HttpError& e) {
+      EXPECT_EQ(e.status(), 404);
+      return -1;
+    }
+  };
+  const auto size = static_cast<int64_t>(fs::file_size(folder / "loose/a.wav"));
+  EXPECT_EQ(bytes_of(paths, folder / "in/shard-000000.tar/000000001.wav"), size);
+  EXPECT_EQ(bytes_of(paths, folder / "in/../in/shard-000000.tar/000000000.wav"), size);
+  EXPECT_EQ(bytes_of(named, folder / "other/shard-000000.tar/000000001.wav"), size);
+  EXPECT_EQ(bytes_of(paths, folder / "other/shard-000000.tar/000000001.wav"), -1);
+  EXPECT_EQ(bytes_of(paths, folder / "in/linked.tar/000000001.wav"), -1);
+  EXPECT_EQ(bytes_of(paths, folder / "in/shard-000000.tar/000000002.wav"), -1);
+  EXPECT_EQ(bytes_of(paths, folder / "in/shard-000000.tar/../shard-000000.tar"), -1);
+  EXPECT_EQ(bytes_of(paths, folder / "in/shard-000000.tar/../../loose/a.wav"), -1);
+  // An index that belongs to another tar is not believed.
+  std::ofstream(folder / "in/shard-000000.tar", std::ios::trunc) << "no tar";
+  EXPECT_EQ(bytes_of(paths, folder / "in/shard-000000.tar/000000001.wav"), -1);
 }
 
 TEST(MediaPaths, OnlyFilesInsideTheRoots) {
