@@ -37,9 +37,12 @@ int run_localize(const LocalizeFlags& flags, const GlobalOptions& global) {
   const torch::Tensor video = sample.video.dim() == 3 ? sample.video.unsqueeze(0) : sample.video;
   LocalizationFigure figure{.title = "Where the sound is: " + clip.id,
                             .pictures = {},
-                            .fbank = sample.audio.narrow(0, 0, frames_with_sound(sample.audio)),
-                            .num_fbank_frames = sample.audio.size(0),
+                            .fbanks = {},
+                            .num_fbank_frames = sample.audio.size(-2),
                             .found = localize(network, sample.audio, video)};
+  const torch::Tensor sounds = sample.audio.dim() == 2 ? sample.audio.unsqueeze(0) : sample.audio;
+  for (const torch::Tensor& sound : sounds.unbind(0))
+    figure.fbanks.push_back(sound.narrow(0, 0, frames_with_sound(sound)));
   for (const torch::Tensor& picture : video.unbind(0)) figure.pictures.push_back(denormalize_image(picture));
   write_png(flags.clip.out, to_picture(draw_localization(figure)));
   if (flags.clip.json != "-")

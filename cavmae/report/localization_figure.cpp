@@ -63,27 +63,59 @@ void add_pictures(const LocalizationFigure& figure, Figure& out) {
   }
 }
 
+struct SoundPanels {
+  Panel plain, heated;
+};
+
+SoundPanels sound_panels(const LocalizationFigure& figure, size_t l, int64_t width,
+                         const ColourRange& range) {
+  const torch::Tensor& fbank = figure.fbanks[l];
+  const int64_t frames = fbank.size(0), bins = fbank.size(1);
+  const torch::Tensor heat =
+      enlarged(figure.found.in_sounds[static_cast<int64_t>(l)], bins, figure.num_fbank_frames)
+          .narrow(1, 0, frames)
+          .flip(0);  // low frequencies below
+  const torch::Tensor spectrogram = spectrogram_picture(fbank, colour_range(fbank));
+  SoundPanels out{.plain = {.image = spectrogram,
+                            .width_px = width,
+                            .height_px = kSpectrogramHeight,
+                            .title = "the sound",
+                            .x = time_axis(frames),
+                            .y = frequency_axis(bins)},
+                  .heated = {}};
+  out.heated = out.plain;
+  out.heated.image = laid_over(spectrogram, heat, range);
+  out.heated.title = "where the picture is in the sound";
+  return out;
+}
+
+// The sound of all pictures, as wide as those of a row.
 void add_sound(const LocalizationFigure& figure, Figure& out) {
-  const int64_t frames = figure.fbank.size(0), bins = figure.fbank.size(1);
   const size_t num = figure.pictures.size();
   const auto columns = static_cast<int64_t>(num == 1 ? 2 : std::min(num, kPicturesARow));
   const int64_t width = std::max(kMinSpectrogramWidth, columns * side_of_pictures(figure));
-  const torch::Tensor heat = enlarged(figure.found.in_sound, bins, figure.num_fbank_frames)
-                                 .narrow(1, 0, frames)
-                                 .flip(0);  // low frequencies below
-  const ColourRange range = range_of(heat);
-  const torch::Tensor spectrogram = spectrogram_picture(figure.fbank, colour_range(figure.fbank));
-  Panel plain{.image = spectrogram,
-              .width_px = width,
-              .height_px = kSpectrogramHeight,
-              .title = "the sound",
-              .x = time_axis(frames),
-              .y = frequency_axis(bins)};
-  Panel heated = plain;
-  heated.image = laid_over(spectrogram, heat, range);
-  heated.title = "where the picture is in the sound";
-  out.rows.push_back({std::move(plain)});
-  out.rows.push_back({std::move(heated), colour_scale(range, kSpectrogramHeight, "cosine")});
+  const ColourRange range = range_of(figure.found.in_sounds);
+  SoundPanels panels = sound_panels(figure, 0, width, range);
+  out.rows.push_back({std::move(panels.plain)});
+  out.rows.push_back({std::move(panels.heated), colour_scale(range, kSpectrogramHeight, "cosine")});
+}
+
+// The sound around each picture, in rows as the pictures'.
+void add_segments(const LocalizationFigure& figure, Figure& out) {
+  const ColourRange range = range_of(figure.found.in_sounds);  // one scale for all
+  for (size_t first = 0; first < figure.fbanks.size(); first += kPicturesARow) {
+    std::vector<Panel> plain, heated;
+    for (size_t l = first; l < std::min(figure.fbanks.size(), first + kPicturesARow); ++l) {
+      SoundPanels panels = sound_panels(figure, l, side_of_pictures(figure), range);
+      panels.plain.title = fmt::format("sound around picture {}", l + 1);
+      panels.heated.title = "where the picture is in it";
+      plain.push_back(std::move(panels.plain));
+      heated.push_back(std::move(panels.heated));
+    }
+    heated.push_back(colour_scale(range, kSpectrogramHeight, "cosine"));
+    out.rows.push_back(std::move(plain));
+    out.rows.push_back(std::move(heated));
+  }
 }
 
 }  // namespace
@@ -91,7 +123,10 @@ void add_sound(const LocalizationFigure& figure, Figure& out) {
 torch::Tensor draw_localization(const LocalizationFigure& figure) {
   Figure out{.title = figure.title};
   add_pictures(figure, out);
-  add_sound(figure, out);
+  if (figure.fbanks.size() > 1)
+    add_segments(figure, out);
+  else
+    add_sound(figure, out);
   out.notes.emplace_back(
       "Over a picture: the cosine similarity of the whole sound and each patch of the picture. Over the "
       "sound: that of the whole picture and each patch of the sound. The colours run from the lowest to "

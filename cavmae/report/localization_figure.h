@@ -13,7 +13,7 @@ namespace cavmae {
 struct LocalizationFigure {
   std::string title;
   std::vector<torch::Tensor> pictures;  // uint8 [S, S, 3] each, K
-  torch::Tensor fbank;                  // float [t, F], t <= T: without padding
+  std::vector<torch::Tensor> fbanks;    // float [t, F] each, t <= T: without padding; L, as Localization has
   int64_t num_fbank_frames = 0;         // T
   Localization found;
 };

@@ -36,7 +36,7 @@ TEST(Localization, ComparesEachPatchWithTheWholeOfTheOther) {
   const Clip clip;
   const Localization found = localize(model, clip.audio, clip.video);
   ASSERT_EQ(found.in_pictures.sizes(), (std::vector<int64_t>{3, 2, 2}));
-  ASSERT_EQ(found.in_sound.sizes(), (std::vector<int64_t>{2, 4}));
+  ASSERT_EQ(found.in_sounds.sizes(), (std::vector<int64_t>{1, 2, 4}));
 
   torch::NoGradGuard no_grad;
   const torch::Tensor sound = model->encode({.audio = clip.audio.unsqueeze(0), .video = {}}).audio[0];
@@ -52,7 +52,7 @@ TEST(Localization, ComparesEachPatchWithTheWholeOfTheOther) {
   }
   for (int64_t row = 0; row < 2; ++row)  // of frequency, low first
     for (int64_t column = 0; column < 4; ++column)
-      EXPECT_NEAR(found.in_sound[row][column].item<float>(),
+      EXPECT_NEAR(found.in_sounds[0][row][column].item<float>(),
                   cosine_by_hand(sound[row * 4 + column], of_all_pictures), 1e-5);
 }
 
@@ -62,8 +62,24 @@ TEST(Localization, APictureIsComparedForItselfAndTheSoundWithAllOfThem) {
   const Localization one = localize(model, clip.audio, clip.video.narrow(0, 1, 1));
   const Localization three = localize(model, clip.audio, clip.video);
   EXPECT_TRUE(one.in_pictures[0].allclose(three.in_pictures[1], 1e-4, 1e-6));
-  EXPECT_FALSE(one.in_sound.allclose(three.in_sound, 1e-4, 1e-6)) << "the other pictures count, too";
+  EXPECT_FALSE(one.in_sounds.allclose(three.in_sounds, 1e-4, 1e-6)) << "the other pictures count, too";
   EXPECT_FALSE(one.in_pictures.requires_grad());
+}
+
+TEST(Localization, ComparesAPictureWithTheSoundAroundIt) {
+  CavMae model = testing::tiny_model();
+  const Clip clip;
+  const torch::Tensor segments = torch::stack({clip.audio, clip.audio.flip(0), 2 * clip.audio});
+  const Localization found = localize(model, segments, clip.video);
+  ASSERT_EQ(found.in_sounds.sizes(), (std::vector<int64_t>{3, 2, 4}));
+  for (int64_t k = 0; k < 3; ++k) {
+    const Localization one = localize(model, segments[k], clip.video.narrow(0, k, 1));
+    EXPECT_TRUE(found.in_pictures[k].allclose(one.in_pictures[0], 1e-4, 1e-6));
+    EXPECT_TRUE(found.in_sounds[k].allclose(one.in_sounds[0], 1e-4, 1e-6));
+    EXPECT_NEAR(found.of_pictures[k].item<float>(), one.of_pictures[0].item<float>(), 1e-5);
+  }
+  EXPECT_EQ(to_json(found)["audio"].size(), 3u);
+  EXPECT_EQ(to_json(found)["audio"][0]["patches"].size(), 2u);
 }
 
 TEST(Localization, NeedsOutputsOfEachModalityAlone) {

@@ -144,21 +144,23 @@ TEST(LaidOver, ShinesWhereTheHeatIs) {
 }
 
 TEST(LocalizationFigure, GrowsByRowsOfFivePictures) {
-  const auto draw = [](int64_t num) {
-    LocalizationFigure figure{.title = "clip",
-                              .pictures = std::vector<torch::Tensor>(
-                                  static_cast<size_t>(num), torch::full({32, 32, 3}, 90, torch::kUInt8)),
-                              .fbank = torch::rand({50, 32}),
-                              .num_fbank_frames = 64,
-                              .found = {.in_pictures = torch::rand({num, 2, 2}),
-                                        .in_sound = torch::rand({2, 4}),
-                                        .of_pictures = torch::rand({num})}};
+  const auto draw = [](int64_t num, int64_t sounds) {
+    LocalizationFigure figure{
+        .title = "clip",
+        .pictures =
+            std::vector<torch::Tensor>(static_cast<size_t>(num), torch::full({32, 32, 3}, 90, torch::kUInt8)),
+        .fbanks = std::vector<torch::Tensor>(static_cast<size_t>(sounds), torch::rand({50, 32})),
+        .num_fbank_frames = 64,
+        .found = {.in_pictures = torch::rand({num, 2, 2}),
+                  .in_sounds = torch::rand({sounds, 2, 4}),
+                  .of_pictures = torch::rand({num})}};
     return draw_localization(figure);
   };
-  const torch::Tensor one = draw(1), five = draw(5), ten = draw(10);
+  const torch::Tensor one = draw(1, 1), five = draw(5, 1), ten = draw(10, 1), segments = draw(10, 10);
   EXPECT_GT(five.size(1), one.size(1));
   EXPECT_EQ(ten.size(1), five.size(1));
   EXPECT_GT(ten.size(0), five.size(0));
+  EXPECT_GT(segments.size(0), ten.size(0));
 }
 
 }  // namespace
