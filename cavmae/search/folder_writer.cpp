@@ -185,8 +185,8 @@ void FolderWriter::make_lists() {
     const int64_t size = training_size(moments);
     const torch::Tensor audio = training_sample(ClipSide::audio, size),
                         video = training_sample(ClipSide::video, size);
-    log_->info("learning lists for {} moments from {} sounds and {} pictures", moments, audio.size(0),
-               video.size(0));
+    log_->info("learning lists for {} moments from {} sounds and {} pictures{}", moments, audio.size(0),
+               video.size(0), wants_codes ? "; then codes, which takes minutes without a sign" : "");
     int64_t rounds = 0;
     Progress progress({.title = "learning lists",
                        .unit = "rounds",
