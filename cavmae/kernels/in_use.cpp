@@ -1,5 +1,6 @@
 #include "cavmae/kernels/in_use.h"
 
+#include "cavmae/kernels/code_assignment.h"
 #include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/matmul.h"
 #include "cavmae/kernels/pack_weight.h"
@@ -22,6 +23,7 @@ std::vector<KernelInUse> kernels_in_use() {
   in_use.push_back({"weight packing", weight_packing_in_use()});
   in_use.push_back({"rows", best_row_kernels().name});
   in_use.push_back({"products of rows", best_row_products().name});
+  in_use.push_back({"codes of rows", best_code_assignment().name});
   return in_use;
 }
 

@@ -28,6 +28,11 @@ struct RowProducts;
 RowProducts row_products_baseline();
 RowProducts row_products_avx2();
 
+// For code_assignment.cpp.
+struct CodeAssignment;
+CodeAssignment code_assignment_baseline();
+CodeAssignment code_assignment_avx2();
+
 // For pack_weight.cpp. A band is what rows of W become that share blocks: block_columns rows of a transposed
 // factor, kPackedBlockRows of another.
 struct WeightPacking;

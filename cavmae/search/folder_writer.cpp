@@ -201,12 +201,29 @@ void FolderWriter::make_lists() {
     if (StopSignal::requested()) return;  // every vector is compared until the next run makes them
     save_list_models(generation_, *models);
   }
+  assign_lists(*models);
+}
+
+void FolderWriter::assign_lists(const ListModels& models) {
+  std::vector<SegmentRecord> without;
+  int64_t moments = 0, done = 0;
   for (const SegmentRecord& segment : catalog_->segments()) {
     const fs::path file = lists_file(segment_file(generation_, segment.id));
     const bool is_small = segment.rows < kLeastSegmentWithLists && settings_.index == IndexKind::automatic;
-    if (is_small || map_segment_lists(file, *models, segment.rows)) continue;
-    write_segment_lists(file, rows_of(segment), *models);
+    if (is_small || map_segment_lists(file, models, segment.rows)) continue;
+    without.push_back(segment);
+    moments += segment.rows;
   }
+  const bool takes_long = moments >= kListsFrom / 10;
+  Progress progress({.title = "assigning lists",
+                     .unit = "moments",
+                     .total = moments,
+                     .quiet = !takes_long || !log_->should_log(spdlog::level::info)});
+  for (const SegmentRecord& segment : without) {
+    write_segment_lists(lists_file(segment_file(generation_, segment.id)), rows_of(segment), models);
+    progress.update(done += segment.rows);
+  }
+  if (!without.empty()) progress.finish();
 }
 
 void FolderWriter::merge() {

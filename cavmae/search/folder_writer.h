@@ -15,6 +15,7 @@
 #include "cavmae/search/catalog.h"
 #include "cavmae/search/library_settings.h"
 #include "cavmae/search/library_writer.h"
+#include "cavmae/search/list_model.h"
 #include "cavmae/search/segment.h"
 
 namespace cavmae {
@@ -63,6 +64,7 @@ class FolderWriter : public LibraryWriter {
   void remove_leftovers();
   void merge();
   void make_lists();
+  void assign_lists(const ListModels& models);  // to segments that have none
   torch::Tensor training_sample(ClipSide side, int64_t size) const;
   MomentRows rows_of(const SegmentRecord& segment) const;
   void write(const std::vector<int64_t>& replaced);

@@ -7,6 +7,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/parallel.h"
+#include "cavmae/kernels/code_assignment.h"
 #include "cavmae/tensorfile/safetensors.h"
 
 namespace cavmae {
@@ -20,10 +21,15 @@ fs::path models_file(const fs::path& generation) {
   return generation / "lists.safetensors";
 }
 
-// For rows [begin, end) of all blocks.
+// For `count` rows from `begin` on of each block; blocks on all threads, each with products of its own.
 template <class Work>
 void for_each_block(int64_t rows, const Work& work) {
-  for (int64_t begin = 0; begin < rows; begin += kBlockRows) work(begin, std::min(kBlockRows, rows - begin));
+  const int64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
+  at::parallel_for(0, blocks, /*grain_size=*/1, [&](int64_t first, int64_t end) {
+    const torch::NoGradGuard no_grad;
+    for (int64_t block = first; block < end; ++block)
+      work(block * kBlockRows, std::min(kBlockRows, rows - block * kBlockRows));
+  });
 }
 
 }  // namespace
@@ -49,14 +55,18 @@ torch::Tensor ListModel::lists_of(const torch::Tensor& vectors) const {
 }
 
 torch::Tensor ListModel::codes_of(const torch::Tensor& vectors) const {
-  const int64_t parts = codebooks_.size(0), width = codebooks_.size(2);
-  const torch::Tensor lengths = codebooks_.square().sum(2).unsqueeze(1);  // [M, 1, 256]
+  const int64_t parts = codebooks_.size(0);
+  const torch::Tensor by_number = codebooks_.transpose(1, 2).contiguous();
+  const torch::Tensor half_squares = codebooks_.square().sum(2).mul(0.5).contiguous();
+  const kernels::CodeBooks books{.by_number = by_number.data_ptr<float>(),
+                                 .half_squares = half_squares.data_ptr<float>(),
+                                 .parts = parts,
+                                 .width = codebooks_.size(2)};
   torch::Tensor out = torch::empty({vectors.size(0), parts}, torch::kUInt8);
   for_each_block(vectors.size(0), [&](int64_t begin, int64_t count) {
     const torch::Tensor turned = directions_of(vectors.narrow(0, begin, count)).matmul(rotation_.t());
-    const torch::Tensor by_part = turned.view({count, parts, width}).transpose(0, 1);  // [M, n, D / M]
-    const torch::Tensor distance = lengths - 2 * by_part.matmul(codebooks_.transpose(1, 2));
-    out.narrow(0, begin, count).copy_(distance.argmin(2).t());
+    kernels::code_assignment().assign(books, turned.data_ptr<float>(), count,
+                                      out.data_ptr<uint8_t>() + begin * parts);
   });
   return out;
 }
