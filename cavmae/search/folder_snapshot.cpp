@@ -171,12 +171,16 @@ Neighbors FolderSelection::nearest_rows(size_t p, const torch::Tensor& query, co
     is_all = found.indices.numel() == part.rows.size();
     return found;
   }
-  constexpr int64_t kComparedByVectors = 16;  // times k, of what codes say is best
-  const torch::Tensor rows = candidates(part.lists->of(sides.found), model,
-                                        {.query = query,
-                                         .probe = num_lists,
-                                         .most = std::max<int64_t>(1000, kComparedByVectors * k),
-                                         .selected = selected_[p]});
+  // Of what codes say is best: times k, and as many as hold the nearest ten.
+  constexpr int64_t kComparedByVectors = 16;
+  const auto share =
+      static_cast<int64_t>(std::ceil(model.compared_share() * static_cast<double>(part.rows.size())));
+  const torch::Tensor rows =
+      candidates(part.lists->of(sides.found), model,
+                 {.query = query,
+                  .probe = num_lists,
+                  .most = std::max<int64_t>({1000, kComparedByVectors * k, effort * share}),
+                  .selected = selected_[p]});
   is_all = false;
   return nearest_among(query, vectors, rows, k);
 }

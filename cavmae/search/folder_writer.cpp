@@ -170,7 +170,7 @@ void FolderWriter::make_lists() {
   for (const SegmentRecord& segment : catalog_->segments()) moments += segment.rows;
   IndexKind kind = settings_.index;
   if (kind == IndexKind::automatic)
-    kind = moments < kListsFrom ? IndexKind::flat : moments < kCodesFrom ? IndexKind::ivf : IndexKind::ivfpq;
+    kind = moments < kListsFrom ? IndexKind::flat : moments <= kCodesFrom ? IndexKind::ivf : IndexKind::ivfpq;
   if (kind == IndexKind::flat) {
     for (const SegmentRecord& segment : catalog_->segments())
       fs::remove(lists_file(segment_file(generation_, segment.id)));

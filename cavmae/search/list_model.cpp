@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "cavmae/core/error.h"
 #include "cavmae/core/parallel.h"
 #include "cavmae/kernels/code_assignment.h"
@@ -99,6 +101,8 @@ void save_list_models(const fs::path& generation, const ListModels& models) {
       tensors.emplace_back(side + ".rotation", model->rotation());
       tensors.emplace_back(side + ".codebooks", model->codebooks());
     }
+    if (model->has_codes())
+      metadata[side + ".compared_share"] = fmt::format("{:.9g}", model->compared_share());
     metadata[side + ".probe"] = std::to_string(model->probes().same_side);
     metadata[side + ".probe_of_other_side"] = std::to_string(model->probes().other_side);
   }
@@ -122,8 +126,10 @@ std::optional<ListModels> load_list_models(const fs::path& generation) {
       if (const auto other = file.metadata.find(side + ".probe_of_other_side"); other != file.metadata.end())
         probes.other_side = std::stoll(other->second);
       ListModel out(projection != nullptr ? *projection : torch::Tensor(), *centers, probes);
-      if (const torch::Tensor* rotation = file.find(side + ".rotation"))
-        out.set_codes(*rotation, file.at(side + ".codebooks"));
+      const auto share = file.metadata.find(side + ".compared_share");
+      if (const torch::Tensor* rotation = file.find(side + ".rotation");
+          rotation != nullptr && share != file.metadata.end())  // else they are learned anew
+        out.set_codes(*rotation, file.at(side + ".codebooks"), std::stod(share->second));
       return out;
     };
     return ListModels{.audio = model("audio"), .video = model("video")};

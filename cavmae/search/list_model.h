@@ -25,7 +25,8 @@ struct ListProbes {
 // eigenvectors of their second moments), since nothing but the choice of lists depends on them. Where a
 // library is too large for its vectors to stay in memory, a list's vectors are first compared by codes:
 // turned by a rotation (OPQ; Ge et al., 2013), cut into parts, and each part replaced by the nearest of 256
-// (product quantization; Jegou et al., 2011). What is best by codes is compared by the vectors themselves.
+// (product quantization; Jegou et al., 2011). What is best by codes is compared by the vectors themselves: as
+// many as it takes, counted as lists are.
 class ListModel {
  public:
   ListModel() = default;
@@ -34,10 +35,11 @@ class ListModel {
   ListModel(torch::Tensor projection, torch::Tensor centers, const ListProbes& probes)
       : projection_(std::move(projection)), centers_(std::move(centers)), probes_(probes) {}
 
-  // rotation: float [D, D], x -> x rotation^T; codebooks: float [M, 256, D / M].
-  void set_codes(torch::Tensor rotation, torch::Tensor codebooks) {
+  // rotation: float [D, D], x -> x rotation^T; codebooks: float [M, 256, D / M]. compared_share: see there.
+  void set_codes(torch::Tensor rotation, torch::Tensor codebooks, double compared_share) {
     rotation_ = std::move(rotation);
     codebooks_ = std::move(codebooks);
+    compared_share_ = compared_share;
   }
 
   bool is_there() const { return centers_.defined(); }
@@ -52,6 +54,9 @@ class ListModel {
   torch::Tensor lists_of(const torch::Tensor& vectors) const;
   // uint8 [N, M]
   torch::Tensor codes_of(const torch::Tensor& vectors) const;
+  // Of all vectors, the share that is compared by the vectors themselves, the best by their codes.
+  double compared_share() const { return compared_share_; }
+
   // query: float [D]. The `count` nearest lists, int64 [count], nearest first.
   torch::Tensor nearest_lists(const torch::Tensor& query, int64_t count) const;
   // Of a query: the product of each part with each of 256, float [M, 256].
@@ -68,7 +73,19 @@ class ListModel {
  private:
   torch::Tensor projection_, centers_, rotation_, codebooks_;
   ListProbes probes_;
+  double compared_share_ = 0.0;
 };
+
+// What a vector's code, [M], says of its product with the query that `products` are of
+// (ListModel::code_products()).
+inline float product_of_code(const float* products, const uint8_t* code, int64_t parts) {
+  float sums[4] = {};
+  int64_t part = 0;
+  for (; part + 4 <= parts; part += 4)
+    for (int64_t j = 0; j < 4; ++j) sums[j] += products[(part + j) * 256 + code[part + j]];
+  for (; part < parts; ++part) sums[0] += products[part * 256 + code[part]];
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
 
 struct ListModels {
   ListModel audio, video;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <vector>
 
 #include <faiss/Clustering.h>
 #include <faiss/IndexFlat.h>
@@ -106,6 +108,46 @@ int64_t probe_for(const torch::Tensor& vectors, const torch::Tensor& list_of, co
   return sorted[std::max<int64_t>(0, last)].item<int64_t>() + 1;
 }
 
+// Of the vectors that these queries' lists hold, how many are better by their codes than 98 of 100 of the ten
+// nearest; as a share of all vectors. list_of: int64 [n]. A query that is one of the vectors does not count
+// as its own neighbour.
+double compared_share_for(const torch::Tensor& vectors, const torch::Tensor& list_of,
+                          const torch::Tensor& codes, const ListModel& lists, const torch::Tensor& queries,
+                          int64_t probe) {
+  constexpr float kItself = 1 - 1e-6f;
+  const int64_t k = std::min(kNeighbors + 1, vectors.size(0)), parts = codes.size(1);
+  const auto [similarity, nearest] = queries.matmul(vectors.t()).topk(k, 1);  // [Q, k]
+  const int64_t* list = list_of.data_ptr<int64_t>();
+  const uint8_t* code = codes.data_ptr<uint8_t>();
+  std::vector<int64_t> better;
+  for (int64_t q = 0; q < queries.size(0); ++q) {
+    const torch::Tensor products = lists.code_products(queries[q]);
+    std::vector<bool> is_probed(static_cast<size_t>(lists.num_lists()), false);
+    const torch::Tensor probed = lists.nearest_lists(queries[q], probe);
+    for (int64_t i = 0; i < probed.size(0); ++i)
+      is_probed[static_cast<size_t>(probed[i].item<int64_t>())] = true;
+    const auto is_compared = [&](int64_t row) {
+      return list[row] >= 0 && is_probed[static_cast<size_t>(list[row])];
+    };
+    const auto score = [&](int64_t row) {
+      return product_of_code(products.data_ptr<float>(), code + row * parts, parts);
+    };
+    std::vector<float> scores;
+    for (int64_t row = 0; row < vectors.size(0); ++row)
+      if (is_compared(row)) scores.push_back(score(row));
+    std::ranges::sort(scores, std::ranges::greater());
+    for (int64_t i = 0; i < k; ++i) {
+      const int64_t row = nearest[q][i].item<int64_t>();
+      if (similarity[q][i].item<float>() > kItself || !is_compared(row)) continue;
+      better.push_back(std::ranges::lower_bound(scores, score(row), std::ranges::greater()) - scores.begin());
+    }
+  }
+  if (better.empty()) return 0.0;
+  std::ranges::sort(better);
+  const auto place = static_cast<size_t>(std::ceil(kRecall * static_cast<double>(better.size()))) - 1;
+  return static_cast<double>(better[place] + 1) / static_cast<double>(vectors.size(0));
+}
+
 }  // namespace
 
 int64_t training_size(int64_t num_vectors) {
@@ -128,7 +170,16 @@ ListModel train_lists(const torch::Tensor& vectors, const torch::Tensor& others,
                  .other_side = probe_for(rows, list_of, lists, some_rows(others, kQueries))});
   if (options.codes && rows.size(0) >= kPartValues) {
     const Codes codes = train_codes(rows);
-    out.set_codes(codes.rotation, codes.codebooks);
+    out.set_codes(codes.rotation, codes.codebooks, /*compared_share=*/0.0);
+    const torch::Tensor codes_of_rows = out.codes_of(rows);
+    double share = 0.0;
+    for (const bool is_same_side : {true, false}) {
+      const torch::Tensor queries = some_rows(is_same_side ? rows : others, kQueries);
+      if (queries.size(0) > 0)
+        share = std::max(
+            share, compared_share_for(rows, list_of, codes_of_rows, out, queries, out.probe(is_same_side)));
+    }
+    out.set_codes(codes.rotation, codes.codebooks, share);
   }
   return out;
 }

@@ -64,12 +64,7 @@ void score_codes(const SideLists& lists, const float* products, int64_t begin, i
   const int32_t* rows = lists.rows.data_ptr<int32_t>();
   for (int64_t i = begin; i < end; ++i, codes += parts) {
     if (selected != nullptr && !selected[rows[i]]) continue;
-    float sums[4] = {};
-    int64_t part = 0;
-    for (; part + 4 <= parts; part += 4)
-      for (int64_t j = 0; j < 4; ++j) sums[j] += products[(part + j) * 256 + codes[part + j]];
-    for (; part < parts; ++part) sums[0] += products[part * 256 + codes[part]];
-    out.push_back({.score = (sums[0] + sums[1]) + (sums[2] + sums[3]), .row = rows[i]});
+    out.push_back({.score = product_of_code(products, codes, parts), .row = rows[i]});
   }
 }
 

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -8,6 +9,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/search/folder_reader.h"
 #include "cavmae/search/folder_writer.h"
+#include "cavmae/search/list_training.h"
 #include "cavmae/search/recall.h"
 #include "cavmae/search/search.h"
 
@@ -243,6 +245,45 @@ TEST_P(WideLists, FindNearlyAllThatComparingEverythingFinds) {
   EXPECT_EQ(model.centers().size(1), 128);
   EXPECT_LT(model.probe(true), model.num_lists());
   EXPECT_GE(share_found(library, exact), 0.95);
+}
+
+// Of vectors that lie all in one direction, what differs is what codes keep least of.
+TEST(ListTraining, CountsHowManyAreComparedByTheVectorsThemselves) {
+  constexpr int64_t kVectors = 8000, kWidth = 32, kQueries = 60, kNearest = 10;
+  const auto near_one_another = [](int64_t count, uint64_t seed) {
+    return directions_of(normal({1, kWidth}, 1) + 0.1 * normal({count, kWidth}, seed));
+  };
+  const torch::Tensor vectors = near_one_another(kVectors, 2), queries = near_one_another(kQueries, 3);
+  const ListModel model =
+      train_lists(vectors, torch::empty({0, kWidth}), {.num_vectors = kVectors, .codes = true});
+  ASSERT_TRUE(model.has_codes());
+  const auto compared = static_cast<int64_t>(std::ceil(model.compared_share() * kVectors));
+  EXPECT_GT(compared, kNearest);
+  EXPECT_LT(compared, kVectors / 4);
+  const torch::Tensor nearest = std::get<1>(queries.matmul(vectors.t()).topk(kNearest, 1));
+  const torch::Tensor list_of = model.lists_of(vectors), codes = model.codes_of(vectors);
+  int64_t found = 0, found_by_as_many_as_wanted = 0, in_lists = 0;
+  for (int64_t q = 0; q < kQueries; ++q) {
+    const torch::Tensor is_probed =
+        torch::isin(list_of, model.nearest_lists(queries[q], model.probe(/*is_same_side=*/true)));
+    const torch::Tensor products = model.code_products(queries[q]);
+    torch::Tensor scores = torch::full({kVectors}, -10.0f);
+    for (int64_t row = 0; row < kVectors; ++row)
+      if (is_probed[row].item<bool>())
+        scores[row] =
+            product_of_code(products.data_ptr<float>(), codes[row].data_ptr<uint8_t>(), codes.size(1));
+    const auto held_by = [&](int64_t count) {
+      return torch::isin(nearest[q], std::get<1>(scores.topk(count)))
+          .logical_and(is_probed.index({nearest[q]}))
+          .sum()
+          .item<int64_t>();
+    };
+    found += held_by(compared);
+    found_by_as_many_as_wanted += held_by(kNearest);
+    in_lists += is_probed.index({nearest[q]}).sum().item<int64_t>();
+  }
+  EXPECT_GE(static_cast<double>(found), 0.95 * static_cast<double>(in_lists));
+  EXPECT_LT(static_cast<double>(found_by_as_many_as_wanted), 0.8 * static_cast<double>(in_lists));
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, WideLists, testing::Values(IndexKind::ivf),
