@@ -25,7 +25,7 @@ namespace {
 
 struct IndexFlags {
   std::string library;
-  std::vector<std::filesystem::path> data;
+  std::vector<std::filesystem::path> data, forget;
   ModelFlags model;
   ListFlags lists;
   OptionFlags options;
@@ -45,17 +45,29 @@ Pretrained load_model_of(const IndexFlags& flags, const std::optional<LibrarySet
   return load_model(former->model.path, options, log);
 }
 
+std::vector<std::string> forgotten(const IndexFlags& flags) {
+  std::vector<std::string> out;
+  for (const std::filesystem::path& path : flags.forget) out.push_back(absolute_data(path));
+  return out;
+}
+
 LibrarySettings settings_of(const IndexFlags& flags, const std::optional<LibrarySettings>& former,
                             const Pretrained& model) {
   LibrarySettings settings = former.value_or(new_library_settings(flags.library));
   settings.model = library_model(model);
-  if (!former) settings.hop_seconds = model.spec.window_seconds / 2;
+  if (!former || (flags.rebuild && model.spec.window_seconds != former->model.spec.window_seconds))
+    settings.hop_seconds = model.spec.window_seconds / 2;
   if (flags.hop_seconds) settings.hop_seconds = *flags.hop_seconds;
   if (!flags.vectors.empty()) option_from_json(Json(flags.vectors), settings.vectors, "--vectors");
   if (!flags.index.empty()) option_from_json(Json(flags.index), settings.index, "--index");
   for (const std::filesystem::path& path : flags.data) {
-    const std::string absolute = absolute_path(path).string();
+    const std::string absolute = absolute_data(path);
     if (std::ranges::find(settings.data, absolute) == settings.data.end()) settings.data.push_back(absolute);
+  }
+  for (const std::string& place : forgotten(flags)) {
+    CAVMAE_CHECK_AS(ConfigError, std::erase(settings.data, place) > 0, "--forget ", place,
+                    ": the library is not filled from it; it is from ",
+                    fmt::format("{}", fmt::join(settings.data, ", ")));
   }
   CAVMAE_CHECK_AS(ConfigError, !settings.data.empty(), shown_library(flags.library),
                   ": say by --data what the library is to be filled from");
@@ -148,7 +160,14 @@ std::vector<std::filesystem::path> data_of(const LibraryWriter& library) {
 
 IndexResult index_once(const IndexFlags& flags, LibraryWriter& library, const Pretrained& model,
                        const IndexOptions& options, bool show_progress, const std::shared_ptr<Log>& log) {
-  const ClipList files = read_clip_sources(data_of(library), *log, flags.lists.options());
+  ListOptions lists = flags.lists.options();
+  // What is named on the command line has to be there, and unless more may come, to hold something.
+  std::vector<std::string> named;
+  for (const std::filesystem::path& path : flags.data) named.push_back(absolute_data(path));
+  for (const std::filesystem::path& path : data_of(library))
+    if (std::ranges::find(named, path.string()) == named.end() || (flags.watch && is_there(path)))
+      lists.may_be_gone.push_back(path);
+  const ClipList files = read_clip_sources(data_of(library), *log, lists);
   return index_files(library, model, files, options, show_progress, log);
 }
 
@@ -203,10 +222,12 @@ int index(const IndexFlags& flags, const GlobalOptions& global, const RankOfLaun
   std::optional<LibraryCheck> check;
   if (flags.check && rank.is_first()) report_check(check.emplace(library.check()), *log);
   if (flags.check) rank.world.wait_for_all();
-  const IndexResult result =
-      index_once(flags, library, model, options, !global.quiet && rank.is_first(), log);
+  int64_t num_forgotten = 0;
+  if (rank.is_first()) num_forgotten = forget_files(library, forgotten(flags));
+  IndexResult result = index_once(flags, library, model, options, !global.quiet && rank.is_first(), log);
   rank.leave();
   if (!rank.is_first()) return result.end == IndexEnd::interrupted ? kExitInterrupted : 0;
+  result.pruned += num_forgotten;
   if (result.end == IndexEnd::done) library.finish();
   std::vector<IndexRecall> recalls;
   if (flags.check && result.end == IndexEnd::done) recalls = check_recall(flags, global.quiet, *log);
@@ -266,6 +287,10 @@ void add_index(CLI::App& app, Program& program) {
          "how vectors are searched: flat (all are compared), ivf (lists), ivfpq (lists and codes), or auto (by "
          "their number: flat to a million moments, ivf to ten) [auto]")
       ->type_name("");
+  app.add_option(
+         "--forget", flags->forget,
+         "what --data gave before and the library is to have no more: its files are removed, there or not")
+      ->type_name("PATH");
   app.add_flag("--rebuild", flags->rebuild,
                "make the library anew beside the old one, which is searched until the new one is whole");
   app.add_flag(

@@ -72,14 +72,16 @@ void export_hits(const std::vector<FileHit>& hits, const std::filesystem::path& 
   make_directories(folder);
   int number = 0;
   for (const FileHit& hit : hits) {
-    const MomentHit& best = hit.moments.front();
     const std::string stem = std::filesystem::path(hit.file.path).stem().string();
-    const std::filesystem::path out =
-        folder / fmt::format("{:03}_{}_{}ms.mp4", ++number, stem, best.moment.start_ms);
-    try {
-      export_moment(hit.file, best.moment, out);
-    } catch (const MediaError& e) {
-      log.warn("not exported: {}", e.what());
+    ++number;
+    for (const MomentHit& found : hit.moments) {
+      const std::filesystem::path out =
+          folder / fmt::format("{:03}_{}_{}ms.mp4", number, stem, found.moment.start_ms);
+      try {
+        export_moment(hit.file, found.moment, out);
+      } catch (const MediaError& e) {
+        log.warn("not exported: {}", e.what());
+      }
     }
   }
 }
@@ -171,8 +173,7 @@ void add_search(CLI::App& app, Program& program) {
       ->type_name("PATH");
   app.add_flag("--exact", flags->options.exact,
                "compare every vector, also where the library has lists of them");
-  app.add_option("--export", flags->export_to,
-                 "cut the best moment of each file found into this folder, as .mp4")
+  app.add_option("--export", flags->export_to, "cut the moments found into this folder, as .mp4")
       ->type_name("DIR");
   app.add_option("--checkpoint", flags->checkpoint, "the library's model, where it has moved")
       ->type_name("PATH");

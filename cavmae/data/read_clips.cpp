@@ -50,7 +50,8 @@ class DataReader {
         log_(log),
         shards_({.cache_dir = options.shard_cache, .index_dir = index_folder()}, log) {}
 
-  void read(const fs::path& data);
+  // `may_be_gone`: see ListOptions.
+  void read(const fs::path& data, bool may_be_gone);
   // Files that were named but belong to other files, such as subtitles, and are no clips.
   const std::vector<std::string>& left_out() const { return left_out_; }
 
@@ -65,12 +66,17 @@ class DataReader {
   Log& log_;
   ShardReader shards_;
   std::vector<std::string> left_out_;
+  bool may_be_gone_ = false;  // what is read now
 };
 
 void DataReader::read_shards(const std::vector<std::string>& shards) {
   for (const std::string& name : shards) {
     std::error_code failed;
-    if (!is_remote(name) && !fs::exists(name, failed)) throw_missing(name);
+    if (!is_remote(name) && !fs::exists(name, failed)) {
+      if (!may_be_gone_) throw_missing(name);
+      log_.warn("--data {}: is not there any more, and left out", name);
+      continue;
+    }
     const ShardContents contents = shards_.read(name);
     clips_.begin_shard(contents.shard);
     for (const ListedClip& clip : contents.clips) clips_.add(clip);
@@ -102,6 +108,8 @@ void DataReader::read_folder(const fs::path& folder) {
   if (read_shards_of(folder)) return;
   const FolderScan found = find_media_files(
       folder, {.unknown = options_.all_files ? UnknownFiles::open : UnknownFiles::leave_out}, log_);
+  if (found.media.empty() && may_be_gone_)
+    return log_.warn("--data {}: no media file in this folder or below it", folder.string());
   CAVMAE_CHECK_AS(DataError, !found.media.empty(), "--data ", folder.string(),
                   ": no media file in this folder or below it (", found.left_out.text(), "); looked for ",
                   known_media_extensions());
@@ -131,11 +139,12 @@ void DataReader::read_file(const fs::path& file) {
   clips_.add(clip);
 }
 
-void DataReader::read(const fs::path& data) {
+void DataReader::read(const fs::path& data, bool may_be_gone) {
+  may_be_gone_ = may_be_gone;
   std::error_code failed;
   const std::vector<std::string> parts = part_names(data.string());
   if (parts.size() > 1 && !fs::exists(data, failed)) {
-    for (const std::string& part : parts) read(part);
+    for (const std::string& part : parts) read(part, may_be_gone);
     return;
   }
   if (names_shards(data.native()) && fs::is_regular_file(data, failed)) return read_shards({data.string()});
@@ -147,7 +156,8 @@ void DataReader::read(const fs::path& data) {
         DataError,
         !failed || failed == std::errc::no_such_file_or_directory || failed == std::errc::not_a_directory,
         "--data ", data.string(), ": cannot be read: ", failed.message());
-    throw_missing(data);
+    if (!may_be_gone) throw_missing(data);
+    return log_.warn("--data {}: is not there, and left out", data.string());
   }
   if (fs::is_directory(data, failed)) return read_folder(data);
   CAVMAE_CHECK_AS(DataError, fs::is_regular_file(data, failed), "--data ", data.string(),
@@ -163,13 +173,26 @@ ClipList read_clip_sources(const std::vector<fs::path>& data, Log& log, const Li
   const LabelCut cut(options.label_separator, classes);
   ClipListBuilder clips(cut, log);
   DataReader reader(clips, options, log);
-  for (const fs::path& one : data) reader.read(one);
+  const auto& known = options.may_be_gone;
+  for (const fs::path& one : data) reader.read(one, std::ranges::find(known, one) != known.end());
   const auto& left_out = reader.left_out();
-  CAVMAE_CHECK_AS(DataError, clips.size() > 0, left_out.front(), ": belongs to a clip and is none itself");
+  CAVMAE_CHECK_AS(DataError, clips.size() > 0 || left_out.empty(), left_out.front(),
+                  ": belongs to a clip and is none itself");
   if (!left_out.empty())
     log.warn("{} files that were named belong to clips and are none, such as {}; they are left out",
              left_out.size(), left_out.front());
   return clips.finish();
+}
+
+bool is_there(const fs::path& data) {
+  std::error_code failed;
+  if (is_remote(data.native()) || fs::exists(data, failed)) return true;
+  const std::vector<std::string> parts = part_names(data.string());
+  if (parts.size() > 1)
+    return std::ranges::any_of(parts, [](const std::string& part) { return is_there(part); });
+  if (!names_shards(data.native())) return false;
+  return std::ranges::any_of(expand_range(data.string()),
+                             [&](const std::string& shard) { return fs::exists(shard, failed); });
 }
 
 std::string absolute_data(const fs::path& data) {

@@ -17,6 +17,9 @@ struct ListOptions {
   std::string label_separator = "auto";
   bool all_files = false;
   std::string shard_cache = {};
+  // Of --data: what was there once and may be gone, or hold no media file any more; it is named in the log
+  // and left out.
+  std::vector<std::filesystem::path> may_be_gone = {};
   static constexpr const char* kAbsentByDefault[] = {"shard_cache"};
 
   template <class Self, class Visitor>
@@ -37,6 +40,10 @@ struct ListOptions {
 // clash.
 ClipList read_clip_sources(const std::vector<std::filesystem::path>& data, Log& log,
                            const ListOptions& options = {}, const LabelSet* classes = nullptr);
+
+// Whether what a --data argument names is there; of a range of shards one is enough, and what lies on a
+// server counts as there.
+bool is_there(const std::filesystem::path& data);
 
 // A --data argument as a reader in any folder has to name it; what lies on a server stays as it is.
 std::string absolute_data(const std::filesystem::path& data);

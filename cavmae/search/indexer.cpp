@@ -14,6 +14,7 @@
 #include "cavmae/core/options.h"
 #include "cavmae/core/progress.h"
 #include "cavmae/core/stop_signal.h"
+#include "cavmae/data/read_clips.h"
 #include "cavmae/eval/embed.h"
 #include "cavmae/eval/failed_clips.h"
 #include "cavmae/search/file_readers.h"
@@ -192,17 +193,34 @@ void sum_over_ranks(World& world, IndexResult& result) {
   for (size_t i = 0; i < counts.size(); ++i) *counts[i] = sums[i + 1];
 }
 
+bool lies_below(const std::string& path, const std::string& place) {
+  return path == place || path.starts_with(place.ends_with('/') ? place : place + '/');
+}
+
+bool lies_below_any(const std::string& path, const std::vector<std::string>& places) {
+  return std::ranges::any_of(places, [&](const std::string& place) { return lies_below(path, place); });
+}
+
 // Files that are in the library and nowhere else.
-void count_gone(LibraryWriter& library, const ListedFiles& listed, bool prune, IndexResult& result) {
+void count_gone(LibraryWriter& library, const ListedFiles& listed, bool prune, IndexResult& result,
+                Log& log) {
+  std::vector<std::string> there, away;
+  for (const std::string& data : library.settings().data) (is_there(data) ? there : away).push_back(data);
+  int64_t kept = 0;
   for (const LibraryFile& file : library.files()) {
     if (listed.has(file)) continue;
-    if (prune) {
+    const bool may_come_back = !away.empty() && !lies_below_any(file.path, there);
+    if (prune && !may_come_back) {
       library.remove_file(file.id);
       ++result.pruned;
     } else {
       ++result.gone;
+      kept += prune ? 1 : 0;
     }
   }
+  if (kept > 0)
+    log.warn("{} files are not removed, since {} is not there; if it is not to come back: --forget {}", kept,
+             away.front(), away.front());
 }
 
 }  // namespace
@@ -213,6 +231,16 @@ void IndexOptions::validate() const {
   problems.require(batch_size >= 1, "batch_size is ", batch_size, "; it must be at least 1");
   problems.require(clip_timeout >= 0, "clip_timeout is ", clip_timeout, "; it must not be negative");
   problems.throw_if_any("the library cannot be filled");
+}
+
+int64_t forget_files(LibraryWriter& library, const std::vector<std::string>& places) {
+  int64_t removed = 0;
+  for (const LibraryFile& file : library.files()) {
+    if (!lies_below_any(file.path, places) || lies_below_any(file.path, library.settings().data)) continue;
+    library.remove_file(file.id);
+    ++removed;
+  }
+  return removed;
 }
 
 IndexResult index_files(LibraryWriter& library, const Pretrained& model, const ClipList& files,
@@ -272,7 +300,7 @@ IndexResult index_files(LibraryWriter& library, const Pretrained& model, const C
   sum_over_ranks(options.world, result);
   if (options.world.rank() == 0) {
     options.world.does("seals what was indexed");
-    if (result.end == IndexEnd::done) count_gone(library, listed, options.prune, result);
+    if (result.end == IndexEnd::done) count_gone(library, listed, options.prune, result, *log);
     library.seal();
   }
   options.world.wait_for_all();

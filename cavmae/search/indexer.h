@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "cavmae/core/log.h"
 #include "cavmae/data/clip_list.h"
@@ -46,11 +48,16 @@ struct IndexResult {
   double seconds = 0.0;
 };
 
+// Removes what a library holds at or below `places`, and below none of its data() any more; how many files
+// that were. What index_files() seals afterwards.
+int64_t forget_files(LibraryWriter& library, const std::vector<std::string>& places);
+
 // Files are known by their paths; one with the size and time that the library knows is left alone, also one
 // that failed; else its content decides whether it is new, changed or moved. Each is committed whole, so that
 // a process that is stopped or killed loses what it was reading alone. Pinned starts of lists do not count:
-// a library holds whole files. Every rank returns when all are done; what is left to do once, the first rank
-// does. Throws Error on a full disk.
+// a library holds whole files. While some of the library's data() is not there (a disk that is not mounted),
+// what lies in no folder that is there is not pruned. Every rank returns when all are done; what is left to
+// do once, the first rank does. Throws Error on a full disk.
 IndexResult index_files(LibraryWriter& library, const Pretrained& model, const ClipList& files,
                         const IndexOptions& options, bool show_progress, const std::shared_ptr<Log>& log);
 

@@ -25,7 +25,7 @@ torch::ScalarType scalar_type(VectorType type);
 // Which index a library's sealed segments have beside their vectors.
 //   automatic: flat up to 1 M moments, ivf up to 10 M, ivfpq above
 //   flat:      none; every vector is compared
-//   ivf:       inverted lists of vectors in fp16
+//   ivf:       inverted lists; what is compared are the vectors themselves, as VectorType stores them
 //   ivfpq:     inverted lists of product codes; the candidates are compared by their vectors
 enum class IndexKind { automatic, flat, ivf, ivfpq };
 inline std::vector<std::pair<IndexKind, std::string>> option_names(IndexKind) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cavmae/core/error.h"
 #include "cavmae/core/json_text.h"
 
 namespace cavmae {
@@ -29,6 +30,13 @@ int64_t OpenFile::size() const {
   if (size_ >= 0) return size_;
   struct stat status {};
   return ::fstat(descriptor_, &status) == 0 ? status.st_size : 0;
+}
+
+std::string OpenFile::version() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) return "";
+  return concat(begin_, " ", size(), " ", status.st_ino, " ", status.st_mtim.tv_sec, ".",
+                status.st_mtim.tv_nsec);
 }
 
 HttpAnswer json_answer(const Json& json, int status) {

@@ -50,6 +50,8 @@ class OpenFile {
   int descriptor() const { return descriptor_; }
   int64_t begin() const { return begin_; }  // of the part in the file
   int64_t size() const;
+  // Changes when its bytes do: where it begins, its size, and when the file was written last.
+  std::string version() const;
 
  private:
   int descriptor_;
@@ -65,6 +67,7 @@ struct HttpAnswer {
   std::shared_ptr<const OpenFile> file = nullptr;
   std::shared_ptr<const std::string> text = nullptr;
   int64_t offset = 0, length = 0;
+  std::shared_ptr<const void> held = nullptr;  // until the file or text is sent, or the client has gone
 };
 
 // What is answered instead of what was asked for: JSON of {"error": {"code", "message", "cure"}}.
@@ -108,6 +111,9 @@ class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
   virtual HttpAnswer answer(const HttpRequest& request, HttpBody& body) = 0;
+  // Of what the server refuses before it is a request: too many connections, a head that cannot be
+  // understood.
+  virtual HttpAnswer refuse(const HttpError& error) { return error_answer(error); }
 };
 
 }  // namespace cavmae

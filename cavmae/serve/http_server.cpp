@@ -23,10 +23,12 @@ thread_local bool t_refuse = false;
 // The connection that this thread serves.
 thread_local ConnectionStream* t_stream = nullptr;
 
-std::string refusal_text() {
-  const HttpAnswer answer = error_answer(too_busy("too many connections"));
-  return concat("HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n",
-                "Connection: close\r\nContent-Length: ", answer.body.size(), "\r\n\r\n", answer.body);
+std::string refusal_text(HttpHandler& handler) {
+  const HttpAnswer answer = handler.refuse(too_busy("too many connections"));
+  std::string text =
+      concat("HTTP/1.1 503 Service Unavailable\r\nContent-Type: ", answer.content_type, "\r\n");
+  for (const auto& [name, value] : answer.headers) text += concat(name, ": ", value, "\r\n");
+  return text + concat("Connection: close\r\nContent-Length: ", answer.body.size(), "\r\n\r\n", answer.body);
 }
 
 // Threads for connections, begun as they are needed, up to a number that is never passed: what comes then is
@@ -89,8 +91,8 @@ class ConnectionQueue : public httplib::TaskQueue {
 
 class LibraryServer : public httplib::Server {
  public:
-  LibraryServer(const HttpServerOptions& options, const std::atomic<bool>& stopping)
-      : options_(options), stopping_(stopping) {}
+  LibraryServer(const HttpServerOptions& options, HttpHandler& handler, const std::atomic<bool>& stopping)
+      : options_(options), handler_(handler), stopping_(stopping) {}
 
   // The library listens with a backlog of 5; a second call sets another.
   void widen_backlog() { ::listen(svr_sock_, static_cast<int>(options_.backlog)); }
@@ -99,7 +101,7 @@ class LibraryServer : public httplib::Server {
   bool process_and_close_socket(socket_t socket) override {
     ::fcntl(socket, F_SETFD, FD_CLOEXEC);
     if (t_refuse) {
-      static const std::string text = refusal_text();
+      const std::string text = refusal_text(handler_);
       ::send(socket, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       ::shutdown(socket, SHUT_WR);
       std::array<char, 16384> rest{};  // unread, it would turn the answer into a reset
@@ -125,6 +127,7 @@ class LibraryServer : public httplib::Server {
   }
 
   const HttpServerOptions& options_;
+  HttpHandler& handler_;
   const std::atomic<bool>& stopping_;
 };
 
@@ -163,8 +166,8 @@ class ReaderBody : public HttpBody {
 
 // Bytes of what the answer names, as the library asks for them.
 httplib::ContentProvider provider_of(const HttpAnswer& answer) {
-  return [file = answer.file, text = answer.text, begin = answer.offset](size_t offset, size_t length,
-                                                                         httplib::DataSink& sink) {
+  return [file = answer.file, text = answer.text, begin = answer.offset, held = answer.held](
+             size_t offset, size_t length, httplib::DataSink& sink) {
     if (text != nullptr) return sink.write(text->data() + begin + static_cast<int64_t>(offset), length);
     std::array<char, 65536> buffer{};
     const ssize_t n = ::pread(file->descriptor(), buffer.data(), std::min(length, buffer.size()),
@@ -214,7 +217,7 @@ struct HttpServer::State {
   HttpHandler& handler;
   std::atomic<bool> stopping = false;
   std::atomic<int64_t> active = 0, refused = 0;
-  LibraryServer server{options, stopping};
+  LibraryServer server{options, handler, stopping};
   int port = 0;
 };
 
@@ -236,10 +239,10 @@ HttpServer::HttpServer(const HttpServerOptions& options, HttpHandler& handler)
                 [&s](const httplib::Request& request, httplib::Response& response,
                      const httplib::ContentReader& reader) { s.answer(request, response, &reader); });
   // What the library refuses by itself.
-  s.server.set_error_handler([](const httplib::Request&, httplib::Response& response) {
+  s.server.set_error_handler([&s](const httplib::Request&, httplib::Response& response) {
     if (!response.body.empty()) return;
-    fill(error_answer(HttpError(response.status, "bad_request", "the request cannot be understood",
-                                "send HTTP/1.1 with a path and headers of at most 8 KiB each")),
+    fill(s.handler.refuse(HttpError(response.status, "bad_request", "the request cannot be understood",
+                                    "send HTTP/1.1 with a path and headers of at most 8 KiB each")),
          response);
   });
   s.server.set_socket_options([](socket_t socket) {

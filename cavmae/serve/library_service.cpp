@@ -119,8 +119,16 @@ HttpAnswer LibraryService::answer_route(const Route& route, const HttpRequest& r
   const Access access = auth_.check(request, route.access);
   const Call call{.request = request, .body = body, .id = id, .access = access};
   if (!route.is_media) return (this->*route.answer)(call);
-  const BoundedCount::Place place(media_);
-  return (this->*route.answer)(call);
+  auto place = std::make_shared<const BoundedCount::Place>(media_);
+  HttpAnswer answer = (this->*route.answer)(call);
+  answer.held = std::move(place);
+  return answer;
+}
+
+HttpAnswer LibraryService::refuse(const HttpError& error) {
+  HttpAnswer answer = error_answer(error);
+  add_headers(answer);
+  return answer;
 }
 
 HttpAnswer LibraryService::answer(const HttpRequest& request, HttpBody& body) {

@@ -38,6 +38,7 @@ class LibraryService : public HttpHandler {
   void drain() { draining_ = true; }
 
   HttpAnswer answer(const HttpRequest& request, HttpBody& body) override;
+  HttpAnswer refuse(const HttpError& error) override;
 
  private:
   struct Call {

@@ -61,7 +61,7 @@ HttpAnswer LibraryService::media(const Call& call) {
   HttpAnswer answer;
   answer.file = paths()->open(path);
   answer.content_type = media_type_of(path);
-  const std::string etag = etag_of(fmt::format("media {} {} {}", call.id, is_sound, record->stamp));
+  const std::string etag = etag_of(fmt::format("media {} {} {}", call.id, is_sound, answer.file->version()));
   if (call.request.header("If-None-Match") == etag) return not_modified(etag);
   if (answer.content_type == "application/octet-stream")
     answer.headers.emplace_back("Content-Disposition", "attachment");

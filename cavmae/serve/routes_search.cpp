@@ -155,7 +155,7 @@ HttpAnswer LibraryService::search_moments(const Call& call) {
   const SearchOptions options = search_options(upload.fields);
   const auto by = field_or<std::string>(upload.fields, "by", "any");
   check_by(by);
-  const auto now = snapshot();
+  const auto now = snapshot_of_our_model();
   const ClipVectors query = query_of(upload, by);
   const std::vector<FileHit> hits = searching_.run([&] { return search(*library_, query, options); });
   Json results = Json::array();

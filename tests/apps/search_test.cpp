@@ -148,6 +148,11 @@ TEST_F(LibraryCommands, ExportsWhatItFound) {
   EXPECT_TRUE(info.has_audio && info.has_video);
   EXPECT_NEAR(info.duration_seconds, 1.0, 0.1);
   EXPECT_EQ(info.width_px, 96);
+  // The other moments of the file that are listed, too.
+  const auto of_the_first = std::ranges::count_if(
+      fs::directory_iterator(*folder_ / "cut"),
+      [](const auto& entry) { return entry.path().filename().string().starts_with("001_long_"); });
+  EXPECT_EQ(of_the_first, 3);
 }
 
 TEST_F(LibraryCommands, ErrorsSayWhatToDo) {
@@ -191,19 +196,60 @@ TEST_F(LibraryCommands, GoesOnWhereItWasKilled) {
   EXPECT_EQ(json["added"].get<int>() + json["unchanged"].get<int>(), 14);
 }
 
+TEST_F(LibraryCommands, GoesOnWithoutWhatIsAway) {
+  const fs::path disk = *folder_ / "disk", mounted = *folder_ / "mounted", library = *folder_ / "two_places";
+  write_wav(disk / "a.wav", 1.5, 300);
+  write_wav(mounted / "b.wav", 1.5, 500);
+  const std::string index = "index " + library.string();
+  const std::string data = " --data " + disk.string() + " --data " + mounted.string();
+  ASSERT_EQ(run_cavmae(index + data + " --checkpoint " + path("run")).exit_code, 0);
+  fs::rename(mounted, *folder_ / "unmounted");
+  const Outcome named = run_cavmae(index + data);
+  EXPECT_EQ(named.exit_code, 1);
+  EXPECT_THAT(named.err, HasSubstr("does not exist"));
+  const Outcome kept = run_cavmae(index + " --prune");
+  EXPECT_EQ(kept.exit_code, 0) << kept.err;
+  EXPECT_THAT(kept.err, HasSubstr("--forget " + mounted.string()));
+  EXPECT_THAT(kept.out, HasSubstr("2 files, "));
+  const Outcome wrong = run_cavmae(index + " --forget " + (*folder_ / "elsewhere").string());
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("it is from " + disk.string() + ", " + mounted.string()));
+  const Outcome forgotten = run_cavmae(index + " --forget " + mounted.string());
+  EXPECT_EQ(forgotten.exit_code, 0) << forgotten.err;
+  EXPECT_THAT(forgotten.out, HasSubstr("1 unchanged, 1 removed"));
+  EXPECT_THAT(forgotten.out, HasSubstr("1 files, "));
+  EXPECT_EQ(run_cavmae(index).err.find("mounted"), std::string::npos);
+}
+
+TEST_F(LibraryCommands, ARebuildWithAnotherWindowHasItsHop) {
+  const fs::path films = *folder_ / "hop_films", library = *folder_ / "hop_library";
+  write_wav(films / "a.wav", 4, 300);
+  ASSERT_EQ(
+      run_cavmae("index " + library.string() + " --data " + films.string() + " --checkpoint " + path("run"))
+          .exit_code,
+      0);
+  const double before = read_json(library / "library.json")["hop_seconds"];
+  const Outcome outcome = run_cavmae("index " + library.string() + " --rebuild --checkpoint " + path("run") +
+                                     " --window-seconds " + std::to_string(before));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_DOUBLE_EQ(read_json(library / "library.json")["hop_seconds"].get<double>(), before / 2);
+}
+
 TEST_F(LibraryCommands, WatchAddsWhatAppears) {
   const fs::path films = *folder_ / "watched", library = *folder_ / "watched_library";
-  write_wav(films / "first.wav", 1.5, 300);
+  fs::create_directories(films);  // empty as yet
   Background program("index " + library.string() + " --watch --data " + films.string() + " --checkpoint " +
                      path("run"));
   const auto holds = [&](const std::string& file) {
     return fs::exists(library / "library.json") &&
            run_cavmae("search " + library.string() + " --like " + file + "@0").exit_code == 0;
   };
+  ASSERT_TRUE(testing_support::wait_until([&] { return program.err().find("watching") != std::string::npos; },
+                                          120, "the watch"))
+      << program.err();
+  write_wav(films / "first.wav", 1.5, 300);
   ASSERT_TRUE(testing_support::wait_until([&] { return holds("first.wav"); }, 120, "the first file"))
       << program.err();
-  ASSERT_TRUE(testing_support::wait_until([&] { return program.err().find("watching") != std::string::npos; },
-                                          120, "the watch"));
   write_wav(films / "below/second.wav", 1.5, 500);
   ASSERT_TRUE(testing_support::wait_until([&] { return holds("second.wav"); }, 120, "the second file"))
       << program.err();

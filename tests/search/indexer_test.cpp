@@ -262,6 +262,44 @@ TEST_F(Indexer, ClipsOfShardsStayInTheLibrary) {
   EXPECT_NEAR(probe_media(folder_ / "cut.mp4").duration_seconds, 2.0, 0.1);
 }
 
+// A disk that is not mounted is no reason to forget what lay on it.
+TEST_F(Indexer, WhatIsAwayAsAWholeIsNotPruned) {
+  const fs::path other = folder_ / "other";
+  fs::create_directories(other);
+  write_wav(toy_.films() / "a.wav", 3, 440);
+  write_wav(toy_.films() / "b.wav", 3, 550);
+  write_wav(other / "c.wav", 3, 660);
+  LibrarySettings settings = toy_.settings();
+  settings.data.push_back(other.string());
+  const auto index = [&](const std::vector<std::string>& forget = {}) {
+    const auto writer = open_library_to_write(toy_.name(), settings, LibraryStart::add, null_log());
+    const int64_t forgotten = forget_files(*writer, forget);
+    const ClipList files =
+        read_clip_sources({toy_.films(), other}, *null_log(), {.may_be_gone = {toy_.films(), other}});
+    IndexResult result = index_files(*writer, toy_.model(), files, {.prune = true}, false, null_log());
+    result.pruned += forgotten;
+    writer->finish();
+    return result;
+  };
+  EXPECT_EQ(index().added, 3);
+  fs::rename(other, folder_ / "unmounted");
+  fs::remove(toy_.films() / "a.wav");
+  const IndexResult away = index();
+  EXPECT_EQ(away.pruned, 1);  // a.wav alone
+  EXPECT_EQ(away.gone, 1);
+  fs::rename(folder_ / "unmounted", other);
+  EXPECT_EQ(index().unchanged, 2);
+  // The last file of a folder goes, too.
+  fs::remove(other / "c.wav");
+  EXPECT_EQ(index().pruned, 1);
+  write_wav(other / "d.wav", 3, 770);
+  EXPECT_EQ(index().added, 1);
+  // What is there is forgotten when it is not wanted any more.
+  settings.data.pop_back();
+  const auto writer = open_library_to_write(toy_.name(), settings, LibraryStart::add, null_log());
+  EXPECT_EQ(forget_files(*writer, {other.string(), toy_.films().string()}), 1);
+}
+
 TEST_F(Indexer, RebuildsBesideTheLibraryThatIsSearched) {
   write_wav(toy_.films() / "a.wav", 5, 440);
   toy_.index(1.0);

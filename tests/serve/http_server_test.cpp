@@ -7,13 +7,10 @@
 #include <mutex>
 #include <thread>
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <httplib.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "tests/serve/raw_client.h"
 #include "tests/support/background.h"
 
 namespace cavmae {
@@ -21,46 +18,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-// A connection of plain bytes.
-class RawClient {
- public:
-  explicit RawClient(int port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ = ::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
-  }
-  ~RawClient() { ::close(socket_); }
-  RawClient(const RawClient&) = delete;
-  RawClient& operator=(const RawClient&) = delete;
-
-  bool connected() const { return connected_; }
-  void send(const std::string& text) { ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL); }
-  // What comes until the other side closes, or for `seconds`.
-  std::string receive(double seconds = 10) {
-    std::string out;
-    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-    while (std::chrono::steady_clock::now() < end) {
-      pollfd one{.fd = socket_, .events = POLLIN, .revents = 0};
-      if (::poll(&one, 1, 100) <= 0) continue;
-      char buffer[4096];
-      const ssize_t n = ::recv(socket_, buffer, sizeof(buffer), 0);
-      if (n <= 0) {
-        closed_ = true;
-        break;
-      }
-      out.append(buffer, static_cast<size_t>(n));
-    }
-    return out;
-  }
-  bool closed() const { return closed_; }
-
- private:
-  int socket_;
-  bool connected_ = false, closed_ = false;
-};
 
 // Answers with what it was asked; "/wait" when it is let go.
 class EchoHandler : public HttpHandler {
@@ -81,6 +38,11 @@ class EchoHandler : public HttpHandler {
       std::unique_lock lock(mutex_);
       changed_.wait_for(lock, std::chrono::seconds(60), [&] { return let_go_; });
     }
+    return out;
+  }
+  HttpAnswer refuse(const HttpError& error) override {
+    HttpAnswer out = error_answer(error);
+    out.headers.emplace_back("Of-Handler", "yes");
     return out;
   }
   void let_go() {
@@ -159,6 +121,15 @@ TEST_F(HttpServerTest, MoreConnectionsThanAllowedAreRefusedAtOnce) {
         return result && result->status == 200;
       },
       10, "a free connection"));
+}
+
+TEST_F(HttpServerTest, TheHandlerSaysHowARefusalLooks) {
+  start();
+  RawClient client(port());
+  client.send("NONSENSE\r\n\r\n");
+  const std::string text = client.receive(5);
+  EXPECT_THAT(text, StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(text, HasSubstr("Of-Handler: yes"));
 }
 
 TEST_F(HttpServerTest, ManyConnectionsAtOnceWaitToBeTaken) {

@@ -8,7 +8,9 @@
 #include "cavmae/search/folder_reader.h"
 #include "cavmae/serve/media_paths.h"
 
+#include "tests/serve/raw_client.h"
 #include "tests/serve/toy_server.h"
+#include "tests/support/background.h"
 
 namespace cavmae {
 namespace {
@@ -144,6 +146,51 @@ TEST(MediaOfShards, IsPlayed) {
   }
   fs::remove(toy.films() / "shard-000000.tar");
   EXPECT_EQ(client.Get("/v1/files/1/media")->status, 404);
+}
+
+// The connections of media are those on which it is still being sent.
+TEST(MediaOfSlowReaders, LeavesConnectionsForTheRest) {
+  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_ffmpeg(), "ffmpeg");
+  const TemporaryFolder folder;
+  const ToyLibrary toy(folder.path());
+  write_wav(toy.films() / "long.wav", 3, 440);
+  toy.index();
+  constexpr int64_t kMoreThanSocketsHold = 200'000'000;
+  fs::resize_file(toy.films() / "long.wav", kMoreThanSocketsHold);
+  const RunningServer server(toy, {.max_connections = 8});
+  auto client = server.client();
+  const auto media_status = [&] {
+    const auto result = server.client().Get("/v1/files/1/media", {{"Range", "bytes=0-9"}});
+    return result ? result->status : 0;
+  };
+  std::vector<std::unique_ptr<RawClient>> slow;
+  for (int i = 0; i < 4; ++i) {
+    slow.push_back(std::make_unique<RawClient>(server.port()));
+    slow.back()->send("GET /v1/files/1/media HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  }
+  EXPECT_TRUE(testing_support::wait_until([&] { return media_status() == 503; }, 9, "all places of media"));
+  EXPECT_EQ(client.Get("/v1/library")->status, 200);
+  slow.clear();
+  EXPECT_TRUE(testing_support::wait_until([&] { return media_status() == 206; }, 20, "a place of media"));
+}
+
+TEST_F(MediaApi, AFileThatIsReplacedIsAnotherVersion) {
+  auto client = server_->client();
+  write_wav(film("sounds/replaced.wav"), 3, 700);
+  toy_->index();
+  const int64_t id = best_of("sounds/replaced.wav", "audio")["file"].get<int64_t>();
+  const std::string path = "/v1/files/" + std::to_string(id) + "/media";
+  const auto before = client.Get(path.c_str(), {{"Range", "bytes=0-9"}});
+  ASSERT_EQ(before->status, 206);
+  write_wav(film("sounds/other.wav"), 3, 900);
+  fs::rename(film("sounds/other.wav"), film("sounds/replaced.wav"));
+  // The library does not know yet.
+  const auto after =
+      client.Get(path.c_str(), {{"Range", "bytes=0-9"}, {"If-Range", before->get_header_value("ETag")}});
+  EXPECT_EQ(after->status, 200);
+  EXPECT_TRUE(after->body == testing_support::read_whole(film("sounds/replaced.wav")));
+  fs::remove(film("sounds/replaced.wav"));
+  toy_->prune();
 }
 
 TEST(MediaPaths, MembersOfTarsInsideTheRoots) {

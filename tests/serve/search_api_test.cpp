@@ -193,5 +193,27 @@ TEST_F(SearchApi, AddsFilesInTheBackground) {
   EXPECT_EQ(best_of("sounds/later.wav", "audio")["path"], film("sounds/later.wav").string());
 }
 
+// Vectors of one model say nothing about those of another.
+TEST(SearchAfterARebuild, OfAnotherModelAsksForANewStart) {
+  const TemporaryFolder folder;
+  const ToyLibrary toy(folder.path());
+  write_wav(toy.films() / "a.wav", 3, 440);
+  toy.index();
+  const RunningServer server(toy);
+  auto client = server.client();
+  post_json(client, "/v1/search", {{"moment", 1}});
+  const Pretrained other = load_pretrained(save_toy_model(folder.path() / "other.safetensors", 4));
+  LibrarySettings settings = toy.settings();
+  settings.model = library_model(other);
+  const auto writer = open_library_to_write(toy.name(), settings, LibraryStart::rebuild, null_log());
+  index_files(*writer, other, read_clip_sources({toy.films()}, *null_log()), {}, false, null_log());
+  writer->finish();
+  const std::vector<float> vector(static_cast<size_t>(settings.model.embed_dim), 1.0F);
+  for (const Json& query : {Json{{"moment", 1}}, Json{{"vector", vector}, {"by", "audio"}}}) {
+    const Json refused = post_json(client, "/v1/search", query, 503);
+    EXPECT_EQ(refused["error"]["code"], "model_changed");
+  }
+}
+
 }  // namespace
 }  // namespace cavmae
