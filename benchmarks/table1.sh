@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Table 1 of the paper in small: every system is pretrained on the same clips with the same budget, then fine-tuned on a
-# few labelled ones, with sound (A), pictures (V) and both (AV).
+# few labelled ones, with sound (A), pictures (V) and both (AV), by several seeds; and cav-mae with other contrastive weights.
+# Says which systems the test clips and seeds put in order, by bootstrap intervals.
 #
 #   benchmarks/table1.sh [OUT]             generated clips; default: build/table1
 #   benchmarks/table1.sh --stamps [OUT]    spoken names of drawings (examples/talking_stamps); default: build/table1-stamps
 #
 # CAVMAE names another program than build/release/cavmae, CAVMAE_LANES the runs that go side by side, one thread each
-# (default: one a core). What is finished is kept: the same command goes on after a stop.
+# (default: one a core), SEEDS the seeds (default: "1 2 3"), CLIPS, LABELLED and TEST the numbers of generated clips (2500, 300
+# and 3000), EPOCHS those of pretraining. What is finished is kept: the same command goes on after a stop. Installs Debian's
+# python3-numpy where it is missing.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export CAVMAE=${CAVMAE:-$root/build/release/cavmae} CONFIGS=$root/configs OUT
@@ -16,16 +19,21 @@ set=generated
 OUT=$(realpath -m "${1:-$root/build/table1$([[ $set == generated ]] || echo "-$set")}")
 # Where the clips are, what they need to be said, and the budget.
 export unlabelled=$OUT/clips labelled=$OUT/labelled test=$OUT/test classes='' sound='--fbank-mean -4.24 --fbank-std 3.74'
-export pretraining_epochs=32 finetuning_epochs=30
+export pretraining_epochs=${EPOCHS:-32} finetuning_epochs=30
+manifest=$test/manifest.jsonl
 if [[ $set == stamps ]]; then
   unlabelled=$OUT/train.jsonl labelled=$OUT/labelled.jsonl test=$OUT/held_out.jsonl
   classes="--labels $OUT/class_labels_indices.csv --allow-empty-classes"
   sound='--fbank-mean -4.062 --fbank-std 5.248 --num-frames 1'
-  pretraining_epochs=6 finetuning_epochs=10
+  pretraining_epochs=${EPOCHS:-6} finetuning_epochs=10 manifest=$test
 fi
 lanes=${CAVMAE_LANES:-$(nproc)}
+seeds=${SEEDS:-1 2 3}
 systems=(audio-mae visual-mae cav av-mae-vanilla av-mae cav-mae)
-mkdir -p "$OUT"
+weights=(0 0.1 1) # of cav-mae's contrastive loss, beside the paper's 0.01
+mkdir -p "$OUT"/{scores,retrieval}
+source "$root/benchmarks/need_packages.sh"
+need_packages table1 python3-numpy
 
 # Every system has four layers of the encoders' width between its input and its output, as the paper's have twelve.
 shape_of() {
@@ -37,12 +45,14 @@ shape_of() {
     *) echo --modality-depth 3 ;;
   esac
 }
-# One device contrasts the whole batch. The contrastive loss of cav-mae weighs what it weighs in the paper.
+# One device contrasts the whole batch. The contrastive loss of cav-mae weighs what it weighs in the paper, or what its name says.
 objective_of() {
   case $1 in
     cav | cav-mae) echo --contrastive-batch 0 --bidirectional ;;
+    cav-mae-weight-*) echo --contrastive-batch 0 --bidirectional --contrastive-weight "${1#cav-mae-weight-}" ;;
   esac
 }
+config_of() { echo "$CONFIGS/${1%-weight-*}.json"; }
 # Lets a finished run be, goes on with one that was stopped, else begins. $1: its folder; the rest: how it begins.
 train() {
   local run=$1 command=$2
@@ -53,65 +63,72 @@ train() {
   "$CAVMAE" "$command" --quiet --threads 1 --num-workers 1 --no-report "${begin[@]}"
   touch "$run.done"
 }
+# $1: system; $2: seed
 pretrain() {
   # shellcheck disable=SC2046,SC2086  # words on purpose
-  train "$OUT/pretrained/$1" pretrain --config "$CONFIGS/$1.json" --data "$unlabelled" --cache "$OUT/cache" \
-    $sound --epochs "$pretraining_epochs" --batch-size 64 \
+  train "$OUT/pretrained/$1-$2" pretrain --config "$(config_of "$1")" --data "$unlabelled" --cache "$OUT/cache" \
+    $sound --seed "$2" --epochs "$pretraining_epochs" --batch-size 64 \
     --lr 1e-3 --lr-schedule cosine --warmup-steps 50 $(shape_of "$1") $(objective_of "$1")
 }
 # The same network with its random parameters left as they are.
 random() {
   # shellcheck disable=SC2046,SC2086
-  train "$OUT/pretrained/random" pretrain --config "$CONFIGS/cav-mae.json" --data "$labelled" --cache "$OUT/cache" \
-    $sound --epochs 1 --batch-size 64 --lr 1e-30 $(shape_of cav-mae)
+  train "$OUT/pretrained/random-$1" pretrain --config "$CONFIGS/cav-mae.json" --data "$labelled" --cache "$OUT/cache" \
+    $sound --seed "$1" --epochs 1 --batch-size 64 --lr 1e-30 $(shape_of cav-mae)
 }
-# $1: system; $2: audio, video or both
+# $1: system; $2: seed
+retrieve() {
+  [[ ! -e $OUT/retrieval/$1-$2.json ]] || return 0
+  "$CAVMAE" retrieve --quiet --threads 1 --num-workers 1 --checkpoint "$OUT/pretrained/$1-$2" --data "$test" \
+    --cache "$OUT/cache" --json "$OUT/retrieval/$1-$2.json"
+}
+# $1: system; $2: audio, video or both; $3: seed
 finetune() {
+  local name=$1-$2-$3
   # shellcheck disable=SC2086
-  train "$OUT/finetuned/$1-$2" finetune --config "$CONFIGS/finetune-tiny.json" --init "$OUT/pretrained/$1" --mode "$2" \
-    --data "$labelled" --val "$test" $classes --cache "$OUT/cache" --epochs "$finetuning_epochs" \
-    --average-from-epoch $((finetuning_epochs / 2 + 1)) --validate-every-epochs "$finetuning_epochs" --final-frames middle
+  train "$OUT/finetuned/$name" finetune --config "$CONFIGS/finetune-tiny.json" --init "$OUT/pretrained/$1-$3" --mode "$2" \
+    --data "$labelled" $classes --cache "$OUT/cache" --seed "$3" --epochs "$finetuning_epochs" \
+    --average-from-epoch $((finetuning_epochs / 2 + 1)) --final-frames middle
+  [[ ! -e $OUT/scores/$name.json ]] || return 0
+  "$CAVMAE" classify --quiet --threads 1 --num-workers 1 --checkpoint "$OUT/finetuned/$name/checkpoints/averaged" --data "$test" \
+    --cache "$OUT/cache" --precision fp32 --json "$OUT/scores/$name.json"
 }
-export -f shape_of objective_of train pretrain random finetune
+export -f shape_of objective_of config_of train pretrain random retrieve finetune
 in_lanes() { xargs -P "$lanes" -I{} bash -euo pipefail -c '{}'; }
 
 modes_of() {
   case $1 in
     audio-mae) echo audio ;;
     visual-mae) echo video ;;
+    cav-mae-weight-*) echo both ;;
     *) echo audio video both ;;
   esac
 }
-# The mean average precision of a fine-tuned model, in percent; a dash where there is none.
-map_of() {
-  local evaluation="$OUT/finetuned/$1-$2/evaluation.json" value
-  [[ -e $evaluation ]] || { echo "-"; return; }
-  value=$(sed -nE 's/.*"(map|mean_average_precision)": *([0-9.eE+-]+).*/\2/p' "$evaluation" | head -1)
-  LC_ALL=C awk -v x="$value" 'BEGIN { printf "%.1f", 100 * x }'
-}
-
 synth() { "$CAVMAE" synth --quiet --out "$OUT/$1" --clips "$2" --seed "$3" --seconds 2 --image-size 64; }
 if [[ $set == generated ]]; then
-  echo "== 1. Clips: 2,500 to pretrain on, 300 labelled ones to fine-tune on, 300 to be tested on"
-  synth clips 2500 11
-  synth labelled 300 12
-  synth test 300 13
+  clips=${CLIPS:-2500} num_labelled=${LABELLED:-300} num_test=${TEST:-3000}
+  echo "== 1. Clips: $clips to pretrain on, $num_labelled labelled ones to fine-tune on, $num_test to be tested on"
+  synth clips "$clips" 11
+  synth labelled "$num_labelled" 12
+  synth test "$num_test" 13
 else
   echo "== 1. Clips: those of nine drawings in ten, of which every seventh is labelled; those of the others to be tested on"
   [[ -s $labelled ]] || "$root/examples/talking_stamps/make_manifest.sh" "$OUT" --hold-out pictures
   awk 'NR % 7 == 1' "$unlabelled" >"$labelled"
 fi
+weighted=("${weights[@]/#/cav-mae-weight-}")
 echo "== 2. Pretraining"
-{ printf 'pretrain %s\n' "${systems[@]}"; echo random; } | in_lanes
-echo "== 3. Fine-tuning"
-for system in random "${systems[@]}"; do
-  for mode in $(modes_of "$system"); do echo "finetune $system $mode"; done
+for seed in $seeds; do
+  for system in "${systems[@]}" "${weighted[@]}"; do echo "pretrain $system $seed"; done
+  echo "random $seed"
 done | in_lanes
-echo "== 4. The table: mean average precision on the test clips, in percent"
-{
-  echo "| pretrained as | A | V | AV |"
-  echo "|---|---:|---:|---:|"
-  for system in random "${systems[@]}"; do
-    echo "| $system | $(map_of "$system" audio) | $(map_of "$system" video) | $(map_of "$system" both) |"
+echo "== 3. Retrieval of the pretrained, fine-tuning, and what the fine-tuned say of the test clips"
+for seed in $seeds; do
+  for system in random "${systems[@]}" "${weighted[@]}"; do
+    case $system in audio-mae | visual-mae) ;; *) echo "retrieve $system $seed" ;; esac
+    for mode in $(modes_of "$system"); do echo "finetune $system $mode $seed"; done
   done
-} | tee "$OUT/table1.md"
+done | in_lanes
+echo "== 4. The tables"
+# shellcheck disable=SC2086  # seeds are words
+/usr/bin/python3 "$root/benchmarks/table1.py" "$OUT" --test "$manifest" --seeds $seeds --weights "${weights[@]}" | tee "$OUT/table1.md"

@@ -1,0 +1,171 @@
+"""The tables of table1.sh: mean average precision over seeds, and which systems are ordered at this size.
+
+Reads OUT/scores/SYSTEM-MODE-SEED.json (cavmae classify), OUT/retrieval/SYSTEM-SEED.json (cavmae retrieve) and the labels of the
+test clips."""
+import argparse
+import itertools
+import json
+import math
+import pathlib
+
+import numpy
+
+SYSTEMS = ("random", "audio-mae", "visual-mae", "cav", "av-mae-vanilla", "av-mae", "cav-mae")
+MODES = {"audio": "A", "video": "V", "both": "AV"}
+DRAWS = 1000
+QUANTILE = 1.96  # of the normal distribution, both sides of 95 %
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="table1.py", description=__doc__)
+    parser.add_argument("out", type=pathlib.Path, metavar="OUT")
+    parser.add_argument("--test", type=pathlib.Path, required=True, help="manifest of the test clips")
+    parser.add_argument("--seeds", type=int, nargs="+", required=True)
+    parser.add_argument("--weights", nargs="*", default=[], help="contrastive weights that were tried besides cav-mae's 0.01")
+    return parser.parse_args()
+
+
+def read_truth(manifest):
+    """The labels of each clip by its id, and what is drawn as one: clips that share a picture stand and fall together."""
+    labels, group = {}, {}
+    with open(manifest, encoding="utf-8") as lines:
+        for line in lines:
+            clip = json.loads(line)
+            labels[clip["id"]] = set(clip["labels"])
+            group[clip["id"]] = clip.get("image", clip["id"])
+    return labels, group
+
+
+class Scores:
+    """Scores of a fine-tuned network, ordered once for each class, so that many weightings of the clips are quick."""
+
+    def __init__(self, file, truth, ids):
+        clips = {clip["id"]: {of["label"]: of["score"] for of in clip["labels"]}
+                 for clip in json.loads(file.read_text(encoding="utf-8"))["clips"]}
+        missing = [i for i in ids if i not in clips]
+        if missing:
+            raise SystemExit(f"table1: {file} lacks {len(missing)} test clips, {missing[0]} for one")
+        self.classes = []
+        for name in sorted(set().union(*truth.values())):
+            score = numpy.array([clips[i][name] for i in ids])
+            order = numpy.argsort(-score, kind="stable")
+            ends = numpy.append(numpy.flatnonzero(numpy.diff(score[order])), len(ids) - 1)  # equal scores are one threshold
+            positive = numpy.array([name in truth[i] for i in ids], dtype=numpy.float64)[order]
+            self.classes.append((order, ends, positive))
+
+    def mean_average_precision(self, weights):
+        """Of each row of weights [draws, clips] in percent, over the classes that occur in it. -> [draws]"""
+        total, count = numpy.zeros(len(weights)), numpy.zeros(len(weights))
+        for order, ends, positive in self.classes:
+            drawn = weights[:, order]
+            found = numpy.cumsum(drawn * positive, axis=1)[:, ends]
+            seen = numpy.cumsum(drawn, axis=1)[:, ends]
+            precision = found / numpy.maximum(seen, 1)
+            gained = numpy.diff(found, axis=1, prepend=0)
+            positives = found[:, -1]
+            total += numpy.where(positives > 0, (gained * precision).sum(axis=1) / numpy.maximum(positives, 1), 0)
+            count += positives > 0
+        return 100 * total / count
+
+
+class Results:
+    """mean average precision of every system, mode and seed: on the test clips, and on DRAWS draws of them."""
+
+    def __init__(self, options):
+        self.out, self.seeds = options.out, options.seeds
+        truth, groups = read_truth(options.test)
+        ids = sorted(truth)
+        names = sorted(set(groups.values()))
+        member = numpy.array([names.index(groups[i]) for i in ids]) if len(names) < len(ids) else numpy.arange(len(ids))
+        self.num_clips, self.num_groups = len(ids), len(names)
+        generator = numpy.random.default_rng(1)
+        drawn = generator.multinomial(len(names), numpy.full(len(names), 1 / len(names)), size=DRAWS)
+        self.weights = drawn[:, member].astype(numpy.float64)
+        self.seed_draws = generator.integers(len(self.seeds), size=(DRAWS, len(self.seeds)))
+        self.truth, self.ids, self.kept = truth, ids, {}
+
+    def has(self, system, mode):
+        return all((self.out / "scores" / f"{system}-{mode}-{seed}.json").exists() for seed in self.seeds)
+
+    def of(self, system, mode):
+        """[seeds], and [seeds, draws]"""
+        if (system, mode) not in self.kept:
+            scores = [Scores(self.out / "scores" / f"{system}-{mode}-{seed}.json", self.truth, self.ids) for seed in self.seeds]
+            whole = numpy.ones((1, len(self.ids)))
+            self.kept[system, mode] = (numpy.array([s.mean_average_precision(whole)[0] for s in scores]),
+                                       numpy.stack([s.mean_average_precision(self.weights) for s in scores]))
+        return self.kept[system, mode]
+
+    def retrieval(self, system):
+        """R@1 of both directions, their mean, of each seed; nothing where the system has no retrieval."""
+        files = [self.out / "retrieval" / f"{system}-{seed}.json" for seed in self.seeds]
+        if not all(file.exists() for file in files):
+            return None
+        rates = []
+        for file in files:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            rates.append(100 * (found["audio_to_video"]["r1"] + found["video_to_audio"]["r1"]) / 2)
+        return numpy.array(rates)
+
+
+def mean_and_deviation(values):
+    if values is None:
+        return "-"
+    return f"{values.mean():.1f} ± {values.std(ddof=1):.1f}" if len(values) > 1 else f"{values.mean():.1f}"
+
+
+def print_systems(results, systems):
+    print("| pretrained as | A | V | AV | R@1 |\n|---|---:|---:|---:|---:|")
+    for system in systems:
+        cells = [mean_and_deviation(results.of(system, mode)[0] if results.has(system, mode) else None) for mode in MODES]
+        print(f"| {system} | {' | '.join(cells)} | {mean_and_deviation(results.retrieval(system))} |")
+
+
+def how_many(difference, falls, stays, count):
+    """How many clips, or seeds, put a difference beyond 1.96 deviations: of its variance the part `falls` is that of `count` of them
+    and becomes less with more as 1 / n, the other stays. Nothing where that alone is too much."""
+    room = (difference / QUANTILE) ** 2 - stays
+    return max(count + 1, math.ceil(count * falls / room)) if room > 0 else None
+
+
+def what_would_order(results, points, draws):
+    of_clips = draws.mean(axis=0).var(ddof=1)
+    of_seeds = points.var(ddof=1) / len(points) if len(points) > 1 else 0.0
+    clips = how_many(points.mean(), of_clips, of_seeds, results.num_clips)
+    seeds = how_many(points.mean(), of_seeds, of_clips, len(points))
+    texts = [f"{number:,} {what}" for number, what in ((clips, "clips"), (seeds, "seeds")) if number]
+    return "no; " + (" or ".join(texts) + " would" if texts else "neither more clips nor more seeds alone would")
+
+
+def print_pairs(results, systems, mode):
+    present = [system for system in systems if results.has(system, mode)]
+    present.sort(key=lambda system: results.of(system, mode)[0].mean())
+    print(f"\n{MODES[mode]}: the better of two systems, by how much, and whether this size orders them\n")
+    print("| better | worse | difference | 95 % interval | ordered |\n|---|---|---:|---:|---|")
+    for worse, better in itertools.combinations(present, 2):
+        points = results.of(better, mode)[0] - results.of(worse, mode)[0]
+        draws = results.of(better, mode)[1] - results.of(worse, mode)[1]
+        both = numpy.array([draws[chosen, i].mean() for i, chosen in enumerate(results.seed_draws)])
+        low, high = numpy.percentile(both, (2.5, 97.5))
+        ordered = "yes" if low > 0 else what_would_order(results, points, draws)
+        print(f"| {better} | {worse} | {points.mean():.1f} | {low:.1f} to {high:.1f} | {ordered} |")
+
+
+def main():
+    options = parse()
+    results = Results(options)
+    systems = [system for system in SYSTEMS if any(results.has(system, mode) for mode in MODES)]
+    weighted = [f"cav-mae-weight-{weight}" for weight in options.weights]
+    print(f"Mean average precision in percent over {len(results.seeds)} seeds, mean and deviation; R@1, the mean of both directions, of "
+          f"the pretrained network. {results.num_clips:,} test clips" +
+          (f" of {results.num_groups:,} pictures, which are drawn whole" if results.num_groups < results.num_clips else "") + ".\n")
+    print_systems(results, systems)
+    if weighted:
+        print("\nThe contrastive loss of cav-mae weighed by other numbers than 0.01\n")
+        print_systems(results, weighted)
+    for mode in MODES:
+        print_pairs(results, systems + (weighted if mode == "both" else []), mode)
+
+
+if __name__ == "__main__":
+    main()
