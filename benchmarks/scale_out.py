@@ -176,12 +176,12 @@ def main():
     if not options.plot_only:
         machine = json.loads(subprocess.run([options.program, "info", "--machine", "--json", "-"], check=True, text=True,
                                             stdout=subprocess.PIPE).stdout)
-        data.update({"date": datetime.date.today().isoformat(), "cpu": machine.get("cpu_model", ""), "config": options.config,
-                     "precision": options.precision, "clips_of_a_rank": options.batch_size, "steps": options.steps})
+        measured = {"date": datetime.date.today().isoformat(), "cpu": machine.get("cpu_model", ""), "config": options.config,
+                    "precision": options.precision, "clips_of_a_rank": options.batch_size, "steps": options.steps}
         wanted = options.only or PARTS
         for name, run in zip(PARTS, (measure_pairs, measure_free_core, measure_networks)):
             if name in wanted:
-                data[name] = run(options)
+                data[name] = {"measured": measured, "results": run(options)}  # another part may be of another machine
                 with open(options.json, "w", encoding="utf-8") as file:  # after each: they take minutes
                     json.dump(data, file, indent=1)
                     file.write("\n")

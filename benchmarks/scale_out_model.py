@@ -28,16 +28,27 @@ def step_seconds(compute, optimizer, nodes, gbit, overlap=True):
 
 
 def curve(data, faster, gbit, overlap=True):
-    one = data["pairs"]["one rank"]
+    one = data["pairs"]["results"]["one rank"]
     optimizer = one["parts"].get("optimizer", 0.0)
     compute = one["step_seconds"] - optimizer
     return [step_seconds(compute / faster, optimizer / faster, nodes, gbit, overlap) for nodes in NODES]
 
 
+def clips_of_a_node(data):
+    """The model's nodes are the ranks of the pairs."""
+    return data["pairs"]["measured"]["clips_of_a_rank"]
+
+
+def settings(part):
+    of = part["measured"]
+    return f"{of['date']}, {of['cpu']}, {of['config']}, {of['precision']}, {of['clips_of_a_rank']} clips a rank"
+
+
 def print_pairs(data):
-    pairs = data["pairs"]
+    pairs = data["pairs"]["results"]
     one, two = pairs["one rank"], pairs["two ranks"]
-    clips = data["clips_of_a_rank"]
+    clips = clips_of_a_node(data)
+    print(settings(data["pairs"]))
     print(f"one rank of two threads   {one['step_seconds']:.3f} s for {clips} clips, {one['samples_per_second']:.3f} clips/s")
     print(f"two ranks of one thread   {two['step_seconds']:.3f} s for {2 * clips} clips, {two['samples_per_second']:.3f} clips/s, "
           f"exposed {two['exchange_seconds']:.3f} s")
@@ -49,16 +60,19 @@ def print_pairs(data):
 
 
 def print_overlap(data):
-    cases = {"a core is free": data.get("free-core")} | {f"{gbit} Gbit/s": of for gbit, of in data.get("networks", {}).items()}
-    print(f"\n{'':16} {'no overlap':>22} {'overlap':>22}")
-    for name, case in cases.items():
-        if case:
+    cases = {"free-core": lambda results: {"a core is free": results},
+             "networks": lambda results: {f"{gbit} Gbit/s": of for gbit, of in results.items()}}
+    for part, rows in cases.items():
+        if part not in data:
+            continue
+        print(f"\n{settings(data[part])}\n{'':16} {'no overlap':>22} {'overlap':>22}")
+        for name, case in rows(data[part]["results"]).items():
             texts = [f"{case[run]['step_seconds']:.2f} s, exposed {case[run]['exchange_seconds']:.2f}" for run in ("no overlap", "overlap")]
             print(f"{name:16} {texts[0]:>22} {texts[1]:>22}")
 
 
 def print_model(data):
-    clips = data["clips_of_a_rank"]
+    clips = clips_of_a_node(data)
     for faster in (1, FASTER_NODE):
         print(f"\nnodes {faster} times as fast as the one measured: efficiency on 1 to 64")
         for gbit in NETWORKS:
@@ -73,7 +87,7 @@ def draw(data, path):
     matplotlib.rcParams["svg.hashsalt"] = "cavmae"
     import matplotlib.pyplot as plt
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
-    clips = data["clips_of_a_rank"]
+    clips = clips_of_a_node(data)
     for faster, style in ((1, "-"), (FASTER_NODE, "--")):
         for gbit, color in zip(NETWORKS, ("tab:red", "tab:orange", "tab:blue")):
             seconds = curve(data, faster, gbit)
