@@ -11,15 +11,15 @@ packages=(
   libarchive-dev libcurl4-openssl-dev libsqlite3-dev libpq-dev libxxhash-dev libfaiss-dev libcpp-httplib-dev libseccomp-dev
 )
 if [[ "${1:-}" == --tests ]]; then
-  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg python3-torch clang libclang-rt-14-dev openmpi-bin nginx-light openssl chromium postgresql)
+  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format ffmpeg python3-torch clang libclang-rt-14-dev openmpi-bin iproute2 nginx-light openssl chromium postgresql)
   # Elsewhere npm comes with Node.js itself, beside which Debian's cannot be installed.
   command -v npm >/dev/null || packages+=(nodejs npm)
 fi
 
-# What drives the browser, and PostgreSQL with pgvector, in the versions that their lock files name.
+# What drives the browser, PostgreSQL with pgvector, and an object store, in the versions that their lock files name.
 install_from_npm() {
   local tests folder package; tests=$(dirname "${BASH_SOURCE[0]}")/../tests
-  for package in serve/browser:playwright-core search/pglite:@electric-sql/pglite-socket; do
+  for package in serve/browser:playwright-core search/pglite:@electric-sql/pglite-socket storage/s3rver:s3rver; do
     folder=$tests/${package%%:*}
     [[ -d "$folder/node_modules/${package#*:}" ]] ||
       npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --silent

@@ -175,7 +175,8 @@ TEST_F(RemoteShards, AServerThatGoesAwayEndsAReadOnlyAfterItsPatience) {
 }
 
 TEST_F(RemoteShards, OfAnObjectStoreAreRead) {
-  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_object_store(), "s3rver (npm)");
+  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_object_store(),
+                              "s3rver (npm ci in tests/storage/s3rver)");
   const ObjectStore store;
   const Environment keys = object_store_keys(store);
   for (const auto& entry : fs::directory_iterator(folder_ / "shards"))
@@ -186,7 +187,8 @@ TEST_F(RemoteShards, OfAnObjectStoreAreRead) {
 }
 
 TEST_F(RemoteShards, OfAnObjectStoreAreListed) {
-  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_object_store(), "s3rver (npm)");
+  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_object_store(),
+                              "s3rver (npm ci in tests/storage/s3rver)");
   const ObjectStore store;
   const Environment keys = object_store_keys(store);
   for (const auto& entry : fs::directory_iterator(folder_ / "shards"))

@@ -32,7 +32,7 @@ class PgliteLibrary : public testing::Test {
     server_ = nullptr;
   }
   void SetUp() override {
-    CAVMAE_SKIP_OR_FAIL_WITHOUT(have_pglite(), "PGlite (npm)");
+    CAVMAE_SKIP_OR_FAIL_WITHOUT(have_pglite(), "PGlite (npm ci in tests/search/pglite)");
     PostgresConnection(server_->url()).execute("DROP SCHEMA IF EXISTS cavmae CASCADE");
   }
 

@@ -269,7 +269,8 @@ TEST_F(FaultyWebServer, ListsInPages) {
 class ObjectStoreTest : public RemoteClientTest {
  protected:
   void SetUp() override {
-    CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_object_store(), "s3rver (npm)");
+    CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_object_store(),
+                                "s3rver (npm ci in tests/storage/s3rver)");
     CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_python(), "python3");
     RemoteClientTest::SetUp();
     store_ = std::make_unique<ObjectStore>();

@@ -36,16 +36,12 @@ inline bool have_python() {
   static const bool found = std::system("/usr/bin/python3 --version >/dev/null 2>&1") == 0;
   return found;
 }
-// Fetches the object store with npm at its first call, into the folder of the build.
-inline std::filesystem::path object_store_folder() {
-  return std::filesystem::path(CAVMAE_PROGRAM).parent_path() / "s3rver";
+inline std::filesystem::path object_store_program() {
+  return std::filesystem::path(CAVMAE_SOURCE_DIR) / "tests/storage/s3rver/node_modules/s3rver/bin/s3rver.js";
 }
 inline bool have_object_store() {
-  static const bool found = [] {
-    const std::string command = std::string("/bin/sh ") + CAVMAE_SOURCE_DIR +
-                                "/tests/support/fetch_s3rver.sh '" + object_store_folder().string() + "' >&2";
-    return std::system(command.c_str()) == 0;
-  }();
+  static const bool found =
+      std::filesystem::exists(object_store_program()) && std::system("node --version >/dev/null 2>&1") == 0;
   return found;
 }
 
@@ -197,9 +193,8 @@ class FaultyServer : public Server {
 class UncheckedObjectStore : public Server {
  public:
   UncheckedObjectStore() {
-    command_ = "node '" + (object_store_folder() / "node_modules/s3rver/bin/s3rver.js").string() + "' -d '" +
-               (folder_ / "objects").string() + "' -a 127.0.0.1 -p " + std::to_string(port_) +
-               " -s --configure-bucket clips >/dev/null 2>&1";
+    command_ = "node '" + object_store_program().string() + "' -d '" + (folder_ / "objects").string() +
+               "' -a 127.0.0.1 -p " + std::to_string(port_) + " -s --configure-bucket clips >/dev/null 2>&1";
     start();
   }
 };
