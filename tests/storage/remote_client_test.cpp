@@ -41,8 +41,8 @@ class RemoteClientTest : public ::testing::Test {
   }
   fs::path file(const std::string& name) const { return folder_ / "files" / name; }
   fs::path root() const { return folder_ / "files"; }
-  // Asks again for a short time.
-  RemoteOptions quick(double patience = 5) const {
+  // Asks again soon.
+  RemoteOptions quick(double patience = 60) const {
     return {.patience_seconds = patience, .first_wait_seconds = 0.05, .stalled_seconds = 1};
   }
   std::shared_ptr<Log> log() {
@@ -95,7 +95,7 @@ TEST_F(WebServer, GivesRanges) {
 
 TEST_F(WebServer, IsAskedOverOneConnectionAThread) {
   {
-    const RemoteClient client(quick(), log());
+    const RemoteClient client({.stalled_seconds = 100}, log());  // asks nothing twice
     std::vector<std::jthread> threads;
     for (int t = 0; t < 3; ++t)
       threads.emplace_back([&, t] {
@@ -118,34 +118,33 @@ TEST_F(WebServer, IsAskedOverOneConnectionAThread) {
 }
 
 TEST_F(WebServer, SaysWhatItRefusesAtOnce) {
-  const RemoteClient client(quick(), log());
-  const auto begin = std::chrono::steady_clock::now();
+  const RemoteClient client({.stalled_seconds = 100}, log());
   EXPECT_THAT(refusal([&] { client.facts(server_->url("no.tar")); }, 404),
               AllOf(HasSubstr("no.tar"), HasSubstr("no such file")));
   EXPECT_THAT(refusal([&] { client.read(server_->url("secret/a.tar"), 0, 10); }, 403),
               HasSubstr("may not be read"));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+  EXPECT_EQ(lines_.str(), "") << "a server that is asked again is named there";
   EXPECT_THAT(refusal([&] { client.read(server_->url("whole/a.tar"), 10, 10); }, 200),
               AllOf(HasSubstr("ignores ranges"), HasSubstr("--shard-cache")));
   EXPECT_THAT(message_from<Error>([&] { client.list(server_->url()); }), HasSubstr("only object stores"));
 }
 
 TEST_F(WebServer, IsWaitedForWhenItIsOverloaded) {
-  const RemoteClient client(quick(0.5), log());
+  const RemoteClient client(quick(2), log());
   EXPECT_THAT(refusal([&] { client.read(server_->url("broken/a.tar"), 0, 10); }, 503),
               AllOf(HasSubstr("overloaded"), HasSubstr("in vain")));
   EXPECT_THAT(lines_.str(), HasSubstr("asking again"));
 }
 
 TEST_F(WebServer, ThatGoesAwayCostsAWaitAndALogLine) {
-  const RemoteClient client(quick(20), log());
+  const RemoteClient client(quick(), log());
   EXPECT_EQ(client.read(server_->url("a.tar"), 0, 10), bytes_.substr(0, 10));
   server_->stop();
   std::jthread back([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+    std::this_thread::sleep_for(std::chrono::seconds(3));
     server_->start();
   });
-  const TimeLimit limit(0.5);  // of a clip, which is not to blame
+  const TimeLimit limit(2);  // of a clip, which is not to blame
   EXPECT_EQ(client.read(server_->url("a.tar"), 10, 10), bytes_.substr(10, 10));
   EXPECT_NO_THROW(limit.check_kept());
   EXPECT_FALSE(TimeLimit::has_run_out("a"));

@@ -13,8 +13,10 @@
 #include <vector>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,18 +47,51 @@ inline bool have_object_store() {
   return found;
 }
 
-// A port that nobody has at the moment.
-inline int free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  ::bind(fd, reinterpret_cast<sockaddr*>(&address), size);
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  ::close(fd);
-  return ntohs(address.sin_port);
-}
+// A port of 127.0.0.1 that is nobody else's for as long as it lives, also while no server has it: below those
+// that the system hands out by itself, and locked against other tests.
+class TestPort {
+ public:
+  TestPort() {
+    constexpr int kFirst = 20'000, kPorts = 12'000;
+    const auto folder =
+        std::filesystem::temp_directory_path() / ("cavmae-test-ports-" + std::to_string(::geteuid()));
+    std::filesystem::create_directories(folder);
+    for (int i = 0; lock_ < 0 && i < kPorts; ++i) {
+      number_ = kFirst + (static_cast<int>(::getpid()) * 61 + i) % kPorts;
+      lock_ = locked(folder / std::to_string(number_));
+      if (lock_ < 0 || is_free()) continue;
+      ::close(lock_);
+      lock_ = -1;
+    }
+    if (lock_ < 0) ADD_FAILURE() << "no port is free";
+  }
+  ~TestPort() { ::close(lock_); }
+  TestPort(const TestPort&) = delete;
+  TestPort& operator=(const TestPort&) = delete;
+  int number() const { return number_; }
+
+ private:
+  // -1: somebody has it.
+  static int locked(const std::filesystem::path& file) {
+    const int fd = ::open(file.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0 || ::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+    ::close(fd);
+    return -1;
+  }
+  bool is_free() const {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), reuse = 1;
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<uint16_t>(number_));
+    const bool is_bound = ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+    ::close(fd);
+    return is_bound;
+  }
+
+  int number_ = 0, lock_ = -1;
+};
 
 class Server {
  public:
@@ -107,7 +142,8 @@ class Server {
   std::string command_;
   std::string scheme_ = "http";
   TemporaryFolder folder_;
-  int port_ = free_port();
+  const TestPort own_port_;
+  const int port_ = own_port_.number();
 
  private:
   bool answers() const {
