@@ -265,6 +265,16 @@ TEST_F(FaultyWebServer, ListsInPages) {
                                                       "s3://pages/secret", "s3://pages/z&.tar"));
 }
 
+TEST_F(FaultyWebServer, ThatKnowsTheBucketsRegionIsQuoted) {
+  const RemoteClient client(quick(), log());
+  const Environment keys = object_store_keys(*server_);
+  const auto says = AllOf(HasSubstr("another region"), HasSubstr("set AWS_REGION=eu-north-1"));
+  EXPECT_THAT(refusal([&] { client.facts("s3://elsewhere/a.tar"); }, 301), says);
+  EXPECT_THAT(refusal([&] { client.read("s3://elsewhere/a.tar", 0, 10); }, 301), says);
+  EXPECT_THAT(refusal([&] { client.list("s3://elsewhere/"); }, 301), says);
+  EXPECT_EQ(lines_.str(), "") << "asking again would not help";
+}
+
 class ObjectStoreTest : public RemoteClientTest {
  protected:
   void SetUp() override {

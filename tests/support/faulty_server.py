@@ -7,6 +7,7 @@ stall-N/   the first N answers say nothing for a long time
 short/     ranges are answered by half of what was asked for, and no length
 changing/  each answer has another etag and size
 headless/  HEAD is refused
+elsewhere/ is a bucket of another region
 pages/     a listing of an object store in pages of one name, after what lies in FOLDER
 """
 import collections
@@ -44,6 +45,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         kind, _, name = urllib.parse.unquote(url.path).lstrip('/').partition('/')
         if kind == 'pages':
             return self.list(urllib.parse.parse_qs(url.query))
+        if kind == 'elsewhere':
+            self.send_response(301)
+            self.send_header('x-amz-bucket-region', 'eu-north-1')
+            self.send_header('Content-Length', '0')
+            return self.end_headers()
         kind, _, count = kind.partition('-')
         asked[self.path] += 1
         is_bad = asked[self.path] <= int(count or 0) and has_body
