@@ -25,6 +25,8 @@ class FileAccumulator {
 
   // Those that have a vector, as the library keeps them.
   std::vector<NewMoment> finish(torch::ScalarType type);
+  // Leaves out by what the file would be known again, so that it counts as changed.
+  void forget_content() { file_.stamp = file_.content = std::string(); }
   // What finish() has seen.
   const LibraryFile& file() const { return file_; }
 

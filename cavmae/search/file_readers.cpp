@@ -86,6 +86,7 @@ bool FileReaders::read(const IndexJob& job, bool by_another) {
     file->failures.push_back(
         {.path = job.path, .stamp = job.stamp, .side = ClipSide::both, .reason = e.what()});
   }
+  file->was_changed = stamp_of(job.clip) != job.stamp;
   return queue_.push({.file = std::move(file), .piece = std::nullopt});
 }
 

@@ -25,19 +25,24 @@ int64_t size_of(const MediaSource& source) {
   return failed ? 0 : static_cast<int64_t>(size);
 }
 
+const MediaSource& main_source(const ClipSource& clip) {
+  return !clip.frames.empty() ? clip.frames.front() : clip.video.empty() ? clip.audio : clip.video;
+}
+
+bool has_sound_elsewhere(const ClipSource& clip) {
+  return !clip.audio.empty() && !(clip.audio == main_source(clip));
+}
+
 IndexJob job_of(ClipSource clip) {
   clip.start_seconds.reset();
   clip.end_seconds.reset();
   IndexJob job;
-  const MediaSource& main = !clip.frames.empty() ? clip.frames.front()
-                            : clip.video.empty() ? clip.audio
-                                                 : clip.video;
+  const MediaSource& main = main_source(clip);
   job.path = path_of(main);
-  job.stamp = main.stamp();
+  job.stamp = stamp_of(clip);
   job.bytes = size_of(main);
-  if (!clip.audio.empty() && !(clip.audio == main)) {
+  if (has_sound_elsewhere(clip)) {
     job.audio_path = path_of(clip.audio);
-    job.stamp += "|" + clip.audio.stamp();
     job.bytes += size_of(clip.audio);
   }
   clip.id = job.path;
@@ -70,6 +75,12 @@ ListedFiles::ListedFiles(LibraryWriter& library, const ClipList& files, const Wo
     else if (!is_bad)
       jobs_.push_back(std::move(job));
   }
+}
+
+std::string stamp_of(const ClipSource& clip) {
+  std::string stamp = main_source(clip).stamp();
+  if (has_sound_elsewhere(clip)) stamp += "|" + clip.audio.stamp();
+  return stamp;
 }
 
 std::string content_of(const ClipSource& clip) {

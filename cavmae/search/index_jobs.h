@@ -37,6 +37,8 @@ class ListedFiles {
   std::vector<IndexJob> jobs_;
 };
 
+// As LibraryFile has it, of the files as they are now.
+std::string stamp_of(const ClipSource& clip);
 // Hash of all its bytes. Throws MediaError.
 std::string content_of(const ClipSource& clip);
 

@@ -51,6 +51,12 @@ class SharedLibrary : public ContentAdopter {
   void commit(FileInWork& file, const std::shared_ptr<Log>& log) {
     const std::vector<NewMoment> moments = file.vectors->finish(scalar_type(library_.settings().vectors));
     if (file.not_finite) file.failures.push_back(*file.not_finite);
+    if (file.was_changed) {
+      file.vectors->forget_content();
+      for (FileFailure& failure : file.failures) failure.stamp.clear();
+      log->warn("{}: was changed while it was read, and is read again the next time",
+                file.vectors->file().path);
+    }
     for (const FileFailure& failure : file.failures)
       log->warn("{}", to_line({.id = failure.path, .reason = failure.reason, .side = failure.side}));
     const std::lock_guard lock(mutex_);

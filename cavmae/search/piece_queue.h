@@ -22,7 +22,8 @@ struct FileInWork {
   std::unique_ptr<FileAccumulator> vectors;  // nothing: the library has them already
   std::vector<FileFailure> failures;
   bool is_known = false;
-  bool by_another = false;  // another process has done it
+  bool by_another = false;   // another process has done it
+  bool was_changed = false;  // since its content was looked at; what was read may be of either
   int64_t bytes = 0;
   // Of the thread that computes:
   double bytes_counted = 0;  // by the progress line
