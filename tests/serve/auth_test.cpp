@@ -102,6 +102,35 @@ TEST_F(TokenApi, ATokenBecomesASession) {
   EXPECT_EQ(client.Get("/v1/library", session)->status, 200);  // whoever is in stays in
 }
 
+TEST_F(TokenApi, NoTokenIsLogged) {
+  const CapturedLog captured;
+  captured.log->set_level(spdlog::level::trace);
+  std::string cookie;
+  const std::string wrong = "guessed-0123456789abcdef";
+  {
+    RunningServer server(*toy_, {.token_file = token_file(*folder_)}, captured.log);
+    auto client = server.client();
+    for (const std::string& token : {std::string(kRead), std::string(kAdmin), wrong}) {
+      const httplib::Headers bearer = {{"Authorization", "Bearer " + token}};
+      client.Get("/v1/library", bearer);
+      client.Get("/v1/library?token=" + token);
+      client.Get("/v1/" + token, bearer);
+      client.Post("/v1/search", bearer, "{\"moment\": \"" + token + "\"}", "application/json");
+      const auto begun = client.Post("/v1/session", Json({{"token", token}}).dump(), "application/json");
+      ASSERT_TRUE(begun);
+      if (begun->status == 200) cookie = begun->get_header_value("Set-Cookie");
+    }
+    const size_t value = cookie.find('=') + 1;
+    cookie = cookie.substr(value, cookie.find(';') - value);
+    ASSERT_GE(cookie.size(), 16u);
+    client.Get("/v1/library", httplib::Headers{{"Cookie", "cavmae_0=" + cookie}});
+  }
+  const std::string text = captured.text->str();
+  EXPECT_THAT(text, AllOf(HasSubstr("GET /v1/library 200"), HasSubstr("POST /v1/session 401")));
+  for (const std::string& secret : {std::string(kRead), std::string(kAdmin), wrong, cookie})
+    EXPECT_THAT(text, testing::Not(HasSubstr(secret)));
+}
+
 TEST_F(TokenApi, OtherSitesAndNamesAreRefused) {
   RunningServer server(*toy_, {.allow_host = {"media.example.org"}});
   auto client = server.client();

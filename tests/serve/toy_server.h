@@ -38,10 +38,11 @@ inline std::filesystem::path decoder_program() {
 // Serves while it lives.
 class RunningServer {
  public:
-  RunningServer(const ToyLibrary& library, ServeOptions options = {}) {
+  explicit RunningServer(const ToyLibrary& library, ServeOptions options = {},
+                         const std::shared_ptr<Log>& log = null_log()) {
     options.port = 0;
     options.decoder = decoder_program();
-    served_ = std::make_unique<ServedLibrary>(library.name(), library.model(), options, null_log());
+    served_ = std::make_unique<ServedLibrary>(library.name(), library.model(), options, log);
     thread_ = std::thread([this] { served_->run(); });
   }
   ~RunningServer() { stop(); }
