@@ -15,20 +15,27 @@ using testing_support::Background;
 using testing_support::run_cavmae;
 using testing_support::wait_until;
 
-class ServeCommand : public ServedToy {};
+class ServeCommand : public ServedToy {
+ protected:
+  // That it says it listens at; 0: it has ended.
+  static int port_of(Background& program) {
+    int port = 0;
+    EXPECT_TRUE(wait_until(
+        [&] {
+          std::smatch found;
+          const std::string out = program.out();
+          if (std::regex_search(out, found, std::regex("http://127\\.0\\.0\\.1:([0-9]+)/")))
+            port = std::stoi(found[1]);
+          return port != 0 || !program.running();
+        },
+        120, "the address"));
+    return port;
+  }
+};
 
 TEST_F(ServeCommand, ServesUntilItIsToldToEnd) {
   Background program("serve " + toy_->library().string() + " --port 0");
-  int port = 0;
-  ASSERT_TRUE(wait_until(
-      [&] {
-        std::smatch found;
-        const std::string out = program.out();
-        if (std::regex_search(out, found, std::regex("http://127\\.0\\.0\\.1:([0-9]+)/")))
-          port = std::stoi(found[1]);
-        return port != 0 || !program.running();
-      },
-      120, "the address"));
+  const int port = port_of(program);
   ASSERT_NE(port, 0) << program.err();
   httplib::Client client("127.0.0.1", port);
   client.set_read_timeout(60);
@@ -41,6 +48,38 @@ TEST_F(ServeCommand, ServesUntilItIsToldToEnd) {
   const auto outcome = program.wait(60);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_FALSE(client.Get("/healthz"));
+}
+
+TEST_F(ServeCommand, AnswersWhatWasAskedBeforeItEnds) {
+  // The query waits two seconds for others that never come.
+  Background program("serve " + toy_->library().string() + " --port 0 --batch-ms 2000");
+  const int port = port_of(program);
+  ASSERT_NE(port, 0) << program.err();
+  httplib::Client client("127.0.0.1", port);
+  client.set_read_timeout(60);
+  ASSERT_TRUE(wait_until([&] { return bool(client.Get("/readyz")); }, 20, "the server"));
+  int status = 0;
+  std::string body;
+  std::thread asking([&] {
+    httplib::Client other("127.0.0.1", port);
+    other.set_read_timeout(120);
+    if (const auto found = other.Post("/v1/embed", form_of(film("film.mp4")))) {
+      status = found->status;
+      body = found->body;
+    }
+  });
+  EXPECT_TRUE(wait_until(
+      [&] {
+        const auto metrics = client.Get("/metrics");
+        return metrics && metrics->body.find("\ncavmae_queries_waiting 1\n") != std::string::npos;
+      },
+      60, "the query"));
+  program.send(SIGTERM);
+  asking.join();
+  EXPECT_EQ(status, 200) << body;
+  EXPECT_THAT(body, HasSubstr("\"audio\""));
+  const auto outcome = program.wait(60);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
 }
 
 TEST_F(ServeCommand, SaysWhatIsWrong) {
