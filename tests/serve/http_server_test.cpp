@@ -66,8 +66,12 @@ class HttpServerTest : public testing::Test {
     options.port = 0;
     server_ = std::make_unique<HttpServer>(options, handler_);
     thread_ = std::thread([this] { server_->run(); });
-    httplib::Client client("127.0.0.1", port());
-    ASSERT_TRUE(testing_support::wait_until([&] { return bool(client.Get("/")); }, 20, "the server"));
+    {
+      httplib::Client client("127.0.0.1", port());
+      ASSERT_TRUE(testing_support::wait_until([&] { return bool(client.Get("/")); }, 20, "the server"));
+    }
+    ASSERT_TRUE(
+        testing_support::wait_until([&] { return server_->connections() == 0; }, 20, "the first one to go"));
   }
   void TearDown() override {
     handler_.let_go();
