@@ -1,6 +1,8 @@
 // A library of one's own archive, as a user makes and searches it.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -121,19 +123,40 @@ TEST_F(LibraryCommands, EqualsTheRanksOfRetrieve) {
   const Outcome outcome = run_cavmae("retrieve --checkpoint " + path("run") + " --data " + path("clips") +
                                      " --frames all --json " + path("r.json"));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
-  int first = 0, clips = 0;
+  const Json retrieval = read_json(*folder_ / "r.json");
+  // At which place a clip's own other side comes among all: of one that is asked for by its sound as a file,
+  // and by its pictures as a moment.
+  std::vector<double> of_sounds, of_pictures;
+  const auto place = [&](const std::string& clip, const std::string& query) {
+    const Outcome found = run_cavmae("search " + path("flat") + " " + query + " --top 12 --json -");
+    EXPECT_EQ(found.exit_code, 0) << found.err;
+    const Json results = found.exit_code == 0 ? Json::parse(found.out)["results"] : Json::array();
+    EXPECT_EQ(results.size(), 12u) << query;
+    for (size_t i = 0; i < results.size(); ++i)
+      if (results[i]["path"] == clip) return static_cast<double>(i + 1);
+    ADD_FAILURE() << clip << " is not among them";
+    return 0.0;
+  };
   for (const auto& entry : fs::recursive_directory_iterator(*folder_ / "clips")) {
     if (entry.path().extension() != ".mp4") continue;
-    const Outcome found = run_cavmae("search " + path("flat") + " --audio " + entry.path().string() +
-                                     " --for video --top 1 --json -");
-    ASSERT_EQ(found.exit_code, 0) << found.err;
-    ++clips;
-    first += Json::parse(found.out)["results"][0]["path"] == entry.path().string();
+    const std::string clip = entry.path().string();
+    of_sounds.push_back(place(clip, "--audio " + clip + " --for video"));
+    of_pictures.push_back(place(clip, "--like " + clip + "@0 --by video --for audio"));
   }
-  const Json retrieval = read_json(*folder_ / "r.json");
-  EXPECT_EQ(clips, 12);
-  EXPECT_NEAR(retrieval["audio_to_video"]["r1"].get<double>(), static_cast<double>(first) / clips, 1e-9)
-      << retrieval.dump();
+  ASSERT_EQ(of_sounds.size(), 12u);
+  for (auto& [direction, places] :
+       {std::pair("audio_to_video", &of_sounds), std::pair("video_to_audio", &of_pictures)}) {
+    std::ranges::sort(*places);
+    const Json& expected = retrieval[direction];
+    const auto share = [&](int k) {
+      return static_cast<double>(std::ranges::count_if(*places, [&](double at) { return at <= k; })) / 12;
+    };
+    EXPECT_NEAR(expected["r1"].get<double>(), share(1), 1e-9) << direction << expected.dump();
+    EXPECT_NEAR(expected["r5"].get<double>(), share(5), 1e-9) << direction << expected.dump();
+    EXPECT_NEAR(expected["r10"].get<double>(), share(10), 1e-9) << direction << expected.dump();
+    EXPECT_NEAR(expected["median_rank"].get<double>(), ((*places)[5] + (*places)[6]) / 2, 1e-9)
+        << direction << expected.dump();
+  }
 }
 
 TEST_F(LibraryCommands, ExportsWhatItFound) {
