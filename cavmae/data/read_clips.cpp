@@ -42,6 +42,29 @@ fs::path index_folder() {
   return caches.empty() ? caches : caches / "shards";
 }
 
+// The tars in the folder itself, sorted.
+struct FolderTars {
+  std::vector<std::string> shards, compressed;
+};
+
+FolderTars tars_in(const fs::path& folder) {
+  FolderTars found;
+  std::error_code failed;
+  for (fs::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
+    const std::string& name = it->path().native();
+    const bool is_compressed = !unpacking_of_name(name).empty();
+    if ((is_compressed || names_shards(name)) && it->is_regular_file(failed))
+      (is_compressed ? found.compressed : found.shards).push_back(name);
+  }
+  std::ranges::sort(found.shards);
+  std::ranges::sort(found.compressed);
+  return found;
+}
+
+[[noreturn]] void throw_compressed(const std::string& tar) {
+  throw DataError(concat("--data ", tar, ": ", why_no_compressed_shard(unpacking_of_name(tar))));
+}
+
 class DataReader {
  public:
   DataReader(ClipListBuilder& clips, const ListOptions& options, Log& log)
@@ -57,7 +80,7 @@ class DataReader {
 
  private:
   void read_folder(const fs::path& folder);
-  bool read_shards_of(const fs::path& folder);
+  void read_shards_of(const fs::path& folder, const FolderTars& tars);
   void read_shards(const std::vector<std::string>& shards);
   void read_file(const fs::path& file);
 
@@ -77,6 +100,7 @@ void DataReader::read_shards(const std::vector<std::string>& shards) {
       log_.warn("--data {}: is not there any more, and left out", name);
       continue;
     }
+    if (!unpacking_of_name(name).empty()) throw_compressed(name);
     const ShardContents contents = shards_.read(name);
     clips_.begin_shard(contents.shard);
     for (const ListedClip& clip : contents.clips) clips_.add(clip);
@@ -84,19 +108,13 @@ void DataReader::read_shards(const std::vector<std::string>& shards) {
   }
 }
 
-// The tars in the folder itself, which is one of shards when it has any.
-bool DataReader::read_shards_of(const fs::path& folder) {
-  std::vector<std::string> shards;
-  std::error_code failed;
-  for (fs::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed))
-    if (names_shards(it->path().native()) && it->is_regular_file(failed))
-      shards.push_back(it->path().string());
-  if (shards.empty()) return false;
-  std::ranges::sort(shards);
+void DataReader::read_shards_of(const fs::path& folder, const FolderTars& tars) {
   check_pack_counts(folder, log_);
-  log_.info("{}: reading its {} shards", folder.string(), shards.size());
-  read_shards(shards);
-  return true;
+  if (!tars.compressed.empty())
+    log_.warn("{}: {} compressed tars are left out; each {}", folder.string(), tars.compressed.size(),
+              why_no_compressed_shard(unpacking_of_name(tars.compressed.front())));
+  log_.info("{}: reading its {} shards", folder.string(), tars.shards.size());
+  read_shards(tars.shards);
 }
 
 void DataReader::read_folder(const fs::path& folder) {
@@ -105,11 +123,13 @@ void DataReader::read_folder(const fs::path& folder) {
     log_.info("{}: using its {}", folder.string(), kManifestName);
     return read_list_file(folder / kManifestName, clips_, log_);
   }
-  if (read_shards_of(folder)) return;
+  const FolderTars tars = tars_in(folder);
+  if (!tars.shards.empty()) return read_shards_of(folder, tars);
   const FolderScan found = find_media_files(
       folder, {.unknown = options_.all_files ? UnknownFiles::open : UnknownFiles::leave_out}, log_);
   if (found.media.empty() && may_be_gone_)
     return log_.warn("--data {}: no media file in this folder or below it", folder.string());
+  if (found.media.empty() && !tars.compressed.empty()) throw_compressed(tars.compressed.front());
   CAVMAE_CHECK_AS(DataError, !found.media.empty(), "--data ", folder.string(),
                   ": no media file in this folder or below it (", found.left_out.text(), "); looked for ",
                   known_media_extensions());
@@ -147,9 +167,9 @@ void DataReader::read(const fs::path& data, bool may_be_gone) {
     for (const std::string& part : parts) read(part, may_be_gone);
     return;
   }
-  if (names_shards(data.native()) && fs::is_regular_file(data, failed)) return read_shards({data.string()});
-  if (names_shards(data.native()) && !fs::is_directory(data, failed))
-    return read_shards(expand_range(data.string()));
+  const bool is_tar = names_shards(data.native()) || !unpacking_of_name(data.native()).empty();
+  if (is_tar && fs::is_regular_file(data, failed)) return read_shards({data.string()});
+  if (is_tar && !fs::is_directory(data, failed)) return read_shards(expand_range(data.string()));
   if (is_remote(data.native())) return read_shards(shards_.list(data.string()));
   if (!fs::exists(data, failed)) {
     CAVMAE_CHECK_AS(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -48,6 +49,23 @@ void expand(const std::string& text, std::vector<std::string>& out) {
 
 bool names_shards(std::string_view text) {
   return lower(text).ends_with(".tar");
+}
+
+std::string_view unpacking_of_name(std::string_view text) {
+  constexpr std::pair<std::string_view, std::string_view> kKnown[] = {
+      {".tar.gz", "gzip -d"}, {".tgz", "gzip -d"},      {".tar.bz2", "bzip2 -d"}, {".tbz2", "bzip2 -d"},
+      {".tar.xz", "xz -d"},   {".txz", "xz -d"},        {".tar.zst", "zstd -d"},  {".tzst", "zstd -d"},
+      {".tar.lz4", "lz4 -d"}, {".tar.z", "uncompress"},
+  };
+  const std::string name = lower(text);
+  for (const auto& [extension, unpacking] : kKnown)
+    if (name.ends_with(extension)) return unpacking;
+  return "";
+}
+
+std::string why_no_compressed_shard(std::string_view unpacking) {
+  return concat("is compressed, so that no clip in it can be read without all before it; unpack it first (",
+                unpacking, ")");
 }
 
 std::vector<std::string> part_names(const std::string& text) {

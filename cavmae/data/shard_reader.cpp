@@ -188,12 +188,18 @@ std::vector<std::string> ShardReader::list(const std::string& folder) {
                     ": its shards cannot be told: ", error.what(), "; name them: '", base,
                     "/{000000..000099}.tar'");
   }
+  std::string compressed;
   try {
     for (const std::string& name : client().list(base + "/"))
-      if (names_shards(name)) names.push_back(name);
+      if (names_shards(name))
+        names.push_back(name);
+      else if (compressed.empty() && !unpacking_of_name(name).empty())
+        compressed = name;
   } catch (const StorageError& error) {
     throw DataError(error.what());
   }
+  CAVMAE_CHECK_AS(DataError, !names.empty() || compressed.empty(), "--data ", compressed, ": ",
+                  why_no_compressed_shard(unpacking_of_name(compressed)));
   CAVMAE_CHECK_AS(DataError, !names.empty(), "--data ", folder, ": holds no .tar");
   return names;
 }

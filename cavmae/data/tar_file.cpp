@@ -11,6 +11,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
 #include "cavmae/core/text.h"
+#include "cavmae/data/shard_names.h"
 #include "cavmae/media/media_source.h"
 
 namespace cavmae {
@@ -77,10 +78,7 @@ const char* compression_of(std::string_view bytes) {
   std::array<char, 8> begin{};
   const size_t have = file.read_at(0, begin.data(), begin.size());
   const std::string unpack = compression_of({begin.data(), have});
-  CAVMAE_CHECK_AS(
-      DataError, unpack.empty(), tar,
-      ": is compressed, so that no clip in it can be read without all before it; unpack it first (", unpack,
-      ")");
+  CAVMAE_CHECK_AS(DataError, unpack.empty(), tar, ": ", why_no_compressed_shard(unpack));
   throw DataError(concat(tar, ": is no tar archive (", reason, ")"));
 }
 

@@ -136,6 +136,11 @@ TEST_F(RemoteShards, ThatAreNotThereAreNamed) {
   EXPECT_THAT(message("shards/no.tar"), AllOf(HasSubstr("shards/no.tar"), HasSubstr("404")));
   EXPECT_THAT(message("secret/no.tar"), HasSubstr("403"));
   EXPECT_THAT(message("media"), AllOf(HasSubstr("name them"), HasSubstr(".tar")));
+  ASSERT_EQ(testing_support::run_shell("gzip -c '" + (folder_ / "shards/shard-000000.tar").string() + "' >'" +
+                                       (folder_ / "z.tar").string() + "'")
+                .exit_code,
+            0);
+  EXPECT_THAT(message("z.tar"), AllOf(HasSubstr("z.tar"), HasSubstr("is compressed"), HasSubstr("gzip -d")));
 }
 
 // Batches, their order and their masks' clips are those of loose files, with one worker or three.
@@ -194,8 +199,12 @@ TEST_F(RemoteShards, OfAnObjectStoreAreListed) {
   for (const auto& entry : fs::directory_iterator(folder_ / "shards"))
     if (entry.path().extension() == ".tar") store.put("x/" + entry.path().filename().string(), entry.path());
   expect_alike(read_clip_sources({"s3://clips/x/"}, *null_log()));
-  EXPECT_THAT(message_from<DataError>([] { read_clip_sources({"s3://clips/y"}, *null_log()); }),
-              HasSubstr("holds no .tar"));
+  const auto message = [](const char* data) {
+    return message_from<DataError>([&] { read_clip_sources({data}, *null_log()); });
+  };
+  EXPECT_THAT(message("s3://clips/y"), HasSubstr("holds no .tar"));
+  store.put("z/a.tar.zst", folder_ / "shards/shard-000000.tar");
+  EXPECT_THAT(message("s3://clips/z"), AllOf(HasSubstr("z/a.tar.zst"), HasSubstr("is compressed")));
 }
 
 }  // namespace

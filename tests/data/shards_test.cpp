@@ -1,8 +1,11 @@
 #include <algorithm>
 #include <cstring>
+#include <sstream>
+#include <tuple>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
 
 #include "cavmae/core/files.h"
 #include "cavmae/data/pack.h"
@@ -168,6 +171,34 @@ TEST_F(Shards, WhatCannotBeReadByPlaceIsRefused) {
   EXPECT_THAT(refusal("no.tar"), HasSubstr("no tar"));
   EXPECT_THAT(message_from<DataError>([&] { read_clip_sources({folder_ / "missing.tar"}, *null_log()); }),
               HasSubstr("does not exist"));
+}
+
+TEST_F(Shards, ThatAreCalledCompressedAreRefusedForThat) {
+  const auto message = [&](const fs::path& data) {
+    return message_from<DataError>([&] { read_clip_sources({folder_ / data}, *null_log()); });
+  };
+  fs::create_directories(folder_ / "packed");
+  for (const char* name : {"a.tar.gz", "a.TGZ", "a.tar.xz", "a.tar.zst"}) {
+    write_text(folder_ / "packed" / name, "whatever it holds");
+    EXPECT_THAT(message(fs::path("packed") / name),
+                AllOf(HasSubstr(name), HasSubstr("is compressed"), HasSubstr(" -d)")));
+  }
+  EXPECT_THAT(message("packed"), AllOf(HasSubstr("a.TGZ"), HasSubstr("is compressed"), HasSubstr("gzip -d")));
+  write_text(folder_ / "packed/01.tar.zst", "");
+  EXPECT_THAT(message("packed/{01..01}.tar.zst"), AllOf(HasSubstr("01.tar.zst: is"), HasSubstr("zstd -d")));
+  EXPECT_THAT(message("packed/missing.tgz"), HasSubstr("does not exist"));
+  EXPECT_THAT(
+      message_from<DataError>([] { read_clip_sources({"http://127.0.0.1:1/a.tar.gz"}, *null_log()); }),
+      AllOf(HasSubstr("http://127.0.0.1:1/a.tar.gz"), HasSubstr("is compressed"), HasSubstr("gzip -d")));
+}
+
+TEST_F(Shards, CompressedOnesBesideThemAreLeftOutAndTold) {
+  pack({});
+  write_text(folder_ / "shards/more.tar.gz", "whatever it holds");
+  std::ostringstream lines;
+  Log log("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines));
+  expect_alike(read_clip_sources({folder_ / "shards"}, log));
+  EXPECT_THAT(lines.str(), AllOf(HasSubstr("1 compressed"), HasSubstr("gzip -d")));
 }
 
 TEST_F(Shards, AMissingFileIsABadClipOfPacking) {
