@@ -45,6 +45,17 @@ void expand(const std::string& text, std::vector<std::string>& out) {
   }
 }
 
+// Behind the brackets of the address that a URL from `begin` on has for a host, http://[::1]/x.tar; else
+// `begin`.
+size_t end_of_host(const std::string& text, size_t begin) {
+  const size_t host = text.find("://", begin);
+  if (host == std::string::npos || host > text.find("::", begin)) return begin;
+  const size_t open = text.find_first_of("[/", host + 3);
+  if (open == std::string::npos || text[open] != '[') return begin;
+  const size_t close = text.find_first_of("]/", open);
+  return close != std::string::npos && text[close] == ']' ? close : begin;
+}
+
 }  // namespace
 
 bool names_shards(std::string_view text) {
@@ -71,7 +82,7 @@ std::string why_no_compressed_shard(std::string_view unpacking) {
 std::vector<std::string> part_names(const std::string& text) {
   std::vector<std::string> out;
   for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find("::", begin), text.size());
+    const size_t end = std::min(text.find("::", end_of_host(text, begin)), text.size());
     if (end > begin) out.push_back(text.substr(begin, end - begin));
     begin = end + 2;
   }

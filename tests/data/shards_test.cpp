@@ -220,6 +220,10 @@ TEST(ShardNames, RangesAndListsAreExpanded) {
   EXPECT_THAT(names("a.tar"), ElementsAre("a.tar"));
   EXPECT_THAT(names("s/{08..11}.tar::b.tar"),
               ElementsAre("s/08.tar", "s/09.tar", "s/10.tar", "s/11.tar", "b.tar"));
+  EXPECT_THAT(names("http://[::1]:80/a/{1..2}.tar::http://u:p@[fe80::1:2]/b.tar::c.tar"),
+              ElementsAre("http://[::1]:80/a/1.tar", "http://[::1]:80/a/2.tar",
+                          "http://u:p@[fe80::1:2]/b.tar", "c.tar"));
+  EXPECT_THAT(names("a[1]::http://h/[x::y.tar"), ElementsAre("a[1]", "http://h/[x", "y.tar"));
   EXPECT_THAT(names("{0..1}/{7..8}.tar"), ElementsAre("0/7.tar", "0/8.tar", "1/7.tar", "1/8.tar"));
   EXPECT_THROW(names("{3..1}.tar"), DataError);
   EXPECT_THROW(names("{a..b}.tar"), DataError);
