@@ -36,12 +36,28 @@ fs::path shard_path(const fs::path& out, int64_t number) {
   return out / fmt::format("shard-{:06}.tar", number);
 }
 
+std::string identity_of(const MediaSource& source) {
+  return source.empty() ? "" : source.identity();
+}
+
 Json made_of(const ClipList& clips, const PackOptions& options) {
-  uint64_t labels = stable_hash("");
-  for (size_t i = 0; i < clips.size(); ++i) labels = stable_hash(to_text(Json(clips.labels(i))), labels);
+  uint64_t labels = stable_hash(""), files = labels, windows = labels;
+  for (size_t i = 0; i < clips.size(); ++i) {
+    labels = stable_hash(to_text(Json(clips.labels(i))), labels);
+    const ClipSource clip = clips[i];
+    files = stable_hash(
+        fmt::format("{}\n{}\n{}\n", identity_of(clip.audio), identity_of(clip.video), clip.frames.size()),
+        files);
+    for (const MediaSource& frame : clip.frames) files = stable_hash(identity_of(frame) + "\n", files);
+    const auto seconds = [](const std::optional<double>& at) { return at ? fmt::format("{}", *at) : "-"; };
+    windows = stable_hash(concat(seconds(clip.start_seconds), " ", seconds(clip.end_seconds), "\n"), windows);
+  }
+  const auto shown = [](uint64_t hash) { return fmt::format("{:016x}", hash); };
   Json out = {{"clips", clips.size()},
               {"ids", hash_of_ids(clips)},
-              {"labels", fmt::format("{:016x}", labels)},
+              {"labels", shown(labels)},
+              {"files", shown(files)},
+              {"start_and_end_seconds", shown(windows)},
               {"shard_bytes", options.shard_bytes}};
   if (const auto& how = options.prepare)
     out["prepared"] = {{"num_frames", how->num_frames},
@@ -49,6 +65,17 @@ Json made_of(const ClipList& clips, const PackOptions& options) {
                        {"sample_rate_hz", how->sample_rate_hz},
                        {"window_seconds", how->window_seconds},
                        {"jpeg_quality", how->jpeg_quality}};
+  return out;
+}
+
+// "labels, files".
+std::string differing_keys(const Json& a, const Json& b) {
+  std::string out;
+  const auto add = [&](const std::string& key) { out += (out.empty() ? "" : ", ") + key; };
+  for (const auto& [key, value] : b.items())
+    if (!a.contains(key) || a[key] != value) add(key);
+  for (const auto& [key, value] : a.items())
+    if (!b.contains(key)) add(key);
   return out;
 }
 
@@ -186,8 +213,10 @@ int64_t Packing::find_done() {
   const Json counts = read_json(out_ / kShardCountsFile);
   CAVMAE_CHECK_AS(ConfigError, counts.is_object() && counts.value("format", Json()) == kFormat, out_.string(),
                   ": holds a ", kShardCountsFile, " of something else; give another --out");
-  CAVMAE_CHECK_AS(ConfigError, counts.value("made_of", Json()) == made_of_, out_.string(),
-                  ": holds shards of other clips or other options; give another --out, or remove it");
+  const Json before = counts.value("made_of", Json::object());
+  CAVMAE_CHECK_AS(ConfigError, before == made_of_, out_.string(),
+                  ": holds shards of other clips or other options (", differing_keys(before, made_of_),
+                  "); give another --out, or remove it");
   int64_t next = 0;
   for (const Json& shard : counts.at("shards")) {
     const fs::path tar = out_ / shard.at("file").get<std::string>();

@@ -69,6 +69,28 @@ TEST_F(Shards, GoOnBehindTheLastWholeOneWithTheSameBytes) {
   EXPECT_EQ(read_json(folder_ / "shards/shards.json")["samples"], 4);
 }
 
+TEST_F(Shards, OfAListThatHasChangedAreLeftAlone) {
+  const auto refusal_of = [&](const std::string& from, const std::string& to) {
+    std::string list = read_text(folder_ / "clips.jsonl");
+    list.replace(list.find(from), from.size(), to);
+    write_text(folder_ / "changed.jsonl", list);
+    loose_ = read_clip_sources({folder_ / "changed.jsonl"}, *null_log());
+    return message_from<ConfigError>([&] { pack({.shard_bytes = 1}); });
+  };
+  pack({.shard_bytes = 1});
+  for (const auto& [from, to, what] :
+       {std::tuple{"\"start_seconds\": 1.5", "\"start_seconds\": 1", "(start_and_end_seconds)"},
+        {"media/1.wav", "media/0.wav", "(files)"},
+        {"media/2.png", "media/1.png", "(files)"},
+        {", \"labels\": [\"dog\"]", "", "(labels)"},
+        {"\"one\"", "\"two\"", "(ids)"}})
+    EXPECT_THAT(refusal_of(from, to),
+                AllOf(HasSubstr("shards"), HasSubstr(what), HasSubstr("give another --out, or remove it")));
+  write_text(folder_ / "moved.jsonl", read_text(folder_ / "clips.jsonl"));
+  loose_ = read_clip_sources({folder_ / "moved.jsonl"}, *null_log());
+  EXPECT_EQ(pack({.shard_bytes = 1}).clips, 4) << "the same clips by another list";
+}
+
 TEST_F(Shards, OfPreparedClipsHoldTheirWindowAndPictures) {
   const PackResult result =
       pack({.prepare = PreparedPictures{.num_frames = 4, .shorter_side_px = 48, .window_seconds = 2.0}});
