@@ -192,9 +192,13 @@ std::optional<std::vector<ShardSample>> read_shard_index(const fs::path& tar) {
   return read_kept_index(shard_index_path(tar), MediaSource(tar).stamp());
 }
 
-std::optional<std::vector<ShardSample>> parse_shard_index(const std::string& text, int64_t tar_bytes) {
+std::optional<std::vector<ShardSample>> parse_shard_index(const std::string& text, const TarOnServer& tar) {
   std::istringstream in(text);
-  return parse(in, [&](const std::string& stamp) { return stamp.starts_with(concat(tar_bytes, ":")); });
+  return parse(in, [&](const std::string& stamp) {  // of a file: bytes:seconds.nanoseconds
+    const bool kept_its_time = tar.modified && stamp.starts_with(concat(tar.bytes, ":", *tar.modified, "."));
+    const bool is_newer = tar.modified && tar.index_modified && *tar.modified > *tar.index_modified;
+    return stamp.starts_with(concat(tar.bytes, ":")) && (kept_its_time || !is_newer);
+  });
 }
 
 void write_shard_index(const fs::path& tar, const std::vector<ShardSample>& samples) {

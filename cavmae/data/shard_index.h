@@ -31,9 +31,15 @@ std::filesystem::path shard_index_path(const std::filesystem::path& tar);
 
 // The index, where it belongs to the tar as it is now: of its size and time.
 std::optional<std::vector<ShardSample>> read_shard_index(const std::filesystem::path& tar);
-// The same of an index's text, where it belongs to a tar of so many bytes: what lies on a server keeps no
-// time.
-std::optional<std::vector<ShardSample>> parse_shard_index(const std::string& text, int64_t tar_bytes);
+// A tar and its index on a server: bytes, and when each got there, in seconds since 1970, if the server says
+// it.
+struct TarOnServer {
+  int64_t bytes = 0;
+  std::optional<int64_t> modified, index_modified;
+};
+// The same of an index's text, where it belongs to a tar of that size. What lies on a server need not have
+// kept its time: then the index must not be older than the tar.
+std::optional<std::vector<ShardSample>> parse_shard_index(const std::string& text, const TarOnServer& tar);
 void write_shard_index(const std::filesystem::path& tar, const std::vector<ShardSample>& samples);
 
 // An index that is kept apart from its tar, which somebody else's server has: of the tar of this stamp.

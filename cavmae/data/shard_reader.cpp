@@ -97,15 +97,22 @@ std::optional<std::vector<ShardSample>> ShardReader::read_remote_index(const std
                                                                        const RemoteFacts& facts) {
   constexpr int64_t kMaxIndexBytes = 1 << 30;
   std::string text;
+  RemoteFacts of_index;
   try {
-    text = client().read_all(shard_index_path(name).string(), kMaxIndexBytes);
+    text = client().read_all(shard_index_path(name).string(), kMaxIndexBytes, &of_index);
   } catch (const StorageError& error) {
     if (!error.is_refusal()) throw;
     log_.info("{}: has no index beside it", name);
     return std::nullopt;
   }
-  auto samples = parse_shard_index(text, facts.size);
-  if (!samples) log_.warn("{}: the index beside it is damaged, or of another tar, and is not used", name);
+  auto samples = parse_shard_index(text, {.bytes = facts.size,
+                                          .modified = facts.modified_seconds(),
+                                          .index_modified = of_index.modified_seconds()});
+  if (!samples)
+    log_.warn(
+        "{}: the index beside it is damaged, of another tar or older than this one, and is not used; put "
+        "there the index that belongs to it, after the tar",
+        name);
   return samples;
 }
 

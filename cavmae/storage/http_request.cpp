@@ -161,6 +161,11 @@ std::string text_of_tag(const std::string& xml, const std::string& tag, size_t& 
   return xml.substr(begin + open.size(), end - begin - open.size());
 }
 
+std::optional<int64_t> RemoteFacts::modified_seconds() const {
+  const time_t seconds = modified.empty() ? -1 : curl_getdate(modified.c_str(), nullptr);
+  return seconds < 0 ? std::nullopt : std::optional<int64_t>(seconds);
+}
+
 std::string RemoteAnswer::reason() const {
   if (status == 0 || status == 200 || status == 206) return trouble;
   size_t at = 0;

@@ -152,7 +152,7 @@ std::string RemoteClient::read(const std::string& name, int64_t offset, int64_t 
   return std::move(*bytes);
 }
 
-std::string RemoteClient::read_all(const std::string& name, int64_t max_bytes) const {
+std::string RemoteClient::read_all(const std::string& name, int64_t max_bytes, RemoteFacts* facts) const {
   std::string bytes;
   RemoteRequest request{.name = name};
   request.begin = [&] { bytes.clear(); };
@@ -160,7 +160,8 @@ std::string RemoteClient::read_all(const std::string& name, int64_t max_bytes) c
     bytes.append(piece);
     return static_cast<int64_t>(bytes.size()) <= max_bytes;
   };
-  state_->ask(request);
+  const RemoteAnswer answer = state_->ask(request);
+  if (facts != nullptr) *facts = answer.file;
   if (static_cast<int64_t>(bytes.size()) > max_bytes)
     throw StorageError(0, concat(name, ": is longer than ", max_bytes, " bytes"));
   return bytes;

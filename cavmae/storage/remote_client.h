@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,8 @@ struct RemoteFacts {
 
   // Another text whenever the file may have changed: its etag, or size and time.
   std::string stamp() const { return etag.empty() ? concat(size, ":", modified) : etag; }
+  // Since 1970; nothing where the server does not say it.
+  std::optional<int64_t> modified_seconds() const;
 };
 
 // Whether both may be of the same file; servers that share a name differ in etags alone.
@@ -62,8 +65,8 @@ class RemoteClient {
   // and so is a file that is no longer that of `expected`, where it is given.
   std::string read(const std::string& name, int64_t offset, int64_t count,
                    const RemoteFacts* expected = nullptr) const;
-  // All of it, of `max_bytes` at most.
-  std::string read_all(const std::string& name, int64_t max_bytes) const;
+  // All of it, of `max_bytes` at most; `facts` receives what the server says of it.
+  std::string read_all(const std::string& name, int64_t max_bytes, RemoteFacts* facts = nullptr) const;
   // Names of the objects of s3://BUCKET/PREFIX, sorted.
   std::vector<std::string> list(const std::string& name) const;
   // The file of `facts`, written beside and renamed; `report` hears of each piece how many bytes are there.

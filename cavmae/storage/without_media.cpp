@@ -11,6 +11,10 @@ namespace {
 
 }  // namespace
 
+std::optional<int64_t> RemoteFacts::modified_seconds() const {
+  return std::nullopt;
+}
+
 struct RemoteClient::State {};
 RemoteClient::RemoteClient(const RemoteOptions& /*options*/, std::shared_ptr<Log> /*log*/) {}
 RemoteClient::~RemoteClient() = default;
@@ -22,7 +26,8 @@ std::string RemoteClient::read(const std::string& name, int64_t /*offset*/, int6
                                const RemoteFacts* /*expected*/) const {
   fail(name);
 }
-std::string RemoteClient::read_all(const std::string& name, int64_t /*max_bytes*/) const {
+std::string RemoteClient::read_all(const std::string& name, int64_t /*max_bytes*/,
+                                   RemoteFacts* /*facts*/) const {
   fail(name);
 }
 std::vector<std::string> RemoteClient::list(const std::string& name) const {

@@ -102,6 +102,33 @@ TEST_F(RemoteShards, WithoutAnIndexAreScannedOnce) {
   EXPECT_GT(requests(), until_damaged);
 }
 
+// The bytes are as many and lie at the same places, but a label is another.
+TEST_F(RemoteShards, AnIndexThatIsOlderThanItsTarIsNotUsed) {
+  const fs::path tar = folder_ / "shards/shard-000000.tar", index = shard_index_path(tar);
+  std::string list = read_text(folder_ / "clips.jsonl");
+  list.replace(list.find("\"dog\""), 5, "\"cow\"");
+  write_text(folder_ / "changed.jsonl", list);
+  loose_ = read_clip_sources({folder_ / "changed.jsonl"}, *null_log());
+  pack({.shard_bytes = 1}, "changed");
+  ASSERT_EQ(fs::file_size(folder_ / "changed/shard-000000.tar"), fs::file_size(tar));
+  const auto time = fs::last_write_time(tar);
+  fs::copy_file(folder_ / "changed/shard-000000.tar", tar, fs::copy_options::overwrite_existing);
+  fs::last_write_time(tar, time + std::chrono::seconds(100));
+  std::ostringstream lines;
+  Log log("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines));
+  expect_alike(read_clip_sources({server_->url("shards")}, log));
+  EXPECT_THAT(lines.str(), AllOf(HasSubstr("shard-000000.tar: the index beside it"), HasSubstr("older")));
+  // What was put there anew need not have kept its time.
+  fs::copy_file(shard_index_path(folder_ / "changed/shard-000000.tar"), index,
+                fs::copy_options::overwrite_existing);
+  fs::last_write_time(index, time + std::chrono::seconds(101));
+  fs::remove_all(folder_ / "caches");
+  const size_t before = requests();
+  const ClipList found = read("shards");
+  EXPECT_EQ(requests(), before) << "the index says it all";
+  expect_alike(found);
+}
+
 TEST_F(RemoteShards, WhatTheyHoldNeedNotBeKept) {
   remove_indices();
   const Environment no_folder{{"XDG_CACHE_HOME", (folder_ / "clips.jsonl").string()}};
