@@ -19,9 +19,8 @@ struct PackFlags {
   std::vector<std::filesystem::path> data;
   std::filesystem::path out;
   std::string shard_size = "1GB";
-  std::optional<int64_t> frames;
-  int64_t resize = PreparedPictures().shorter_side_px;
-  double window_seconds = PreparedPictures().window_seconds;
+  std::optional<int64_t> frames, resize;
+  std::optional<double> window_seconds;
   PackOptions options;
   ListFlags lists;
   std::filesystem::path json;
@@ -43,14 +42,25 @@ int64_t bytes_of(const std::string& text) {
   return static_cast<int64_t>(number * factor);
 }
 
+// Nothing: the clips' files as they are.
+std::optional<PreparedPictures> prepared_by(const PackFlags& flags) {
+  const char* needless = flags.resize ? "--resize" : flags.window_seconds ? "--window-seconds" : "";
+  CAVMAE_CHECK_AS(ConfigError, flags.frames || *needless == '\0', needless,
+                  " is of the clips that --frames N prepares; without --frames they are packed as they are: "
+                  "give both or neither");
+  if (!flags.frames) return std::nullopt;
+  const PreparedPictures usual;
+  return PreparedPictures{.num_frames = *flags.frames,
+                          .shorter_side_px = flags.resize.value_or(usual.shorter_side_px),
+                          .window_seconds = flags.window_seconds.value_or(usual.window_seconds)};
+}
+
 int run(const PackFlags& flags, const GlobalOptions& global) {
   auto log = make_log(global.verbosity());
   PackOptions options = flags.options;
   options.shard_bytes = bytes_of(flags.shard_size);
   options.show_progress = !global.quiet;
-  if (flags.frames)
-    options.prepare = PreparedPictures{
-        .num_frames = *flags.frames, .shorter_side_px = flags.resize, .window_seconds = flags.window_seconds};
+  options.prepare = prepared_by(flags);
   const ClipList clips = read_clip_sources(flags.data, *log, flags.lists.options());
   const PackResult result = pack_clips(clips, flags.out, options, log);
   if (flags.json != "-")
@@ -87,11 +97,13 @@ void add_pack(CLI::App& app, Program& program) {
       ->type_name("N")
       ->check(CLI::Range(1, 1000));
   app.add_option("--resize", flags->resize,
-                 fmt::format("shorter side of those pictures, in pixels [{}]", flags->resize))
+                 fmt::format("with --frames: shorter side of those pictures, in pixels [{}]",
+                             PreparedPictures().shorter_side_px))
       ->type_name("N")
       ->check(CLI::Range(16, 4096));
   app.add_option("--window-seconds", flags->window_seconds,
-                 fmt::format("length of the window that is prepared [{}]", flags->window_seconds))
+                 fmt::format("with --frames: length of the window that is prepared [{}]",
+                             PreparedPictures().window_seconds))
       ->type_name("SECONDS")
       ->check(CLI::Range(0.1, 3600.0));
   app.add_option("--num-workers", flags->options.num_workers,

@@ -14,6 +14,7 @@
 namespace cavmae {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing_support::Outcome;
 using testing_support::run_cavmae;
@@ -128,6 +129,15 @@ TEST_F(PackCommand, IsKilledAndGoesOn) {
   }
   EXPECT_GT(files, 5);
   EXPECT_EQ(count(), files - 1) << "nothing else lies there";
+}
+
+TEST_F(PackCommand, WhatOnlyPreparedClipsHaveIsRefusedWithoutThem) {
+  for (const char* flag : {"--resize 256", "--window-seconds 5"}) {
+    const Outcome outcome = run_cavmae("pack --data . --out " + path("x") + " " + flag);
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr(std::string(flag, 5)), HasSubstr("--frames N")));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "x"));
+  }
 }
 
 TEST_F(PackCommand, ASizeThatIsNoneIsRefused) {
