@@ -27,19 +27,26 @@ class PackCommand : public testing::Test {
     CavMae network;
     std::vector<double> losses;
   };
-  Run train_on(const std::string& data, const std::string& out, const std::string& flags = "") const {
-    const Outcome outcome =
-        run_cavmae("pretrain --config tiny --data '" + data + "' --out " + path(out) +
-                   " --epochs 6 --batch-size 4 --embed-dim 32 --num-heads 2 --modality-depth 1 "
-                   "--decoder-embed-dim 32 --decoder-num-heads 2 --decoder-depth 1 --num-fbank-frames 96 "
-                   "--image-size 32 --window-seconds 1 --log-interval-steps 1 --no-report --quiet " +
-                   flags);
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-    Run run{.network = load_pretrained(path(out)).network(), .losses = {}};
+  std::string training(const std::string& data, const std::string& out, int epochs,
+                       const std::string& flags = "") const {
+    return "pretrain --config tiny --data '" + data + "' --out " + path(out) + " --epochs " +
+           std::to_string(epochs) +
+           " --batch-size 4 --embed-dim 32 --num-heads 2 --modality-depth 1 --decoder-embed-dim 32 "
+           "--decoder-num-heads 2 --decoder-depth 1 --num-fbank-frames 96 --image-size 32 --window-seconds 1 "
+           "--log-interval-steps 1 --no-report --quiet " +
+           flags;
+  }
+  std::vector<double> losses_of(const std::string& out) const {
+    std::vector<double> losses;
     std::ifstream metrics(folder_ / out / "metrics.jsonl");
-    for (std::string line; std::getline(metrics, line);)
-      if (const Json json = Json::parse(line); json.contains("loss")) run.losses.push_back(json["loss"]);
-    return run;
+    for (std::string line; std::getline(metrics, line) && !metrics.eof();)  // the last may be half a line
+      if (const Json json = Json::parse(line); json.contains("loss")) losses.push_back(json["loss"]);
+    return losses;
+  }
+  Run train_on(const std::string& data, const std::string& out, const std::string& flags = "") const {
+    const Outcome outcome = run_cavmae(training(data, out, /*epochs=*/6, flags));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return {.network = load_pretrained(path(out)).network(), .losses = losses_of(out)};
   }
   static void expect_same(const Run& a, const Run& b) {
     EXPECT_GE(a.losses.size(), 12u);
@@ -90,6 +97,29 @@ TEST_F(PackCommand, ARunOnAServersShardsIsResumed) {
   EXPECT_EQ(paths["data"][0], server.url("shards/shard-{000000..000000}.tar"));
   const Outcome more = run_cavmae("pretrain --out " + path("run") + " --resume --no-report --quiet");
   EXPECT_EQ(more.exit_code, 0) << more.err;
+}
+
+TEST_F(PackCommand, AServerThatIsGoneForAWhileCostsTheRunAWaitAndALogLine) {
+  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_nginx(), "nginx");
+  constexpr int kEpochs = 60;
+  make_clips(8);
+  ASSERT_EQ(run_cavmae("pack --data " + path("clips") + " --out " + path("shards")).exit_code, 0);
+  const Outcome undisturbed = run_cavmae(training(path("shards"), "undisturbed", kEpochs));
+  ASSERT_EQ(undisturbed.exit_code, 0) << undisturbed.err;
+  testing_support::Nginx server(folder_.path());
+  testing_support::Background program(training(server.url("shards"), "run", kEpochs));
+  EXPECT_TRUE(testing_support::wait_until([&] { return !losses_of("run").empty() || !program.running(); },
+                                          120, "a step"));
+  server.stop();
+  const size_t before = losses_of("run").size();
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  const size_t meanwhile = losses_of("run").size();
+  server.start();
+  EXPECT_EQ(program.wait().exit_code, 0) << program.err();
+  EXPECT_LT(meanwhile, 2u * kEpochs) << "it waits (" << before << " steps before)";
+  EXPECT_EQ(losses_of("run"), losses_of("undisturbed"));
+  EXPECT_THAT(testing_support::read_whole(folder_ / "run/run.log"),
+              AllOf(HasSubstr("asking again for up to"), HasSubstr("is there again after")));
 }
 
 // Killed again and again, it ends with the bytes of a job that nothing disturbed.
