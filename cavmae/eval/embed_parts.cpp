@@ -77,10 +77,14 @@ std::string name_of_part(int64_t first, const EmbedPartsOptions& options) {
   return fmt::format("part-{:06}.safetensors", first / options.part_clips);
 }
 
-// What the folder holds of the same already; the folder is made where it is not there.
+// What the folder holds of the same already. Where that is nothing it is made, with an index of no parts, by
+// which a job that was stopped within its first part knows the folder for its own.
 std::vector<EmbeddingPart> find_parts(const fs::path& folder, const Json& wanted) {
   make_directories(folder);
-  if (!holds_embedding_parts(folder)) return {};
+  if (!holds_embedding_parts(folder)) {
+    write_json(folder / kIndexFile, to_json({.made_of = wanted, .parts = {}}));
+    return {};
+  }
   const PartsIndex found = read_parts_index(folder);
   const std::string differs = differences(found.made_of, wanted);
   CAVMAE_CHECK_AS(ConfigError, differs.empty(), folder.string(),

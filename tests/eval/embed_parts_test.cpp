@@ -2,9 +2,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <mutex>
+#include <optional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/sinks/base_sink.h>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/files.h"
@@ -23,6 +27,33 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
+
+// Calls a function at each warning.
+class OnWarning : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit OnWarning(std::function<void()> call) : call_(std::move(call)) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    if (message.level == spdlog::level::warn) call_();
+  }
+  void flush_() override {}
+  std::function<void()> call_;
+};
+
+// The bytes that tensors of a thread take, where LibTorch reports them to it.
+class TensorBytes : public c10::MemoryReportingInfoBase {
+ public:
+  int64_t most() const { return most_; }
+  void reportMemoryUsage(void* /*at*/, int64_t bytes, int64_t /*allocated*/, int64_t /*reserved*/,
+                         c10::Device /*device*/) override {
+    most_ = std::max(most_, now_ += bytes);
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+
+ private:
+  int64_t now_ = 0, most_ = 0;
+};
 
 EmbedPartsOptions in_parts_of(int64_t part_clips) {
   EmbedPartsOptions options{.part_clips = part_clips};
@@ -79,6 +110,46 @@ TEST_F(EmbeddingParts, ThoseThatAreThereAreNotMadeAgain) {
   EXPECT_EQ(embed(in_parts_of(2)).rows(), 6);
   EXPECT_EQ(fs::last_write_time(first), written);
   EXPECT_TRUE(stored("audio").equal(audio));
+}
+
+TEST_F(EmbeddingParts, AStopWithinTheFirstLeavesAFolderThatIsKnown) {
+  clips_[0].audio = "no such.wav";
+  EmbedPartsOptions options = in_parts_of(4);
+  options.pass.need = Need::both;
+  options.pass.loader.max_bad_ratio = 0.0;
+  std::optional<bool> was_known;  // when the first clip was named
+  const auto looks = std::make_shared<OnWarning>([&] {
+    if (!was_known) was_known = holds_embedding_parts(folder_ / "out");
+  });
+  EXPECT_THROW(embed_in_parts(folder_ / "out", model_, "model.safetensors", testing::tiny_features(), clips_,
+                              options, std::make_shared<Log>("test", looks)),
+               DataError);
+  EXPECT_EQ(was_known, true);
+}
+
+// Rows of parts that are written are let go.
+TEST_F(EmbeddingParts, MoreOfThemTakeNoMoreMemory) {
+  ClipSource clip;
+  clip.audio = testing::media_file("stereo_2s_16k.wav");
+  clip.video = testing::media_file("up_50x37.png");
+  const auto most_bytes = [&](int count) {
+    std::vector<ClipSource> clips(static_cast<size_t>(count), clip);
+    for (int i = 0; i < count; ++i) clips[i].id = std::to_string(i);
+    EmbedPartsOptions options = in_parts_of(10);
+    options.pass.loader.num_workers = 0;  // whose tensors are counted too
+    const auto bytes = std::make_shared<TensorBytes>();
+    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, bytes);
+    EXPECT_EQ(embed_in_parts(folder_ / std::to_string(count), model_, "model.safetensors",
+                             testing::tiny_features(), clips, options, null_log())
+                  .rows(),
+              count);
+    return bytes->most();
+  };
+  most_bytes(10);  // what stays from the first use
+  const int64_t of_20 = most_bytes(20), of_200 = most_bytes(200);
+  const int64_t row = 2 * testing::tiny_config().embed_dim * static_cast<int64_t>(sizeof(float));
+  EXPECT_GT(of_20, 10 * row) << "there is something to measure";
+  EXPECT_LT(of_200, of_20 + 20 * row);
 }
 
 TEST_F(EmbeddingParts, OfSomethingElseAreLeftAlone) {
