@@ -72,13 +72,29 @@ bool keeps_store(const Launch& launch) {
   return launch.rank == 0 && !launch.place.kept_by_launcher;
 }
 
-Reached reach_tcp(const MeetingOptions& options) {
-  const MeetingPlace& place = options.launch.place;
+c10d::TCPStoreOptions tcp_options(const MeetingOptions& options, bool keeps) {
   c10d::TCPStoreOptions tcp;
-  tcp.port = static_cast<uint16_t>(place.port);
-  tcp.isServer = keeps_store(options.launch);
+  tcp.port = static_cast<uint16_t>(options.launch.place.port);
+  tcp.isServer = keeps;
   tcp.waitWorkers = false;
   tcp.timeout = options.timeout;
+  return tcp;
+}
+
+StorePointer open_file_store(const MeetingOptions& options) {
+  auto store = c10::make_intrusive<c10d::FileStore>(options.launch.place.file.string(),
+                                                    static_cast<int>(options.launch.size));
+  store->setTimeout(options.timeout);
+  return store;
+}
+
+StorePointer keys_of_launch(const StorePointer& store, const Launch& launch) {
+  return c10::make_intrusive<c10d::PrefixStore>("cavmae-" + launch.place.launch, store);
+}
+
+Reached reach_tcp(const MeetingOptions& options) {
+  const MeetingPlace& place = options.launch.place;
+  const c10d::TCPStoreOptions tcp = tcp_options(options, keeps_store(options.launch));
   Reached reached;
   if (tcp.isServer) {
     try {
@@ -103,11 +119,8 @@ Reached reach_tcp(const MeetingOptions& options) {
 }
 
 Reached reach_file(const MeetingOptions& options) {
-  const MeetingPlace& place = options.launch.place;
   Reached reached;
-  reached.store =
-      c10::make_intrusive<c10d::FileStore>(place.file.string(), static_cast<int>(options.launch.size));
-  reached.store->setTimeout(options.timeout);
+  reached.store = open_file_store(options);
   reached.ends.own = address_towards_others();
   return reached;
 }
@@ -174,12 +187,19 @@ Met meet(const MeetingOptions& options) {
   const Launch& launch = options.launch;
   const Reached reached = launch.place.file.empty() ? reach_tcp(options) : reach_file(options);
   Met met;
-  met.store = c10::make_intrusive<c10d::PrefixStore>("cavmae-" + launch.place.launch, reached.store);
+  met.store = keys_of_launch(reached.store, launch);
   register_rank(*met.store, options, reached.ends);
   wait_for_all(*met.store, options);
   for (int64_t rank = 0; rank < launch.size; ++rank) met.ranks.push_back(info_in(*met.store, rank));
   check_builds(met.ranks);
   return met;
+}
+
+StorePointer open_store_again(const MeetingOptions& options) {
+  const MeetingPlace& place = options.launch.place;
+  if (!place.file.empty()) return keys_of_launch(open_file_store(options), options.launch);
+  const auto store = c10::make_intrusive<c10d::TCPStore>(place.host, tcp_options(options, /*keeps=*/false));
+  return keys_of_launch(store, options.launch);
 }
 
 std::string address_of(const std::vector<RankInfo>& ranks, int64_t rank) {

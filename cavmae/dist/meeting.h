@@ -37,6 +37,9 @@ struct Met {
 // timeout.
 Met meet(const MeetingOptions& options);
 
+// Another connection to the store where ranks have met, for what may keep one waiting.
+c10::intrusive_ptr<c10d::Store> open_store_again(const MeetingOptions& options);
+
 // By which address the other ranks are to reach this one. A rank on the host of the meeting place may have
 // reached it by its loopback; then it takes the address by which ranks of other hosts did.
 std::string address_of(const std::vector<RankInfo>& ranks, int64_t rank);

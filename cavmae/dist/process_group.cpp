@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <thread>
 
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -21,6 +22,7 @@
 namespace cavmae {
 namespace {
 
+using Clock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::milliseconds;
 #if TORCH_VERSION_MAJOR >= 2
 using Backend = c10d::Backend;
@@ -48,13 +50,21 @@ c10::intrusive_ptr<Backend> make_gloo(const Met& met, const GroupOptions& option
 }
 
 #ifdef CAVMAE_HAS_NCCL
-c10::intrusive_ptr<Backend> make_nccl(const Met& met, const GroupOptions& options) {
+// Its own limit is beyond ours, which names who is to blame.
+c10::intrusive_ptr<Backend> make_nccl(const c10::intrusive_ptr<c10d::Store>& store,
+                                      const GroupOptions& options) {
   auto nccl = c10d::ProcessGroupNCCL::Options::create();
-  nccl->timeout = patience_of(options.timeout);
+  nccl->timeout = 2 * options.timeout;
   const Launch& launch = options.launch;
-  return c10::make_intrusive<c10d::ProcessGroupNCCL>(
-      c10::make_intrusive<c10d::PrefixStore>("nccl", met.store), static_cast<int>(launch.rank),
-      static_cast<int>(launch.size), nccl);
+  return c10::make_intrusive<c10d::ProcessGroupNCCL>(c10::make_intrusive<c10d::PrefixStore>("nccl", store),
+                                                     static_cast<int>(launch.rank),
+                                                     static_cast<int>(launch.size), nccl);
+}
+
+// NCCL's own watch would abort the process before it is known which rank was lost.
+void leave_errors_of_nccl_to_us() {
+  for (const char* name : {"TORCH_NCCL_ASYNC_ERROR_HANDLING", "NCCL_ASYNC_ERROR_HANDLING"})
+    ::setenv(name, "0", /*overwrite=*/0);
 }
 #endif
 
@@ -84,35 +94,45 @@ struct ProcessGroup::State {
   GroupOptions options;
   std::vector<RankInfo> ranks;
   std::string address;
-  c10::intrusive_ptr<Backend> gloo, nccl;  // the latter may be null
+  c10::intrusive_ptr<Backend> gloo, nccl;  // the latter is made for the first tensor on a GPU
+  // NCCL's own, since ranks come to what it asks as late as to a collective; null where no GPU or no NCCL is.
+  c10::intrusive_ptr<c10d::Store> nccl_store;
   std::unique_ptr<RankWatch> watch;
   std::string failure;
 
   void begin();
   // On the CPU for Gloo.
   torch::Tensor fit_for_backend(const torch::Tensor& tensor) const {
-    return (tensor.is_cpu() || nccl ? tensor.detach() : tensor.detach().cpu()).contiguous();
+    return (tensor.is_cpu() || nccl_store ? tensor.detach() : tensor.detach().cpu()).contiguous();
   }
-  Backend& backend_of(const torch::Tensor& tensor) { return tensor.is_cpu() ? *gloo : *nccl; }
+  Backend& backend_of(const torch::Tensor& tensor);
   template <class Start>
   WorkPointer begin_work(Start&& start);
+  // `start` gives the backend of `tensor` its work.
   template <class Start>
-  void run(Start&& start) {
-    wait(begin_work(std::forward<Start>(start)));
+  void run(const torch::Tensor& tensor, Start&& start) {
+    const WorkPointer work = begin_work([&] { return std::forward<Start>(start)(backend_of(tensor)); });
+    tensor.is_cpu() ? wait(work) : wait_for_gpu(work);
   }
   void wait(const WorkPointer& work);
+  void wait_for_gpu(const WorkPointer& work);
   [[noreturn]] void fail(const std::string& reason);
 };
 
 void ProcessGroup::State::begin() {
   const Launch& launch = options.launch;
-  Met met = meet({.launch = launch, .timeout = options.timeout, .build = options.build, .say = options.say});
+  const MeetingOptions meeting{
+      .launch = launch, .timeout = options.timeout, .build = options.build, .say = options.say};
+#ifdef CAVMAE_HAS_NCCL
+  if (at::hasCUDA()) leave_errors_of_nccl_to_us();
+#endif
+  Met met = meet(meeting);
   ranks = met.ranks;
   address = address_of(ranks, launch.rank);
   try {
     gloo = make_gloo(met, options, address);
 #ifdef CAVMAE_HAS_NCCL
-    nccl = make_nccl(met, options);
+    if (at::hasCUDA()) nccl_store = open_store_again(meeting);
 #endif
   } catch (const std::exception& e) {
     throw Error(concat("rank ", launch.rank, " cannot reach the others from ", address, ": ",
@@ -131,6 +151,14 @@ void ProcessGroup::State::begin() {
 void ProcessGroup::State::fail(const std::string& reason) {
   if (failure.empty()) failure = watch->culprit(reason);
   throw Error(failure);
+}
+
+Backend& ProcessGroup::State::backend_of(const torch::Tensor& tensor) {
+  if (tensor.is_cpu()) return *gloo;
+#ifdef CAVMAE_HAS_NCCL
+  if (!nccl) nccl = make_nccl(nccl_store, options);
+#endif
+  return *nccl;
 }
 
 template <class Start>
@@ -162,6 +190,31 @@ void ProcessGroup::State::wait(const WorkPointer& work) {
   if (!completion->error.empty()) fail(completion->error);
 }
 
+// NCCL's future is complete when its kernel is launched, and a kernel waits without end for a rank that is
+// lost: this returns when the GPU has done it, so that the limit and what was told hold here too. What the
+// calling thread's stream does next comes after it.
+void ProcessGroup::State::wait_for_gpu(const WorkPointer& work) {
+  const Milliseconds patience = patience_of(options.timeout);
+  const auto end = Clock::now() + patience;
+  std::chrono::microseconds pause(20);
+  std::string reason;
+  try {
+    while (!work->isCompleted() && reason.empty()) {
+      if (const std::string told = watch->told(); !told.empty()) fail(told);
+      if (Clock::now() > end) reason = concat("NCCL has not done within ", patience.count() / 1000, " s");
+      std::this_thread::sleep_for(pause);
+      pause = std::min(2 * pause, std::chrono::microseconds(1000));
+    }
+    if (const std::exception_ptr error = work->exception()) std::rethrow_exception(error);
+    if (reason.empty()) work->synchronize();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& e) {
+    reason = first_line_of(e.what());
+  }
+  if (!reason.empty()) fail(reason);
+}
+
 ProcessGroup::ProcessGroup(const GroupOptions& options) : state_(std::make_unique<State>(options)) {
   CAVMAE_CHECK_AS(ConfigError, options.timeout >= Milliseconds(1000), "--dist-timeout is ",
                   std::chrono::duration<double>(options.timeout).count(), " s; it must be at least 1");
@@ -187,7 +240,7 @@ void ProcessGroup::do_all_reduce(const torch::Tensor& tensor) {
   if (tensor.numel() == 0) return;
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> tensors = {state_->fit_for_backend(tensor)};
-  state_->run([&] { return state_->backend_of(tensors[0]).allreduce(tensors); });
+  state_->run(tensors[0], [&](Backend& backend) { return backend.allreduce(tensors); });
   if (!tensors[0].is_alias_of(tensor)) tensor.detach().copy_(tensors[0]);
 }
 
@@ -215,7 +268,8 @@ std::vector<torch::Tensor> ProcessGroup::do_all_gather(const torch::Tensor& tens
     std::vector<torch::Tensor> own = {state_->fit_for_backend(tensor)};
     for (torch::Tensor& of_rank : all) of_rank = at::empty_like(own[0]);
     std::vector<std::vector<torch::Tensor>> gathered = {all};
-    if (tensor.numel() > 0) state_->run([&] { return state_->backend_of(own[0]).allgather(gathered, own); });
+    if (tensor.numel() > 0)
+      state_->run(own[0], [&](Backend& backend) { return backend.allgather(gathered, own); });
     for (torch::Tensor& of_rank : all) of_rank = of_rank.to(tensor.device());
   }
   all[static_cast<size_t>(rank())] = tensor;
@@ -242,7 +296,7 @@ void ProcessGroup::do_broadcast(const torch::Tensor& tensor, int64_t root) {
   std::vector<torch::Tensor> tensors = {state_->fit_for_backend(tensor)};
   c10d::BroadcastOptions from;
   from.rootRank = static_cast<int>(root);
-  state_->run([&] { return state_->backend_of(tensors[0]).broadcast(tensors, from); });
+  state_->run(tensors[0], [&](Backend& backend) { return backend.broadcast(tensors, from); });
   if (!tensors[0].is_alias_of(tensor)) tensor.detach().copy_(tensors[0]);
 }
 
@@ -256,7 +310,7 @@ std::string ProcessGroup::description() const {
   const char* const interface = std::getenv("GLOO_SOCKET_IFNAME");
   const Launch& launch = state_->options.launch;
   return concat(size(), " ranks on ", hosts.size(), hosts.size() == 1 ? " host, " : " hosts, ",
-                state_->nccl ? "NCCL between GPUs and Gloo" : "Gloo", " over ",
+                state_->nccl_store ? "NCCL between GPUs and Gloo" : "Gloo", " over ",
                 interface != nullptr && *interface != '\0' ? interface : state_->address.c_str(), " (rank ",
                 rank(), "), started by ", launch.launcher, ", met at ", launch.place.url(), " (",
                 launch.place.found_by, ")");
