@@ -62,7 +62,8 @@ void DistFlags::add(CLI::App& app) {
 }
 
 Launch DistFlags::launch(const std::filesystem::path& out) const {
-  return find_launch({.rank = rank, .size = size, .url = url}, out, process_environment());
+  return find_launch({.rank = rank, .size = size, .url = url}, out, process_environment(),
+                     launching_process());
 }
 
 int on_ranks(const DistFlags& flags, const Launch& launch, const GlobalOptions& global,

@@ -2,6 +2,10 @@
 
 #include <charconv>
 #include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include <unistd.h>
 
 #include "cavmae/core/error.h"
 
@@ -84,6 +88,27 @@ Launch launch_of(const LauncherVariables& launcher, const Environment& environme
   return launch;
 }
 
+struct ProcessAbove {
+  int64_t pid = 0, parent = 0;
+  std::string name = {}, start = {};  // when it began, in ticks since the machine did
+};
+
+ProcessAbove process_above(int64_t pid) {
+  std::ifstream in(concat("/proc/", pid, "/stat"));
+  std::string text;
+  std::getline(in, text, '\0');
+  const size_t open = text.find('('), close = text.rfind(')');  // the name may hold anything
+  if (open == std::string::npos || close == std::string::npos) return {};
+  ProcessAbove above{.pid = pid, .name = text.substr(open + 1, close - open - 1)};
+  std::istringstream fields(text.substr(close + 1));
+  std::string field;
+  for (int number = 3; number <= 22 && fields >> field; ++number) {
+    if (number == 4) above.parent = number_in("/proc/PID/stat", field);
+    if (number == 22) above.start = field;
+  }
+  return above;
+}
+
 // The file lies beside the run's folder, which has to be absent or empty when a run begins.
 MeetingPlace file_beside(const fs::path& out, const std::string& launch) {
   fs::path folder = fs::absolute(out).lexically_normal();
@@ -92,7 +117,7 @@ MeetingPlace file_beside(const fs::path& out, const std::string& launch) {
   do folder = folder.parent_path();
   while (!fs::is_directory(folder) && folder.has_relative_path());
   MeetingPlace place;
-  place.file = folder / ("." + run + ".meeting-" + launch);
+  place.file = folder / ("." + run + kMeetingFile + launch);
   place.found_by = "a file beside --out";
   return place;
 }
@@ -152,7 +177,18 @@ MeetingPlace parse_meeting_url(const std::string& url) {
   return place;
 }
 
-Launch find_launch(const LaunchFlags& flags, const fs::path& out, const Environment& environment) {
+std::string launching_process() {
+  std::string parent;
+  for (ProcessAbove above = process_above(::getppid()); above.pid > 1; above = process_above(above.parent)) {
+    const std::string name = concat(above.pid, "-", above.start);
+    if (parent.empty()) parent = name;
+    if (above.name.find("pmi_proxy") != std::string::npos) return name;
+  }
+  return parent;
+}
+
+Launch find_launch(const LaunchFlags& flags, const fs::path& out, const Environment& environment,
+                   const std::string& launched_by) {
   Launch launch;
   std::string name;
   if (flags.rank || flags.size) {
@@ -168,22 +204,14 @@ Launch find_launch(const LaunchFlags& flags, const fs::path& out, const Environm
   } else if (const LauncherVariables* launcher = find_launcher(environment)) {
     launch = launch_of(*launcher, environment);
     name = launch_name(*launcher, environment);
+    // Hydra (MPICH, Intel MPI) names no launch, but says whether all its processes are on this host.
+    if (name.empty() && environment(launcher->local_size) == environment(launcher->size)) name = launched_by;
   } else {
     CAVMAE_CHECK_AS(ConfigError, flags.url.empty(),
                     "--dist-url needs --dist-rank and --dist-size, or a launcher");
   }
   if (launch.size > 1) launch.place = find_place(launch, flags, name, out, environment);
   return launch;
-}
-
-int64_t local_size(const Environment& environment) {
-  const LauncherVariables* launcher = find_launcher(environment);
-  if (launcher == nullptr) return 1;
-  // Slurm's is a list such as "2(x3),1": the first is near enough.
-  const std::string text = environment(launcher->local_size).value_or("1");
-  int64_t size = 1;
-  std::from_chars(text.data(), text.data() + text.size(), size);
-  return size < 1 ? 1 : size;
 }
 
 }  // namespace cavmae

@@ -20,6 +20,9 @@ struct LaunchFlags {
   std::string url;  // "tcp://HOST:PORT" or "file:///PATH"; empty: not given
 };
 
+// What a meeting's file is called between the run's name and the launch's.
+inline constexpr const char* kMeetingFile = ".meeting-";
+
 // Where the processes meet.
 struct MeetingPlace {
   std::string host = {};            // of a TCPStore
@@ -38,13 +41,15 @@ struct Launch {
   MeetingPlace place = {};    // where size > 1
 };
 
-// `out`: what --out names; a file beside it is the meeting place where nothing else tells one. Throws
-// ConfigError where rank and size contradict each other, or no meeting place can be told.
-Launch find_launch(const LaunchFlags& flags, const std::filesystem::path& out,
-                   const Environment& environment);
+// The process that started this one and its siblings, apart from all others of this host: MPICH's proxy where
+// one is among those above this, else the parent. "PID-START", or "" where it cannot be told.
+std::string launching_process();
 
-// How many ranks the launcher started on this machine; 1 where it does not say.
-int64_t local_size(const Environment& environment);
+// `out`: what --out names; a file beside it is the meeting place where nothing else tells one. `launched_by`:
+// as launching_process() says it, which sets a launch on one host apart where its launcher gives it no name.
+// Throws ConfigError where rank and size contradict each other, or no meeting place can be told.
+Launch find_launch(const LaunchFlags& flags, const std::filesystem::path& out, const Environment& environment,
+                   const std::string& launched_by = "");
 
 // "tcp://HOST:PORT" or "file:///PATH". Throws ConfigError naming --dist-url.
 MeetingPlace parse_meeting_url(const std::string& url);

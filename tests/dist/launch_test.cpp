@@ -3,8 +3,11 @@
 #include <map>
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/files.h"
 
 #include "tests/support/temporary_folder.h"
 
@@ -74,6 +77,40 @@ TEST(Launch, SlurmsAllocationIsNotALaunch) {
   EXPECT_EQ(launch.rank, 2);
   EXPECT_EQ(launch.size, 4);
   EXPECT_EQ(launch.place.launch, "77-1");
+}
+
+// As MPICH 4's Hydra and Intel MPI's set them.
+TEST(Launch, HydraMeetsInAFileBesideTheRunOnOneHost) {
+  const TemporaryFolder folder;
+  Variables variables = {{"PMI_RANK", "1"},
+                         {"PMI_SIZE", "2"},
+                         {"PMI_FD", "7"},
+                         {"MPI_LOCALRANKID", "1"},
+                         {"MPI_LOCALNRANKS", "2"}};
+  const auto launch = [&] { return find_launch({}, folder / "run", environment_of(variables), "4711-99"); };
+  EXPECT_EQ(launch().launcher, "PMI");
+  EXPECT_EQ(launch().rank, 1);
+  EXPECT_EQ(launch().local_rank, 1);
+  EXPECT_EQ(launch().place.file, folder / ".run.meeting-4711-99");
+  variables["MPI_LOCALNRANKS"] = "1";
+  EXPECT_THAT(message_from<ConfigError>(launch), HasSubstr("--dist-url"))
+      << "processes on other hosts have another parent";
+}
+
+TEST(Launch, SiblingsHaveOneLaunchingProcess) {
+  const std::string own = launching_process();
+  EXPECT_THAT(own, ::testing::MatchesRegex("[0-9]+-[0-9]+"));
+  const TemporaryFolder folder;
+  for (const char* name : {"a", "b"})
+    if (::fork() == 0) {
+      write_file(folder / name, launching_process());
+      ::_exit(0);
+    }
+  while (::wait(nullptr) > 0) {
+  }
+  EXPECT_EQ(read_text(folder / "a"), read_text(folder / "b"));
+  EXPECT_NE(read_text(folder / "a"), own);
+  EXPECT_TRUE(read_text(folder / "a").starts_with(concat(::getpid(), "-")));
 }
 
 TEST(Launch, FlagsGoBeforeALauncher) {
