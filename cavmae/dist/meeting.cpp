@@ -1,5 +1,11 @@
 #include "cavmae/dist/meeting.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <optional>
 #include <thread>
 
 #include <torch/csrc/distributed/c10d/FileStore.hpp>
@@ -18,7 +24,10 @@ using Clock = std::chrono::steady_clock;
 using StorePointer = c10::intrusive_ptr<c10d::Store>;
 
 constexpr auto kPause = std::chrono::milliseconds(50);
-constexpr auto kBetweenLines = std::chrono::seconds(10);
+// A process that is not there any more may have left the file; then rank 0 replaces it, for so long.
+constexpr auto kPatienceWithStale = std::chrono::seconds(30);
+// Ranks write into their file every two seconds.
+constexpr auto kSurelyOver = std::chrono::hours(1);
 
 std::string host_name() {
   char name[256] = "";
@@ -26,11 +35,20 @@ std::string host_name() {
   return name;
 }
 
+std::string allowed_cores() {
+  std::ifstream in("/proc/self/status");
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with("Cpus_allowed_list:")) return std::string(trim(line.substr(line.find(':') + 1)));
+  return "";
+}
+
 // Something that is waited for in vain so long, said every 10 s.
 class Patience {
  public:
   explicit Patience(const MeetingOptions& options)
-      : options_(options), end_(Clock::now() + options.timeout), next_line_(Clock::now() + kBetweenLines) {}
+      : options_(options),
+        end_(Clock::now() + options.timeout),
+        next_line_(Clock::now() + options.between_lines) {}
 
   // A pause. `missing`: what is waited for. Throws Error at the end.
   template <class Missing>
@@ -39,7 +57,7 @@ class Patience {
                  std::chrono::duration<double>(options_.timeout).count(),
                  " s (--dist-timeout); was it started, and does it reach ", options_.launch.place.url(), "?");
     if (Clock::now() >= next_line_) {
-      next_line_ += kBetweenLines;
+      next_line_ += options_.between_lines;
       if (const std::string line = missing(); !line.empty()) options_.say(line + " yet");
     }
     std::this_thread::sleep_for(kPause);
@@ -125,32 +143,82 @@ Reached reach_file(const MeetingOptions& options) {
   return reached;
 }
 
-// Takes this rank's place, which nobody may have taken before.
-void register_rank(c10d::Store& store, const MeetingOptions& options, const ConnectionEnds& ends) {
+// Of a rank that is there already.
+struct Holder {
+  std::string pid, host;  // empty: it has not told yet
+
+  // As far as this host can tell.
+  bool is_alive() const {
+    return pid.empty() || (host == host_name() && (::kill(std::atoi(pid.c_str()), 0) == 0 || errno != ESRCH));
+  }
+  bool has_ended() const { return !is_alive() && host == host_name(); }
+};
+
+// Takes this rank's place. Who has it already, if anyone does.
+std::optional<Holder> take_place(c10d::Store& store, const MeetingOptions& options,
+                                 const ConnectionEnds& ends) {
   const int64_t rank = options.launch.rank;
   if (store.add(concat("taken/", rank), 1) > 1) {
-    const bool known = store.check({key_of(rank)});
-    const std::vector<std::string> other =
-        known ? split(text_in(store, key_of(rank)), '\n') : std::vector<std::string>{"", ""};
-    throw ConfigError(concat(
-        "rank ", rank, " is there already", known ? concat(", as process ", other[1], " on ", other[0]) : "",
-        "; give each process a rank of its own",
-        options.launch.place.file.empty() ? ""
-                                          : concat(", or remove ", options.launch.place.file.string(),
-                                                   " where it is left of an earlier start")));
+    if (!store.check({key_of(rank)})) return Holder{};
+    const std::vector<std::string> other = split(text_in(store, key_of(rank)), '\n');
+    return Holder{.pid = other[1], .host = other[0]};
   }
   store.set(key_of(rank), bytes_of(concat(host_name(), '\n', ::getpid(), '\n', options.build, '\n', ends.own,
-                                          '\n', ends.other)));
+                                          '\n', ends.other, '\n', allowed_cores())));
+  return std::nullopt;
+}
+
+// Those beside it, of former launches of the same run that have left theirs.
+void remove_former_files(const MeetingPlace& place) {
+  const std::string name = place.file.filename().string();
+  const std::string of_run = name.substr(0, name.size() - place.launch.size());
+  if (place.launch.empty() || !of_run.ends_with(kMeetingFile)) return;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(place.file.parent_path(), failed)) {
+    const std::string other = entry.path().filename().string();
+    if (other == name || !other.starts_with(of_run)) continue;
+    const auto written = entry.last_write_time(failed);
+    if (!failed && written + kSurelyOver < std::filesystem::file_time_type::clock::now())
+      std::filesystem::remove(entry.path(), failed);
+  }
+}
+
+// Goes to the place until this rank has taken its own: a file may be one that an earlier start has left.
+Reached take_place_at(const MeetingOptions& options) {
+  const MeetingPlace& place = options.launch.place;
+  const bool is_file = !place.file.empty(), is_first = options.launch.rank == 0;
+  if (is_file && is_first) remove_former_files(place);
+  const auto end = Clock::now() + std::min<std::chrono::milliseconds>(options.timeout, kPatienceWithStale);
+  while (true) {
+    Reached reached = is_file ? reach_file(options) : reach_tcp(options);
+    reached.store = keys_of_launch(reached.store, options.launch);
+    const std::optional<Holder> holder = take_place(*reached.store, options, reached.ends);
+    if (!holder) return reached;
+    if (is_file && is_first && holder->has_ended()) {
+      options.say(concat(place.file.string(), " was left by an earlier start, and is replaced"));
+      std::error_code failed;
+      std::filesystem::remove(place.file, failed);
+      if (!failed) continue;
+    }
+    CAVMAE_CHECK_AS(
+        ConfigError, is_file && !is_first && !holder->is_alive() && Clock::now() < end, "rank ",
+        options.launch.rank, " is there already",
+        holder->pid.empty() ? "" : concat(", as process ", holder->pid, " on ", holder->host),
+        "; give each process a rank of its own",
+        is_file ? concat(", or remove ", place.file.string(), " where it is left of an earlier start") : "");
+    std::this_thread::sleep_for(5 * kPause);
+  }
 }
 
 RankInfo info_in(c10d::Store& store, int64_t rank) {
   const std::vector<std::string> fields = split(text_in(store, key_of(rank)), '\n');
-  CAVMAE_CHECK(fields.size() == 5, "rank ", rank, " is there, but is another program");
+  CAVMAE_CHECK(fields.size() == 6, "rank ", rank, " is there, but is another program");
   return {.host = fields[0],
           .pid = fields[1],
           .build = fields[2],
           .address = fields[3],
-          .place_address = fields[4]};
+          .place_address = fields[4],
+          .cores = fields[5]};
 }
 
 void wait_for_all(c10d::Store& store, const MeetingOptions& options) {
@@ -185,10 +253,8 @@ std::string list_of(const std::vector<int64_t>& numbers) {
 
 Met meet(const MeetingOptions& options) {
   const Launch& launch = options.launch;
-  const Reached reached = launch.place.file.empty() ? reach_tcp(options) : reach_file(options);
   Met met;
-  met.store = keys_of_launch(reached.store, launch);
-  register_rank(*met.store, options, reached.ends);
+  met.store = take_place_at(options).store;
   wait_for_all(*met.store, options);
   for (int64_t rank = 0; rank < launch.size; ++rank) met.ranks.push_back(info_in(*met.store, rank));
   check_builds(met.ranks);
@@ -200,6 +266,12 @@ StorePointer open_store_again(const MeetingOptions& options) {
   if (!place.file.empty()) return keys_of_launch(open_file_store(options), options.launch);
   const auto store = c10::make_intrusive<c10d::TCPStore>(place.host, tcp_options(options, /*keeps=*/false));
   return keys_of_launch(store, options.launch);
+}
+
+int64_t ranks_on_cores_of(const std::vector<RankInfo>& ranks, int64_t rank) {
+  const RankInfo& own = ranks[static_cast<size_t>(rank)];
+  return std::ranges::count_if(
+      ranks, [&](const RankInfo& other) { return other.host == own.host && other.cores == own.cores; });
 }
 
 std::string address_of(const std::vector<RankInfo>& ranks, int64_t rank) {

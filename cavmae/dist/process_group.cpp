@@ -121,8 +121,11 @@ struct ProcessGroup::State {
 
 void ProcessGroup::State::begin() {
   const Launch& launch = options.launch;
-  const MeetingOptions meeting{
-      .launch = launch, .timeout = options.timeout, .build = options.build, .say = options.say};
+  const MeetingOptions meeting{.launch = launch,
+                               .timeout = options.timeout,
+                               .build = options.build,
+                               .say = options.say,
+                               .between_lines = options.between_lines};
 #ifdef CAVMAE_HAS_NCCL
   if (at::hasCUDA()) leave_errors_of_nccl_to_us();
 #endif
@@ -314,6 +317,10 @@ std::string ProcessGroup::description() const {
                 interface != nullptr && *interface != '\0' ? interface : state_->address.c_str(), " (rank ",
                 rank(), "), started by ", launch.launcher, ", met at ", launch.place.url(), " (",
                 launch.place.found_by, ")");
+}
+
+int64_t ProcessGroup::ranks_on_same_cores() const {
+  return ranks_on_cores_of(state_->ranks, rank());
 }
 
 void ProcessGroup::leave() {

@@ -19,6 +19,7 @@ struct GroupOptions {
   std::chrono::milliseconds timeout{300'000};  // within which every rank answers, else the run ends
   std::string build = {};                      // of this program; the same on all ranks
   std::function<void(const std::string& line)> say = [](const std::string&) {};  // while it waits for others
+  std::chrono::milliseconds between_lines{10'000};                               // that it says
   // Ends the process, on a thread of the group, where another rank was lost and this one does nothing that
   // would tell it so until the timeout is nearly over; `why` names the lost one. Empty: nobody does.
   std::function<void(const std::string& why)> if_unheard = {};
@@ -41,6 +42,9 @@ class ProcessGroup final : public World {
   // "4 ranks on 2 hosts, Gloo over 10.0.0.1 (rank 0), started by torchrun, met at tcp://a:29500 (MASTER_ADDR
   // and ..)"
   std::string description() const;
+
+  // How many ranks may run on the very cores of this one, itself among them.
+  int64_t ranks_on_same_cores() const;
 
   // Before the end of a rank that has done its part; returns when all have.
   void leave();

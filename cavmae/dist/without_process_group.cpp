@@ -44,6 +44,9 @@ void ProcessGroup::check_all_live() {}
 std::string ProcessGroup::description() const {
   throw_absent();
 }
+int64_t ProcessGroup::ranks_on_same_cores() const {
+  throw_absent();
+}
 void ProcessGroup::leave() {}
 void ProcessGroup::abandon(const std::string& /*why*/) {}
 bool ProcessGroup::failed() const {

@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
+#include <fstream>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -20,7 +22,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr std::chrono::seconds kLongTimeout(120), kShortTimeout(5);
+// The middle one is for ranks that are waited for beyond it, of which none may be taken for lost.
+constexpr std::chrono::seconds kLongTimeout(120), kMiddleTimeout(16), kShortTimeout(5);
 
 // What a rank leaves behind in FOLDER/out.RANK: its result, or the error that ended it.
 class Processes {
@@ -36,6 +39,20 @@ class Processes {
 
   // From here on, ranks that do not hear of a lost one are ended.
   void end_unheard() { ends_unheard_ = true; }
+
+  // From here on, what ranks wait for is said so often.
+  void say_every(std::chrono::milliseconds between_lines) { between_lines_ = between_lines; }
+  // What process 0 has said.
+  std::string said() const {
+    const auto file = folder_ / "said";
+    return std::filesystem::exists(file) ? read_text(file) : "";
+  }
+  // They meet in another file of the folder, which is that of a launch.
+  void meet_beside(const std::filesystem::path& run, const std::string& launch) {
+    place_.file = folder_ / ("." + run.string() + kMeetingFile + launch);
+    place_.launch = launch;
+  }
+  std::filesystem::path meeting_file() const { return place_.file; }
 
   // `rank` runs in a process of its own, in a fork that has used nothing of LibTorch's threads before.
   void start(int64_t rank, const std::function<std::string(ProcessGroup&)>& run,
@@ -73,7 +90,12 @@ class Processes {
                       const std::string& build) const {
     GroupOptions options;
     options.launch = {.rank = rank, .size = ranks_, .local_rank = 0, .launcher = "a test", .place = {}};
-    options.launch.place.file = folder_ / "meeting";
+    options.launch.place = place_;
+    if (started_ == 0)
+      options.say = [this](const std::string& line) {
+        std::ofstream(folder_ / "said", std::ios::app) << line << '\n';
+      };
+    options.between_lines = between_lines_;
     options.timeout = timeout_;
     options.build = build;
     if (ends_unheard_)
@@ -102,6 +124,8 @@ class Processes {
   TemporaryFolder folder_;
   std::vector<pid_t> children_;
   size_t started_ = 0;
+  MeetingPlace place_ = {.file = folder_ / "meeting"};
+  std::chrono::milliseconds between_lines_{10'000};
   bool ends_unheard_ = false;
 };
 
@@ -211,17 +235,26 @@ TEST(ProcessGroup, ARankThatIsAliveButDoesNotComeIsNamed) {
   EXPECT_THAT(processes.out(1), HasSubstr("error: "));
 }
 
+// Nor is one ended that takes its time, whether it hears of the others meanwhile or not.
 TEST(ProcessGroup, RanksWaitForOneThatTakesLongerThanTheTimeout) {
-  Processes processes(3, kShortTimeout);
-  processes.start_all([](ProcessGroup& group) {
+  constexpr auto kLonger = kMiddleTimeout + std::chrono::seconds(1);
+  Processes processes(3, kMiddleTimeout);
+  processes.end_unheard();
+  processes.start_all([=](ProcessGroup& group) {
     const auto start = std::chrono::steady_clock::now();
-    if (group.rank() == 1) std::this_thread::sleep_for(2 * kShortTimeout);
+    // A rank that asks nothing the while, and one that asks all the while.
+    if (group.rank() == 1) std::this_thread::sleep_for(kLonger);
+    while (group.rank() == 2 && std::chrono::steady_clock::now() < start + kLonger / 2) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      group.check_all_live();
+    }
     group.wait_for_all();
     const auto after = std::chrono::steady_clock::now();
-    if (group.rank() == 2) std::this_thread::sleep_for(std::chrono::seconds(3));
+    if (group.rank() == 2) std::this_thread::sleep_for(std::chrono::seconds(1));
     group.wait_for_all();
-    const bool waited = std::chrono::steady_clock::now() - after >= std::chrono::milliseconds(2500);
-    return concat(after - start >= 2 * kShortTimeout, " ", waited, " ", gather_texts(group, "x").size());
+    const bool waited = std::chrono::steady_clock::now() - after >= std::chrono::milliseconds(800);
+    return concat(after - start >= kLonger - std::chrono::seconds(1), " ", waited, " ",
+                  gather_texts(group, "x").size());
   });
   processes.wait();
   for (const size_t process : {0, 1, 2}) EXPECT_EQ(processes.out(process), "1 1 3");
@@ -301,22 +334,6 @@ TEST(ProcessGroup, ARankThatHearsNothingIsEnded) {
   EXPECT_THAT(processes.out(2), HasSubstr("error: rank 1 of 3 on "));
 }
 
-TEST(ProcessGroup, WhoSharesUnequallyIsNotEnded) {
-  Processes processes(3, kShortTimeout);
-  processes.end_unheard();
-  processes.start_all([](ProcessGroup& group) {
-    const auto end = std::chrono::steady_clock::now() + group.rank() * kShortTimeout;
-    while (std::chrono::steady_clock::now() < end) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-      group.check_all_live();
-    }
-    group.wait_for_all();
-    return std::string("done");
-  });
-  processes.wait();
-  for (const size_t process : {0, 1, 2}) EXPECT_EQ(processes.out(process), "done");
-}
-
 TEST(ProcessGroup, WhatEndedARankIsToldByTheOthers) {
   Processes processes(2);
   processes.start_all([](ProcessGroup& group) {
@@ -351,6 +368,79 @@ TEST(ProcessGroup, WhatDoesNotMeetIsNamedAtTheStart) {
   twins.wait();
   EXPECT_THAT(twins.out(0), HasSubstr("error: rank 2 of 3 has not come to file://"));
   EXPECT_THAT(twins.out(1) + twins.out(2), HasSubstr("error: rank 1 is there already, as process "));
+}
+
+TEST(ProcessGroup, WhoIsMissingIsSaid) {
+  Processes processes(2);
+  processes.say_every(std::chrono::milliseconds(50));
+  const auto nothing = [](ProcessGroup&) { return std::string("done"); };
+  processes.start(0, nothing);
+  for (int i = 0; i < 1200 && processes.said().empty(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  processes.start(1, nothing);
+  processes.wait();
+  EXPECT_THAT(processes.said(), HasSubstr("rank 1 of 2 has not come to file://"));
+  EXPECT_THAT(processes.said(), HasSubstr(" yet\n"));
+  EXPECT_EQ(processes.out(0), "done");
+}
+
+TEST(ProcessGroup, TheUsersInterfaceIsTaken) {
+  const auto outcome_with = [](const char* interface) {
+    ::setenv("GLOO_SOCKET_IFNAME", interface, 1);
+    Processes processes(2, std::chrono::seconds(30));
+    processes.start_all([](ProcessGroup& group) {
+      group.barrier();
+      return group.description();
+    });
+    ::unsetenv("GLOO_SOCKET_IFNAME");
+    processes.wait();
+    return processes.out(0);
+  };
+  EXPECT_THAT(outcome_with("lo"), HasSubstr("2 ranks on 1 host, Gloo over lo (rank 0)"));
+  EXPECT_THAT(outcome_with("nonesuch0"), AllOf(HasSubstr("error: rank 0 cannot reach the others"),
+                                               HasSubstr("set GLOO_SOCKET_IFNAME to")));
+}
+
+// ---- files where ranks meet
+
+const auto kMeet = [](ProcessGroup& group) {
+  group.barrier();
+  return concat("met by ", gather_texts(group, "x").size());
+};
+
+TEST(ProcessGroup, AFileOfALaunchThatWasKilledIsReplaced) {
+  Processes processes(2);
+  processes.start_all([](ProcessGroup& group) {
+    group.barrier();
+    std::raise(SIGKILL);
+    return std::string();
+  });
+  processes.wait();
+  EXPECT_TRUE(std::filesystem::exists(processes.meeting_file()));
+  processes.start(1, kMeet);
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));  // it comes before rank 0
+  processes.start(0, kMeet);
+  processes.wait();
+  for (const size_t process : {2, 3}) EXPECT_EQ(processes.out(process), "met by 2");
+}
+
+TEST(ProcessGroup, FilesOfFormerLaunchesOfARunAreRemoved) {
+  Processes processes(2);
+  processes.meet_beside("run", "7");
+  const std::filesystem::path folder = processes.meeting_file().parent_path();
+  for (const char* name : {".run.meeting-5", ".run.meeting-6", ".run2.meeting-5"}) {
+    write_file(folder / name, "");
+    std::filesystem::last_write_time(
+        folder / name,
+        std::filesystem::file_time_type::clock::now() -
+            (std::string(name) == ".run.meeting-6" ? std::chrono::hours(0) : std::chrono::hours(2)));
+  }
+  processes.start_all(kMeet);
+  processes.wait();
+  EXPECT_EQ(processes.out(0), "met by 2");
+  EXPECT_FALSE(std::filesystem::exists(folder / ".run.meeting-5"));
+  EXPECT_TRUE(std::filesystem::exists(folder / ".run.meeting-6")) << "another launch may be at work";
+  EXPECT_TRUE(std::filesystem::exists(folder / ".run2.meeting-5")) << "of another run";
 }
 
 }  // namespace
