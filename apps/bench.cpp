@@ -198,15 +198,14 @@ int follow(StepProfiler& profiler, torch::Device device, const RankOfLaunch& ran
   return 0;
 }
 
-int bench(const BenchFlags& flags, const Launch& launch, const GlobalOptions& global,
-          const RankOfLaunch& rank) {
+int bench(const BenchFlags& flags, const GlobalOptions& global, const RankOfLaunch& rank) {
   CAVMAE_CHECK_AS(ConfigError, flags.steps >= 1, "--steps: ", flags.steps, "; it must be at least 1");
   PretrainOptions recipe;
   const NamedConfig config = find_config(flags.config);
   option_from_json(config.json, recipe, config.where);
   flags.recipe.apply(recipe);
   recipe.overlap = flags.overlap;
-  choose_device(recipe.runtime.device, launch);
+  choose_device(recipe.runtime.device, rank.local_rank);
   recipe.validate();
   ProfileOptions options;
   flags.profile.apply(options);
@@ -250,7 +249,7 @@ int bench(const BenchFlags& flags, const Launch& launch, const GlobalOptions& gl
 int run(const BenchFlags& flags, const GlobalOptions& global) {
   const Launch launch = flags.dist.launch();
   return on_ranks(flags.dist, launch, global,
-                  [&](const RankOfLaunch& rank) { return bench(flags, launch, global, rank); });
+                  [&](const RankOfLaunch& rank) { return bench(flags, global, rank); });
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "apps/dist_flags.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -7,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "cavmae/core/files.h"
+#include "cavmae/core/parallel.h"
 #include "cavmae/core/secrets.h"
 #include "cavmae/core/text.h"
 #include "cavmae/core/torch.h"
@@ -42,6 +44,20 @@ GroupOptions group_options(const DistFlags& flags, const Launch& launch, const s
   return options;
 }
 
+// Unless the user says how many threads a rank has, ranks on the same cores share them.
+void share_cores(const ProcessGroup& group, const GlobalOptions& global) {
+  const char* const from_user = std::getenv("OMP_NUM_THREADS");
+  if (global.threads > 0 || (from_user != nullptr && std::atol(from_user) > 0)) return;
+  const int64_t share = at::get_num_threads() / group.ranks_on_same_cores();
+  at::set_num_threads(static_cast<int>(std::max<int64_t>(1, share)));
+}
+
+std::string described(const ProcessGroup& group) {
+  const int threads = at::get_num_threads();
+  return concat(group.description(), "; rank ", group.rank(), " computes with ", threads,
+                threads == 1 ? " thread" : " threads");
+}
+
 }  // namespace
 
 void DistFlags::add(CLI::App& app) {
@@ -72,8 +88,12 @@ int on_ranks(const DistFlags& flags, const Launch& launch, const GlobalOptions& 
   const auto log = make_log(global.verbosity());
   ProcessGroup group(group_options(flags, launch, log));
   group.does("reads its list of clips and its model");
+  share_cores(group, global);
   try {
-    return run({.world = group, .description = group.description(), .leave = [&] { group.leave(); }});
+    return run({.world = group,
+                .description = described(group),
+                .leave = [&] { group.leave(); },
+                .local_rank = launch.local_rank});
   } catch (const Error& e) {
     group.abandon(e.what());
     std::fflush(nullptr);
@@ -88,8 +108,8 @@ Verbosity verbosity_of(const RankOfLaunch& rank, const GlobalOptions& global) {
   return rank.is_first() ? global.verbosity() : Verbosity::quiet;
 }
 
-void choose_device(std::string& device, const Launch& launch) {
-  if (device == "cuda" && launch.local_rank > 0) device = concat("cuda:", launch.local_rank);
+void choose_device(std::string& device, int64_t local_rank) {
+  if (device == "cuda" && local_rank > 0) device = concat("cuda:", local_rank);
 }
 
 }  // namespace cavmae::apps

@@ -29,6 +29,7 @@ struct RankOfLaunch {
   World& world;
   std::string description;      // of the launch; empty: a process alone
   std::function<void()> leave;  // once all that the ranks do together is done
+  int64_t local_rank = 0;       // among those of its host
 
   bool is_first() const { return world.rank() == 0; }
 };
@@ -41,6 +42,6 @@ int on_ranks(const DistFlags& flags, const Launch& launch, const GlobalOptions& 
 Verbosity verbosity_of(const RankOfLaunch& rank, const GlobalOptions& global);
 
 // "cuda" is the GPU of the rank's own number on its host.
-void choose_device(std::string& device, const Launch& launch);
+void choose_device(std::string& device, int64_t local_rank);
 
 }  // namespace cavmae::apps

@@ -87,7 +87,7 @@ int run_finetuning(const TrainingFlags& flags, const GlobalOptions& global) {
   const Launch launch = flags.dist.launch(paths.out);
   FinetuneDefaults resolved = resolve_finetuning(flags, launch);
   FinetuneOptions& options = resolved.options;
-  choose_device(options.runtime.device, launch);
+  choose_device(options.runtime.device, launch.local_rank);
   if (flags.print_config) {
     options.validate();
     fmt::print("{}\n", to_text(option_to_json(options), 2));

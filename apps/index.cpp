@@ -36,13 +36,15 @@ struct IndexFlags {
   DistFlags dist;
 };
 
-Pretrained load_model_of(const IndexFlags& flags, const std::optional<LibrarySettings>& former, Log& log) {
-  if (!flags.model.checkpoint.empty()) return flags.model.load(log);
+Pretrained load_model_of(const IndexFlags& flags, const std::optional<LibrarySettings>& former,
+                         int64_t local_rank, Log& log) {
+  if (!flags.model.checkpoint.empty()) return flags.model.load(log, local_rank);
   CAVMAE_CHECK_AS(ConfigError, former.has_value(), shown_library(flags.library),
                   ": is a new library; say by --checkpoint which model is to make its vectors");
   LoadOptions options = load_options(former->model);
   options.runtime.device = device_options(flags.model.device_flags).device;
   return load_model(former->model.path, options, log);
+  choose_device(options.runtime.device, local_rank);
 }
 
 std::vector<std::string> forgotten(const IndexFlags& flags) {
@@ -215,7 +217,7 @@ int index(const IndexFlags& flags, const GlobalOptions& global, const RankOfLaun
   auto log = make_log(verbosity_of(rank, global));
   if (!rank.description.empty()) log->info("{}", rank.description);
   const std::optional<LibrarySettings> former = library_settings(flags.library);
-  const Pretrained model = load_model_of(flags, former, *log);
+  const Pretrained model = load_model_of(flags, former, rank.local_rank, *log);
   const LibrarySettings settings = settings_of(flags, former, model);
   const auto writer = open_on_ranks(flags, settings, rank.world, log);
   LibraryWriter& library = *writer;

@@ -1,5 +1,7 @@
 #include "apps/model_flags.h"
 
+#include "apps/dist_flags.h"
+
 namespace cavmae::apps {
 namespace {
 
@@ -177,8 +179,10 @@ LoadOptions ModelFlags::load_options() const {
   return load;
 }
 
-Pretrained ModelFlags::load(Log& log) const {
-  return load_model(checkpoint, load_options(), log);
+Pretrained ModelFlags::load(Log& log, int64_t local_rank) const {
+  LoadOptions load = load_options();
+  choose_device(load.runtime.device, local_rank);
+  return load_model(checkpoint, load, log);
 }
 
 Pretrained load_model(const std::filesystem::path& checkpoint, const LoadOptions& options, Log& log) {

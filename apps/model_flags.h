@@ -53,8 +53,9 @@ struct ModelFlags {
   void add_file_flags(CLI::App& app, HeadUse head, DecoderUse decoder);
 
   LoadOptions load_options() const;
-  // The model on its device. Tells the log which file it is, what it does not say and what it lacks.
-  Pretrained load(Log& log) const;
+  // The model on its device, which is that of a rank's own number on its host where several are. Tells the
+  // log which file it is, what it does not say and what it lacks.
+  Pretrained load(Log& log, int64_t local_rank = 0) const;
 };
 
 Pretrained load_model(const std::filesystem::path& checkpoint, const LoadOptions& options, Log& log);

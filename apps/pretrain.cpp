@@ -65,7 +65,7 @@ int run(const TrainingFlags& flags, const GlobalOptions& global) {
   const RunPaths paths = flags.resolved_paths();
   const Launch launch = flags.dist.launch(paths.out);
   PretrainOptions options = resolve_options(flags, launch);
-  choose_device(options.runtime.device, launch);
+  choose_device(options.runtime.device, launch.local_rank);
   options.validate();
   if (flags.print_config) {
     fmt::print("{}\n", to_text(option_to_json(options), 2));
