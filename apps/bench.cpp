@@ -209,7 +209,8 @@ int bench(const BenchFlags& flags, const GlobalOptions& global, const RankOfLaun
   recipe.validate();
   ProfileOptions options;
   flags.profile.apply(options);
-  take_engines(options.precision, recipe.runtime, EngineOrigin::given, *make_log(verbosity_of(rank, global)));
+  take_engines(options.precision, recipe.runtime, EngineOrigin::given, rank.world,
+               *make_log(verbosity_of(rank, global)));
   BenchResult result{.options = options,
                      .runtime = recipe.runtime,
                      .config = flags.config,

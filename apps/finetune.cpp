@@ -64,7 +64,7 @@ int tune_and_report(const TrainingFlags& flags, const RunPaths& paths, FinetuneD
   auto log = make_log(verbosity_of(rank, global));
   if (rank.is_first()) log_assumed(resolved.assumed, options.init, *log);
   warn_of_slow_precision(options.precision, options.runtime, *log);
-  take_engines(options.precision, options.runtime, engine_origin(flags), *log);
+  take_engines(options.precision, options.runtime, engine_origin(flags), rank.world, *log);
   const FinetuneResult result = finetune(options, paths, hooks, log, rank.world);
   rank.leave();
   if (rank.is_first()) print_summary(result.run, paths.out, "finetune");

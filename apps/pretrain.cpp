@@ -47,7 +47,7 @@ int train_and_report(const TrainingFlags& flags, const RunPaths& paths, Pretrain
                        .first_line = first_line(rank, options, contrast_of(options, rank.world.size()))};
   auto log = make_log(verbosity_of(rank, global));
   warn_of_slow_precision(options.precision, options.runtime, *log);
-  take_engines(options.precision, options.runtime, engine_origin(flags), *log);
+  take_engines(options.precision, options.runtime, engine_origin(flags), rank.world, *log);
   const RunResult result = pretrain(options, paths, hooks, log, rank.world);
   rank.leave();
   if (rank.is_first()) print_summary(result, paths.out, "pretrain");

@@ -57,11 +57,12 @@ void warn_of_slow_precision(Precision precision, const RuntimeOptions& runtime, 
 
 // Puts the kernels that runtime.engine names into use, and names in it those of all jobs, for the run's
 // configuration. What a run has recorded, and this machine lacks, is warned of, and its own are taken; a
-// ConfigError where the user names it. Nothing where other kernels or another device compute.
+// ConfigError where the user names it. Nothing where other kernels or another device compute. All ranks take
+// rank 0's, whatever the processors of their hosts would choose; a ConfigError names one that lacks them.
 enum class EngineOrigin { given, recorded };
 // The elements that the kernels' factors are.
 kernels::Element element_of(Precision precision);
-void take_engines(Precision precision, RuntimeOptions& runtime, EngineOrigin origin, Log& log);
+void take_engines(Precision precision, RuntimeOptions& runtime, EngineOrigin origin, World& world, Log& log);
 // Of a run's flags.
 EngineOrigin engine_origin(const TrainingFlags& flags);
 
