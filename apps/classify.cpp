@@ -8,6 +8,7 @@
 
 #include "cavmae/core/files.h"
 #include "cavmae/eval/class_ranking.h"
+#include "cavmae/eval/shared_pass.h"
 
 #include "apps/evaluation.h"
 #include "apps/window_flags.h"
@@ -91,6 +92,11 @@ int classify(const ClassifyFlags& flags, const GlobalOptions& global, const Rank
   const LabelSet labels = labels_of(model, flags.labels);
   options.need = needed_of_mode(classifier->head_options().mode);
   clips = flags.windows.of(clips, model.spec, options, log);
+  check_ranks_share({.clips = clips,
+                     .options = options,
+                     .spec = model.spec,
+                     .more = option_to_json(classifier->head_options())},
+                    model.network());
   const ClipScores scores = classify_clips(classifier, model.spec, clips, options, log);
   rank.leave();
   if (!rank.is_first()) return 0;

@@ -4,6 +4,7 @@
 #include "cavmae/eval/embed_file.h"
 #include "cavmae/eval/embed_parts.h"
 #include "cavmae/eval/model.h"
+#include "cavmae/eval/shared_pass.h"
 
 #include "apps/evaluation.h"
 #include "apps/window_flags.h"
@@ -73,6 +74,12 @@ int embed(const EmbedFlags& flags, const GlobalOptions& global, const RankOfLaun
   options.need = needed_of(network->config());
   clips = flags.windows.of(clips, model.spec, options, log);
   if (flags.per_frame) options.view.frames = FrameChoice::all;
+  check_ranks_share(
+      {.clips = clips,
+       .options = options,
+       .spec = model.spec,
+       .more = {{"per_frame", flags.per_frame}, {"part_clips", flags.in_parts() ? flags.part_clips : 0}}},
+      network);
   if (flags.in_parts()) return write_parts(flags, model, clips, options, log, rank);
   std::vector<std::string> ids;
   for (size_t i = 0; i < clips.size(); ++i) ids.emplace_back(clips.id(i));

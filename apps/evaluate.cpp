@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cavmae/eval/class_ranking.h"
+#include "cavmae/eval/shared_pass.h"
 #include "cavmae/train/evaluation.h"
 #include "cavmae/train/step_record.h"
 #include "cavmae/train/trained_with.h"
@@ -33,6 +34,13 @@ void print_classes(const ClassificationResult& result, const LabelSet& labels) {
 int evaluate_classes(const EvaluateFlags& flags, const PassOptions& pass, const RankOfLaunch& rank,
                      const Pretrained& model, const LabelSet& labels, const ClipList& clips,
                      std::shared_ptr<Log> log) {
+  check_ranks_share({.clips = clips,
+                     .options = pass,
+                     .spec = model.spec,
+                     .more = {{"head", option_to_json(model.classifier()->head_options())},
+                              {"labels", labels.display_names()},
+                              {"modality_confusion", !flags.no_confusion}}},
+                    model.network());
   const ClassifierEvaluation evaluation =
       evaluate_classifier(model.classifier(), model.spec, clips, labels, pass, log,
                           flags.no_confusion ? EachAlone::no : EachAlone::yes);
@@ -67,6 +75,13 @@ int evaluate_pretraining(const EvaluateFlags& flags, const PassOptions& pass, co
   options.pass.view.frames = FrameChoice::middle;
   options.pass.loader.batch_size = options.trained.loader.batch_size;
   flags.evaluation.loader_flags.apply(options.pass.loader);
+  check_ranks_share({.clips = clips,
+                     .options = options.pass,
+                     .spec = model.spec,
+                     .more = {{"objective", option_to_json(options.trained.objective)},
+                              {"mask", option_to_json(options.trained.mask)},
+                              {"seed", options.trained.seed}}},
+                    model.network());
   const auto evaluation = evaluate_pretrained(model.network(), model.spec, clips, options, log);
   rank.leave();
   if (!evaluation) return kExitInterrupted;

@@ -10,6 +10,7 @@
 #include "cavmae/core/stop_signal.h"
 #include "cavmae/core/text.h"
 #include "cavmae/data/read_clips.h"
+#include "cavmae/eval/shared_pass.h"
 #include "cavmae/search/folder_watch.h"
 #include "cavmae/search/indexer.h"
 #include "cavmae/search/open_library.h"
@@ -43,8 +44,8 @@ Pretrained load_model_of(const IndexFlags& flags, const std::optional<LibrarySet
                   ": is a new library; say by --checkpoint which model is to make its vectors");
   LoadOptions options = load_options(former->model);
   options.runtime.device = device_options(flags.model.device_flags).device;
-  return load_model(former->model.path, options, log);
   choose_device(options.runtime.device, local_rank);
+  return load_model(former->model.path, options, log);
 }
 
 std::vector<std::string> forgotten(const IndexFlags& flags) {
@@ -170,6 +171,8 @@ IndexResult index_once(const IndexFlags& flags, LibraryWriter& library, const Pr
     if (std::ranges::find(named, path.string()) == named.end() || (flags.watch && is_there(path)))
       lists.may_be_gone.push_back(path);
   const ClipList files = read_clip_sources(data_of(library), *log, lists);
+  check_ranks_share({.clips = files, .options = {.world = options.world}, .spec = model.spec},
+                    model.network());
   return index_files(library, model, files, options, show_progress, log);
 }
 
@@ -203,6 +206,7 @@ std::unique_ptr<LibraryWriter> open_on_ranks(const IndexFlags& flags, const Libr
   const LibraryStart start = flags.rebuild ? LibraryStart::rebuild : LibraryStart::add;
   std::unique_ptr<LibraryWriter> library;
   if (world.rank() == 0) library = open_library_to_write(flags.library, settings, start, log);
+  world.wait_for_all();  // a model is read, and a large library opened
   const auto opened = gather_texts(world, library ? to_json(library->settings()).dump() : "");
   if (library) return library;
   return join_library(flags.library, settings_from_json(Json::parse(opened[0]), flags.library), log);

@@ -1,5 +1,6 @@
 // cavmae retrieve: how well sounds find their pictures and pictures their sounds.
 #include "cavmae/eval/overlapping_windows.h"
+#include "cavmae/eval/shared_pass.h"
 #include "cavmae/metrics/frame_scores.h"
 #include "cavmae/metrics/retrieval.h"
 
@@ -40,6 +41,11 @@ int retrieve(const RetrieveFlags& all, const GlobalOptions& global, const RankOf
   clips = windows.of(clips, model.spec, options, log);
   const std::optional<FrameScore> score = all.score_of(model.spec);
   if (score) options.view.frames = FrameChoice::all;
+  check_ranks_share({.clips = clips,
+                     .options = options,
+                     .spec = model.spec,
+                     .more = {{"score", score ? enum_name(*score) : ""}}},
+                    network);
   const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log,
                                                 score ? ClipVectorsOf::picture : ClipVectorsOf::clip);
   rank.leave();

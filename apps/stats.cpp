@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "cavmae/eval/shared_pass.h"
+
 #include "apps/dist_flags.h"
 #include "apps/list_flags.h"
 #include "apps/window_flags.h"
@@ -33,6 +35,7 @@ int measure(const StatsFlags& flags, const GlobalOptions& global, const RankOfLa
   auto log = make_log(verbosity_of(rank, global));
   const ClipList clips =
       flags.windows.of(read_clip_sources(flags.data, *log, flags.lists.options()), spec, options, log);
+  check_ranks_share({.clips = clips, .options = options, .spec = spec}, nullptr);
   const FbankStats stats = compute_fbank_stats(clips, spec, options, log);
   rank.leave();
   if (!rank.is_first()) return 0;

@@ -165,6 +165,7 @@ PartsIndex embed_in_parts(const fs::path& folder, CavMae& model, const fs::path&
   const auto total = static_cast<int64_t>(clips.size());
   PartsIndex index{.made_of = made_of(model, model_file, spec, clips, options), .parts = {}};
   if (writes) index.parts = find_parts(folder, index.made_of);
+  options.pass.world.wait_for_all();  // each has read its list, and rank 0 what is there
   tell_ranks(index.parts, options);
   if (index.clips() > 0) log->info("{} holds {} of {} clips already", folder.string(), index.clips(), total);
   check_failed(index, options);

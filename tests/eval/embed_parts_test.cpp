@@ -18,6 +18,7 @@
 #include "tests/eval/tiny_model.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/thread_world.h"
+#include "tests/support/told_world.h"
 
 namespace cavmae {
 namespace {
@@ -176,6 +177,18 @@ TEST_F(EmbeddingParts, AFileThatIsGoneIsNamed) {
   write_file(folder_ / "out/index.json", R"({"format": "cavmae embeddings in parts", "parts": 3})");
   EXPECT_THAT(message_from<CheckpointError>([&] { read_parts_index(folder_ / "out"); }),
               HasSubstr("damaged"));
+}
+
+// Rank 0 looks at what is there, and lists are read at different speeds.
+TEST_F(EmbeddingParts, RanksMayComeToThemLate) {
+  testing_support::run_ranks(2, [&](World& world) {
+    testing_support::ToldWorld told(world);
+    EmbedPartsOptions options{.part_clips = 4, .pass = {.show_progress = false, .world = told}};
+    options.pass.loader = {.batch_size = 2, .num_workers = 1};
+    embed(options);
+    ASSERT_FALSE(told.calls().empty());
+    EXPECT_EQ(told.calls().front(), "wait_for_all");
+  });
 }
 
 TEST_F(EmbeddingParts, ManyBadClipsEndIt) {

@@ -12,8 +12,10 @@
 #include "tests/support/thread_world.h"
 #include "tests/support/trained.h"
 #include "tests/train/same_end.h"
+#include "cavmae/train/rank_checks.h"
 #include "tests/train/toy_finetune.h"
 
+#include "tests/support/told_world.h"
 namespace cavmae::ranks_test {
 namespace {
 
@@ -343,7 +345,7 @@ TEST_F(RankRuns, WhatDiffersBetweenRanksIsNamedAtTheStart) {
   EXPECT_THAT(message([&](World& world, PretrainOptions&, RunPaths& p) {
                 if (world.rank() == 1) p.data = {make_toy_clips(folder_ / "other", 12, 9)};
               }),
-              AllOf(HasSubstr("rank 0 learns from 20 clips, rank 1 from 12"), HasSubstr("--data")));
+              AllOf(HasSubstr("rank 0 learns from 20 clips, rank 1 learns from 12"), HasSubstr("--data")));
   EXPECT_THAT(message([](World&, PretrainOptions& o, RunPaths&) { o.loader.batch_size = 1; }),
               HasSubstr("a batch of 1 clips cannot be shared by 2 ranks"));
   EXPECT_THAT(
@@ -369,3 +371,15 @@ TEST(RanksThatFineTune, EndWithTheParametersOfOne) {
 
 }  // namespace
 }  // namespace cavmae::ranks_test
+// Shards are copied and lists read before, by each rank at its own speed.
+TEST(Ranks, MayComeToTheBeginningOfARunLate) {
+  run_ranks(2, [](World& world) {
+    testing_support::ToldWorld told(world);
+    const Json config = Json::object();
+    const DataFingerprint data;
+    check_ranks_agree(told, {.config = config, .data = data, .batch_size = 2});
+    ASSERT_FALSE(told.calls().empty());
+    EXPECT_EQ(told.calls().front(), "wait_for_all");
+  });
+}
+
