@@ -49,6 +49,7 @@ class Trainer {
   void update_best(const ValidationResult& result);
   void record_interval();
   bool save_is_due() const;
+  bool stop_requested() const { return StopSignal::requested() || (hooks_.stop && hooks_.stop()); }
   bool shows_progress() const { return hooks_.show_progress && world_.rank() == 0; }
   void save();
   std::vector<BadClip> bad_clips_of_ranks() const;
@@ -233,7 +234,7 @@ StepDecision Trainer::train_step(std::vector<Batch>& group) {
   StepDecision decision{.not_finite = !outcome.not_finite.empty()};
   if (!decision.not_finite) {
     step_done(outcome, group, seconds_since(start));
-    decision.stop = StopSignal::requested();
+    decision.stop = stop_requested();
     if (!decision.stop) group = next_group();
     decision.has_batch = !decision.stop && !group.empty();
     decision.save = save_is_due();
@@ -311,7 +312,7 @@ bool Trainer::finish_epoch() {
   unsaved_ = true;
   if (validation) update_best(*validation);
   const StepDecision decision =
-      world_.agree(StepDecision{.stop = StopSignal::requested(), .save = last || save_is_due()});
+      world_.agree(StepDecision{.stop = stop_requested(), .save = last || save_is_due()});
   if (decision.save || (validation && state_.is_best())) save();
   return last || !decision.stop;
 }

@@ -24,6 +24,7 @@ struct RunHooks {
   bool show_progress = true;
   std::function<void(int64_t step)> after_step;  // may be empty
   std::string first_line = {};                   // of the log; empty: none
+  std::function<bool()> stop = {};  // whether to stop, besides the process's signal; may be empty
 };
 
 struct RunResult {

@@ -1,21 +1,25 @@
 // Several ranks compute what one computes of the whole batch.
-#include <csignal>
+#include <cstdlib>
 #include <map>
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/text.h"
 #include "cavmae/data/pack.h"
 #include "cavmae/data/read_clips.h"
+#include "cavmae/dist/process_group.h"
 #include "cavmae/train/optimization_step.h"
+#include "cavmae/train/rank_checks.h"
 
 #include "tests/support/thread_world.h"
+#include "tests/support/told_world.h"
 #include "tests/support/trained.h"
 #include "tests/train/same_end.h"
-#include "cavmae/train/rank_checks.h"
 #include "tests/train/toy_finetune.h"
 
-#include "tests/support/told_world.h"
 namespace cavmae::ranks_test {
 namespace {
 
@@ -151,6 +155,98 @@ TEST(Ranks, OverlapChangesNoBit) {
   }
 }
 
+// Each rank has its own clips alone to compare with: the mean over ranks of what one rank makes of its part.
+TEST(Ranks, WithNegativesOfTheirOwnTheLossIsThatOfTheParts) {
+  StepCase own;
+  own.objective.reconstruction_weight = 0;
+  own.objective.contrastive_weight = 1;
+  StepCase groups = own, all = own;
+  own.objective.contrastive.negatives = Negatives::rank;
+  groups.objective.contrastive.contrastive_batch = kClips / 2;
+  const auto loss_of = [](const Learnt& learnt) { return learnt.losses.at("loss_contrastive"); };
+  std::vector<Learnt> of_two(2);
+  run_ranks(2, [&](World& world) { of_two[static_cast<size_t>(world.rank())] = learn(own, world); });
+  // Two ranks of four clips are two groups of four.
+  const Learnt in_groups = learn(groups, World::alone()), together = learn(all, World::alone());
+  for (const Learnt& got : of_two) {
+    EXPECT_NEAR(loss_of(got), loss_of(in_groups), 1e-5 * loss_of(in_groups));
+    EXPECT_NEAR(got.gradient_norm, in_groups.gradient_norm, 1e-5 * in_groups.gradient_norm);
+  }
+  EXPECT_GT(std::abs(loss_of(of_two[0]) - loss_of(together)), 1e-3)
+      << "another number of ranks is another loss";
+}
+
+// ---- ranks that are processes, on Gloo: this test program, started again as each of them
+
+// As a rank `run` gives its text, which the test that starts the ranks gets of all of them.
+std::vector<std::string> on_processes(int64_t ranks, const std::function<std::string(World&)>& run) {
+  const char* const as_rank = std::getenv("CAVMAE_TEST_RANK");
+  if (as_rank != nullptr) {
+    const fs::path folder = std::getenv("CAVMAE_TEST_FOLDER");
+    GroupOptions options;
+    options.timeout = std::chrono::seconds(120);
+    options.launch = {
+        .rank = std::atoi(as_rank), .size = ranks, .local_rank = 0, .launcher = "a test", .place = {}};
+    options.launch.place.file = folder / "meeting";
+    ProcessGroup group(options);
+    write_file(folder / ("out." + std::string(as_rank)), run(group));
+    group.leave();
+    return {};
+  }
+  const TemporaryFolder folder;
+  const ::testing::TestInfo& test = *::testing::UnitTest::GetInstance()->current_test_info();
+  const std::string filter = concat("--gtest_filter=", test.test_suite_name(), ".", test.name());
+  std::vector<pid_t> children;
+  for (int64_t rank = 0; rank < ranks; ++rank) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::setenv("CAVMAE_TEST_RANK", std::to_string(rank).c_str(), 1);
+      ::setenv("CAVMAE_TEST_FOLDER", (folder / "").c_str(), 1);
+      ::setenv("OMP_NUM_THREADS", "1", 1);
+      ::unsetenv("GTEST_OUTPUT");
+      ::execl("/proc/self/exe", "test_train", filter.c_str(), "--gtest_brief=1", nullptr);
+      ::_exit(1);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) ::waitpid(child, nullptr, 0);
+  std::vector<std::string> texts;
+  for (int64_t rank = 0; rank < ranks; ++rank) {
+    const fs::path file = folder / ("out." + std::to_string(rank));
+    texts.push_back(fs::exists(file) ? read_text(file) : "nothing");
+  }
+  return texts;
+}
+
+std::string bits_of(const Learnt& learnt) {
+  uint64_t hash = stable_hash("");
+  for (const auto& [name, gradient] : learnt.gradients) {
+    const torch::Tensor values = gradient.contiguous();
+    hash = stable_hash({static_cast<const char*>(values.data_ptr()), static_cast<size_t>(values.nbytes())},
+                       hash);
+  }
+  return concat(learnt.gradients.size(), " gradients ", hash, ", norm ", learnt.gradient_norm);
+}
+
+TEST(RanksOnGloo, OverlapChangesNoBit) {
+  const auto texts = on_processes(3, [](World& world) {
+    std::string text;
+    for (const StepCase& c : {StepCase{}, StepCase{.bad_rows = {{}, {0, 1}}}}) {  // of one rank every clip
+      const auto bits = [&](bool overlap, int64_t bucket_bytes) {
+        return bits_of(learn(c, world, {.overlap = overlap, .bucket_bytes = bucket_bytes}));
+      };
+      const std::string apart = bits(false, 8000);
+      text += bits(true, 8000) == apart ? apart + "; " : "another with overlap; ";
+    }
+    return text;
+  });
+  if (texts.empty()) return;  // a rank
+  EXPECT_THAT(texts[0], HasSubstr(" gradients "));
+  EXPECT_EQ(texts[0].find("another"), std::string::npos) << texts[0];
+  EXPECT_EQ(texts[1], texts[0]);
+  EXPECT_EQ(texts[2], texts[0]);
+}
+
 TEST(Ranks, AGroupOfBatchesWithoutAnyClipChangesNothing) {
   const std::vector<int64_t> all_rows = {0, 1, 2, 3, 4, 5, 6, 7};
   const StepCase nothing{.bad_rows = {all_rows}};
@@ -176,14 +272,15 @@ class RankRuns : public ::testing::Test {
   }
   fs::path operator/(const std::string& name) const { return folder_ / name; }
 
-  // Stops after `stop` steps where that is not 0; the last rank gets the signal.
+  // Stops after `stop` steps where that is not 0; the last rank alone is asked to.
   void run(const PretrainOptions& options, const RunPaths& paths, int64_t ranks, int64_t stop = 0) const {
     run_ranks(ranks, [&](World& world) {
-      const auto after_step = [&, rank = world.rank()](int64_t step) {
-        if (rank == ranks - 1 && step == stop) std::raise(SIGTERM);
-      };
-      const RunResult result = pretrain(options, paths, silent(after_step), null_log(), world);
+      int64_t done = 0;
+      const RunHooks hooks = silent([&](int64_t step) { done = step; },
+                                    [&] { return stop > 0 && world.rank() == ranks - 1 && done == stop; });
+      const RunResult result = pretrain(options, paths, hooks, null_log(), world);
       EXPECT_EQ(result.interrupted, stop > 0);
+      EXPECT_TRUE(stop == 0 || result.steps == stop) << result.steps;
     });
   }
 
@@ -191,25 +288,52 @@ class RankRuns : public ::testing::Test {
   fs::path train_ = make_toy_clips(folder_ / "train", 20, 1), val_ = make_toy_clips(folder_ / "val", 10, 2);
 };
 
-// Losses, validations and parameters; the state of the generator, from which the next masks come, bit for
-// bit.
+// Numbers of a record or a file, at any depth, but for times.
+void expect_near_numbers(const Json& got, const Json& wanted, const std::string& where) {
+  if (wanted.is_object()) {
+    ASSERT_TRUE(got.is_object()) << where;
+    for (const auto& [name, value] : wanted.items())
+      if (!is_of_time(name) && name != "checkpoint")
+        expect_near_numbers(got.value(name, Json()), value, where + "/" + name);
+  } else if (wanted.is_array()) {
+    ASSERT_EQ(got.size(), wanted.size()) << where;
+    for (size_t i = 0; i < wanted.size(); ++i)
+      expect_near_numbers(got[i], wanted[i], where + "/" + std::to_string(i));
+  } else if (wanted.is_number_float()) {
+    ASSERT_TRUE(got.is_number()) << where;
+    const auto number = wanted.get<double>();
+    EXPECT_NEAR(got.get<double>(), number, 1e-4 * std::max(1e-3, std::abs(number))) << where;
+  } else {
+    EXPECT_EQ(got, wanted) << where;
+  }
+}
+
+void expect_near_model(const fs::path& got, const fs::path& wanted, decltype(difference)* measure) {
+  const TensorFile x = read_safetensors(got), y = read_safetensors(wanted);
+  ASSERT_EQ(x.tensors.size(), y.tensors.size());
+  for (const auto& [key, tensor] : y.tensors)
+    EXPECT_LT(measure(without_key_bias(key, x.at(key)), without_key_bias(key, tensor)), 1e-4) << key;
+}
+
+// Losses, validations and parameters, those of the averaged model and its evaluation where the run has them;
+// the state of the generator, from which the next masks come, bit for bit.
 void expect_near_end(const fs::path& got, const fs::path& wanted,
                      decltype(difference)* measure = difference) {
   const auto a = read_metrics(got), b = read_metrics(wanted);
   ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i) {
-    EXPECT_EQ(a[i].value("step", Json()), b[i].value("step", Json()));
-    EXPECT_EQ(a[i].value("samples", Json()), b[i].value("samples", Json()));
-    const auto loss = b[i].at("loss").get<double>();
-    EXPECT_NEAR(a[i].at("loss").get<double>(), loss, 1e-4 * std::abs(loss)) << "record " << i;
-  }
-  const TensorFile x = read_safetensors(got / "checkpoints/last/model.safetensors"),
-                   y = read_safetensors(wanted / "checkpoints/last/model.safetensors");
-  ASSERT_EQ(x.tensors.size(), y.tensors.size());
-  for (const auto& [key, tensor] : y.tensors)
-    EXPECT_LT(measure(without_key_bias(key, x.at(key)), without_key_bias(key, tensor)), 1e-4) << key;
+  for (size_t i = 0; i < a.size(); ++i) expect_near_numbers(a[i], b[i], "record " + std::to_string(i));
+  expect_near_model(got / "checkpoints/last/model.safetensors", wanted / "checkpoints/last/model.safetensors",
+                    measure);
   expect_same_tensors(got / "checkpoints/last/generator.safetensors",
                       wanted / "checkpoints/last/generator.safetensors");
+  for (const fs::path file : {"checkpoints/averaged/model.safetensors", "evaluation.json"}) {
+    if (!fs::exists(wanted / file)) continue;
+    ASSERT_TRUE(fs::exists(got / file)) << file;
+    if (file.extension() == ".json")
+      expect_near_numbers(read_json(got / file), read_json(wanted / file), file.string());
+    else
+      expect_near_model(got / file, wanted / file, measure);
+  }
 }
 
 TEST_F(RankRuns, TwelveStepsEndWithTheParametersOfOneRank) {
@@ -353,6 +477,18 @@ TEST_F(RankRuns, WhatDiffersBetweenRanksIsNamedAtTheStart) {
       HasSubstr("straddle ranks of 4 clips"));
 }
 
+// Shards are copied and lists read before, by each rank at its own speed.
+TEST(Ranks, MayComeToTheBeginningOfARunLate) {
+  run_ranks(2, [](World& world) {
+    testing_support::ToldWorld told(world);
+    const Json config = Json::object();
+    const DataFingerprint data;
+    check_ranks_agree(told, {.config = config, .data = data, .batch_size = 2});
+    ASSERT_FALSE(told.calls().empty());
+    EXPECT_EQ(told.calls().front(), "wait_for_all");
+  });
+}
+
 TEST(RanksThatFineTune, EndWithTheParametersOfOne) {
   const ToyFinetune toy;
   FinetuneOptions options = toy.options();
@@ -367,19 +503,9 @@ TEST(RanksThatFineTune, EndWithTheParametersOfOne) {
     run_ranks(ranks, [&](World& world) { finetune(options, toy.paths(name), silent(), null_log(), world); });
     expect_near_end(toy / name, toy / "one");
   }
+  for (const char* file : {"one/checkpoints/averaged/model.safetensors", "one/evaluation.json"})
+    EXPECT_TRUE(fs::exists(toy / file)) << "which were compared";
 }
 
 }  // namespace
 }  // namespace cavmae::ranks_test
-// Shards are copied and lists read before, by each rank at its own speed.
-TEST(Ranks, MayComeToTheBeginningOfARunLate) {
-  run_ranks(2, [](World& world) {
-    testing_support::ToldWorld told(world);
-    const Json config = Json::object();
-    const DataFingerprint data;
-    check_ranks_agree(told, {.config = config, .data = data, .batch_size = 2});
-    ASSERT_FALSE(told.calls().empty());
-    EXPECT_EQ(told.calls().front(), "wait_for_all");
-  });
-}
-

@@ -110,8 +110,8 @@ class ToyRun {
   std::filesystem::path train_, val_;
 };
 
-inline RunHooks silent(std::function<void(int64_t)> after_step = {}) {
-  return {.show_progress = false, .after_step = std::move(after_step), .first_line = {}};
+inline RunHooks silent(std::function<void(int64_t)> after_step = {}, std::function<bool()> stop = {}) {
+  return {.show_progress = false, .after_step = std::move(after_step), .stop = std::move(stop)};
 }
 
 inline RunResult run_toy(const PretrainOptions& options, const RunPaths& paths,
