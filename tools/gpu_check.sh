@@ -92,6 +92,11 @@ run_logged() {
 say "configuring and building in $build; $log tells the rest"
 run_logged cmake -S . -B "$build" "${options[@]}"
 run_logged cmake --build "$build" -j "$jobs" --target cavmae test_models test_train
+if nm -C "$build/libs/libcavmae_dist.a" 2>>"$log" | grep ProcessGroupNCCL >/dev/null; then
+  say "built with NCCL between ranks"
+else
+  say "built without NCCL between ranks, whose code was not compiled: it takes libgloo-dev, <nccl.h>, CUDA's headers and PyTorch's own CMake files"
+fi
 
 # ---- golden tests; NVIDIA's containers switch TF32 on, whose 10 bits the tolerances are not made for
 failed=0
