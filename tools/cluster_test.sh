@@ -36,9 +36,10 @@ for tool in "${tools[@]}"; do
   [[ "${CI:-}" == true ]] && exit 1 || exit 77
 done
 work=$(mktemp -d)
-pids=() namespaces=()
+pids=() namespaces=() jobs_of_slurm=()
 cleanup() {
-  local pid namespace
+  local pid namespace job
+  for job in "${jobs_of_slurm[@]}"; do timeout 20 scancel --name "$job" 2>/dev/null || true; done
   for pid in "${pids[@]}"; do { kill -KILL "$pid" && wait "$pid"; } 2>/dev/null || true; done
   for namespace in "${namespaces[@]}"; do ip netns delete "$namespace" 2>/dev/null || true; done
   rm -rf "$work"
@@ -55,11 +56,20 @@ JSON
 "$cavmae" synth --out "$work/clips" --clips 20 --seconds 1 --quiet >/dev/null
 new_run=(pretrain --config "$work/tiny.json" --data "$work/clips" --val "$work/clips" --cache "$work/cache" --no-report --threads 1)
 
+# One process, which is given five minutes.
+run_alone() {  # NAME ARGUMENTS...
+  local name=$1 code=0
+  shift
+  timeout --kill-after 10 300 "$cavmae" "$@" >"$work/out.$name" 2>"$work/err.$name" || code=$?
+  (( code == 0 )) || fail "$name: a process alone ends with $code"
+}
+
 # Ends with the steps and clips of the run of one process (with a batch of eight, or REFERENCE), and with its parameters and
 # Adam's running means to 1e-4 of each tensor's size, but for the key biases, whose gradients are rounding alone. Sizes are
 # norms: where a gradient is about 0, Adam makes a step of its whole learning rate out of rounding.
-same_end() {  # RUN [REFERENCE]
-  python3 - "$1" "${2:-$work/one}" <<'PY' || fail "$1 does not end as one process does"
+# "steps": of a run that was validated at other steps.
+same_end() {  # RUN [REFERENCE [steps]]
+  python3 - "$1" "${2:-$work/one}" "${3:-}" <<'PY' || fail "$1 does not end as one process does"
 import json, pathlib, struct, sys
 
 def records(run):
@@ -75,8 +85,10 @@ def tensors(path):
         if t['dtype'] == 'F32':
             yield name, struct.unpack(f'<{(end - begin) // 4}f', data[begin:end])
 
-got, one = (pathlib.Path(run) for run in sys.argv[1:])
+got, one = (pathlib.Path(run) for run in sys.argv[1:3])
 a, b = records(got), records(one)
+if sys.argv[3] == 'steps':
+    a, b = ([r for r in run if r['kind'] == 'train'] for run in (a, b))
 if [(r['kind'], r['step'], r.get('samples')) for r in a] != [(r['kind'], r['step'], r.get('samples')) for r in b]:
     sys.exit('other steps or clips')
 for x, y in zip(a, b):
@@ -104,12 +116,35 @@ print(f'  {got.name}: {a[-1]["step"]} steps, parameters and running means differ
 PY
 }
 
+# Ends bit for bit as another run.
+same_bits() {  # RUN REFERENCE
+  python3 - "$1" "$2" <<'PY' || fail "$1 does not end bit for bit as $2"
+import json, pathlib, struct, sys
+
+def tensors(path):
+    data = path.read_bytes()
+    size = struct.unpack('<Q', data[:8])[0]
+    header = json.loads(data[8:8 + size])
+    header.pop('__metadata__', None)
+    return {name: (t['dtype'], t['shape'], data[8 + size + t['data_offsets'][0]:8 + size + t['data_offsets'][1]]) for name, t in header.items()}
+
+runs = [pathlib.Path(run) for run in sys.argv[1:]]
+for file in ('model', 'optimizer', 'generator'):
+    a, b = (tensors(run / f'checkpoints/last/{file}.safetensors') for run in runs)
+    different = [name for name in sorted(a.keys() | b.keys()) if a.get(name) != b.get(name)]
+    if different:
+        sys.exit(f'{file}: {len(different)} tensors differ, {different[0]} among them')
+print(f'  {runs[0].name} ends bit for bit as {runs[1].name}')
+PY
+}
+
 # A port that nobody listens at.
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 # Starts N ranks by hand in the background: ${ranks[@]}, by rank. Each on its own host where there are some: ${hosts[@]}. A run
 # that nothing disturbs has a limit that a busy machine keeps.
-hosts=() limit=6 patient=120
+# The limit itself is for ranks that are disturbed; they have a few seconds more to end.
+hosts=() limit=16 more=4 patient=120
 start_by_hand() {  # N ARGUMENTS...
   local size=$1 rank port address=127.0.0.1 on=()
   shift
@@ -117,7 +152,9 @@ start_by_hand() {  # N ARGUMENTS...
   (( ${#hosts[@]} == 0 )) || address=10.77.0.1
   ranks=()
   for (( rank = 0; rank < size; ++rank )); do
-    (( ${#hosts[@]} == 0 )) || on=(ip netns exec "${hosts[rank]}")
+    # A host has a name of its own, too.
+    (( ${#hosts[@]} == 0 )) ||
+      on=(ip netns exec "${hosts[rank]}" unshare --uts sh -c 'hostname "$0" && exec "$@"' "node$((rank + 1))")
     "${on[@]}" "$cavmae" "$@" --dist-rank "$rank" --dist-size "$size" --dist-url "tcp://$address:$port" --dist-timeout "$limit" \
       >"$work/out.$rank" 2>"$work/err.$rank" &
     ranks+=($!)
@@ -146,14 +183,14 @@ wait_for_step() {  # RUN STEP
 }
 
 echo "One process with a batch of eight"
-"$cavmae" "${new_run[@]}" --batch-size 8 --out "$work/one" >"$work/out.one" 2>"$work/err.one" || fail "one process"
+run_alone one "${new_run[@]}" --batch-size 8 --out "$work/one"
 
 if wanted mpirun; then
   echo "mpirun: four ranks, then the same run of two and four clips"
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
   timeout 600 mpirun --oversubscribe --bind-to none -np 4 "$cavmae" "${new_run[@]}" --batch-size 2 --out "$work/mpirun" \
     >"$work/out.mpirun" 2>"$work/err.mpirun" || fail "mpirun"
-  grep -q "4 ranks on 1 host, Gloo over .*started by Open MPI, met at file://.*a batch is 2 clips of each rank, 8 in all; the contrastive loss sees all 8" \
+  grep -q "4 ranks on 1 host, Gloo over [0-9a-f.:]* (rank 0), started by Open MPI, met at file://.*a batch is 2 clips of each rank, 8 in all; the contrastive loss sees all 8" \
     "$work/mpirun/run.log" || fail "mpirun: the first line of the log"
   same_end "$work/mpirun"
   [[ -z "$(find "$work" -maxdepth 1 -name '.*.meeting-*')" ]] || fail "mpirun: the meeting's file is still there"
@@ -172,45 +209,40 @@ fi
 if wanted hand; then
   echo "by hand: three ranks, whose parts differ"
   # A batch of eight on three ranks is that of a run that began on one.
-  "$cavmae" "${new_run[@]}" --batch-size 8 --epochs 1 --out "$work/hand" >"$work/out.hand" 2>"$work/err.hand" || fail "the beginning"
+  run_alone hand "${new_run[@]}" --batch-size 8 --epochs 1 --out "$work/hand"
   limit=$patient start_by_hand 3 pretrain --out "$work/hand" --resume --epochs 6 --validate-every-epochs 3 --no-report --threads 1
   finish_ranks 300
   [[ "${codes[*]}" == "0 0 0" ]] || fail "by hand: exit codes ${codes[*]}"
-  python3 - "$work/hand" <<'PY' || fail "by hand: the run has other steps"
-import json, pathlib, sys
-steps = [json.loads(line)['step'] for line in (pathlib.Path(sys.argv[1]) / 'metrics.jsonl').read_text().splitlines()]
-sys.exit(steps[-1] != 12)
-PY
+  same_end "$work/hand" "$work/one" steps
 fi
 
 # Two ranks whose run is made to last, disturbed after step 2, then gone on with by one process to the end of the others.
-disturbed_run() {  # NAME SIGNAL RANK
+disturbed_run() {  # NAME SIGNAL RANK [EPOCHS]
   rm -rf "$work/$1"
-  start_by_hand 2 "${new_run[@]}" --batch-size 4 --out "$work/$1" --epochs 400 --checkpoint-interval-steps 2
+  start_by_hand 2 "${new_run[@]}" --batch-size 4 --out "$work/$1" --epochs "${4:-400}" --checkpoint-interval-steps 2
   wait_for_step "$work/$1" 4
   kill "-$2" "${ranks[$3]}"
 }
 go_on_alone() {  # RUN
   local done_so_far
   done_so_far=$(grep -c '"train"' "$1/metrics.jsonl")
-  "$cavmae" pretrain --out "$1" --resume --no-report --epochs $((done_so_far / 2 + 2)) >"$work/out.more" 2>"$work/err.more" ||
-    fail "$1 does not go on"
+  run_alone more pretrain --out "$1" --resume --no-report --epochs $((done_so_far / 2 + 2))
 }
 
 if wanted killed; then
   echo "a rank is killed"
   disturbed_run killed KILL 1
   began=$SECONDS
-  finish_ranks 20
+  finish_ranks 40
   [[ "${codes[*]}" == "1 137" ]] || fail "killed: exit codes ${codes[*]}"
-  (( SECONDS - began <= 7 )) || fail "killed: the other rank took $((SECONDS - began)) s"
+  (( SECONDS - began <= limit + more )) || fail "killed: the other rank took $((SECONDS - began)) s"
   grep -q "rank 1 of 2 on $(hostname) was ended, hangs or cannot be reached; the last that it told: it " "$work/err.0" ||
     fail "killed: $(cat "$work/err.0")"
   go_on_alone "$work/killed"
   echo "  $(grep -h 'rank 1 of 2' "$work/err.0" | head -n 1)"
   echo "rank 0, which keeps the meeting place, is killed"
   disturbed_run killed KILL 0
-  finish_ranks 20
+  finish_ranks 40
   [[ "${codes[*]}" == "137 1" ]] || fail "rank 0 killed: exit codes ${codes[*]}"
   grep -q "rank 0 of 2 on $(hostname)" "$work/err.1" || fail "rank 0 killed: $(cat "$work/err.1")"
   go_on_alone "$work/killed"
@@ -221,9 +253,9 @@ if wanted hung; then
   disturbed_run hung STOP 1
   began=$SECONDS
   ranks=("${ranks[0]}")
-  finish_ranks 20
+  finish_ranks 40
   [[ "${codes[*]}" == 1 ]] || fail "hung: exit code ${codes[*]}"
-  (( SECONDS - began <= 7 )) || fail "hung: the other rank took $((SECONDS - began)) s"
+  (( SECONDS - began <= limit + more )) || fail "hung: the other rank took $((SECONDS - began)) s"
   grep -q "rank 1 of 2 on $(hostname)" "$work/err.0" || fail "hung: $(cat "$work/err.0")"
   kill -KILL "${pids[-1]}"
   go_on_alone "$work/hung"
@@ -231,11 +263,23 @@ fi
 
 if wanted sigterm; then
   echo "one rank is told to end"
-  disturbed_run sigterm TERM 1
-  finish_ranks 20
+  disturbed_run sigterm TERM 1 60
+  finish_ranks 40
   [[ "${codes[*]}" == "130 130" ]] || fail "sigterm: exit codes ${codes[*]}"
   grep -q "Stopped and saved" "$work/out.0" || fail "sigterm: $(cat "$work/out.0")"
-  go_on_alone "$work/sigterm"
+  # Two ranks go on, and end as two that nobody disturbed. --batch-size may only say what the run has.
+  local_code=0
+  timeout 60 "$cavmae" pretrain --out "$work/sigterm" --resume --no-report --batch-size 3 --dist-rank 0 --dist-size 2 \
+    --dist-url "tcp://127.0.0.1:$(free_port)" >"$work/out.wrong" 2>"$work/err.wrong" || local_code=$?
+  (( local_code == 2 )) && grep -q "makes a batch of 6 clips, the run has 8" "$work/err.wrong" ||
+    fail "another batch size: exit code $local_code, $(cat "$work/err.wrong")"
+  limit=$patient start_by_hand 2 pretrain --out "$work/sigterm" --resume --no-report --threads 1 --batch-size 4
+  finish_ranks 300
+  [[ "${codes[*]}" == "0 0" ]] || fail "sigterm: does not go on: exit codes ${codes[*]}"
+  limit=$patient start_by_hand 2 "${new_run[@]}" --batch-size 4 --out "$work/undisturbed" --epochs 60
+  finish_ranks 300
+  [[ "${codes[*]}" == "0 0" ]] || fail "two ranks: exit codes ${codes[*]}"
+  same_bits "$work/sigterm" "$work/undisturbed"
 fi
 
 # Waits until a process has a file open whose name holds a word: it is in the middle of its share.
@@ -252,16 +296,15 @@ lose_in_share() {  # RANK, WHAT IT DOES, FILES IT READS, ARGUMENTS...
   local lost=$1 doing=$2 files=$3 other=$((1 - $1)) how="was ended, hangs or cannot be reached" want="1 137" began
   shift 3
   if (( lost == 0 )); then how="or what keeps the meeting place, was ended or cannot be reached" want="137 1"; fi
-  local limit=10
   start_by_hand 2 "$@" --threads 1
   wait_for_open "${ranks[0]}" "$files"
   wait_for_open "${ranks[1]}" "$files"
-  sleep 1  # a rank tells what it does every 0.5 s
+  sleep 2  # a rank tells what it does every 0.8 s
   kill -KILL "${ranks[lost]}"
   began=$SECONDS
-  finish_ranks 30
+  finish_ranks 40
   [[ "${codes[*]}" == "$want" ]] || fail "$1: exit codes ${codes[*]}"
-  (( SECONDS - began <= limit + 1 )) || fail "$1: the other rank took $((SECONDS - began)) s"
+  (( SECONDS - began <= limit + more )) || fail "$1: the other rank took $((SECONDS - began)) s"
   grep -q "^cavmae: (rank $other) rank $lost of 2 on $(hostname),* $how; the last that it told: it $doing" "$work/err.$other" ||
     fail "$1: $(cat "$work/err.$other")"
   [[ $(grep -c '^cavmae: ' "$work/err.$other") == 1 ]] || fail "$1: says more than one line"
@@ -309,8 +352,8 @@ PY
   cat >"$work/finetune.json" <<'JSON'
 {"epochs": 1, "average_from_epoch": 1, "average_to_epoch": 1, "loader": {"batch_size": 4, "num_workers": 1}, "schedule": {"lr": 1e-3}}
 JSON
-  "$cavmae" finetune --init "$work/one" --config "$work/finetune.json" --data "$work/some.jsonl" --val "$work/some.jsonl" --cache "$work/cache" \
-    --no-report --threads 1 --out "$work/classifier" >"$work/out.finetune" 2>"$work/err.finetune" || fail "finetune"
+  run_alone finetune finetune --init "$work/one" --config "$work/finetune.json" --data "$work/some.jsonl" --val "$work/some.jsonl" \
+    --cache "$work/cache" --no-report --threads 1 --out "$work/classifier"
   lose_in_share 0 "is embedding" clips/ embed "${model[@]}" "${many[@]}" --out "$work/e.safetensors"
   [[ ! -e "$work/e.safetensors" ]] || fail "embed: half a file"
   parts=(embed "${model[@]}" "${many[@]}" --out "$work/parts" --part-clips 64)
@@ -340,25 +383,26 @@ JSON
   [[ "${codes[*]}" == "0 0" ]] || fail "unequal shares: exit codes ${codes[*]}"
   (( SECONDS - began > limit + 1 )) || fail "unequal shares: done after $((SECONDS - began)) s, which shows nothing"
   echo "  done after $((SECONDS - began)) s, with a limit of $limit s"
-  limit=6
+  limit=16
 fi
 
 if wanted slurm; then
   echo "Slurm: srun, and the example's sbatch file"
   source "$here/tools/one_machine_slurm.sh"
   start_slurm "$work/slurm"
-  timeout 600 srun --quiet -n 2 --time 10 "$cavmae" "${new_run[@]}" --batch-size 4 --out "$work/srun" \
+  jobs_of_slurm=("cavmae-test-$$")
+  timeout 600 srun --quiet --job-name "${jobs_of_slurm[0]}" -n 2 --time 10 "$cavmae" "${new_run[@]}" --batch-size 4 --out "$work/srun" \
     >"$work/out.srun" 2>"$work/err.srun" || fail "srun"
   grep -q "2 ranks on 1 host.*started by Slurm, met at file://" "$work/srun/run.log" || fail "srun: the first line"
   same_end "$work/srun"
   # A plain process inside of an allocation is one process.
-  timeout 600 salloc --quiet -n 2 --time 10 "$cavmae" "${new_run[@]}" --batch-size 8 --epochs 1 --out "$work/plain" \
+  timeout 600 salloc --quiet --job-name "${jobs_of_slurm[0]}" -n 2 --time 10 "$cavmae" "${new_run[@]}" --batch-size 8 --epochs 1 --out "$work/plain" \
     >"$work/out.plain" 2>"$work/err.plain" || fail "a plain process inside of an allocation"
   ! grep -q "ranks on" "$work/plain/run.log" || fail "a plain process inside of an allocation takes itself for several"
   mkdir "$work/home"
   sed -e "s|run=.*|run=$work/sbatch data=$work/clips|" -e "s|^options=.*|options=(${new_run[*]:1:${#new_run[@]}-3} --batch-size 4)|" -e '/^#SBATCH --nodes/d' \
     -e 's/--cpus-per-task=16/--cpus-per-task=1/' -e "s|srun cavmae|srun $cavmae|" "$here/examples/cluster/pretrain.sbatch" >"$work/pretrain.sbatch"
-  timeout 600 sbatch --wait --quiet --nodes 1 --time 10 --output "$work/out.sbatch" --error "$work/err.sbatch" "$work/pretrain.sbatch" ||
+  timeout 600 sbatch --wait --quiet --job-name "${jobs_of_slurm[0]}" --nodes 1 --time 10 --output "$work/out.sbatch" --error "$work/err.sbatch" "$work/pretrain.sbatch" ||
     fail "sbatch"
   grep -q "2 ranks on 1 host.*started by Slurm, met at tcp://.*MASTER_ADDR" "$work/sbatch/run.log" || fail "sbatch: the first line"
   same_end "$work/sbatch"
@@ -400,15 +444,15 @@ on_hosts_go_on() {  # RUN
 if wanted cut; then
   echo "three hosts: one is cut off in mid-step"
   begin_on_hosts "$work/cut"
-  grep -q "3 ranks on .*Gloo over 10.77.0.1" "$work/cut/run.log" || fail "cut: the first line"
+  grep -q "3 ranks on 3 hosts, Gloo over 10.77.0.1 (rank 0)" "$work/cut/run.log" || fail "cut: the first line"
   ip -n "${namespaces[0]}" link set port3 down
   began=$SECONDS
-  finish_ranks 20
+  finish_ranks 40
   took=$((SECONDS - began))
   [[ "${codes[*]}" == "1 1 1" ]] || fail "cut: exit codes ${codes[*]}"
-  (( took <= 7 )) || fail "cut: the ranks took $took s"
-  for rank in 0 1; do grep -q "rank 2 of 3 on $(hostname)" "$work/err.$rank" || fail "cut: $(cat "$work/err.$rank")"; done
-  grep -q "rank 0 of 3 on $(hostname), or .*answer\|rank 0 of 3 on $(hostname), or .*reached" "$work/err.2" || fail "cut: $(cat "$work/err.2")"
+  (( took <= limit + more )) || fail "cut: the ranks took $took s"
+  for rank in 0 1; do grep -q "rank 2 of 3 on node3" "$work/err.$rank" || fail "cut: $(cat "$work/err.$rank")"; done
+  grep -q "rank 0 of 3 on node1, or .*answer\|rank 0 of 3 on node1, or .*reached" "$work/err.2" || fail "cut: $(cat "$work/err.2")"
   echo "  after $took s: $(grep -h 'rank 2 of 3' "$work/err.0" | head -n 1)"
   echo "  on the host that is cut off: $(grep -h 'rank 0 of 3' "$work/err.2" | head -n 1)"
   ip -n "${namespaces[0]}" link set port3 up
@@ -420,10 +464,10 @@ if wanted lost; then
   begin_on_hosts "$work/lost"
   kill -KILL "${ranks[1]}"
   began=$SECONDS
-  finish_ranks 20
+  finish_ranks 40
   [[ "${codes[*]}" == "1 137 1" ]] || fail "lost: exit codes ${codes[*]}"
-  (( SECONDS - began <= 7 )) || fail "lost: the ranks took $((SECONDS - began)) s"
-  for rank in 0 2; do grep -q "rank 1 of 3 on $(hostname)" "$work/err.$rank" || fail "lost: $(cat "$work/err.$rank")"; done
+  (( SECONDS - began <= limit + more )) || fail "lost: the ranks took $((SECONDS - began)) s"
+  for rank in 0 2; do grep -q "rank 1 of 3 on node2" "$work/err.$rank" || fail "lost: $(cat "$work/err.$rank")"; done
   on_hosts_go_on "$work/lost"
 fi
 
@@ -433,13 +477,13 @@ if wanted slow; then
   ip netns exec "${hosts[2]}" tc qdisc add dev eth0 root tbf rate 10mbit burst 16kb latency 400ms
   ip netns exec "${namespaces[0]}" tc qdisc add dev port3 root tbf rate 10mbit burst 16kb latency 400ms
   # Nine clips are three of each rank.
-  "$cavmae" "${new_run[@]}" --batch-size 9 --out "$work/nine" >"$work/out.nine" 2>"$work/err.nine" || fail "one process"
+  run_alone nine "${new_run[@]}" --batch-size 9 --out "$work/nine"
   sent() { ip netns exec "${hosts[2]}" cat /sys/class/net/eth0/statistics/tx_bytes; }
   began=$SECONDS sent_before=$(sent)
   limit=$patient start_by_hand 3 "${new_run[@]}" --batch-size 3 --out "$work/slow"
   finish_ranks 600
   [[ "${codes[*]}" == "0 0 0" ]] || fail "slow: exit codes ${codes[*]}"
-  grep -q "3 ranks on .*Gloo over 10.77.0.1" "$work/slow/run.log" || fail "slow: the first line"
+  grep -q "3 ranks on 3 hosts, Gloo over 10.77.0.1 (rank 0)" "$work/slow/run.log" || fail "slow: the first line"
   same_end "$work/slow" "$work/nine"
   exchanging=$(grep -o 'exchanging.*' "$work/slow/run.log" | tail -n 1) || fail "slow: the log does not say what is exchanged"
   echo "  in $((SECONDS - began)) s, the slow host having sent $((($(sent) - sent_before) / 1000000)) MB, $exchanging"
