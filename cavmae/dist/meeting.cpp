@@ -194,6 +194,8 @@ Reached take_place_at(const MeetingOptions& options) {
     reached.store = keys_of_launch(reached.store, options.launch);
     const std::optional<Holder> holder = take_place(*reached.store, options, reached.ends);
     if (!holder) return reached;
+    // The store of a file counts how many have ended, and the last of as many as there are ranks removes it.
+    if (is_file) (void)reached.store.release();
     if (is_file && is_first && holder->has_ended()) {
       options.say(concat(place.file.string(), " was left by an earlier start, and is replaced"));
       std::error_code failed;

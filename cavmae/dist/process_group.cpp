@@ -225,6 +225,8 @@ ProcessGroup::ProcessGroup(const GroupOptions& options) : state_(std::make_uniqu
 }
 
 ProcessGroup::~ProcessGroup() {
+  // A file's store would take its end for that of a rank.
+  if (state_->nccl_store) (void)c10::intrusive_ptr<c10d::Store>(state_->nccl_store).release();
   if (!failed()) return;
   // Their threads wait for ranks that are gone, and their destructors would wait for the threads.
   state_->gloo.release();

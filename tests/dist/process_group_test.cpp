@@ -32,7 +32,9 @@ class Processes {
   // seconds.
   explicit Processes(int64_t ranks, std::chrono::seconds timeout = kLongTimeout)
       : ranks_(ranks), timeout_(timeout) {}
-  ~Processes() {
+  ~Processes() { kill(); }
+
+  void kill() {
     for (const pid_t child : children_) ::kill(child, SIGKILL);
     wait();
   }
@@ -410,12 +412,17 @@ const auto kMeet = [](ProcessGroup& group) {
 
 TEST(ProcessGroup, AFileOfALaunchThatWasKilledIsReplaced) {
   Processes processes(2);
-  processes.start_all([](ProcessGroup& group) {
+  const std::string met = processes.meeting_file().string() + ".met";
+  processes.start_all([met](ProcessGroup& group) {
     group.barrier();
-    std::raise(SIGKILL);
+    write_file(met + std::to_string(group.rank()), "");
+    for (;;) std::this_thread::sleep_for(std::chrono::seconds(1));
     return std::string();
   });
-  processes.wait();
+  for (int i = 0; i < 1200 && !(std::filesystem::exists(met + "0") && std::filesystem::exists(met + "1"));
+       ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  processes.kill();
   EXPECT_TRUE(std::filesystem::exists(processes.meeting_file()));
   processes.start(1, kMeet);
   std::this_thread::sleep_for(std::chrono::milliseconds(500));  // it comes before rank 0
