@@ -161,6 +161,15 @@ TEST_F(TwoRanksWithARun, TakeTheGpuOfTheirNumber) {
   EXPECT_EQ(device_of("0", "cuda"), "cuda");
   EXPECT_EQ(device_of("1", "cuda:3"), "cuda:3") << "as the user says";
   EXPECT_EQ(device_of("1", "cpu"), "cpu");
+  ASSERT_EQ(train("").exit_code, 0);
+  const auto embed = [&](const std::string& rank) {
+    return "RANK=" + rank + " LOCAL_RANK=" + rank + " WORLD_SIZE=2 timeout 300 " + CAVMAE_PROGRAM +
+           " embed --device cuda --dist-timeout 120 --dist-url file://" + path("meeting") + " --checkpoint " +
+           path("run") + " --data " + path("four") + " --out " + path("e.safetensors");
+  };
+  const Outcome second = run_shell("(" + embed("0") + " >" + path("out") + " 2>&1 ) & " + embed("1") +
+                                   "; code=$?; wait; exit $code");
+  EXPECT_TRUE(second.exit_code == 0 || second.err.find("cuda:1") != std::string::npos) << second.err;
 }
 
 }  // namespace
