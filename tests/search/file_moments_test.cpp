@@ -1,15 +1,15 @@
 // What of a file the network is asked, and where in the file its answers belong.
 #include "cavmae/search/file_moments.h"
 
-#include <atomic>
 #include <map>
 #include <string>
+#include <tuple>
 
-#include <ATen/record_function.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cavmae/eval/embed.h"
+#include "cavmae/nn/profile_range.h"
 #include "cavmae/nn/profile_ranges.h"
 #include "cavmae/search/search.h"
 
@@ -20,7 +20,6 @@ namespace cavmae {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::ElementsAreArray;
 
 // A hum of two hours with one other sound in it, at 1:02:03.
 void write_two_hours(const fs::path& film, const fs::path& sound) {

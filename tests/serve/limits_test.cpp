@@ -42,6 +42,7 @@ TEST_F(Limits, AQueryThatFindsTheQueueFullIsRefusedAtOnce) {
     try {
       batching->embed(silence());
       ADD_FAILURE() << "it was not refused";
+      break;  // the next would wait for the hour
     } catch (const HttpError& e) {
       EXPECT_EQ(e.status(), 503);
       EXPECT_EQ(e.code(), "busy");
