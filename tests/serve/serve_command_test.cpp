@@ -82,6 +82,23 @@ TEST_F(ServeCommand, AnswersWhatWasAskedBeforeItEnds) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
 }
 
+// The demo's own line, in a folder that looks like that of the demo.
+TEST_F(ServeCommand, TheDemoPrintsWhatServesItsLibrary) {
+  const std::string demo = read_text(CAVMAE_SOURCE_DIR "/demo.sh");
+  std::smatch line;
+  ASSERT_TRUE(std::regex_search(demo, line, std::regex("\necho \"Search it yourself[^\n]*")));
+  const std::filesystem::path program = CAVMAE_PROGRAM;
+  const auto printed = testing_support::run_shell(concat("cd '", program.parent_path().string(),
+                                                         "'; cavmae=", program.filename().string(), "; out='",
+                                                         folder_->path().string(), "'", line.str()));
+  ASSERT_EQ(printed.exit_code, 0) << printed.err;
+  std::smatch words;
+  ASSERT_TRUE(std::regex_search(printed.out, words, std::regex("browser: (\\S+) serve (\\S+)\n$")))
+      << printed.out;
+  EXPECT_EQ(std::filesystem::canonical(words[1].str()), std::filesystem::canonical(program));
+  EXPECT_EQ(std::filesystem::canonical(words[2].str()), std::filesystem::canonical(toy_->library()));
+}
+
 TEST_F(ServeCommand, SaysWhatIsWrong) {
   const auto error = [](const std::string& arguments) {
     const auto outcome = run_cavmae("serve " + arguments);
