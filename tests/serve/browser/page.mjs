@@ -81,6 +81,7 @@ async function until(page, ask) {
   }
 }
 
+const secondsOf = (text) => text.split(':').reduce((sum, part) => 60 * sum + Number(part), 0);  // '1:02.5'
 const cards = (page) => page.locator('.card:visible');
 const names = (page) => page.locator('.card:visible .name').allTextContents();
 const settled = (page) => until(page, () => document.querySelectorAll('.card').length > 0 && !document.querySelector('.results.waiting'));
@@ -107,10 +108,20 @@ async function searching(browser, server) {
   await mandel.focus();
   await page.keyboard.press('Enter');
   const film = await playerTime(page);
-  const [minutes, seconds] = (await mandel.locator('[aria-current=true]').textContent()).split(' ')[0].split(':').map(Number);
-  check(film.source.includes('/media') && film.time >= 60 * minutes + seconds, `the file itself is played at the moment (${film.time.toFixed(1)} s)`);
+  const begin = secondsOf((await mandel.locator('[aria-current=true]').textContent()).split(' ')[0]);
+  check(film.source.includes('/media') && film.time >= begin, `the file itself is played at the moment (${film.time.toFixed(1)} s)`);
   await page.keyboard.press('Escape');
   check(await page.locator('.screen video').count() === 0, 'Escape stops it');
+  const spans = (await mandel.locator('.moments button').allTextContents()).map((text) => text.split(' to ').map(secondsOf));
+  const later = spans.findIndex(([start]) => start >= 2);
+  check(later >= 0, 'there are moments that are not the beginning of their file');
+  await page.evaluate(() => document.addEventListener('timeupdate', ({ target }) => {
+    if (!target.paused) window.heardFrom ??= target.currentTime;
+  }, true));
+  await mandel.locator('.moments button').nth(later).click();
+  const heard = await until(page, () => window.heardFrom);
+  check(heard >= spans[later][0] && heard < spans[later][1], `a moment is played from its start on (${heard.toFixed(1)} s of ${spans[later].join(' to ')})`);
+  await page.keyboard.press('Escape');
 
   for (const [name, tag] of [['waves.avi', 'video'], ['bird.wv', 'audio']]) {
     const card = page.locator('.card', { hasText: name });
@@ -166,6 +177,9 @@ async function searching(browser, server) {
   await until(page, () => location.search.includes('under='));
   await settled(page);
   check((await names(page)).every((name) => ['bird.wv', 'hum.wav'].includes(name)), 'a folder limits the search');
+  await page.locator('input[name=for][value=video]').check();
+  await page.waitForSelector('#message:visible');
+  check(await cards(page).count() === 0 && (await page.locator('#message').textContent()).includes('Nothing was found'), 'a search that finds nothing says so');
   await page.locator('#under').selectOption('');
   await until(page, () => !location.search.includes('under='));
   await settled(page);
@@ -182,13 +196,26 @@ async function searching(browser, server) {
   check((await page.locator('#message').textContent()).includes('cannot be searched by') && (await page.locator('#message').textContent()).includes('words.txt'), 'a wrong file is named');
 
   await page.locator('#record').click();
-  await until(page, () => document.querySelector('#record-text').textContent.includes('Stop (2'));
+  await until(page, () => document.querySelector('#record-text').textContent.match(/Stop \(([2-9]|\d\d)/) !== null);
   await page.locator('#record').click();
   await settled(page);
   check((await page.locator('#query-name').textContent()).startsWith('recording.'), 'a recording is searched by');
 
   check((await namelessControls(page)).length === 0, `controls have names ${await namelessControls(page)}`);
   check(page.problems.length === 0, `nothing was refused or broke ${page.problems}`);
+  await page.context().close();
+}
+
+// As from an address that is neither localhost nor https.
+async function withoutMicrophone(browser, server) {
+  const page = await newPage(browser);
+  await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'mediaDevices', { get: () => undefined }));
+  await page.goto(server.url);
+  await page.locator('#record').click();
+  await page.waitForSelector('#record-note:visible');
+  const hint = await page.locator('#record-note').textContent();
+  check(hint.includes('localhost') && hint.includes('https'), 'where browsers give no microphone, what they want is told');
+  check(page.problems.length === 0, `nothing broke ${page.problems}`);
   await page.context().close();
 }
 
@@ -278,6 +305,7 @@ try {
   });
   let server = await serve(library);
   await searching(browser, server);
+  await withoutMicrophone(browser, server);
   await looks(browser, server);
   server = await serversComeAndGo(browser, server);
   await emptyAndBehindAProxy(browser, server);
