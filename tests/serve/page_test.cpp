@@ -65,7 +65,8 @@ TEST(Page, InABrowser) {
   // CAVMAE_SCREENSHOTS=FOLDER keeps what it looked like; wide_light.png is docs/search.png.
   if (const char* keep = std::getenv("CAVMAE_SCREENSHOTS")) {
     std::filesystem::create_directories(keep);
-    std::filesystem::copy(folder / "out", keep, std::filesystem::copy_options::overwrite_existing);
+    using std::filesystem::copy_options;
+    std::filesystem::copy(folder / "out", keep, copy_options::overwrite_existing | copy_options::recursive);
   }
 }
 
