@@ -5,7 +5,7 @@
 # A library of N clips [40] is filled again and again, and killed (kill -9) at random moments between its first and its last
 # write until N kills [50] have hit a living process (exit code 137). A disk that is nearly full (a tmpfs of its own) stops
 # it at N random moments [5]; that takes root or user namespaces (unshare -rm), and without either the test fails, or leaves
-# the disks out with --skip-disks-without-mount (not as root with CI=true).
+# the disks out with --skip-disks-without-mount.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 declare -A numbers=([kills]=50 [full_disks]=5 [clips]=40 [seed]=$$)
