@@ -1,7 +1,6 @@
 #include "cavmae/isa/instructions.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <iterator>
 
@@ -152,13 +151,13 @@ InstructionLoop instruction_loop(Instruction instruction) {
   return {};
 }
 
-double instruction_gflops(Instruction instruction) {
-  static const auto kRates = [] {
-    std::array<double, std::size(kInstructions)> rates{};
-    for (const Instruction each : kInstructions) rates[static_cast<size_t>(each)] = probe(each);
+const InstructionRates& instruction_rates() {
+  static const InstructionRates kRates = [] {
+    InstructionRates rates;
+    for (const Instruction each : kInstructions) rates.gflops[static_cast<size_t>(each)] = probe(each);
     return rates;
   }();
-  return kRates[static_cast<size_t>(instruction)];
+  return kRates;
 }
 
 }  // namespace cavmae

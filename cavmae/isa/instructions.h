@@ -3,10 +3,10 @@
 // multiply-adds on Intel's that have tiles). Free functions; safe from several threads.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <functional>
+#include <iterator>
 #include <string>
-#include <vector>
 
 namespace cavmae {
 
@@ -23,7 +23,13 @@ struct InstructionLoop {
 };
 InstructionLoop instruction_loop(Instruction instruction);
 
-// Of one core, in 1e9 operations a second; 0 for one that may not be used. Measured once a process.
-double instruction_gflops(Instruction instruction);
+// Of one core, in 1e9 operations a second; 0 for one that may not be used.
+struct InstructionRates {
+  std::array<double, std::size(kInstructions)> gflops{};
+
+  double of(Instruction instruction) const { return gflops[static_cast<size_t>(instruction)]; }
+};
+// This machine's, measured once a process.
+const InstructionRates& instruction_rates();
 
 }  // namespace cavmae

@@ -10,6 +10,8 @@
 #include "cavmae/core/text.h"
 #include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/matmul.h"
+#include "cavmae/kernels/tile_matmul.h"
+#include "cavmae/kernels/versions.h"
 
 namespace cavmae::kernels {
 namespace {
@@ -48,29 +50,29 @@ std::string names_of(std::span<const Engine> engines) {
   return names;
 }
 
-std::string describe(const Engine& engine) {
+std::string describe(const Engine& engine, const InstructionRates& rates) {
   return fmt::format("{}, {:.0f} GFLOP/s a core", instruction_name(engine.speed.instruction),
-                     engine.speed.gflops());
+                     engine.speed.gflops(rates));
 }
 
-EngineChoice choose_by_speed(std::span<const Engine> engines) {
+EngineChoice choose_by_speed(std::span<const Engine> engines, const InstructionRates& rates) {
   size_t last = 0;
   for (size_t i = 0; i < engines.size(); ++i)
     if (engines[i].pays) last = i;
   const Engine& of_table = engines[last];
   size_t best = last;
-  double most = kOverrules * of_table.speed.gflops();
+  double most = kOverrules * of_table.speed.gflops(rates);
   for (size_t i = 0; i < engines.size(); ++i) {
     const Speed& speed = engines[i].speed;
-    if (!engines[i].pays || speed.instruction == of_table.speed.instruction || speed.gflops() <= most)
+    if (!engines[i].pays || speed.instruction == of_table.speed.instruction || speed.gflops(rates) <= most)
       continue;
-    most = speed.gflops();
+    most = speed.gflops(rates);
     best = i;
   }
-  if (best == last) return {.index = last, .reason = describe(of_table)};
-  return {
-      .index = best,
-      .reason = concat(describe(engines[best]), "; ", of_table.name, " would reach ", describe(of_table))};
+  if (best == last) return {.index = last, .reason = describe(of_table, rates)};
+  return {.index = best,
+          .reason = concat(describe(engines[best], rates), "; ", of_table.name, " would reach ",
+                           describe(of_table, rates))};
 }
 
 void choose_all(Element element) {
@@ -94,7 +96,26 @@ std::string job_name(Job job) {
   return "attention";
 }
 
-EngineChoice choose_engine(Job job, Element element, std::span<const Engine> engines) {
+const EngineMachine& this_machine() {
+  static const EngineMachine kMachine = {
+      .isa = usable_isa(),
+      .rates = instruction_rates(),
+      .tiles_trouble = [] { return tiles_trouble(); },
+      .onednn_bf16_trouble =
+          [] {
+#ifdef CAVMAE_HAS_ONEDNN
+            static const std::string kTrouble = try_onednn_bf16();
+            return kTrouble;
+#else
+            return std::string("this cavmae was built without oneDNN (CAVMAE_ONEDNN=OFF)");
+#endif
+          },
+  };
+  return kMachine;
+}
+
+EngineChoice choose_engine(Job job, Element element, std::span<const Engine> engines,
+                           const InstructionRates& rates) {
   const EngineNames& names = named_engines(element);
   if (const auto named = names.find(job); named != names.end()) {
     const auto engine = std::ranges::find(engines, named->second, &Engine::name);
@@ -103,7 +124,7 @@ EngineChoice choose_engine(Job job, Element element, std::span<const Engine> eng
                     "; it has ", names_of(engines));
     return {.index = static_cast<size_t>(engine - engines.begin()), .reason = "named"};
   }
-  return choose_by_speed(engines);
+  return choose_by_speed(engines, rates);
 }
 
 void use_engines(const std::string& text, Element element) {

@@ -2,10 +2,12 @@
 // overrule it, and the user may decide. Free functions; safe from several threads, but for use_engines().
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 
 #include "cavmae/isa/instructions.h"
+#include "cavmae/isa/isa.h"
 #include "cavmae/kernels/types.h"
 
 namespace cavmae::kernels {
@@ -20,7 +22,7 @@ struct Speed {
   Instruction instruction = Instruction::fp32_fma;
   double efficiency = 1.0;
 
-  double gflops() const { return instruction_gflops(instruction) * efficiency; }
+  double gflops(const InstructionRates& rates) const { return rates.of(instruction) * efficiency; }
 };
 
 struct Engine {
@@ -29,9 +31,19 @@ struct Engine {
   bool pays = true;  // may be chosen; else only by name
 };
 
+// What the tables look at. Troubles: "" where there is none, else why tiles (bf16 products by oneDNN) may not
+// be used; asked only where the instructions are there.
+struct EngineMachine {
+  IsaSet isa;
+  InstructionRates rates;
+  std::function<std::string()> tiles_trouble, onednn_bf16_trouble;
+};
+// The one that this process runs on.
+const EngineMachine& this_machine();
+
 struct EngineChoice {
   size_t index = 0;    // of the engines
-  std::string reason;  // "the table's; tdpbf16ps, 1593 GFLOP/s a core"
+  std::string reason;  // "tdpbf16ps, 1593 GFLOP/s a core"
 };
 
 // Note [Engines]: the last of the engines that pay is the table's: the one for the youngest instructions.
@@ -39,7 +51,8 @@ struct EngineChoice {
 // instruction and are slow at it from the others, and so far a probe never errs by noise. What use_engines()
 // names goes before both; a ConfigError that lists the engines where it names none of them. At least one
 // pays.
-EngineChoice choose_engine(Job job, Element element, std::span<const Engine> engines);
+EngineChoice choose_engine(Job job, Element element, std::span<const Engine> engines,
+                           const InstructionRates& rates);
 
 // The user's word, "JOB=NAME,..." with jobs forward, dgrad, wgrad and attention; "" is none. Holds for the
 // process and for factors of this kind. Call it while no network computes. Throws ConfigError for what is

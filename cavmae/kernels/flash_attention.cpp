@@ -5,10 +5,9 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/parallel.h"
-#include "cavmae/isa/kernel_table.h"
 #include "cavmae/kernels/attention_head.h"
 #include "cavmae/kernels/buffer.h"
-#include "cavmae/kernels/tile_matmul.h"
+#include "cavmae/kernels/tile_kernels.h"
 #include "cavmae/kernels/versions.h"
 
 namespace cavmae::kernels {
@@ -42,30 +41,20 @@ constexpr AttentionKernel kAttentionKernels[] = {
     {"emulated_tiles", Isa::baseline, Use::tests, {Instruction::fp32_fma, 0.01}, emulated_tiles_head_kernel},
 };
 
-struct ChosenAttention {
-  const AttentionKernel* kernel;
-  std::string why;
-};
-
-ChosenAttention choose_attention(Element element) {
-  std::vector<const AttentionKernel*> kernels;
-  std::vector<Engine> engines;
-  for (const AttentionKernel* kernel : usable_attention_kernels()) {
-    const bool fits = kernel->use == Use::any_element || element == Element::bf16;
-    if (!fits) continue;
-    kernels.push_back(kernel);
-    engines.push_back({.name = kernel->name, .speed = kernel->speed, .pays = kernel->use != Use::tests});
-  }
-  EngineChoice choice = choose_engine(Job::attention, element, engines);
-  return {.kernel = kernels[choice.index], .why = std::move(choice.reason)};
+std::vector<const AttentionKernel*> usable_attention_on(const EngineMachine& machine) {
+  std::vector<const AttentionKernel*> usable;
+  for (const AttentionKernel& kernel : kAttentionKernels)
+    if (machine.isa.has(kernel.needs) && (kernel.needs != Isa::amx_bf16 || machine.tiles_trouble().empty()))
+      usable.push_back(&kernel);
+  return usable;
 }
 
 ChosenAttention& chosen_attention(Element element) {
   if (element == Element::f32) {
-    static ChosenAttention f32 = choose_attention(Element::f32);
+    static ChosenAttention f32 = attention_kernel_on(this_machine(), Element::f32);
     return f32;
   }
-  static ChosenAttention bf16 = choose_attention(Element::bf16);
+  static ChosenAttention bf16 = attention_kernel_on(this_machine(), Element::bf16);
   return bf16;
 }
 
@@ -135,11 +124,20 @@ HeadForward part_of(HeadForward task, int64_t first, int64_t end) {
 }  // namespace
 
 std::vector<const AttentionKernel*> usable_attention_kernels() {
-  std::vector<const AttentionKernel*> usable = usable_versions(kAttentionKernels);
-  std::erase_if(usable, [](const AttentionKernel* kernel) {
-    return kernel->needs == Isa::amx_bf16 && !tiles_trouble().empty();
-  });
-  return usable;
+  return usable_attention_on(this_machine());
+}
+
+ChosenAttention attention_kernel_on(const EngineMachine& machine, Element element) {
+  std::vector<const AttentionKernel*> kernels;
+  std::vector<Engine> engines;
+  for (const AttentionKernel* kernel : usable_attention_on(machine)) {
+    const bool fits = kernel->use == Use::any_element || element == Element::bf16;
+    if (!fits) continue;
+    kernels.push_back(kernel);
+    engines.push_back({.name = kernel->name, .speed = kernel->speed, .pays = kernel->use != Use::tests});
+  }
+  EngineChoice choice = choose_engine(Job::attention, element, engines, machine.rates);
+  return {.kernel = kernels[choice.index], .why = std::move(choice.reason)};
 }
 
 const AttentionKernel& best_attention_kernel(Element element) {
@@ -151,7 +149,7 @@ std::string why_best_attention_kernel(Element element) {
 }
 
 void choose_attention_kernel(Element element) {
-  chosen_attention(element) = choose_attention(element);
+  chosen_attention(element) = attention_kernel_on(this_machine(), element);
 }
 
 void flash_attention_forward(const AttentionCall& call, const AttentionForward& arrays,

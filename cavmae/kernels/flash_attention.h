@@ -70,6 +70,12 @@ const AttentionKernel& best_attention_kernel(Element element);
 std::string why_best_attention_kernel(Element element);
 // Chooses anew, for use_engines().
 void choose_attention_kernel(Element element);
+// What would be taken on another machine.
+struct ChosenAttention {
+  const AttentionKernel* kernel;
+  std::string why;
+};
+ChosenAttention attention_kernel_on(const EngineMachine& machine, Element element);
 
 void flash_attention_forward(const AttentionCall& call, const AttentionForward& arrays);
 void flash_attention_backward(const AttentionCall& call, const AttentionBackward& arrays);

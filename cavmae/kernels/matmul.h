@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -75,12 +76,12 @@ struct LinearWgrad {
 // the same products, at the speed of fp32.
 struct MatmulBackend {
   const char* name;
-  Element element;  // of the factors
-  Isa needs;        // to run
-  Isa pays_with;    // to be chosen
-  Speed (*speed)();
-  // Tried once: "" where its results are right, else what went wrong; null: not tried.
-  std::string (*trouble)();
+  Element element;               // of the factors
+  Isa needs;                     // to run
+  std::optional<Isa> pays_with;  // to be chosen; none: by its name alone, in tests
+  Speed (*speed)(const EngineMachine&);
+  // "" where its results are right, else what went wrong; null: not tried.
+  std::string (*trouble)(const EngineMachine&);
   void (*forward)(const LinearForward&);
   void (*dgrad)(const LinearDgrad&);
   void (*wgrad)(const LinearWgrad&);
@@ -96,8 +97,10 @@ struct MatmulBackends {
 const MatmulBackends& best_matmul_backends(Element element);
 // Chooses anew, for use_engines().
 void choose_matmul_backends(Element element);
+// What would be taken on another machine.
+MatmulBackends matmul_backends_on(const EngineMachine& machine, Element element);
 // A warning for the user about the choice, or "".
-std::string matmul_backend_warning();
+std::string matmul_backend_warning(const EngineMachine& machine = this_machine());
 // Whether bf16 products are computed by instructions of their own, and not by way of fp32.
 bool bf16_matmul_is_faster();
 

@@ -2,6 +2,7 @@
 // factors. Note [Tile GEMM].
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "cavmae/kernels/matmul.h"
@@ -16,6 +17,10 @@ void tile_wgrad(const LinearWgrad& call, const TileKernels& kernels);
 // "" where this process may use tiles, else the reason why not: the processor or a switch of isa.h lacks
 // them, Linux refuses them, or their product is not that of the emulation. Tried once.
 const std::string& tiles_trouble();
+// That reason for a process whose processor has tiles or not, by what Linux says when it is asked ("" gives
+// them), and by a trial of their product.
+std::string trouble_of_tiles(bool has_tiles, const std::function<std::string()>& request,
+                             const std::function<bool()>& product_is_right);
 
 // Into how many parts of rows and of panels a product goes: one for each thread, each as even as can be, and
 // cut so that they read little.

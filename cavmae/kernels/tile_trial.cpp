@@ -47,10 +47,7 @@ bool native_tiles_are_right() {
 }
 
 std::string trouble() {
-  if (!usable_isa().has(Isa::amx_bf16)) return "the processor has no tiles, or may not use them (CAVMAE_ISA)";
-  if (std::string refused = request_tiles(); !refused.empty()) return refused;
-  if (!native_tiles_are_right()) return "the product of two tiles came out wrong";
-  return "";
+  return trouble_of_tiles(usable_isa().has(Isa::amx_bf16), request_tiles, native_tiles_are_right);
 }
 
 #else
@@ -62,6 +59,14 @@ std::string trouble() {
 #endif
 
 }  // namespace
+
+std::string trouble_of_tiles(bool has_tiles, const std::function<std::string()>& request,
+                             const std::function<bool()>& product_is_right) {
+  if (!has_tiles) return "the processor has no tiles, or may not use them (CAVMAE_ISA)";
+  if (std::string refused = request(); !refused.empty()) return refused;
+  if (!product_is_right()) return "the product of two tiles came out wrong";
+  return "";
+}
 
 const std::string& tiles_trouble() {
   static const std::string kTrouble = trouble();

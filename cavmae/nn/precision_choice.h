@@ -20,8 +20,8 @@ inline std::vector<std::pair<PrecisionChoice, std::string>> option_names(Precisi
 
 Precision resolve_precision(PrecisionChoice choice, torch::Device device);
 
-// Whether the device computes products of bf16 faster than those of fp32: a processor with instructions for
-// them that oneDNN uses rightly, a GPU of compute capability 8.0 or above.
+// Whether the device computes products of bf16 faster than those of fp32: a processor on which another engine
+// than widened fp32 is taken for them (Note [Engines]), a GPU of compute capability 8.0 or above.
 bool bf16_is_faster(torch::Device device);
 
 }  // namespace cavmae

@@ -1,11 +1,14 @@
 #include "cavmae/kernels/engines.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
 #include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/matmul.h"
+#include "cavmae/kernels/tile_matmul.h"
 
 #include "tests/support/temporary_folder.h"
 
@@ -14,21 +17,21 @@ namespace {
 
 using testing::HasSubstr;
 
-// Rates are this machine's; what a share is of the same instruction is theirs in proportion.
+// A processor that multiplies 100 times with each kind of instruction in the time of a share of 1.
+constexpr InstructionRates kEvenRates = {{100, 100, 100}};
+
 Engine engine(const std::string& name, Instruction instruction, double efficiency) {
   return {.name = name, .speed = {instruction, efficiency}};
 }
 
 size_t chosen(const std::vector<Engine>& engines) {
-  return choose_engine(Job::forward, Element::bf16, engines).index;
+  return choose_engine(Job::forward, Element::bf16, engines, kEvenRates).index;
 }
 
-TEST(Engines, TheTablesLastIsTakenUnlessAnotherIsMuchFaster) {
-  const double fma = instruction_gflops(Instruction::fp32_fma);
-  const Engine young = engine("young", Instruction::vdpbf16ps, 1);
-  // Stands for a processor whose vdpbf16ps is slow, or missing altogether.
-  EXPECT_EQ(chosen({engine("old", Instruction::fp32_fma, 100 * fma), young}), 0u);
-  EXPECT_EQ(chosen({engine("old", Instruction::fp32_fma, 0), young}), 1u);
+TEST(Engines, TheTablesLastIsTakenUnlessAnotherReachesMoreThan13TimesAsMuch) {
+  const Engine young = engine("young", Instruction::vdpbf16ps, 0.5);
+  EXPECT_EQ(chosen({engine("old", Instruction::fp32_fma, 0.64), young}), 1u);
+  EXPECT_EQ(chosen({engine("old", Instruction::fp32_fma, 0.66), young}), 0u);
   // Of the same instruction the order alone decides: how they are written is known when they are.
   EXPECT_EQ(chosen({engine("a", Instruction::fp32_fma, 1), engine("b", Instruction::fp32_fma, 0.1)}), 1u);
 }
@@ -48,10 +51,99 @@ TEST(Engines, ThoseThatDoNotPayAreForTheirNameAlone) {
 }
 
 TEST(Engines, TheReasonNamesInstructionsAndRates) {
-  const auto choice =
-      choose_engine(Job::dgrad, Element::bf16, std::vector{engine("a", Instruction::fp32_fma, 1)});
-  EXPECT_THAT(choice.reason, HasSubstr("fp32 multiply-add"));
-  EXPECT_THAT(choice.reason, HasSubstr("GFLOP/s a core"));
+  const auto choice = choose_engine(Job::dgrad, Element::bf16,
+                                    std::vector{engine("a", Instruction::fp32_fma, 0.5)}, kEvenRates);
+  EXPECT_EQ(choice.reason, "fp32 multiply-add, 50 GFLOP/s a core");
+}
+
+// ---- the tables, on machines whose rates were measured (docs/performance.md), in GFLOP/s a core
+
+std::string nothing_wrong() {
+  return "";
+}
+EngineMachine zen3() {
+  return {.isa = IsaSet::up_to(Isa::avx2),
+          .rates = {{110, 0, 0}},
+          .tiles_trouble = nothing_wrong,
+          .onednn_bf16_trouble = nothing_wrong};
+}
+EngineMachine zen5() {
+  EngineMachine machine = zen3();
+  machine.isa = IsaSet::up_to(Isa::avx512_bf16);
+  machine.rates = {{230, 460, 0}};
+  return machine;
+}
+EngineMachine granite_rapids() {
+  EngineMachine machine = zen3();
+  machine.isa = IsaSet::up_to(Isa::amx_bf16);
+  machine.rates = {{230, 115, 3540}};
+  return machine;
+}
+
+// "forward dgrad wgrad attention"
+std::string engines_on(const EngineMachine& machine, Element element) {
+  const MatmulBackends matmul = matmul_backends_on(machine, element);
+  return concat(matmul.forward->name, " ", matmul.dgrad->name, " ", matmul.wgrad->name, " ",
+                attention_kernel_on(machine, element).kernel->name);
+}
+
+bool is_usable(const std::string& name, Element element) {
+  return std::ranges::any_of(usable_matmul_backends(element),
+                             [&](const MatmulBackend* backend) { return backend->name == name; });
+}
+
+TEST(EngineTables, WithoutInstructionsForBf16FactorsAreWidened) {
+  EXPECT_EQ(engines_on(zen3(), Element::bf16), "via_fp32 via_fp32 via_fp32 avx2");
+}
+
+#ifdef CAVMAE_X86_KERNELS
+TEST(EngineTables, Zen5TakesVdpbf16psWhichIsTwiceAsFastAsFp32) {
+  if (is_usable("onednn", Element::f32)) {  // this build has it
+    EXPECT_EQ(engines_on(zen5(), Element::bf16), "onednn onednn wgrad_gemm avx512_bf16");
+  }
+  EngineMachine wrong = zen5();
+  wrong.onednn_bf16_trouble = [] { return std::string("its products are wrong"); };
+  EXPECT_EQ(engines_on(wrong, Element::bf16), "via_fp32 via_fp32 wgrad_gemm avx512_bf16");
+  EXPECT_EQ(matmul_backend_warning(wrong),
+            "this processor has bf16 products by oneDNN, but they are not used: its products are wrong; bf16 "
+            "runs at the speed of fp32");
+  EXPECT_EQ(matmul_backend_warning(zen5()), "");
+}
+
+// What Linux refuses leaves fp32's multiply-adds: vdpbf16ps runs at half their rate there.
+TEST(EngineTables, WhereTilesAreRefusedFactorsAreWidenedAndALineSaysSo) {
+  EXPECT_EQ(engines_on(granite_rapids(), Element::bf16), "amx amx amx amx");
+  EXPECT_EQ(matmul_backend_warning(granite_rapids()), "");
+  EngineMachine refused = granite_rapids();
+  refused.rates = {{230, 115, 0}};
+  refused.tiles_trouble = [] { return std::string("Linux refuses tiles"); };
+  EXPECT_EQ(engines_on(refused, Element::bf16), "via_fp32 via_fp32 via_fp32 avx512");
+  EXPECT_EQ(
+      matmul_backend_warning(refused),
+      "this processor has tiles (AMX), but they are not used: Linux refuses tiles; bf16 runs at the speed "
+      "of fp32");
+}
+#endif
+
+// Emulated tiles are for tests and for a user's word, on any machine.
+TEST(EngineTables, EmulatedTilesAreNeverChosen) {
+  EngineMachine slow = zen3();
+  slow.isa = IsaSet();
+  slow.rates = {{1e-9, 0, 0}};
+  EXPECT_EQ(engines_on(slow, Element::bf16), "via_fp32 via_fp32 via_fp32 baseline");
+  EXPECT_TRUE(is_usable("emulated_tiles", Element::bf16)) << "they can be named";
+}
+
+TEST(TilesTrouble, IsWhatTheProcessorOrLinuxLacksOrAWrongProduct) {
+  const auto gives = [] { return std::string(); };
+  const auto refuses = [] { return std::string("refused"); };
+  const auto is_right = [] { return true; };
+  const auto is_wrong = [] { return false; };
+  const auto never = []() -> std::string { throw Error("Linux was asked"); };
+  EXPECT_THAT(trouble_of_tiles(false, never, is_right), HasSubstr("CAVMAE_ISA"));
+  EXPECT_EQ(trouble_of_tiles(true, refuses, is_right), "refused");
+  EXPECT_THAT(trouble_of_tiles(true, gives, is_wrong), HasSubstr("came out wrong"));
+  EXPECT_EQ(trouble_of_tiles(true, gives, is_right), "");
 }
 
 class UseEngines : public testing::Test {

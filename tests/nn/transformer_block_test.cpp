@@ -7,6 +7,7 @@
 #include "cavmae/isa/isa.h"
 #include "cavmae/nn/patches.h"
 
+#include "tests/support/emulated_tiles.h"
 #include "tests/support/golden.h"
 #include "tests/support/normal.h"
 #include "tests/support/plain_block.h"
@@ -154,6 +155,12 @@ TEST_P(FusedBlock, IsThePlainTwinInFp32) {
 }
 
 TEST_P(FusedBlock, IsThePlainTwinToTheRoundingOfBf16) {
+  expect_near(pass(GetParam(), {Precision::bf16, runtime(Kernels::fused)}),
+              pass(GetParam(), {Precision::fp32, runtime(Kernels::plain)}), 4e-2);
+}
+
+TEST_P(FusedBlock, IsThePlainTwinOnEmulatedTiles) {
+  const testing_support::OnEmulatedTiles on_tiles;
   expect_near(pass(GetParam(), {Precision::bf16, runtime(Kernels::fused)}),
               pass(GetParam(), {Precision::fp32, runtime(Kernels::plain)}), 4e-2);
 }

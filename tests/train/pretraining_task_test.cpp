@@ -11,6 +11,7 @@
 #include "cavmae/tensorfile/safetensors.h"
 #include "cavmae/train/optimization_step.h"
 
+#include "tests/support/emulated_tiles.h"
 #include "tests/support/test_device.h"
 #include "tests/support/thread_world.h"
 #include "tests/support/trained.h"
@@ -333,6 +334,13 @@ TEST(PretrainingTask, Bf16LearnsAlongTheCurveOfFp32) {
   for (int64_t first = 0; first + kWindow <= kSteps; first += kWindow)
     EXPECT_NEAR(mean(got, first), mean(wanted, first), 0.01 * mean(wanted, first)) << "from step " << first;
   EXPECT_LT(mean(wanted, kSteps - kWindow), 0.95 * mean(wanted, 0)) << "nothing was learnt";
+}
+
+TEST(PretrainingTask, EmulatedTilesLearnAlongTheCurveOfFp32) {
+  const auto wanted = loss_curve(Precision::fp32, 40);
+  const testing_support::OnEmulatedTiles on_tiles;
+  const auto got = loss_curve(Precision::bf16, 40);
+  for (size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 0.01 * wanted[i]) << "step " << i;
 }
 
 // What a GPU computes with, here on the CPU: bf16 activations inside a block.
