@@ -89,8 +89,15 @@ LoadReport copy_parameters(torch::nn::Module& network, const CavMaeConfig& confi
   CAVMAE_CHECK_AS(CheckpointError, report.missing.size() < parameters.size(), source.where, ": none of its ",
                   source.tensors.size(), " tensors is a parameter of the model (the first of those is '",
                   parameters.front().key(), "')");
-  for (auto& item : parameters)
-    if (const auto it = found.find(item.key()); it != found.end()) item.value().copy_(it->second);
+  for (auto& item : parameters) {
+    const auto it = found.find(item.key());
+    if (it == found.end()) continue;
+    const torch::Tensor& from = it->second;
+    if (source.shares_memory && from.options().type_equal(item.value().options()) && from.is_contiguous())
+      item.value().set_data(from);
+    else
+      item.value().copy_(from);
+  }
   for (const auto& [name, tensor] : source.tensors)
     if (!parameters.contains(name)) report.unexpected.push_back(name);
   return report;

@@ -23,6 +23,8 @@ struct CopySource {
   const NamedTensors& tensors;
   std::string where;                   // names the file in errors
   std::optional<CavMaeConfig> config;  // of the network that they come from, when it is known
+  // A parameter of the same type takes the tensor itself, which may lie in a mapped file, and no copy of it.
+  bool shares_memory = false;
 };
 
 // All sizes are looked at before anything is copied. Throws CheckpointError that names every tensor of

@@ -1,6 +1,7 @@
 #include "cavmae/models/pretrained.h"
 
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "cavmae/core/error.h"
@@ -8,6 +9,7 @@
 #include "cavmae/models/model_description.h"
 #include "cavmae/models/model_file.h"
 #include "cavmae/models/model_input.h"
+#include "cavmae/nn/unset_parameters.h"
 
 namespace cavmae {
 namespace {
@@ -100,6 +102,8 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
   out.assumed = unstated_with(described, options);
   require_confirmed(out.assumed, out.path, shown_by_tensors(described.config));
   const CavMaeConfig config = config_with(described.config, options.shape);
+  std::optional<UnsetParameters> unset;  // since all of them come from the file
+  if (options.partial == PartialFile::refuse) unset.emplace();
   if (described.head && options.head == HeadUse::if_any) {
     out.classifier_ = Classifier(config, head_with(*described.head, options.head_hints));
     out.network_ = as_network(out.classifier_);
@@ -107,7 +111,10 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
     out.network_ = CavMae(options.decoder == DecoderUse::none ? config.without_decoder() : config);
   }
   out.report = fill(out.network_,
-                    {.tensors = contents.tensors, .where = out.path.string(), .config = described.config},
+                    {.tensors = contents.tensors,
+                     .where = out.path.string(),
+                     .config = described.config,
+                     .shares_memory = options.shares_memory_of_file},
                     options.positions);
   out.report.unexpected = whole.unexpected;
   out.report.unexpected.insert(out.report.unexpected.end(), whole.left_out.begin(), whole.left_out.end());

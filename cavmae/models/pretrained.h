@@ -58,6 +58,9 @@ struct LoadOptions {
   PartialFile partial = PartialFile::refuse;
   PrecisionChoice precision = PrecisionChoice::fp32;  // Pretrained::network()->precision() is what it came to
   RuntimeOptions runtime = {};                        // the device among it
+  // Parameters stay where the file is mapped, for a job that is shorter than copying them: whoever writes
+  // into the file (not those who rename another into its place) changes them.
+  bool shares_memory_of_file = false;
 };
 
 class Pretrained {

@@ -2,6 +2,7 @@
 
 #include "cavmae/isa/isa.h"
 #include "cavmae/nn/fused_block.h"
+#include "cavmae/nn/unset_parameters.h"
 
 namespace cavmae {
 namespace {
@@ -67,7 +68,7 @@ torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& weight, const 
 }
 
 LinearImpl::LinearImpl(int64_t inputs, int64_t outputs)
-    : weight(register_parameter("weight", torch::zeros({outputs, inputs}))),
+    : weight(register_parameter("weight", new_weight({outputs, inputs}))),
       bias(register_parameter("bias", torch::zeros({outputs}))) {}
 
 torch::Tensor linear_in_bf16(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) {

@@ -2,11 +2,12 @@
 
 #include "cavmae/nn/fused_block.h"
 #include "cavmae/nn/linear.h"
+#include "cavmae/nn/unset_parameters.h"
 
 namespace cavmae {
 
 PatchEmbeddingImpl::ProjectionImpl::ProjectionImpl(int64_t channels, int64_t patch, int64_t width)
-    : weight(register_parameter("weight", torch::zeros({width, channels, patch, patch}))),
+    : weight(register_parameter("weight", new_weight({width, channels, patch, patch}))),
       bias(register_parameter("bias", torch::zeros({width}))) {}
 
 PatchEmbeddingImpl::PatchEmbeddingImpl(int64_t channels, int64_t patch, int64_t width)

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/files.h"
 #include "cavmae/core/options.h"
+#include "cavmae/core/text.h"
 #include "cavmae/models/checkpoint.h"
 #include "cavmae/models/convert_model.h"
 
@@ -84,6 +86,37 @@ TEST(Pretrained, ADecoderThatWillNotComputeIsNotThere) {
   write_safetensors(folder / "partial.safetensors", file.tensors, file.metadata);
   EXPECT_THAT(refusal([&] { load_pretrained(folder / "partial.safetensors", options); }),
               HasSubstr("decoder_pred_a.weight"));
+}
+
+// Whether an address lies where this process has mapped the file.
+bool is_mapped_from(const void* address, const std::filesystem::path& file) {
+  for (const std::string& line : split(read_text("/proc/self/maps"), '\n')) {
+    if (!line.ends_with(std::filesystem::canonical(file).string())) continue;
+    const size_t dash = line.find('-');
+    const auto number = [](const std::string& hex) { return std::stoull(hex, nullptr, 16); };
+    const auto at = reinterpret_cast<uintptr_t>(address);
+    if (at >= number(line.substr(0, dash)) && at < number(line.substr(dash + 1))) return true;
+  }
+  return false;
+}
+
+TEST(Pretrained, AShortJobsParametersLieInTheMappedFile) {
+  TemporaryFolder folder;
+  CavMae saved(small_config());
+  initialize(saved, 3);
+  const std::filesystem::path file = folder / "model.safetensors";
+  save_model(file, saved, InputSpec());
+  const Pretrained copied = load_pretrained(file, {});
+  LoadOptions options;
+  options.shares_memory_of_file = true;
+  const Pretrained shared = load_pretrained(file, options);
+  const auto wanted = saved->named_parameters();
+  const auto own = copied.network()->named_parameters();
+  for (const auto& item : shared.network()->named_parameters()) {
+    EXPECT_TRUE(item.value().equal(wanted[item.key()])) << item.key();
+    EXPECT_TRUE(is_mapped_from(item.value().data_ptr(), file)) << item.key();
+    EXPECT_FALSE(is_mapped_from(own[item.key()].data_ptr(), file)) << item.key();
+  }
 }
 
 TEST(Pretrained, TheAuthorsClassifiersGiveTheirLogits) {
