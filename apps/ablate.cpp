@@ -1,7 +1,6 @@
 // cavmae ablate: a grid of short pretraining runs and a table of what each is worth.
 #include <fmt/format.h>
 
-#include "cavmae/kernels/engines.h"
 #include "cavmae/train/ablation.h"
 #include "cavmae/train/ablation_table.h"
 
@@ -23,7 +22,13 @@ struct AblateFlags {
   ListFlags lists;
 };
 
+std::string recorded_engine(const std::filesystem::path& run) {
+  const std::filesystem::path file = run / "config.json";
+  return read_json(file).value("/runtime/engine"_json_pointer, "");
+}
+
 int run(const AblateFlags& flags, const GlobalOptions& global) {
+  const auto log = make_log(global.verbosity());
   AblationPlan plan{.axes = {},
                     .data = flags.data,
                     .val = flags.val,
@@ -31,18 +36,26 @@ int run(const AblateFlags& flags, const GlobalOptions& global) {
                     .cache = flags.cache,
                     .lists = flags.lists.options(),
                     .labels = flags.labels,
-                    .options_of = [&flags](const std::string& name) {
-                      PretrainOptions options;
-                      const NamedConfig config = find_config(name.empty() ? flags.config : name);
-                      option_from_json(config.json, options, config.where);
-                      flags.options.apply(options);
-                      if (!options.init.empty()) options.init = std::filesystem::absolute(options.init);
-                      kernels::use_engines(options.runtime.engine, element_of(options.precision));
-                      return options;
-                    }};
+                    .options_of =
+                        [&flags](const std::string& name) {
+                          PretrainOptions options;
+                          const NamedConfig config = find_config(name.empty() ? flags.config : name);
+                          option_from_json(config.json, options, config.where);
+                          flags.options.apply(options);
+                          if (!options.init.empty()) options.init = std::filesystem::absolute(options.init);
+                          return options;
+                        },
+                    .begin_run =
+                        [log](RunOptions& options, const RunPaths& paths) {
+                          EngineOrigin origin = EngineOrigin::given;
+                          if (options.runtime.engine.empty() && paths.start == RunStart::resume) {
+                            options.runtime.engine = recorded_engine(paths.out);
+                            origin = EngineOrigin::recorded;
+                          }
+                          take_engines(options.precision, options.runtime, origin, World::alone(), *log);
+                        }};
   for (const std::string& text : flags.over) plan.axes.push_back(parse_ablation_axis(text));
-  const AblationResult result =
-      run_ablation(plan, {.show_progress = !global.quiet, .after_step = {}}, make_log(global.verbosity()));
+  const AblationResult result = run_ablation(plan, {.show_progress = !global.quiet, .after_step = {}}, log);
   if (flags.json != "-") fmt::print("{}", ablation_table(result.rows));
   if (result.interrupted) {
     fmt::print("Stopped and saved. The same command goes on.\n");

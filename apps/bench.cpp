@@ -209,8 +209,9 @@ int bench(const BenchFlags& flags, const GlobalOptions& global, const RankOfLaun
   recipe.validate();
   ProfileOptions options;
   flags.profile.apply(options);
-  take_engines(options.precision, recipe.runtime, EngineOrigin::given, rank.world,
-               *make_log(verbosity_of(rank, global)));
+  const auto log = make_log(verbosity_of(rank, global));
+  warn_of_slow_precision(options.precision, recipe.runtime, *log);
+  take_engines(options.precision, recipe.runtime, EngineOrigin::given, rank.world, *log);
   BenchResult result{.options = options,
                      .runtime = recipe.runtime,
                      .config = flags.config,

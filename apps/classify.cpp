@@ -87,7 +87,7 @@ int classify(const ClassifyFlags& flags, const GlobalOptions& global, const Rank
   PassOptions options = flags.evaluation.pass_options(global, rank);
   flags.windows.check(options.view);
   auto clips = read_clip_sources(data, *log, flags.evaluation.lists.options());
-  const Pretrained model = flags.evaluation.model.load(*log, rank.local_rank);
+  const Pretrained model = flags.evaluation.model.load_for(clips.size(), *log, rank);
   Classifier classifier = model.classifier();
   const LabelSet labels = labels_of(model, flags.labels);
   options.need = needed_of_mode(classifier->head_options().mode);

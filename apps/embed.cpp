@@ -69,7 +69,7 @@ int embed(const EmbedFlags& flags, const GlobalOptions& global, const RankOfLaun
   PassOptions options = flags.evaluation.pass_options(global, rank);
   flags.windows.check(options.view);
   auto clips = read_clip_sources(data, *log, flags.evaluation.lists.options());
-  const Pretrained model = flags.evaluation.model.load(*log, rank.local_rank);
+  const Pretrained model = flags.evaluation.model.load_for(clips.size(), *log, rank);
   CavMae network = model.network();
   options.need = needed_of(network->config());
   clips = flags.windows.of(clips, model.spec, options, log);

@@ -103,7 +103,7 @@ int evaluate_pretraining(const EvaluateFlags& flags, const PassOptions& pass, co
 int evaluate(const EvaluateFlags& flags, const GlobalOptions& global, const RankOfLaunch& rank) {
   CAVMAE_CHECK_AS(ConfigError, !flags.evaluation.data.empty(), "--data is needed: the clips to measure on");
   auto log = make_log(verbosity_of(rank, global));
-  const Pretrained model = flags.evaluation.model.load(*log, rank.local_rank);
+  const Pretrained model = flags.evaluation.model.load(*log, rank);
   const ListOptions lists = flags.evaluation.lists.options();
   const PassOptions pass = flags.evaluation.pass_options(global, rank);
   if (!model.is_classifier())

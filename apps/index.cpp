@@ -38,14 +38,19 @@ struct IndexFlags {
 };
 
 Pretrained load_model_of(const IndexFlags& flags, const std::optional<LibrarySettings>& former,
-                         int64_t local_rank, Log& log) {
-  if (!flags.model.checkpoint.empty()) return flags.model.load(log, local_rank);
+                         const RankOfLaunch& rank, Log& log) {
+  if (!flags.model.checkpoint.empty()) {
+    LoadOptions options = flags.model.load_options();
+    // A library goes on in its own precision, whatever this machine computes faster.
+    if (former && !flags.rebuild && options.precision == PrecisionChoice::automatic)
+      options.precision = load_options(former->model).precision;
+    return load_model_of_rank(flags.model.checkpoint, options, log, rank);
+  }
   CAVMAE_CHECK_AS(ConfigError, former.has_value(), shown_library(flags.library),
                   ": is a new library; say by --checkpoint which model is to make its vectors");
   LoadOptions options = load_options(former->model);
   options.runtime.device = device_options(flags.model.device_flags).device;
-  choose_device(options.runtime.device, local_rank);
-  return load_model(former->model.path, options, log);
+  return load_model_of_rank(former->model.path, options, log, rank);
 }
 
 std::vector<std::string> forgotten(const IndexFlags& flags) {
@@ -221,7 +226,7 @@ int index(const IndexFlags& flags, const GlobalOptions& global, const RankOfLaun
   auto log = make_log(verbosity_of(rank, global));
   if (!rank.description.empty()) log->info("{}", rank.description);
   const std::optional<LibrarySettings> former = library_settings(flags.library);
-  const Pretrained model = load_model_of(flags, former, rank.local_rank, *log);
+  const Pretrained model = load_model_of(flags, former, rank, *log);
   const LibrarySettings settings = settings_of(flags, former, model);
   const auto writer = open_on_ranks(flags, settings, rank.world, log);
   LibraryWriter& library = *writer;

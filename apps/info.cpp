@@ -11,6 +11,7 @@
 #include "cavmae/eval/embed_file.h"
 #include "cavmae/eval/embed_parts.h"
 #include "cavmae/features/fbank.h"
+#include "cavmae/isa/instructions.h"
 #include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/in_use.h"
 #include "cavmae/kernels/matmul.h"
@@ -59,6 +60,13 @@ Description machine_info() {
                             kernel.reason.empty() ? "" : " (" + kernel.reason + ")");
     out.json["kernels"][kernel.job] = kernel.version;
     if (!kernel.reason.empty()) out.json["kernel_reasons"][kernel.job] = kernel.reason;
+  }
+  for (const Instruction instruction : kInstructions) {
+    const double gflops = instruction_rates().of(instruction);
+    out.json["instruction_gflops"][instruction_name(instruction)] = gflops > 0 ? Json(gflops) : Json();
+    out.text +=
+        fmt::format("instructions  {}: {}\n", instruction_name(instruction),
+                    gflops > 0 ? fmt::format("{:.0f} GFLOP/s a core", gflops) : "not to be used here");
   }
   for (const auto element : {kernels::Element::f32, kernels::Element::bf16})
     out.json["attention_kernels"][element == kernels::Element::f32 ? "fp32" : "bf16"] =

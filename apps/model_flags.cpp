@@ -1,6 +1,6 @@
 #include "apps/model_flags.h"
 
-#include "apps/dist_flags.h"
+#include "apps/engines.h"
 
 namespace cavmae::apps {
 namespace {
@@ -179,10 +179,27 @@ LoadOptions ModelFlags::load_options() const {
   return load;
 }
 
-Pretrained ModelFlags::load(Log& log, int64_t local_rank) const {
+Pretrained ModelFlags::load(Log& log) const {
+  return load_model(checkpoint, load_options(), log);
+}
+
+Pretrained ModelFlags::load(Log& log, const RankOfLaunch& rank) const {
+  return load_model_of_rank(checkpoint, load_options(), log, rank);
+}
+
+Pretrained ModelFlags::load_for(size_t num_clips, Log& log, const RankOfLaunch& rank) const {
+  constexpr size_t kFewClips = 64;
   LoadOptions load = load_options();
-  choose_device(load.runtime.device, local_rank);
-  return load_model(checkpoint, load, log);
+  load.shares_memory_of_file = num_clips <= kFewClips;
+  return load_model_of_rank(checkpoint, load, log, rank);
+}
+
+Pretrained load_model_of_rank(const std::filesystem::path& checkpoint, LoadOptions options, Log& log,
+                              const RankOfLaunch& rank) {
+  choose_device(options.runtime.device, rank.local_rank);
+  Pretrained model = load_model(checkpoint, options, log);
+  take_kernels_of_first(model, options.precision, rank.world);
+  return model;
 }
 
 Pretrained load_model(const std::filesystem::path& checkpoint, const LoadOptions& options, Log& log) {
@@ -191,6 +208,7 @@ Pretrained load_model(const std::filesystem::path& checkpoint, const LoadOptions
   if (!model.described_in.empty())
     log.info("what it does not say is taken from {}", model.described_in.string());
   log_precision(options.precision, model.network()->precision(), log);
+  warn_of_slow_precision(options.precision, options.runtime, log);
   log_network(model, log);
   log_assumed(model.assumed, model.path, log);
   if (!model.states_exif && !options.reading.exif && model.network()->config().has_video())

@@ -10,6 +10,7 @@
 #include "cavmae/models/pretrained.h"
 
 #include "apps/command.h"
+#include "apps/dist_flags.h"
 
 namespace cavmae::apps {
 
@@ -53,12 +54,18 @@ struct ModelFlags {
   void add_file_flags(CLI::App& app, HeadUse head, DecoderUse decoder);
 
   LoadOptions load_options() const;
-  // The model on its device, which is that of a rank's own number on its host where several are. Tells the
-  // log which file it is, what it does not say and what it lacks.
-  Pretrained load(Log& log, int64_t local_rank = 0) const;
+  // The model on its device. Tells the log which file it is, what it does not say and what it lacks.
+  Pretrained load(Log& log) const;
+  // As a rank of several: on the GPU of its own number on its host, by the kernels and in the precision of
+  // rank 0.
+  Pretrained load(Log& log, const RankOfLaunch& rank) const;
+  // For so many clips: a few do not repay a copy of the parameters, which stay in the mapped file.
+  Pretrained load_for(size_t num_clips, Log& log, const RankOfLaunch& rank) const;
 };
 
 Pretrained load_model(const std::filesystem::path& checkpoint, const LoadOptions& options, Log& log);
+Pretrained load_model_of_rank(const std::filesystem::path& checkpoint, LoadOptions options, Log& log,
+                              const RankOfLaunch& rank);
 
 // Tells the log which values of the authors' models are taken.
 void log_assumed(const std::vector<UnstatedOption>& assumed, const std::filesystem::path& file, Log& log);

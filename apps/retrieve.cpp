@@ -36,7 +36,7 @@ int retrieve(const RetrieveFlags& all, const GlobalOptions& global, const RankOf
   options.need = Need::both;
   windows.check(options.view);
   auto clips = read_clip_sources(flags.data, *log, flags.lists.options());
-  const Pretrained model = flags.model.load(*log, rank.local_rank);
+  const Pretrained model = flags.model.load(*log, rank);
   CavMae network = model.network();
   clips = windows.of(clips, model.spec, options, log);
   const std::optional<FrameScore> score = all.score_of(model.spec);

@@ -2,9 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "cavmae/kernels/engines.h"
-#include "cavmae/kernels/matmul.h"
-
 namespace cavmae::apps {
 
 void TrainingFlags::add(CLI::App& app) {
@@ -64,71 +61,9 @@ std::string first_line(const RankOfLaunch& rank, const RunOptions& options, cons
                      most, batch, contrast.empty() ? "" : "; ", contrast);
 }
 
-void warn_of_slow_precision(Precision precision, const RuntimeOptions& runtime, Log& log) {
-  if (precision != Precision::bf16 || !parse_device(runtime.device).is_cpu()) return;
-  if (const std::string warning = kernels::matmul_backend_warning(); !warning.empty())
-    log.warn("{}", warning);
-}
-
-kernels::Element element_of(Precision precision) {
-  return precision == Precision::bf16 ? kernels::Element::bf16 : kernels::Element::f32;
-}
-
 EngineOrigin engine_origin(const TrainingFlags& flags) {
   return flags.resume && !flags.options.given().contains("engine") ? EngineOrigin::recorded
                                                                    : EngineOrigin::given;
-}
-
-namespace {
-
-void take_own_engines(Precision precision, RuntimeOptions& runtime, EngineOrigin origin, Log& log) {
-  if (runtime.kernels != Kernels::fused || !parse_device(runtime.device).is_cpu()) {
-    CAVMAE_CHECK_AS(ConfigError, runtime.engine.empty() || origin == EngineOrigin::recorded,
-                    "--engine chooses among the project's own kernels, which compute on the CPU with "
-                    "--kernels fused alone; leave it out");
-    runtime.engine.clear();
-    return;
-  }
-  const kernels::Element element = element_of(precision);
-  try {
-    kernels::use_engines(runtime.engine, element);
-  } catch (const ConfigError& error) {
-    if (origin == EngineOrigin::given) throw;
-    log.warn("{}. The run began with it; it goes on with this machine's own, and no longer number for number",
-             error.what());
-    kernels::use_engines("", element);
-  }
-  runtime.engine = kernels::engines_in_use(element);
-}
-
-// Says what is wrong with rank 0's on this rank, or nothing.
-std::string take_engines_of_first(const std::string& first, Precision precision, RuntimeOptions& runtime) {
-  if (runtime.engine.empty() || first.empty() || runtime.engine == first) return "";
-  try {
-    kernels::use_engines(first, element_of(precision));
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  runtime.engine = first;
-  return "";
-}
-
-}  // namespace
-
-void take_engines(Precision precision, RuntimeOptions& runtime, EngineOrigin origin, World& world, Log& log) {
-  take_own_engines(precision, runtime, origin, log);
-  if (world.size() == 1) return;
-  world.wait_for_all();
-  // Of another precision there are other engines; the ranks' options are compared later.
-  const std::string name = enum_name(precision) + " ";
-  const std::string first = gather_texts(world, name + runtime.engine).front();
-  const std::string wrong =
-      first.starts_with(name) ? take_engines_of_first(first.substr(name.size()), precision, runtime) : "";
-  const std::vector<std::string> all = gather_texts(world, wrong);
-  for (size_t rank = 0; rank < all.size(); ++rank)
-    CAVMAE_CHECK_AS(ConfigError, all[rank].empty(), "rank 0 computes with ", first.substr(name.size()),
-                    ", which rank ", rank, " cannot: ", all[rank],
-                    "; give all ranks an --engine that every host has");
 }
 
 void print_summary(const RunResult& result, const std::filesystem::path& out, const std::string& command) {

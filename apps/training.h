@@ -4,10 +4,10 @@
 #include <filesystem>
 #include <string>
 
-#include "cavmae/kernels/types.h"
 #include "cavmae/train/trainer.h"
 
 #include "apps/dist_flags.h"
+#include "apps/engines.h"
 #include "apps/list_flags.h"
 
 namespace cavmae::apps {
@@ -52,17 +52,6 @@ T resumed_options(const TrainingFlags& flags, const Launch& launch) {
 // Nothing of a process alone.
 std::string first_line(const RankOfLaunch& rank, const RunOptions& options, const std::string& contrast = "");
 
-// Says in the log when this machine computes in that precision slower than it could.
-void warn_of_slow_precision(Precision precision, const RuntimeOptions& runtime, Log& log);
-
-// Puts the kernels that runtime.engine names into use, and names in it those of all jobs, for the run's
-// configuration. What a run has recorded, and this machine lacks, is warned of, and its own are taken; a
-// ConfigError where the user names it. Nothing where other kernels or another device compute. All ranks take
-// rank 0's, whatever the processors of their hosts would choose; a ConfigError names one that lacks them.
-enum class EngineOrigin { given, recorded };
-// The elements that the kernels' factors are.
-kernels::Element element_of(Precision precision);
-void take_engines(Precision precision, RuntimeOptions& runtime, EngineOrigin origin, World& world, Log& log);
 // Of a run's flags.
 EngineOrigin engine_origin(const TrainingFlags& flags);
 

@@ -203,13 +203,18 @@ RunPaths Ablation::paths(const AblationCell& cell, const char* run) const {
 
 // False when a signal stopped it.
 bool Ablation::train(const AblationCell& cell) {
-  return !pretrain(cell.options, paths(cell, "run"), hooks_, log_, World::alone()).interrupted;
+  PretrainOptions options = cell.options;
+  const RunPaths where = paths(cell, "run");
+  plan_.begin_run(options, where);
+  return !pretrain(options, where, hooks_, log_, World::alone()).interrupted;
 }
 
 // Likewise.
 bool Ablation::probe(const AblationCell& cell, Json& results) {
-  const FinetuneOptions options = probe_options(cell, plan_, folder(cell) / "run" / "checkpoints" / "last");
-  const FinetuneResult result = finetune(options, paths(cell, "probe"), hooks_, log_, World::alone());
+  FinetuneOptions options = probe_options(cell, plan_, folder(cell) / "run" / "checkpoints" / "last");
+  const RunPaths where = paths(cell, "probe");
+  plan_.begin_run(options, where);
+  const FinetuneResult result = finetune(options, where, hooks_, log_, World::alone());
   if (result.run.interrupted) return false;
   for (const auto& [key, value] : result.evaluation.value().values) results[kProbePrefix + key] = value;
   return true;

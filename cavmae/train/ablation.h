@@ -34,6 +34,8 @@ struct AblationPlan {
   // The options of a cell before its axes' values: those of a configuration by name or file, or of the
   // default one where the name is empty.
   std::function<PretrainOptions(const std::string& config)> options_of;
+  // Called before each run, a cell's pretraining or its probe, with what it computes with and its places.
+  std::function<void(RunOptions& options, const RunPaths& paths)> begin_run = [](auto&, const auto&) {};
 };
 
 // One point of the grid.

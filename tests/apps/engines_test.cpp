@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cavmae/core/files.h"
 #include "cavmae/core/json.h"
 
 #include "tests/support/program.h"
@@ -35,8 +36,8 @@ class EngineFlag : public testing::Test {
     return run_cavmae("pretrain --config " + path("config.json") + " --data " + path("clips") + " --out " +
                       path("run") + " --no-report " + more);
   }
-  std::string recorded() const {
-    return read_json(folder_ / "run/config.json")["runtime"]["engine"].get<std::string>();
+  std::string recorded(const std::string& run = "run") const {
+    return read_json(folder_ / run / "config.json")["runtime"]["engine"].get<std::string>();
   }
   TemporaryFolder folder_;
 };
@@ -47,13 +48,39 @@ TEST_F(EngineFlag, IsRecordedWithWhatIsChosenAndKeptByAResumedRun) {
   Outcome resumed = run_cavmae("pretrain --resume --no-report --epochs 2 --out " + path("run"));
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
   EXPECT_THAT(recorded(), HasSubstr("wgrad=via_fp32,attention=baseline"));
+  const Json state = read_json(folder_ / "run/checkpoints/last/state.json");
+  EXPECT_EQ(state.at("config").at("runtime").at("engine"), recorded());
   // On another machine: what is not there is said, and the run goes on.
   Json config = read_json(folder_ / "run/config.json");
-  config["runtime"]["engine"] = "forward=abacus";
+  config["runtime"]["engine"] = "forward=abacus,dgrad=quipu,wgrad=via_fp32,attention=baseline";
   write_json(folder_ / "run/config.json", config);
   resumed = run_cavmae("pretrain --resume --no-report --epochs 3 --out " + path("run"));
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
-  EXPECT_THAT(resumed.err, AllOf(HasSubstr("has no 'abacus' for forward in bf16"), HasSubstr("it goes on")));
+  EXPECT_THAT(resumed.err, AllOf(HasSubstr("has no 'abacus' for forward in bf16"),
+                                 HasSubstr("has no 'quipu' for dgrad in bf16"), HasSubstr("it goes on")));
+  EXPECT_THAT(recorded(), HasSubstr("wgrad=via_fp32,attention=baseline")) << "what is here is kept";
+}
+
+TEST_F(EngineFlag, IsRecordedByEveryCellOfAnAblation) {
+  write_file(folder_ / "fp32.json", [] {
+    Json config = parse_json(kEngineConfig, "config");
+    config["precision"] = "fp32";
+    config["runtime"]["engine"] = "attention=baseline";
+    return config.dump();
+  }());
+  const Outcome outcome =
+      run_cavmae("ablate --over config=" + path("config.json") + "," + path("fp32.json") + " --data " +
+                 path("clips") + " --val " + path("clips") + " --out " + path("grid"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  int cells = 0;
+  for (const auto& cell : std::filesystem::directory_iterator(folder_ / "grid/cells")) {
+    const bool is_fp32 = cell.path().filename().string().ends_with("fp32.json");
+    const std::string engine = recorded((cell.path() / "run").string());
+    EXPECT_THAT(engine, StartsWith("forward=")) << cell.path();
+    EXPECT_EQ(engine.ends_with("attention=baseline"), is_fp32) << cell.path();
+    ++cells;
+  }
+  EXPECT_EQ(cells, 2);
 }
 
 TEST_F(EngineFlag, ThatNamesNothingIsRefusedBeforeTheWork) {

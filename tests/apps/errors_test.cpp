@@ -189,6 +189,15 @@ TEST(CommandLine, InstructionsThatAreMaskedOffAreInNoKernelsUse) {
     EXPECT_EQ(machine["kernels"][family], "baseline") << family;
 }
 
+TEST(CommandLine, RatesOfInstructionsAreToldWithTheKernels) {
+  const Outcome outcome = run_cavmae("info --machine --json -");
+  ASSERT_EQ(outcome.exit_code, 0);
+  const Json rates = Json::parse(outcome.out).at("instruction_gflops");
+  EXPECT_GT(rates.at("fp32 multiply-add").get<double>(), 0.1);
+  EXPECT_TRUE(rates.contains("vdpbf16ps") && rates.contains("tdpbf16ps"));
+  EXPECT_THAT(run_cavmae("info --machine").out, HasSubstr("instructions  fp32 multiply-add: "));
+}
+
 TEST(CommandLine, AnUnknownWordForTheInstructionsNamesTheKnownOnes) {
   expect_error(machine_with("CAVMAE_ISA=sse9"), 2,
                "CAVMAE_ISA is 'sse9'; it can be baseline, avx2, avx512, avx512_bf16 or amx");

@@ -27,7 +27,7 @@ constexpr const char* kOfForty = R"({
 })";
 
 TEST(PrecisionFlag, IsOneOfEveryCommandThatRunsANetwork) {
-  for (const char* command : {"embed", "classify"})
+  for (const char* command : {"embed", "classify", "index"})
     EXPECT_THAT(run_cavmae(std::string(command) + " --help").out, HasSubstr("[auto]")) << command;
   for (const char* command : {"retrieve", "evaluate", "inpaint", "localize", "report"})
     EXPECT_THAT(run_cavmae(std::string(command) + " --help").out,
@@ -77,6 +77,23 @@ TEST_F(PrecisionRun, VectorsAreStatedAndNearlyTheSame) {
   EXPECT_GE(centred_cosines(bf16.audio, fp32.audio).min().item<float>(), 0.999F);
   EXPECT_GE(centred_cosines(bf16.video, fp32.video).min().item<float>(), 0.999F);
   EXPECT_EQ(embed("").precision, resolve_precision(PrecisionChoice::automatic, torch::kCPU));
+}
+
+// A machine on which the other one is faster goes on with a library as it is.
+TEST_F(PrecisionRun, ALibraryKeepsItsOwn) {
+  const bool is_bf16 = resolve_precision(PrecisionChoice::automatic, torch::kCPU) == Precision::bf16;
+  const std::string other = is_bf16 ? "fp32" : "bf16";
+  const auto index = [&](const std::string& flags) {
+    return run_cavmae("index " + path("library") + " --data " + path("clips") + " --checkpoint " +
+                      path("run") + " " + flags);
+  };
+  ASSERT_EQ(index("--precision " + other).exit_code, 0);
+  const Outcome again = index("");
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(read_json(folder_ / "library/library.json").at("model").at("precision"), other);
+  const Outcome refused = index(is_bf16 ? "--precision bf16" : "--precision fp32");
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("cannot take vectors of"));
 }
 
 TEST_F(PrecisionRun, FiguresAreThoseOfEveryMachineUnlessAsked) {

@@ -99,7 +99,7 @@ TEST_F(TwoRanks, ComputeWithTheKernelsOfTheFirst) {
     EXPECT_EQ(rank.exit_code, 2);
     EXPECT_THAT(rank.err,
                 AllOf(HasSubstr("rank 0 computes with forward="), HasSubstr("which rank 1 cannot: "),
-                      HasSubstr("give all ranks an --engine that every host has")));
+                      HasSubstr("give all ranks an --engine or a CAVMAE_ISA that every host has")));
   }
 }
 
@@ -146,6 +146,27 @@ TEST_F(TwoRanksWithARun, OnOtherClipsAreRefusedByEveryCommand) {
     }
   }
   EXPECT_FALSE(std::filesystem::exists(folder_ / "e.safetensors"));
+}
+
+TEST_F(TwoRanksWithARun, MakeVectorsWithTheKernelsOfTheFirst) {
+  ASSERT_EQ(train("").exit_code, 0);
+  const bool has_better =
+      parse_json(run_cavmae("info --machine --json -").out, "info").at("attention_kernels").at("fp32") !=
+      "baseline";
+  const std::string model = " --checkpoint " + path("run") + " --threads 1 --data " + path("four");
+  for (const std::string& command : {"embed --out " + path("e.safetensors") + model, "retrieve" + model,
+                                     "index " + path("library") + model}) {
+    const auto older = run(command, {.before = {"CAVMAE_ISA=baseline", ""}});
+    for (const Outcome& rank : older) EXPECT_EQ(rank.exit_code, 0) << command << rank.err;
+    const auto newer = run(command, {.before = {"", "CAVMAE_ISA=baseline"}});
+    for (const Outcome& rank : newer) {
+      EXPECT_EQ(rank.exit_code, has_better ? 2 : 0) << command << rank.err;
+      if (!has_better) continue;
+      EXPECT_THAT(rank.err,
+                  AllOf(HasSubstr("rank 0 computes with forward="), HasSubstr("which rank 1 cannot: ")))
+          << command;
+    }
+  }
 }
 
 // Of the GPUs of a host each rank has the one of its number there.
