@@ -6,6 +6,7 @@ and a ratio is the median of the rounds' ratios, so that what a neighbour takes 
 import argparse
 import contextlib
 import fcntl
+import functools
 import glob
 import json
 import os
@@ -83,6 +84,8 @@ def parse():
     parser.add_argument("--rounds", type=int, default=5, help="steps of each side whose median counts, at least 5")
     parser.add_argument("--warm-up", type=int, default=3, help="steps of each side before those [3]")
     parser.add_argument("--no-shipped", action="store_true", help="leave out PyTorch as shipped")
+    parser.add_argument("--no-pytorch", action="store_true", help="leave out PyTorch altogether")
+    parser.add_argument("--other", metavar="PROGRAM", help="another build of cavmae, which takes turns with this one as well")
     parser.add_argument("--json", metavar="FILE", help="write everything measured to FILE")
     parser.add_argument("--lock", metavar="FILE", help="hold a lock on FILE in each round, to take turns with other measurements")
     parser.add_argument("--shipped-blas", help=argparse.SUPPRESS)
@@ -145,9 +148,9 @@ def blas_folder(pattern):
     return os.path.dirname(found[0]) if found else None
 
 
-def start_cavmae(options, mode, dtype, threads):
-    return Side("cavmae", pinned(threads) + [
-        PROGRAM, "bench", "--config", options.config, "--mode", mode, "--precision", dtype, "--batch-size", str(options.batch),
+def start_cavmae(options, mode, dtype, threads, name="cavmae", program=PROGRAM):
+    return Side(name, pinned(threads) + [
+        program, "bench", "--config", options.config, "--mode", mode, "--precision", dtype, "--batch-size", str(options.batch),
         "--threads", str(threads), "--follow"], {})
 
 
@@ -159,7 +162,7 @@ def start_peer(options, mode, dtype, threads, name, environment):
 
 def peers(options, mode, dtype):
     """Name, type and environment of each peer that can be measured."""
-    if dtype == "bf16" and not options.has_bf16:
+    if options.no_pytorch or (dtype == "bf16" and not options.has_bf16):
         return []
     tuned = dict(TUNED)
     openmp = blas_folder("/usr/lib/*/openblas-openmp/libblas.so.3")
@@ -208,13 +211,18 @@ def compare(options, mode, dtype, threads):
     """One group of rows: cavmae beside each peer. Never more than two programs at once: three would need 30 GB."""
     group = {"mode": mode, "dtype": dtype, "threads": threads, "rows": []}
     peaks, timed = [measure_peak(options, threads, dtype)], []
-    for name, peer_dtype, environment in peers(options, mode, dtype) or [(None, None, None)]:
+    others = [(name, functools.partial(start_peer, options, mode, peer_dtype, threads, name, environment))
+              for name, peer_dtype, environment in peers(options, mode, dtype)]
+    if options.other:
+        others.append(("the other cavmae", functools.partial(start_cavmae, options, mode, dtype, threads, "the other cavmae",
+                                                             options.other)))
+    for name, start in others or [(None, None)]:
         say(f"{mode}, {dtype}, {threads} thread(s): cavmae{' beside ' + name if name else ''}")
         with turn(options.lock):
             sides = [start_cavmae(options, mode, dtype, threads)]
         if name:
             with turn(options.lock):
-                sides.append(start_peer(options, mode, peer_dtype, threads, name, environment))
+                sides.append(start())
         rounds(options, sides)
         group["gflop_per_sample"] = sides[0].ready["gflop_per_sample"]
         for side in sides:
@@ -238,12 +246,15 @@ def print_table(options, groups):
             faster = "" if r["side"] == "cavmae" else f"{r['cavmae_is_faster_by']:.2f} times"
             print(f"  {r['side']:<30}{r['samples_per_second']:>10.3f}{faster:>12}{100 * r['peak_share']:>8.1f}%"
                   f"{r['peak_memory_bytes'] / 1e9:>7.2f} GB{r['cores_got']:>7.2f}")
-    print(f"\nPyTorch, best tuned: {TUNING_IN_WORDS}.")
+    if options.other:
+        print(f"\nThe other cavmae: {options.other}")
+    if not options.no_pytorch:
+        print(f"\nPyTorch, best tuned: {TUNING_IN_WORDS}.")
     if any(r["side"].startswith("PyTorch as shipped") for g in groups for r in g["rows"]):
         print("PyTorch as shipped: Debian's default OpenBLAS with pthreads, malloc and OpenMP as they come.")
     print("The share of the peak counts the arithmetic that the result needs, for every side the same. Cores: how many a side "
           "had while it was measured; fewer than its threads tell of busy neighbours.")
-    if "bf16" in options.dtypes and not options.has_bf16:
+    if "bf16" in options.dtypes and not options.has_bf16 and not options.no_pytorch:
         print("bf16: PyTorch's rows are left out: this processor has no bf16 instructions (avx512_bf16), so that autocast would "
               "emulate them many times slower than fp32; cavmae computes the same products in fp32.")
 

@@ -4,6 +4,7 @@
 #
 #   benchmarks/compare.sh              the full-size model, about 25 minutes on two cores
 #   benchmarks/compare.sh --quick      a small model, about a minute
+#   benchmarks/compare.sh --no-pytorch --other build/before/cavmae      two builds of cavmae alone
 #   benchmarks/compare.sh --help       all options
 #
 # Installs Debian's PyTorch where it is missing. The program must have been built: cmake --preset release &&
@@ -13,6 +14,10 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 
 for word in "$@"; do
   case $word in -h | --help) exec /usr/bin/python3 "$root/benchmarks/compare.py" --help ;; esac
+done
+
+for word in "$@"; do
+  case $word in --no-pytorch) exec /usr/bin/python3 "$root/benchmarks/compare.py" "$@" ;; esac
 done
 
 source "$root/benchmarks/need_packages.sh"

@@ -29,7 +29,7 @@ step = json.load(sys.stdin)
 gflop = step["gflop_per_sample"] * step["batch_size"]
 perfect = gflop / step["peak_gflops"]
 print("{:8} {}: {:8.1f} GFLOP; perfect {:6.3f} s ({:.2f} clips/s at {:.0f} GFLOP/s, {}); measured {:6.3f} s, {:.0f} %".format(
-    sys.argv[1], sys.argv[2], gflop, perfect, step["batch_size"] / perfect, step["peak_gflops"], step["peak"],
+    sys.argv[1], sys.argv[2], gflop, perfect, step["batch_size"] / perfect, step["peak_gflops"], step["peak_instructions"],
     step["step_seconds"], 100 * perfect / step["step_seconds"]))' $mode $precision
   done
 done

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How far embeddings in bf16 are from those in fp32, and how much faster they come.
 
-  benchmarks/precision.py --checkpoint RUN [--data CLIPS | --clips 2000] [--cavmae build/release/cavmae] [--folder DIR]
+  benchmarks/precision.py --checkpoint RUN [--check] [--data CLIPS | --clips 2000] [--cavmae build/release/cavmae] [--folder DIR]
 
 Embeds the clips (--data, or as many generated ones) with --precision fp32 and bf16 from one cache, and prints a JSON object:
 of audio and video the smallest and the mean cosine between a clip's two vectors, the set's mean vector taken off; R@1 of both
@@ -13,6 +13,7 @@ import json
 import pathlib
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -60,12 +61,30 @@ def compare(fp32, bf16):
     return out
 
 
+LEAST_COSINE, MOST_R1_CHANGE, LEAST_OVERLAP = 0.999, 0.005, 0.98
+
+
+def failures(result):
+    """What is worse than the limits, in words."""
+    found = [f"{key} is {result[key]:.5f}, less than {LEAST_COSINE}" for key in ("audio_cosine_min", "video_cosine_min")
+             if not result[key] >= LEAST_COSINE]
+    for name in ("audio_to_video", "video_to_audio"):
+        change = abs(result[f"{name}_r1_bf16"] - result[f"{name}_r1_fp32"])
+        if not change <= MOST_R1_CHANGE:
+            found.append(f"{name}: R@1 moves by {100 * change:.2f} points, more than {100 * MOST_R1_CHANGE}")
+        if not result[f"{name}_top10_overlap"] >= LEAST_OVERLAP:
+            found.append(f"{name}: first ten answers agree to {result[f'{name}_top10_overlap']:.4f}, less than {LEAST_OVERLAP}")
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--data")
     parser.add_argument("--clips", type=int, default=2000)
     parser.add_argument("--cavmae", default="build/release/cavmae")
+    parser.add_argument("--check", action="store_true", help="exit with 1 where a cosine is below 0.999, R@1 moves by more "
+                        "than 0.5 points or fewer than 98 %% of the first ten answers agree")
     parser.add_argument("--folder", help="where clips, cache and vectors are kept [a temporary one]")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -89,6 +108,9 @@ def main():
         result["clips"] = len(vectors[0]["audio"])
         result.update(compare(*vectors))
     print(json.dumps(result, indent=2))
+    found = failures(result) if args.check else []
+    if found:
+        sys.exit("precision: " + "; ".join(found))
 
 
 if __name__ == "__main__":
