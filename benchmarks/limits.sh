@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # What this machine can do at most, and how long a step would take at that: the peak of each kind of instruction, what
-# memory gives, and for each kind of work of the full-size model its arithmetic, the perfect step and the measured one.
+# memory gives, and for each kind of work of a model its arithmetic, the perfect step and the measured one.
 #
-#   benchmarks/limits.sh [--batch-size N] [--build DIR]        8 clips; build/release; two minutes on two cores
+#   benchmarks/limits.sh [--config NAME] [--batch-size N] [--build DIR]    cav-mae, 8 clips; build/release; two minutes on two cores
 #
 # The program must have been built: cmake --preset release && cmake --build --preset release.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-batch=8 build=$root/build/release
+config=cav-mae batch=8 build=$root/build/release
 while (( $# > 0 )); do
   case $1 in
+    --config) config=$2; shift 2 ;;
     --batch-size) batch=$2; shift 2 ;;
     --build) build=$2; shift 2 ;;
     -h | --help) sed -n '2,8s/^# \?//p' "$0"; exit ;;
@@ -22,7 +23,7 @@ lscpu | sed -n 's/^Model name: */processor: /p'
 "$build/bin/peak_benchmark"
 for mode in pretrain finetune embed; do
   for precision in bf16 fp32; do
-    "$build/cavmae" bench --mode $mode --batch-size "$batch" --precision $precision --steps 3 --quiet --json - |
+    "$build/cavmae" bench --config "$config" --mode $mode --batch-size "$batch" --precision $precision --steps 3 --quiet --json - |
       python3 -c '
 import json, sys
 step = json.load(sys.stdin)

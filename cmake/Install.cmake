@@ -11,8 +11,10 @@ set_target_properties(cavmae_all PROPERTIES EXPORT_NAME cavmae)
 
 install(TARGETS ${libraries} cavmae_abi cavmae_torch cavmae_all EXPORT cavmaeTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS cavmae RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+# Where the launcher looks for it.
+install(TARGETS cavmae-program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}/../libexec/cavmae)
 if(TARGET cavmae-decode)
-  install(TARGETS cavmae-decode RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS cavmae-decode RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}/../libexec/cavmae)
 endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/cavmae DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/configs DESTINATION ${CMAKE_INSTALL_DATADIR}/cavmae)

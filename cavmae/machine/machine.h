@@ -50,19 +50,6 @@ Json to_json(const MachineInfo& info);
 // Lines for a person, without the warnings.
 std::string describe(const MachineInfo& info);
 
-// An environment variable that a library reads before main() runs, and the variables by which a user decides
-// the same. See Note [Process settings].
-struct EarlySetting {
-  const char* assignment;
-  const char* decided_by[2];  // "NAME="; null: no other
-};
-inline constexpr EarlySetting kEarlySettings[] = {
-    // How long a waiting thread of GNU's OpenMP spins before it sleeps: some tens of microseconds.
-    {"GOMP_SPINCOUNT=3000", {"GOMP_SPINCOUNT=", "OMP_WAIT_POLICY="}},
-    // glibc asks for huge pages.
-    {"GLIBC_TUNABLES=glibc.malloc.hugetlb=1", {"GLIBC_TUNABLES=", nullptr}},
-};
-
 enum class Restart { allowed, never };
 
 struct ProcessOptions {

@@ -19,6 +19,7 @@
 #include "cavmae/core/files.h"
 #include "cavmae/core/parallel.h"
 #include "cavmae/core/text.h"
+#include "cavmae/machine/early_settings.h"
 #include "cavmae/machine/machine.h"
 
 // Note [Process settings]
@@ -41,9 +42,9 @@
 // OPENBLAS_CORETYPE. A login script that exports an older processor's name halves the speed of every product.
 //
 // Huge pages, waiting and OPENBLAS_CORETYPE are environment variables that libraries read before main() runs,
-// so the program starts itself once more, which takes as long as loading the libraries, 0.7 s;
-// apps/reexec.cpp spares cavmae most of it. A user who has set OMP_WAIT_POLICY, GOMP_SPINCOUNT or
-// GLIBC_TUNABLES is obeyed.
+// so a program starts itself once more, which takes as long as loading the libraries, 0.7 s. cavmae's launcher
+// (apps/launcher) has set the first two before it starts the program. A user who has set OMP_WAIT_POLICY,
+// GOMP_SPINCOUNT or GLIBC_TUNABLES is obeyed.
 namespace cavmae {
 namespace {
 
@@ -59,19 +60,9 @@ bool tune_malloc() {
   return kept && ::mallopt(M_TRIM_THRESHOLD, INT_MAX) == 1 && ::mallopt(M_TOP_PAD, kGrowBy) == 1;
 }
 
-bool is_decided(const EarlySetting& setting) {
-  return std::ranges::any_of(setting.decided_by, [](const char* name) {
-    if (name == nullptr) return false;
-    const std::string_view with_equals = name;
-    return std::getenv(std::string(with_equals.substr(0, with_equals.size() - 1)).c_str()) != nullptr;
-  });
-}
-
 // Changes the environment where need be; false when it is as it should be.
 bool change_environment() {
-  bool changed = false;
-  for (const EarlySetting& setting : kEarlySettings)
-    if (!is_decided(setting)) changed = ::putenv(const_cast<char*>(setting.assignment)) == 0 || changed;
+  bool changed = give_early_settings();
   const MachineInfo info = inspect_machine();
   if (is_outdated_coretype(info.openblas_coretype, info.isa))
     changed = ::unsetenv("OPENBLAS_CORETYPE") == 0 || changed;

@@ -58,7 +58,7 @@ std::filesystem::path decoder_beside_this_program() {
 DecodePool::DecodePool(const DecodePoolOptions& options, std::shared_ptr<Log> log)
     : options_(options), log_(std::move(log)), decoders_(static_cast<size_t>(options.decoders)) {
   CAVMAE_CHECK_AS(ConfigError, ::access(options.program.c_str(), X_OK) == 0, options.program.string(),
-                  ": the decoder is not there; install it beside cavmae");
+                  ": the decoder is not there; install cavmae as a whole (cmake --install)");
   try {
     for (Decoder& decoder : decoders_) start(decoder);
     for (Decoder& decoder : decoders_) {

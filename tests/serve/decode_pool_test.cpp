@@ -126,7 +126,7 @@ TEST_F(Decoders, AreReplacedWhenTheyTakeTooLong) {
 TEST(DecodePool, NeedsItsProgram) {
   EXPECT_THAT(
       message_from<ConfigError>([] { DecodePool({.program = "/nowhere/cavmae-decode"}, null_log()); }),
-      HasSubstr("install it beside cavmae"));
+      HasSubstr("install cavmae as a whole"));
 }
 
 }  // namespace

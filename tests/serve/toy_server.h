@@ -32,7 +32,7 @@ inline void fill_films(const std::filesystem::path& folder) {
 }
 
 inline std::filesystem::path decoder_program() {
-  return std::filesystem::path(CAVMAE_PROGRAM).parent_path() / "cavmae-decode";
+  return std::filesystem::path(CAVMAE_PROGRAM).parent_path() / "libexec/cavmae/cavmae-decode";
 }
 
 // Serves while it lives.

@@ -35,7 +35,6 @@ namespace cavmae::testing_support {
 class Background {
  public:
   explicit Background(const std::string& arguments) {
-    give_early_settings();
     // `exec`: the signals are the program's and no shell's; nothing is left running in between.
     const std::string command = std::string("exec ") + CAVMAE_PROGRAM + " " + arguments + " >'" +
                                 (folder_ / "out").string() + "' 2>'" + (folder_ / "err").string() + "'";
@@ -65,11 +64,13 @@ class Background {
   std::string err() const { return read_whole(folder_ / "err"); }
 
   // Whether the program has a handler for the signal by now (SigCgt of proc(5)). The shell that becomes the
-  // program has one of its own.
+  // launcher, which becomes the program, has one of its own.
   bool catches(int signal) const {
     const std::string process = "/proc/" + std::to_string(pid_);
     std::error_code gone;
-    if (std::filesystem::read_symlink(process + "/exe", gone) != std::filesystem::canonical(CAVMAE_PROGRAM))
+    if (std::filesystem::read_symlink(process + "/exe", gone) !=
+        std::filesystem::canonical(std::filesystem::path(CAVMAE_PROGRAM).parent_path() /
+                                   "libexec/cavmae/cavmae"))
       return false;
     std::ifstream status(process + "/status");
     for (std::string word; status >> word;)

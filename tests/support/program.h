@@ -11,7 +11,6 @@
 
 #include <sys/wait.h>
 
-#include "cavmae/machine/machine.h"
 
 #include "tests/support/temporary_folder.h"
 
@@ -40,25 +39,8 @@ inline Outcome outcome_of(int status, std::string out, std::string err) {
           .err = std::move(err)};
 }
 
-// What cavmae sets for itself by starting once more (machine.h), set for all that this process starts: a
-// third of what starting takes, and tests start it hundreds of times.
-inline void give_early_settings() {
-  static const bool given = [] {
-    for (const EarlySetting& setting : kEarlySettings) {
-      bool is_decided = false;
-      for (const char* name : setting.decided_by)
-        is_decided = is_decided || (name != nullptr &&
-                                    std::getenv(std::string(name, std::strlen(name) - 1).c_str()) != nullptr);
-      if (!is_decided) ::putenv(const_cast<char*>(setting.assignment));
-    }
-    return true;
-  }();
-  (void)given;
-}
-
 // Runs a shell command.
 inline Outcome run_shell(const std::string& command) {
-  give_early_settings();
   TemporaryFolder folder;
   const std::string redirected =
       "( " + command + " ) >'" + (folder / "out").string() + "' 2>'" + (folder / "err").string() + "'";
