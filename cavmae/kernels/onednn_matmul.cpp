@@ -11,6 +11,7 @@
 #include "cavmae/isa/tiles.h"
 #include "cavmae/kernels/buffer.h"
 #include "cavmae/kernels/matmul.h"
+#include "cavmae/kernels/onednn_rows.h"
 #include "cavmae/kernels/pack_weight.h"
 #include "cavmae/kernels/versions.h"
 
@@ -141,17 +142,6 @@ memory::desc weight_layout(const Shape& shape) {
   Shape other = shape;
   other.n = shape.layout_of_rows, other.layout_of_rows = 0;
   return matmul_for(other).weight_description();
-}
-
-// Note [Rows on tiles]: with tiles oneDNN 2.6 cuts the rows into blocks of their largest divisor of up to 64.
-// Where that is no multiple of a tile's 16 rows (708 = 12 x 59) a product takes 6 to 10 times as long, so
-// that whole blocks of 64 go first and the rest apart.
-int64_t rows_at_once(int64_t rows, bool on_tiles) {
-  constexpr int64_t kMaxBlock = 64, kMinBlock = 32, kTileRows = 16;
-  if (!on_tiles || rows <= kMaxBlock) return rows;
-  int64_t block = kMaxBlock;
-  while (rows % block != 0) --block;
-  return block <= kMinBlock || block % kTileRows == 0 ? rows : rows / kMaxBlock * kMaxBlock;
 }
 
 using Factor = PackedWeight::Factor;

@@ -42,9 +42,9 @@
 // OPENBLAS_CORETYPE. A login script that exports an older processor's name halves the speed of every product.
 //
 // Huge pages, waiting and OPENBLAS_CORETYPE are environment variables that libraries read before main() runs,
-// so a program starts itself once more, which takes as long as loading the libraries, 0.7 s. cavmae's launcher
-// (apps/launcher) has set the first two before it starts the program. A user who has set OMP_WAIT_POLICY,
-// GOMP_SPINCOUNT or GLIBC_TUNABLES is obeyed.
+// so a program starts itself once more, which takes as long as loading the libraries, 0.7 s. cavmae's
+// launcher (apps/launcher) has set the first two before it starts the program. A user who has set
+// OMP_WAIT_POLICY, GOMP_SPINCOUNT or GLIBC_TUNABLES is obeyed.
 namespace cavmae {
 namespace {
 

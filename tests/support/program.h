@@ -11,7 +11,6 @@
 
 #include <sys/wait.h>
 
-
 #include "tests/support/temporary_folder.h"
 
 namespace cavmae::testing_support {
