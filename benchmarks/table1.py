@@ -11,7 +11,7 @@ import pathlib
 import numpy
 
 SYSTEMS = ("random", "audio-mae", "visual-mae", "cav", "av-mae-vanilla", "av-mae", "cav-mae")
-MODES = {"audio": "A", "video": "V", "both": "AV"}
+MODES = {"audio": "A", "video": "V", "both": "AV", "few": "AV, a third of the labels"}
 DRAWS = 1000
 QUANTILE = 1.96  # of the normal distribution, both sides of 95 %
 
@@ -21,7 +21,7 @@ def parse():
     parser.add_argument("out", type=pathlib.Path, metavar="OUT")
     parser.add_argument("--test", type=pathlib.Path, required=True, help="manifest of the test clips")
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
-    parser.add_argument("--weights", nargs="*", default=[], help="contrastive weights that were tried besides cav-mae's 0.01")
+    parser.add_argument("--variants", nargs="*", default=[], help="cav-mae otherwise, by name")
     return parser.parse_args()
 
 
@@ -115,7 +115,7 @@ def mean_and_deviation(values):
 
 
 def print_systems(results, systems):
-    print("| pretrained as | A | V | AV | R@1 |\n|---|---:|---:|---:|---:|")
+    print(f"| pretrained as | {' | '.join(MODES.values())} | R@1 |\n|---|{'---:|' * (len(MODES) + 1)}")
     for system in systems:
         cells = [mean_and_deviation(results.of(system, mode)[0] if results.has(system, mode) else None) for mode in MODES]
         print(f"| {system} | {' | '.join(cells)} | {mean_and_deviation(results.retrieval(system))} |")
@@ -155,16 +155,15 @@ def main():
     options = parse()
     results = Results(options)
     systems = [system for system in SYSTEMS if any(results.has(system, mode) for mode in MODES)]
-    weighted = [f"cav-mae-weight-{weight}" for weight in options.weights]
     print(f"Mean average precision in percent over {len(results.seeds)} seeds, mean and deviation; R@1, the mean of both directions, of "
           f"the pretrained network. {results.num_clips:,} test clips" +
           (f" of {results.num_groups:,} pictures, which are drawn whole" if results.num_groups < results.num_clips else "") + ".\n")
     print_systems(results, systems)
-    if weighted:
-        print("\nThe contrastive loss of cav-mae weighed by other numbers than 0.01\n")
-        print_systems(results, weighted)
+    if options.variants:
+        print("\ncav-mae with another weight of its contrastive loss than 0.01, another mask ratio than 0.75, or a quarter of the epochs\n")
+        print_systems(results, options.variants)
     for mode in MODES:
-        print_pairs(results, systems + (weighted if mode == "both" else []), mode)
+        print_pairs(results, systems + options.variants, mode)
 
 
 if __name__ == "__main__":

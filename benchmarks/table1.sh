@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Table 1 of the paper in small: every system is pretrained on the same clips with the same budget, then fine-tuned on a
-# few labelled ones, with sound (A), pictures (V) and both (AV), by several seeds; and cav-mae with other contrastive weights.
+# labelled ones, with sound (A), pictures (V) and both (AV), by several seeds; and what might hide an order: cav-mae with other
+# contrastive weights, another mask ratio and a quarter of the budget, and a third of the labels.
 # Says which systems the test clips and seeds put in order, by bootstrap intervals.
 #
 #   benchmarks/table1.sh [OUT]             generated clips; default: build/table1
@@ -20,17 +21,19 @@ OUT=$(realpath -m "${1:-$root/build/table1$([[ $set == generated ]] || echo "-$s
 # Where the clips are, what they need to be said, and the budget.
 export unlabelled=$OUT/clips labelled=$OUT/labelled test=$OUT/test classes='' sound='--fbank-mean -4.24 --fbank-std 3.74'
 export pretraining_epochs=${EPOCHS:-32} finetuning_epochs=30
-manifest=$test/manifest.jsonl
+manifest=$test/manifest.jsonl few=$labelled/few.jsonl
+export few
 if [[ $set == stamps ]]; then
   unlabelled=$OUT/train.jsonl labelled=$OUT/labelled.jsonl test=$OUT/held_out.jsonl
   classes="--labels $OUT/class_labels_indices.csv --allow-empty-classes"
   sound='--fbank-mean -4.062 --fbank-std 5.248 --num-frames 1'
-  pretraining_epochs=${EPOCHS:-6} finetuning_epochs=10 manifest=$test
+  pretraining_epochs=${EPOCHS:-6} finetuning_epochs=10 manifest=$test few=$OUT/labelled_few.jsonl
 fi
 lanes=${CAVMAE_LANES:-$(nproc)}
 seeds=${SEEDS:-1 2 3}
 systems=(audio-mae visual-mae cav av-mae-vanilla av-mae cav-mae)
-weights=(0 0.1 1) # of cav-mae's contrastive loss, beside the paper's 0.01
+# cav-mae with another weight of the contrastive loss than the paper's 0.01, with fewer patches hidden, and with less training.
+variants=(cav-mae-weight-0 cav-mae-weight-0.1 cav-mae-weight-1 cav-mae-mask-0.5 cav-mae-quarter)
 mkdir -p "$OUT"/{scores,retrieval}
 source "$root/benchmarks/need_packages.sh"
 need_packages table1 python3-numpy
@@ -45,14 +48,23 @@ shape_of() {
     *) echo --modality-depth 3 ;;
   esac
 }
-# One device contrasts the whole batch. The contrastive loss of cav-mae weighs what it weighs in the paper, or what its name says.
+# One device contrasts the whole batch. The rest is the paper's, or what the name says.
 objective_of() {
   case $1 in
-    cav | cav-mae) echo --contrastive-batch 0 --bidirectional ;;
-    cav-mae-weight-*) echo --contrastive-batch 0 --bidirectional --contrastive-weight "${1#cav-mae-weight-}" ;;
+    cav | cav-mae*) echo --contrastive-batch 0 --bidirectional ;;
+  esac
+  case $1 in
+    cav-mae-weight-*) echo --contrastive-weight "${1#cav-mae-weight-}" ;;
+    cav-mae-mask-*) echo --mask-ratio-audio "${1#cav-mae-mask-}" --mask-ratio-video "${1#cav-mae-mask-}" ;;
   esac
 }
-config_of() { echo "$CONFIGS/${1%-weight-*}.json"; }
+config_of() {
+  case $1 in
+    cav-mae-*) echo "$CONFIGS/cav-mae.json" ;;
+    *) echo "$CONFIGS/$1.json" ;;
+  esac
+}
+epochs_of() { if [[ $1 == *-quarter ]]; then echo $((pretraining_epochs / 4)); else echo "$pretraining_epochs"; fi; }
 # Lets a finished run be, goes on with one that was stopped, else begins. $1: its folder; the rest: how it begins.
 train() {
   local run=$1 command=$2
@@ -67,7 +79,7 @@ train() {
 pretrain() {
   # shellcheck disable=SC2046,SC2086  # words on purpose
   train "$OUT/pretrained/$1-$2" pretrain --config "$(config_of "$1")" --data "$unlabelled" --cache "$OUT/cache" \
-    $sound --seed "$2" --epochs "$pretraining_epochs" --batch-size 64 \
+    $sound --seed "$2" --epochs "$(epochs_of "$1")" --batch-size 64 \
     --lr 1e-3 --lr-schedule cosine --warmup-steps 50 $(shape_of "$1") $(objective_of "$1")
 }
 # The same network with its random parameters left as they are.
@@ -82,26 +94,28 @@ retrieve() {
   "$CAVMAE" retrieve --quiet --threads 1 --num-workers 1 --checkpoint "$OUT/pretrained/$1-$2" --data "$test" \
     --cache "$OUT/cache" --json "$OUT/retrieval/$1-$2.json"
 }
-# $1: system; $2: audio, video or both; $3: seed
+# $1: system; $2: audio, video, both, or few: both with a third of the labels; $3: seed
 finetune() {
-  local name=$1-$2-$3
+  local name=$1-$2-$3 mode=$2 data=$labelled
+  [[ $mode != few ]] || mode=both data=$few
   # shellcheck disable=SC2086
-  train "$OUT/finetuned/$name" finetune --config "$CONFIGS/finetune-tiny.json" --init "$OUT/pretrained/$1-$3" --mode "$2" \
-    --data "$labelled" $classes --cache "$OUT/cache" --seed "$3" --epochs "$finetuning_epochs" \
+  train "$OUT/finetuned/$name" finetune --config "$CONFIGS/finetune-tiny.json" --init "$OUT/pretrained/$1-$3" --mode "$mode" \
+    --data "$data" $classes --cache "$OUT/cache" --seed "$3" --epochs "$finetuning_epochs" \
     --average-from-epoch $((finetuning_epochs / 2 + 1)) --final-frames middle
   [[ ! -e $OUT/scores/$name.json ]] || return 0
   "$CAVMAE" classify --quiet --threads 1 --num-workers 1 --checkpoint "$OUT/finetuned/$name/checkpoints/averaged" --data "$test" \
     --cache "$OUT/cache" --precision fp32 --json "$OUT/scores/$name.json"
 }
-export -f shape_of objective_of config_of train pretrain random retrieve finetune
+export -f shape_of objective_of config_of epochs_of train pretrain random retrieve finetune
 in_lanes() { xargs -P "$lanes" -I{} bash -euo pipefail -c '{}'; }
 
 modes_of() {
   case $1 in
     audio-mae) echo audio ;;
     visual-mae) echo video ;;
-    cav-mae-weight-*) echo both ;;
-    *) echo audio video both ;;
+    cav-mae-weight-1) echo audio video both few ;;
+    cav-mae-*) echo both ;;
+    *) echo audio video both few ;;
   esac
 }
 synth() { "$CAVMAE" synth --quiet --out "$OUT/$1" --clips "$2" --seed "$3" --seconds 2 --image-size 64; }
@@ -116,19 +130,21 @@ else
   [[ -s $labelled ]] || "$root/examples/talking_stamps/make_manifest.sh" "$OUT" --hold-out pictures
   awk 'NR % 7 == 1' "$unlabelled" >"$labelled"
 fi
-weighted=("${weights[@]/#/cav-mae-weight-}")
+all_labelled=$labelled
+[[ $set == stamps ]] || all_labelled=$labelled/manifest.jsonl
+awk 'NR % 3 == 1' "$all_labelled" >"$few"
 echo "== 2. Pretraining"
 for seed in $seeds; do
-  for system in "${systems[@]}" "${weighted[@]}"; do echo "pretrain $system $seed"; done
+  for system in "${systems[@]}" "${variants[@]}"; do echo "pretrain $system $seed"; done
   echo "random $seed"
 done | in_lanes
 echo "== 3. Retrieval of the pretrained, fine-tuning, and what the fine-tuned say of the test clips"
 for seed in $seeds; do
-  for system in random "${systems[@]}" "${weighted[@]}"; do
+  for system in random "${systems[@]}" "${variants[@]}"; do
     case $system in audio-mae | visual-mae) ;; *) echo "retrieve $system $seed" ;; esac
     for mode in $(modes_of "$system"); do echo "finetune $system $mode $seed"; done
   done
 done | in_lanes
 echo "== 4. The tables"
 # shellcheck disable=SC2086  # seeds are words
-/usr/bin/python3 "$root/benchmarks/table1.py" "$OUT" --test "$manifest" --seeds $seeds --weights "${weights[@]}" | tee "$OUT/table1.md"
+/usr/bin/python3 "$root/benchmarks/table1.py" "$OUT" --test "$manifest" --seeds $seeds --variants "${variants[@]}" | tee "$OUT/table1.md"
