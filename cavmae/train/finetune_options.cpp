@@ -30,14 +30,29 @@ void FinetuneOptions::validate() const {
   for (const auto& [name, frames] :
        {std::pair{"validation_frames", validation_frames}, std::pair{"final_frames", final_frames}})
     problems.require(frames != FrameChoice::random, name, " is random; allowed are middle and all");
-  problems.require(head_kind == HeadKind::linear || view.frames == FrameChoice::all,
-                   "head_kind is self_attention, which looks at all pictures of a clip, but frames is ",
-                   enum_name(view.frames), "; give --frames all");
+  check_frames_of_head(problems);
   problems.require(sample_weights.empty() || balanced_sampling, "sample_weights is ", sample_weights.string(),
                    ", but balanced_sampling is false");
   problems.require(checkpoint.best_metric != BestMetric::retrieval,
                    "best_metric is retrieval, fine-tuning knows map, accuracy and loss");
   problems.throw_if_any("the fine-tuning options do not fit");
+}
+
+// A linear head is trained on one picture of a clip at a time; a self-attention head on all, and it would be
+// judged by another sequence than it was trained on with fewer.
+void FinetuneOptions::check_frames_of_head(Problems& problems) const {
+  if (head_kind == HeadKind::linear) {
+    problems.require(
+        view.frames != FrameChoice::all,
+        "frames is 'all', but a linear head is trained on one picture of a clip: 'random' or 'middle'");
+    return;
+  }
+  for (const auto& [name, frames] :
+       {std::pair{"frames", view.frames}, std::pair{"validation_frames", validation_frames},
+        std::pair{"final_frames", final_frames}})
+    problems.require(frames == FrameChoice::all,
+                     "head_kind is self_attention, which looks at all pictures of a clip, but ", name, " is ",
+                     enum_name(frames), "; it must be all");
 }
 
 HeadOptions FinetuneOptions::head(int64_t num_classes) const {

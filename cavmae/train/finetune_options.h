@@ -60,7 +60,8 @@ struct FinetuneOptions : RunOptions {
       "pictures of a clip in the evaluation at the end (all: scores are averaged)");
     v("model", o.model, "shape of the network: that of --init");
     v("head_kind", o.head_kind,
-      "the head: linear, a picture by itself, or self_attention over all of a clip's (with --frames all)");
+      "the head: linear, a picture by itself, or self_attention over all of a clip's (with --frames all and "
+      "--validation-frames all)");
   }
   // One ConfigError listing every bad field.
   void validate() const;
@@ -69,6 +70,9 @@ struct FinetuneOptions : RunOptions {
 
   // Whether nothing random reaches the network's inputs. Smoothing changes targets alone.
   bool inputs_are_deterministic() const { return view.is_deterministic() && targets.mixup == 0; }
+
+ private:
+  void check_frames_of_head(Problems& problems) const;
 };
 
 // The defaults of a run that begins with a checkpoint: its network's shape and the features it was trained

@@ -20,6 +20,8 @@ void PretrainOptions::validate() const {
   collect(problems, [&] { teacher.validate(); });
   problems.require(!teacher.wanted() || (model.global_tokens && objective.contrastive_mask_ratio),
                    "ema_decay asks for a teacher, which needs global_tokens and contrastive_mask_ratio");
+  problems.require(view.frames != FrameChoice::all,
+                   "frames is 'all', pretraining looks at one picture of a clip: 'random' or 'middle'");
   collect_problems(problems, *this);
   const BestMetric best = checkpoint.best_metric;
   problems.require(best == BestMetric::retrieval || best == BestMetric::loss, "best_metric is ",

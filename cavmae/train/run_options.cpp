@@ -52,8 +52,6 @@ void check_run(Problems& problems, const RunOptions& o) {
                    o.checkpoint.checkpoint_interval_seconds, ", it must be 0 (by steps alone) or more");
   problems.require(o.checkpoint.keep_checkpoints >= 1, "keep_checkpoints is ", o.checkpoint.keep_checkpoints,
                    ", it must be at least 1");
-  problems.require(o.view.frames != FrameChoice::all,
-                   "frames is 'all', training looks at one picture of a clip: ", "'random' or 'middle'");
 }
 
 void check_optimizer(Problems& problems, const OptimizerOptions& o) {

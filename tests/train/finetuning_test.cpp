@@ -151,6 +151,70 @@ TEST_F(FinetuningTest, EvaluationReproducesTheRunsNumbers) {
             to_json(*result.evaluation, labels.display_names()));
 }
 
+// A head over all of a clip's pictures, of a network whose sound is cut beside each of them.
+class AttentionOverPictures : public FinetuningTest {
+ protected:
+  static FinetuneOptions options() {
+    FinetuneOptions options = toy().options();
+    CavMaeConfig config = toy_config();
+    config.global_tokens = true;
+    config.audio_window_frames = 32;
+    RunInput data = toy_options().data;
+    data.num_frames = 3;
+    data.alignment = Alignment::picture;
+    options.init = toy() / "aligned.safetensors";
+    if (!fs::exists(options.init)) {
+      CavMae model(config);
+      initialize(model, 7);
+      save_model(options.init, model, input_spec(config, data));
+    }
+    options.model = finetune_defaults(options.init).options.model;
+    options.data = data;
+    options.view.noise = options.view.roll = false;
+    options.head_kind = HeadKind::self_attention;
+    options.view.frames = options.validation_frames = FrameChoice::all;
+    options.epochs = 2;
+    options.average_from_epoch = 0;
+    return options;
+  }
+};
+
+TEST_F(AttentionOverPictures, TrainsResumesAndIsEvaluated) {
+  const FinetuneResult whole = run_finetune(options(), toy().paths("attending"));
+  EXPECT_EQ(whole.run.steps, 6);
+  EXPECT_TRUE(run_finetune(options(), fresh_, [](int64_t step) {
+                if (step == 2) std::raise(SIGTERM);
+              }).run.interrupted);
+  run_finetune(options(), resume_);
+  expect_same_end(run_, toy() / "attending");
+
+  const Pretrained loaded = load_pretrained(run_);
+  EXPECT_TRUE(loaded.classifier()->attends_to_pictures());
+  const auto parameters = loaded.network()->named_parameters();
+  const TensorFile init = read_safetensors(options().init);
+  EXPECT_GT(parameters["cls_cls_token"].detach().abs().max().item<float>(), 0.0F);
+  EXPECT_FALSE(parameters["cls_token_a"].equal(init.at("cls_token_a"))) << "the encoders are trained";
+  const LabelSet labels = labels_of(loaded, {});
+  const ClassifierEvaluation again = evaluate_classifier(
+      loaded.classifier(), loaded.spec, read_clip_sources(fresh_.val, *null_log()), labels,
+      {.view = {.frames = FrameChoice::all}, .show_progress = false}, null_log());
+  EXPECT_EQ(to_json(again.result, labels.display_names()),
+            to_json(*whole.evaluation, labels.display_names()));
+}
+
+TEST_F(AttentionOverPictures, IsTrainedAndJudgedOnAllOfThem) {
+  FinetuneOptions some = options();
+  EXPECT_NO_THROW(some.validate());
+  some.view.frames = FrameChoice::random;
+  some.validation_frames = some.final_frames = FrameChoice::middle;
+  EXPECT_THAT(message_from<ConfigError>([&] { some.validate(); }),
+              AllOf(HasSubstr("but frames is random"), HasSubstr("but validation_frames is middle"),
+                    HasSubstr("but final_frames is middle")));
+  FinetuneOptions linear = options();
+  linear.head_kind = HeadKind::linear;
+  EXPECT_THAT(message_from<ConfigError>([&] { linear.validate(); }), HasSubstr("frames is 'all'"));
+}
+
 // ---- before the first step
 
 TEST_F(FinetuningTest, WhatIsWrongIsToldBeforeAnythingIsWritten) {
