@@ -90,7 +90,7 @@ int classify(const ClassifyFlags& flags, const GlobalOptions& global, const Rank
   const Pretrained model = flags.evaluation.model.load_for(clips.size(), *log, rank);
   Classifier classifier = model.classifier();
   const LabelSet labels = labels_of(model, flags.labels);
-  options.need = needed_of_mode(classifier->head_options().mode);
+  options.need = needed_of_head(classifier->head_options());
   clips = flags.windows.of(clips, model.spec, options, log);
   check_ranks_share({.clips = clips,
                      .options = options,

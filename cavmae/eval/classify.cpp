@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "cavmae/core/error.h"
+#include "cavmae/core/options.h"
+
 namespace cavmae {
 namespace {
 
@@ -26,8 +29,13 @@ void gather_scores(ClipScores& out, const std::vector<torch::Tensor>& scores,
 
 }  // namespace
 
-Need needed_of_mode(Modalities mode) {
-  return mode == Modalities::audio ? Need::audio : mode == Modalities::video ? Need::video : Need::any;
+bool scores_one_modality(const HeadOptions& head) {
+  return head.mode != Modalities::both || head.head_kind == HeadKind::linear;
+}
+
+Need needed_of_head(const HeadOptions& head) {
+  if (head.mode != Modalities::both) return head.mode == Modalities::audio ? Need::audio : Need::video;
+  return scores_one_modality(head) ? Need::any : Need::both;
 }
 
 torch::Tensor class_scores(const torch::Tensor& logits, ScoreKind kind) {
@@ -46,10 +54,15 @@ BatchScores classify_batch(Classifier& classifier, const Inputs& inputs) {
 
 ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const ClipList& clips,
                           const PassOptions& options, std::shared_ptr<Log> log, Modalities given) {
-  const Modalities of_head = classifier->head_options().mode;
-  const Modalities mode = of_head == Modalities::both ? given : of_head;
+  HeadOptions asked = classifier->head_options();
+  if (asked.mode == Modalities::both && given != Modalities::both) {
+    CAVMAE_CHECK_AS(ConfigError, scores_one_modality(asked),
+                    "a self_attention head of both modalities scores no clip by its ", enum_name(given),
+                    " alone");
+    asked.mode = given;
+  }
   PassOptions pass = options;
-  pass.need = needed_of_mode(mode);
+  pass.need = needed_of_head(asked);
   pass.device = classifier->device();
   pass.title = "classifying";
   const int64_t classes = classifier->head_options().num_classes;
@@ -71,12 +84,12 @@ ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const C
         continue;
       }
       out.indices.push_back(position);
-      if (mode == Modalities::both && !batch.video.defined()) out.audio_only.push_back(position);
-      if (mode == Modalities::both && !batch.audio.defined()) out.video_only.push_back(position);
+      if (pass.need == Need::any && !batch.video.defined()) out.audio_only.push_back(position);
+      if (pass.need == Need::any && !batch.audio.defined()) out.video_only.push_back(position);
     }
   };
-  PassResult result = mode == Modalities::both ? for_each_batch_any_modality(clips, spec, pass, sink, log)
-                                               : for_each_batch(clips, spec, pass, sink, log);
+  PassResult result = pass.need == Need::any ? for_each_batch_any_modality(clips, spec, pass, sink, log)
+                                             : for_each_batch(clips, spec, pass, sink, log);
   check_complete(result);
   gather_scores(out, scores, logits, pass.world);
   out.failed = std::move(result.failed);

@@ -23,16 +23,18 @@ struct ClipScores {
   Precision precision = Precision::fp32;  // that they were computed in
 };
 
-// A clip that lacks a modality is scored by the other where the mode is both; need, title and device are set
-// here. options.view.frames all: the mean of the scores over a clip's pictures, as the authors evaluate; the
-// sound is encoded once. Every rank of options.world gets the whole result. Throws DataError past
-// loader.max_bad_ratio. `given`: audio or video gives a classifier of both that modality of each clip alone.
+// A clip that lacks a modality is scored by the other where the mode is both, and with a self-attention head
+// of both is one that cannot be read; need, title and device are set here. options.view.frames all: the mean
+// of the scores over a clip's pictures, as the authors evaluate; the sound is encoded once. Every rank of
+// options.world gets the whole result. Throws DataError past loader.max_bad_ratio. `given`: audio or video
+// gives a classifier of both that modality of each clip alone: ConfigError unless scores_one_modality().
 ClipScores classify_clips(Classifier& classifier, const InputSpec& spec, const ClipList& clips,
                           const PassOptions& options, std::shared_ptr<Log> log,
                           Modalities given = Modalities::both);
 
-// What of a clip such a classifier is given.
-Need needed_of_mode(Modalities mode);
+// What of a clip a classifier with such a head is given, and whether it scores a clip by one modality.
+Need needed_of_head(const HeadOptions& head);
+bool scores_one_modality(const HeadOptions& head);
 
 // The scores of one batch whose video is [B, 3, S, S], or [B, K, 3, S, S] where it is averaged over pictures.
 struct BatchScores {

@@ -55,7 +55,7 @@ std::vector<ScoredClass> Model::classify(const ClipSource& clip, const ViewOptio
   return with_own_errors([&] {
     Classifier classifier = pretrained_.classifier();
     const LabelSet labels = labels_of(pretrained_);
-    const Need need = needed_of_mode(classifier->head_options().mode);
+    const Need need = needed_of_head(classifier->head_options());
     const Sample sample = reader_->read(clip, view, need, kNothingRandom);
     return rank_classes(classify_batch(classifier, batch_of_one(sample)).scores[0], labels);
   });

@@ -49,8 +49,12 @@ ClassifierEvaluation evaluate_classifier(Classifier classifier, const InputSpec&
   out.result = evaluate_classification(
       out.scores.scores, targets.index_select(0, torch::tensor(out.scores.indices, torch::kInt64)));
   const HeadOptions& head = classifier->head_options();
-  if (each_alone == EachAlone::yes && head.mode == Modalities::both && head.head_kind == HeadKind::linear)
+  if (each_alone == EachAlone::no || head.mode != Modalities::both) return out;
+  if (scores_one_modality(head))
     out.confusion = confusion_of(classifier, spec, clips, options, targets, out.scores, std::move(log));
+  else
+    log->info(
+        "no modality confusion: a self_attention head of both modalities scores no clip by one of them alone");
   return out;
 }
 

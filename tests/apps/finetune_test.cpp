@@ -107,6 +107,41 @@ TEST_F(Finetune, FromAPretrainedModelToClassesAndNumbers) {
     EXPECT_EQ(numbers.at(name), validation.at(name)) << name;
 }
 
+// The head of CAV-MAE Sync, over all of a clip's pictures and the sound beside each.
+TEST_F(Finetune, AHeadOverAllPicturesIsTrainedEvaluatedAndAsked) {
+  Outcome outcome = run_cavmae(
+      "pretrain --config " + path("pretrain.json") + " --data " + path("clips") + " --out " +
+      path("aligned") +
+      " --no-report --global-tokens --audio-window-frames 48 --alignment picture --no-noise --no-roll");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const std::string command = "finetune --config " + path("finetune.json") + " --init " + path("aligned") +
+                              " --data " + path("clips") + " --val " + path("clips") + " --out " +
+                              path("run") + " --head-kind self_attention --frames all";
+  outcome = run_cavmae(command);
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("validation_frames is middle"));
+  outcome = run_cavmae(command + " --validation-frames all");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  outcome = run_cavmae("evaluate --checkpoint " + path("run/checkpoints/averaged") + " --data " +
+                       path("clips") + " --json " + path("numbers.json"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("no modality confusion"));
+  const Json numbers = read_json(folder_ / "numbers.json");
+  EXPECT_FALSE(numbers.contains("modality_confusion"));
+  EXPECT_EQ(numbers.at("classification").at("map"), read_json(folder_ / "run/evaluation.json").at("map"));
+
+  // Sound alone is a clip that it cannot score, and no end of the others.
+  ASSERT_EQ(
+      run_shell("ffmpeg -nostdin -v error -y -i " + path("clips/clips/000000.mp4") + " " + path("a.wav"))
+          .exit_code,
+      0);
+  outcome = run_cavmae("classify " + path("a.wav") + " " + path("clips/clips/000000.mp4") + " --checkpoint " +
+                       path("run") + " --json " + path("classes.json"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("a.wav"));
+  EXPECT_EQ(read_json(folder_ / "classes.json").at("clips").size(), 1u);
+}
+
 TEST_F(Finetune, KilledOrStoppedRunResumesToTheSameParameters) {
   ASSERT_EQ(run_cavmae(finetune("whole", "--no-report")).exit_code, 0);
   for (const auto& [signal, exit_code] : {std::pair(SIGKILL, 128 + SIGKILL), std::pair(SIGINT, 130)}) {

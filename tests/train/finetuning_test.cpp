@@ -215,6 +215,43 @@ TEST_F(AttentionOverPictures, IsTrainedAndJudgedOnAllOfThem) {
   EXPECT_THAT(message_from<ConfigError>([&] { linear.validate(); }), HasSubstr("frames is 'all'"));
 }
 
+// One that lacks a modality is named, and does not end the rest.
+TEST_F(AttentionOverPictures, NeedsBothModalitiesOfEachClip) {
+  Classifier classifier(options().model, options().head(3));
+  CavMae network = as_network(classifier);
+  initialize(network, 3);
+  const fs::path folder = fresh_.val.front().parent_path();
+  write_file(folder / "lacking.jsonl",
+             R"({"id": "whole", "audio": "clip0.wav", "image": "clip0.png", "labels": ["a"]})"
+             "\n"
+             R"({"id": "silent", "image": "clip1.png", "labels": ["b"]})"
+             "\n"
+             R"({"id": "unseen", "audio": "clip2.wav", "labels": ["c"]})"
+             "\n"
+             R"({"id": "other", "audio": "clip4.wav", "image": "clip4.png", "labels": ["b"]})"
+             "\n");
+  const auto clips = read_clip_sources({folder / "lacking.jsonl"}, *null_log());
+  const InputSpec spec = input_spec(options().model, options().data);
+  PassOptions pass{.view = {.frames = FrameChoice::all}, .show_progress = false};
+  pass.loader.batch_size = 2;
+  pass.loader.max_bad_ratio = 0.5;
+  const ClipScores scores = classify_clips(classifier, spec, clips, pass, null_log());
+  EXPECT_THAT(scores.indices, ::testing::ElementsAre(0, 3));
+  EXPECT_THAT(scores.audio_only, ::testing::IsEmpty());
+  ASSERT_EQ(scores.failed.size(), 2u);
+  EXPECT_EQ(scores.failed[0].id, "silent");
+  EXPECT_THAT(scores.failed[0].reason, HasSubstr("no audio"));
+  EXPECT_EQ(scores.failed[1].id, "unseen");
+
+  EXPECT_THAT(message_from<ConfigError>([&] {
+                classify_clips(classifier, spec, clips, pass, null_log(), Modalities::audio);
+              }),
+              HasSubstr("by its audio alone"));
+  const LabelSet labels = labels_of_clips(clips);
+  EXPECT_FALSE(
+      evaluate_classifier(classifier, spec, clips, labels, pass, null_log(), EachAlone::yes).confusion);
+}
+
 // ---- before the first step
 
 TEST_F(FinetuningTest, WhatIsWrongIsToldBeforeAnythingIsWritten) {
