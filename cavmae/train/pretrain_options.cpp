@@ -20,6 +20,10 @@ void PretrainOptions::validate() const {
   collect(problems, [&] { teacher.validate(); });
   problems.require(!teacher.wanted() || (model.global_tokens && objective.contrastive_mask_ratio),
                    "ema_decay asks for a teacher, which needs global_tokens and contrastive_mask_ratio");
+  problems.require(!teacher.wanted() || objective.contrastive_weight > 0,
+                   "ema_decay asks for a teacher, which serves the contrastive loss alone, but "
+                   "contrastive_weight is ",
+                   objective.contrastive_weight, "; make it larger, or give --ema-decay none");
   problems.require(view.frames != FrameChoice::all,
                    "frames is 'all', pretraining looks at one picture of a clip: 'random' or 'middle'");
   collect_problems(problems, *this);

@@ -142,6 +142,9 @@ TEST(TeacherOptions, AskForWhatTheyNeed) {
   options.model.global_tokens = true;
   options.objective.contrastive_mask_ratio = 0.5;
   EXPECT_NO_THROW(options.validate());
+  options.objective.contrastive_weight = 0;
+  EXPECT_THAT([&] { options.validate(); },
+              ::testing::ThrowsMessage<ConfigError>(::testing::HasSubstr("contrastive_weight is 0;")));
   EXPECT_FALSE(option_to_json(PretrainOptions()).contains("teacher"));
 }
 
