@@ -62,10 +62,14 @@ struct Streams {
 };
 
 // How much the patches of each modality attend to its global token, and the token itself (Note [Patch
-// scores]).
+// scores]). What was not asked for is undefined.
 struct GlobalAttention {
   torch::Tensor audio_scores, video_scores;  // float [B, L]
   torch::Tensor audio_token, video_token;    // float [B, D]
+};
+
+struct GlobalParts {
+  bool scores = true, tokens = true;
 };
 
 // What speaks for each modality, before L2 normalisation: Latents::global(), or with contrastive_pooling mean
@@ -115,8 +119,9 @@ class CavMaeImpl : public torch::nn::Module {
 
   // Note [Patch scores]: a patch's score is the mean over the heads of what it attends to the global token,
   // in the last joint layer, each modality alone and nothing masked (TG-DP, CVPR 2026). Both inputs have to
-  // be there, and the network has to have global tokens. No gradient.
-  GlobalAttention attend_to_global(const Inputs& inputs);
+  // be there, and the network has to have global tokens. No gradient. Some clips are encoded at a time, so
+  // that a batch for training, of which most is masked there, takes no more memory here.
+  GlobalAttention attend_to_global(const Inputs& inputs, const GlobalParts& wanted = {});
 
   // Rebuilds masked patches (or all) from Latents::joint.
   Predictions decode(const torch::Tensor& joint, const Masks& masks, PredictionScope scope);

@@ -66,7 +66,8 @@ void Teacher::begin(CavMae& network) {
 
 void Teacher::look(CavMae& network, const Inputs& inputs) {
   begin(network);
-  seen_ = network_->attend_to_global(inputs);
+  const GlobalParts needed{.scores = ranks(), .tokens = options_.distillation_weight > 0};
+  seen_ = needed.scores || needed.tokens ? network_->attend_to_global(inputs, needed) : GlobalAttention();
 }
 
 Masks Teacher::masks(double ratio, torch::Generator generator, const RowsOfBatch& place) const {

@@ -46,7 +46,8 @@ class Teacher {
   // `first_ranked_step`: what ranking_from_step is, resolved.
   Teacher(const TeacherOptions& options, int64_t first_ranked_step);
 
-  // What the teacher makes of a batch with nothing masked; it begins as a copy of the network.
+  // What the teacher makes of a batch with nothing masked, as far as this step needs it: its attention where
+  // ranks(), its global tokens for a distillation. It begins as a copy of the network.
   void look(CavMae& network, const Inputs& inputs);
 
   // Whether it ranks the patches of this step.

@@ -104,6 +104,46 @@ TEST(Teacher, DistillationIsTheCosineDistance) {
   EXPECT_NEAR(same.terms.at(0).value.item<double>(), 0.0, 1e-5);
 }
 
+// Before it ranks, and without a distillation, a step needs nothing of it; but it begins.
+TEST(Teacher, ComputesWhatAStepNeeds) {
+  CavMae network = network_of(3);
+  const Inputs unfit{.audio = torch::zeros({2, 1, 1}), .video = torch::zeros({2, 3, 1, 1})};
+  Teacher idle({.ema_decay = 0.9, .distillation_weight = 0.0}, 5);
+  EXPECT_NO_THROW(idle.look(network, unfit));
+  EXPECT_FALSE(idle.state().empty());
+  Teacher distilling({.ema_decay = 0.9, .distillation_weight = 0.25}, 5);
+  EXPECT_THROW(distilling.look(network, unfit), ConfigError);
+  Teacher ranking({.ema_decay = 0.9, .distillation_weight = 0.0}, 0);
+  EXPECT_THROW(ranking.look(network, unfit), ConfigError);
+  const Inputs inputs = inputs_of(3);
+  ranking.look(network, inputs);
+  EXPECT_NO_THROW(ranking.masks(0.5, at::detail::createCPUGenerator(1)));
+
+  const GlobalAttention all = network->attend_to_global(inputs);
+  const GlobalAttention scores = network->attend_to_global(inputs, {.scores = true, .tokens = false});
+  const GlobalAttention tokens = network->attend_to_global(inputs, {.scores = false, .tokens = true});
+  EXPECT_TRUE(scores.audio_scores.equal(all.audio_scores) && scores.video_scores.equal(all.video_scores));
+  EXPECT_TRUE(tokens.audio_token.equal(all.audio_token) && tokens.video_token.equal(all.video_token));
+  EXPECT_FALSE(scores.audio_token.defined() || tokens.audio_scores.defined());
+}
+
+// Which is more clips than are encoded at once.
+TEST(Teacher, SeesEachClipOfALargeBatchAsItIsAlone) {
+  CavMae network = network_of(3);
+  const Inputs inputs = inputs_of(150);
+  const GlobalAttention all = network->attend_to_global(inputs);
+  ASSERT_EQ(all.audio_scores.size(0), 150);
+  ASSERT_EQ(all.video_token.size(0), 150);
+  for (const int64_t clip : {0, 63, 64, 100, 128, 149}) {
+    const GlobalAttention one = network->attend_to_global(
+        {.audio = inputs.audio.narrow(0, clip, 1), .video = inputs.video.narrow(0, clip, 1)});
+    EXPECT_THAT(all.audio_scores[clip], IsNear(one.audio_scores[0], 1e-5)) << clip;
+    EXPECT_THAT(all.video_scores[clip], IsNear(one.video_scores[0], 1e-5)) << clip;
+    EXPECT_THAT(all.audio_token[clip], IsNear(one.audio_token[0], 1e-5)) << clip;
+    EXPECT_THAT(all.video_token[clip], IsNear(one.video_token[0], 1e-5)) << clip;
+  }
+}
+
 TEST(Teacher, RanksFromTheStepThatIsNamed) {
   CavMae network = network_of(4);
   Teacher teacher({.ema_decay = 0.9}, 2);
