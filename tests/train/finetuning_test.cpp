@@ -151,10 +151,10 @@ TEST_F(FinetuningTest, EvaluationReproducesTheRunsNumbers) {
             to_json(*result.evaluation, labels.display_names()));
 }
 
-// A head over all of a clip's pictures, of a network whose sound is cut beside each of them.
-class AttentionOverPictures : public FinetuningTest {
+// A network with global tokens, whose sound is cut beside each picture of a clip.
+class AlignedFinetuningTest : public FinetuningTest {
  protected:
-  static FinetuneOptions options() {
+  static FinetuneOptions aligned_options() {
     FinetuneOptions options = toy().options();
     CavMaeConfig config = toy_config();
     config.global_tokens = true;
@@ -171,10 +171,43 @@ class AttentionOverPictures : public FinetuningTest {
     options.model = finetune_defaults(options.init).options.model;
     options.data = data;
     options.view.noise = options.view.roll = false;
-    options.head_kind = HeadKind::self_attention;
-    options.view.frames = options.validation_frames = FrameChoice::all;
     options.epochs = 2;
     options.average_from_epoch = 0;
+    return options;
+  }
+};
+
+TEST_F(AlignedFinetuningTest, AProbeOfGlobalTokensTrainsTheHeadAlone) {
+  for (const FrameChoice frames : {FrameChoice::random, FrameChoice::middle}) {  // whose outputs are kept
+    FinetuneOptions options = aligned_options();
+    options.freeze_encoder = true;
+    options.representation = Representation::global;
+    options.view = ViewOptions{};
+    options.view.frames = frames;
+    const FinetuneResult result = run_finetune(options, fresh_);
+    ASSERT_TRUE(result.evaluation);
+    const TensorFile init = read_safetensors(options.init);
+    const TensorFile last = read_safetensors(run_ / "checkpoints/last/model.safetensors");
+    for (const auto& [name, tensor] : last.tensors)
+      EXPECT_TRUE(name.starts_with("mlp_head.") || torch::equal(tensor, init.at(name))) << name;
+    EXPECT_GT(last.at("mlp_head.1.bias").abs().max().item<float>(), 0.0F);
+
+    const Pretrained loaded = load_pretrained(run_);
+    torch::manual_seed(1);
+    const Inputs inputs{.audio = torch::randn({2, 32, 32}), .video = torch::randn({2, 3, 32, 32})};
+    const torch::NoGradGuard no_grad;
+    const Latents latents = loaded.network()->encode(inputs);
+    EXPECT_TRUE(loaded.classifier()->pooled(inputs).equal((latents.audio_token + latents.video_token) / 2));
+    fs::remove_all(run_);
+  }
+}
+
+class AttentionOverPictures : public AlignedFinetuningTest {
+ protected:
+  static FinetuneOptions options() {
+    FinetuneOptions options = aligned_options();
+    options.head_kind = HeadKind::self_attention;
+    options.view.frames = options.validation_frames = FrameChoice::all;
     return options;
   }
 };
@@ -195,9 +228,9 @@ TEST_F(AttentionOverPictures, TrainsResumesAndIsEvaluated) {
   EXPECT_GT(parameters["cls_cls_token"].detach().abs().max().item<float>(), 0.0F);
   EXPECT_FALSE(parameters["cls_token_a"].equal(init.at("cls_token_a"))) << "the encoders are trained";
   const LabelSet labels = labels_of(loaded, {});
-  const ClassifierEvaluation again = evaluate_classifier(
-      loaded.classifier(), loaded.spec, read_clip_sources(fresh_.val, *null_log()), labels,
-      {.view = {.frames = FrameChoice::all}, .show_progress = false}, null_log());
+  const ClassifierEvaluation again =
+      evaluate_classifier(loaded.classifier(), loaded.spec, read_clip_sources(fresh_.val, *null_log()),
+                          labels, {.view = {.frames = FrameChoice::all}, .show_progress = false}, null_log());
   EXPECT_EQ(to_json(again.result, labels.display_names()),
             to_json(*whole.evaluation, labels.display_names()));
 }
@@ -243,9 +276,8 @@ TEST_F(AttentionOverPictures, NeedsBothModalitiesOfEachClip) {
   EXPECT_THAT(scores.failed[0].reason, HasSubstr("no audio"));
   EXPECT_EQ(scores.failed[1].id, "unseen");
 
-  EXPECT_THAT(message_from<ConfigError>([&] {
-                classify_clips(classifier, spec, clips, pass, null_log(), Modalities::audio);
-              }),
+  EXPECT_THAT(message_from<ConfigError>(
+                  [&] { classify_clips(classifier, spec, clips, pass, null_log(), Modalities::audio); }),
               HasSubstr("by its audio alone"));
   const LabelSet labels = labels_of_clips(clips);
   EXPECT_FALSE(

@@ -51,7 +51,16 @@ Batch part_of(const Batch& whole, const std::vector<int64_t>& bad_rows, const Wo
 struct StepCase {
   ObjectiveOptions objective = {};
   std::vector<std::vector<int64_t>> bad_rows = {{}};  // of each batch of the group
+  CavMaeConfig model = toy_config();
 };
+
+// With global tokens, whose contrastive loss is of what `pooling` says.
+CavMaeConfig pooled_by(ContrastivePooling pooling) {
+  CavMaeConfig config = toy_config();
+  config.global_tokens = true;
+  config.contrastive_pooling = pooling;
+  return config;
+}
 
 struct Learnt {
   MetricValues losses;
@@ -60,7 +69,7 @@ struct Learnt {
 };
 
 Learnt learn(const StepCase& c, World& world, const ExchangeOptions& exchange = {}) {
-  CavMae model(toy_config());
+  CavMae model(c.model);
   initialize(model, 3);
   OptimizationStep step(std::make_shared<PretrainingTask>(model, c.objective, MaskOptions{}, world),
                         OptimizerOptions{}, at::detail::createCPUGenerator(5), world, exchange);
@@ -80,9 +89,15 @@ TEST(Ranks, LossesAndGradientsOfAStepAreThoseOfOneRank) {
   groups.contrastive.contrastive_batch = 2;
   contrastive.reconstruction_weight = 0;
   contrastive.contrastive_weight = 1;
-  for (const StepCase& c : {StepCase{}, StepCase{.objective = groups}, StepCase{.objective = contrastive},
-                            StepCase{.bad_rows = {{}, {1, 2}}}, StepCase{.bad_rows = {{0, 1, 5}}},
-                            StepCase{.objective = groups, .bad_rows = {{2, 3, 7}, {0}}}}) {
+  for (const StepCase& c :
+       {StepCase{}, StepCase{.objective = groups}, StepCase{.objective = contrastive},
+        StepCase{.bad_rows = {{}, {1, 2}}}, StepCase{.bad_rows = {{0, 1, 5}}},
+        StepCase{.objective = groups, .bad_rows = {{2, 3, 7}, {0}}},
+        // Of one rank no clip, which joins as many losses as the others have.
+        StepCase{.objective = contrastive,
+        .bad_rows = {{0, 1, 2, 3}, {5}},
+        .model = pooled_by(ContrastivePooling::both)},
+        StepCase{.bad_rows = {{0, 1, 5}}, .model = pooled_by(ContrastivePooling::mean)}}) {
     const Learnt wanted = learn(c, World::alone());
     for (const int64_t ranks : {2, 4}) {
       std::vector<Learnt> all(static_cast<size_t>(ranks));

@@ -188,27 +188,50 @@ TEST(TeacherOptions, AskForWhatTheyNeed) {
   EXPECT_FALSE(option_to_json(PretrainOptions()).contains("teacher"));
 }
 
-// Before and after the teacher ranks, which is from step 4 on.
-TEST(Teacher, AStoppedRunResumesBitForBit) {
+PretrainOptions taught_options() {
   PretrainOptions options = toy_options();
   options.model.global_tokens = true;
   options.model.registers = 1;
   options.objective.contrastive_mask_ratio = 0.5;
   options.teacher.ema_decay = 0.9;
   options.teacher.ranking_from_step = 4;
+  return options;
+}
+
+// Stopped after each of `stops`, with the teacher's state.
+void expect_resumes(const PretrainOptions& options, const std::vector<int64_t>& stops, int64_t steps) {
   ASSERT_NO_THROW(options.validate());
   const ToyRun toy;
-  run_toy(options, toy.paths("whole"));
-  for (const int64_t stop : {3, 7}) {
+  EXPECT_EQ(run_toy(options, toy.paths("whole")).steps, steps);
+  const auto state_in = [&](const std::string& run) {
+    return toy / (run + "/checkpoints/last/task.safetensors");
+  };
+  EXPECT_EQ(read_safetensors(state_in("whole")).at("steps").item<int64_t>(), steps);
+  for (const int64_t stop : stops) {
     run_toy(options, toy.paths("run"), [&](int64_t step) {
       if (step == stop) std::raise(SIGTERM);
     });
-    EXPECT_EQ(run_toy(options, toy.paths("run", RunStart::resume)).steps, 10);
+    EXPECT_EQ(run_toy(options, toy.paths("run", RunStart::resume)).steps, steps);
     expect_same_end(toy / "run", toy / "whole");
-    expect_same_tensors(toy / "run/checkpoints/last/task.safetensors",
-                        toy / "whole/checkpoints/last/task.safetensors");
+    expect_same_tensors(state_in("run"), state_in("whole"));
     std::filesystem::remove_all(toy / "run");
   }
+}
+
+// Before and after the teacher ranks, which is from step 4 on.
+TEST(Teacher, AStoppedRunResumesBitForBit) {
+  for (const Ranking ranking : {Ranking::sampled, Ranking::top}) {
+    PretrainOptions options = taught_options();
+    options.teacher.ranking = ranking;
+    expect_resumes(options, {3, 7}, 10);
+  }
+}
+
+// Five batches of an epoch are three steps, after each of which it follows once.
+TEST(Teacher, FollowsAStepOfSeveralBatchesOnce) {
+  PretrainOptions options = taught_options();
+  options.gradient_accumulation = 2;
+  expect_resumes(options, {2, 5}, 6);
 }
 
 }  // namespace
