@@ -30,6 +30,9 @@ class Count {
  public:
   explicit Count(Gradients gradients) : gradients_(gradients) {}
 
+  // What is added from now on has these.
+  void set_gradients(Gradients gradients) { gradients_ = gradients; }
+
   // What is added from now on is done this often.
   void set_times(int64_t times) { times_ = static_cast<double>(times); }
 
@@ -120,6 +123,38 @@ void add_joint_stream(Count& count, const CavMaeConfig& c, const Lengths& visibl
     count.add_layers(joint_layers(c), visible.both());
 }
 
+// The last joint layer of a modality's single stream of `tokens`, as far as a teacher needs it: what all
+// attend to for the scores, and the layer's output for the global token alone.
+void add_last_layer_of_teacher(Count& count, const CavMaeConfig& c, int64_t tokens, const TeacherUse& use) {
+  const int64_t width = c.embed_dim, queries = use.ranks ? tokens : 1;
+  const auto hidden = static_cast<int64_t>(static_cast<double>(width) * c.mlp_ratio);
+  const std::string part = ranges::kJointLayers, attention = part + "/" + ranges::kAttention,
+                    products = attention + "/" + ranges::kAttentionMatmul;
+  count.add(attention, {tokens, width, width});   // keys
+  count.add(attention, {queries, width, width});  // queries
+  count.add(products, {queries, width, tokens});  // queries and keys
+  if (!use.distills) return;
+  count.add(attention, {tokens, width, width});  // values
+  count.add(attention, {1, width, width});       // the projection of the result
+  count.add(products, {1, tokens, width});       // weights and values
+  count.add(part + "/" + ranges::kMlp, {1, width, 2 * hidden});
+}
+
+// A pass without masks and without gradients, of a network with both modalities and global tokens.
+void add_teacher(Count& count, const CavMaeConfig& c, const TeacherUse& use) {
+  if (!use.ranks && !use.distills) return;
+  const Lengths all = all_patches(c);
+  count.set_gradients(Gradients::none);
+  add_encoders(count, c, all);
+  Layers before_last = joint_layers(c);
+  --before_last.depth;
+  for (const int64_t patches : {all.audio, all.video}) {
+    const int64_t tokens = patches + c.num_global_tokens();
+    count.add_layers(before_last, tokens);
+    add_last_layer_of_teacher(count, c, tokens, use);
+  }
+}
+
 void add_decoder(Count& count, const CavMaeConfig& c, const Lengths& visible) {
   const Lengths all = all_patches(c);
   const Lengths masked{.audio = all.audio - visible.audio, .video = all.video - visible.video};
@@ -149,7 +184,8 @@ int64_t num_sounds(const CavMaeConfig& config, int64_t num_pictures) {
 }  // namespace
 
 std::vector<PartFlops> pretraining_flops(const CavMaeConfig& config, const MaskOptions& masks,
-                                         std::optional<double> contrastive_mask_ratio) {
+                                         std::optional<double> contrastive_mask_ratio,
+                                         const TeacherUse& teacher) {
   const Lengths all = all_patches(config);
   const Lengths visible{.audio = num_kept(all.audio, masks.mask_ratio_audio),
                         .video = num_kept(all.video, masks.mask_ratio_video)};
@@ -168,6 +204,7 @@ std::vector<PartFlops> pretraining_flops(const CavMaeConfig& config, const MaskO
     add_single_streams(count, config, visible);
   }
   if (config.decoder_depth > 0) add_decoder(count, config, visible);
+  add_teacher(count, config, teacher);
   return std::move(count).parts();
 }
 

@@ -23,10 +23,17 @@ struct PartFlops {
   double backward = 0.0;
 };
 
+// What a teacher's pass over unmasked patches is for: ranking by attention to the global token, and that
+// token itself.
+struct TeacherUse {
+  bool ranks = false, distills = false;
+};
+
 // A pretraining step with both losses, as far as the network has them; with a ratio of its own for the
-// contrastive loss (Note [Dual path]) both passes. A teacher is not counted.
+// contrastive loss (Note [Dual path]) both passes, and what a teacher needs beside them.
 std::vector<PartFlops> pretraining_flops(const CavMaeConfig& config, const MaskOptions& masks,
-                                         std::optional<double> contrastive_mask_ratio = std::nullopt);
+                                         std::optional<double> contrastive_mask_ratio = std::nullopt,
+                                         const TeacherUse& teacher = {});
 // Features of a clip's sound and of `num_pictures` of its pictures: no backward pass. The sound is computed
 // once, or once a segment that differs, unless the network knows the two joined only.
 std::vector<PartFlops> embedding_flops(const CavMaeConfig& config, int64_t num_pictures = 1);

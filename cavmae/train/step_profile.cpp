@@ -9,6 +9,7 @@
 #include "cavmae/core/options.h"
 #include "cavmae/data/device_feed.h"
 #include "cavmae/eval/embed.h"
+#include "cavmae/features/segments.h"
 #include "cavmae/models/flops.h"
 #include "cavmae/nn/range_timer.h"
 #include "cavmae/train/finetuning_task.h"
@@ -24,7 +25,10 @@ constexpr int64_t kProfiledClasses = 527;  // AudioSet's
 std::vector<PartFlops> flops_of(const PretrainOptions& recipe, const ProfileOptions& options) {
   switch (options.mode) {
     case StepKind::pretrain:
-      return pretraining_flops(recipe.model, recipe.mask, recipe.objective.contrastive_mask_ratio);
+      return pretraining_flops(
+          recipe.model, recipe.mask, recipe.objective.contrastive_mask_ratio,
+          {.ranks = recipe.teacher.wanted(),
+           .distills = recipe.teacher.wanted() && recipe.teacher.distillation_weight > 0});
     case StepKind::finetune:
       return fine_tuning_flops(recipe.model, kProfiledClasses);
     case StepKind::embed:
@@ -40,20 +44,15 @@ LabelSet profiled_labels() {
   return LabelSet(std::move(classes), "random labels");
 }
 
-Batch random_batch(const CavMaeConfig& config, const ProfileOptions& options, torch::Generator generator) {
-  const int64_t size = options.batch_size;
-  const auto normal = [&](torch::IntArrayRef sizes) { return torch::empty(sizes).normal_(0, 1, generator); };
-  Batch batch;
-  if (config.has_audio()) batch.audio = normal({size, config.input_frames(), config.num_mel_bins});
-  if (config.has_video())
-    batch.video = options.num_frames == 1
-                      ? normal({size, 3, config.image_size, config.image_size})
-                      : normal({size, options.num_frames, 3, config.image_size, config.image_size});
-  batch.indices.resize(static_cast<size_t>(size));
-  std::iota(batch.indices.begin(), batch.indices.end(), 0);
-  if (options.mode == StepKind::finetune)
-    batch.targets = torch::zeros({size, kProfiledClasses}).bernoulli_(/*p=*/0.01, generator);
-  return batch;
+// fbanks: float [B, L, F] -> float [B, K, T, F]
+torch::Tensor segments_of(const torch::Tensor& fbanks, const CavMaeConfig& config, int64_t pictures) {
+  const SegmentPlan plan{.num_pictures = pictures,
+                         .clip_frames = config.num_fbank_frames,
+                         .segment_frames = config.audio_window_frames};
+  std::vector<torch::Tensor> segments;
+  for (const torch::Tensor& fbank : fbanks.unbind(0))
+    for (int64_t i = 0; i < pictures; ++i) segments.push_back(cut_segment(fbank, plan, i));
+  return at::stack(segments).view({fbanks.size(0), pictures, config.audio_window_frames, fbanks.size(2)});
 }
 
 PretrainOptions in_precision(PretrainOptions recipe, Precision precision) {
@@ -71,6 +70,25 @@ std::string part_of(const std::string& path) {
 }
 
 }  // namespace
+
+Batch random_batch(const CavMaeConfig& config, const ProfileOptions& options, torch::Generator generator) {
+  const int64_t size = options.batch_size, pictures = options.num_frames;
+  const auto normal = [&](torch::IntArrayRef sizes) { return torch::empty(sizes).normal_(0, 1, generator); };
+  Batch batch;
+  const bool in_segments = config.audio_window_frames > 0 && pictures > 1;
+  if (config.has_audio())
+    batch.audio =
+        normal({size, in_segments ? config.num_fbank_frames : config.input_frames(), config.num_mel_bins});
+  if (config.has_audio() && in_segments) batch.audio = segments_of(batch.audio, config, pictures);
+  if (config.has_video())
+    batch.video = pictures == 1 ? normal({size, 3, config.image_size, config.image_size})
+                                : normal({size, pictures, 3, config.image_size, config.image_size});
+  batch.indices.resize(static_cast<size_t>(size));
+  std::iota(batch.indices.begin(), batch.indices.end(), 0);
+  if (options.mode == StepKind::finetune)
+    batch.targets = torch::zeros({size, kProfiledClasses}).bernoulli_(/*p=*/0.01, generator);
+  return batch;
+}
 
 void ProfileOptions::validate() const {
   Problems problems;
@@ -101,12 +119,14 @@ ProfiledTraining make_profiled_training(const PretrainOptions& recipe, const Pro
   batch.size = profile.batch_size * world.size();
   for (int64_t row = 0; row < profile.batch_size; ++row)
     batch.rows.push_back(world.rank() * profile.batch_size + row);
+  PretrainOptions taught = recipe;
+  taught.teacher.ranking_from_step = 0;
   std::shared_ptr<Task> task;
   if (profile.mode == StepKind::finetune)
     task = make_fine_tuning_task(profiled_fine_tuning(recipe, profile), profiled_labels(), {});
   else
     task = std::make_shared<PretrainingTask>(make_model(in_precision(recipe, profile.precision)),
-                                             recipe.objective, recipe.mask, make_teacher(recipe), world);
+                                             recipe.objective, recipe.mask, make_teacher(taught), world);
   return {.step = OptimizationStep(std::move(task), recipe.optimizer, generator, world,
                                    {.overlap = recipe.overlap}),
           .group = {std::move(batch)},
@@ -135,6 +155,7 @@ struct Training : StepProfiler::State {
   double run() override {
     const StepOutcome outcome = training.step.take(training.group, training.lr);
     CAVMAE_CHECK(outcome.not_finite.empty(), outcome.not_finite, " is not finite on random inputs");
+    training.step.task().step_done({.done = 1, .total = 2});
     return outcome.exchange_seconds;
   }
   CavMae& model() override { return training.step.task().model(); }

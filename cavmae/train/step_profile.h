@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "cavmae/data/clip.h"
 #include "cavmae/train/finetune_options.h"
 #include "cavmae/train/optimization_step.h"
 #include "cavmae/train/pretrain_options.h"
@@ -47,7 +48,12 @@ struct StepProfile {
   std::vector<PartProfile> parts;
 };
 
-// The step of a mode that trains: the one that a run takes, on random clips, batch_size of them a rank.
+// Clips of random numbers. Where the network takes segments of sound, several pictures have one each, cut
+// from one filterbank of the clip (features/segments.h).
+Batch random_batch(const CavMaeConfig& config, const ProfileOptions& options, torch::Generator generator);
+
+// The step of a mode that trains: the one that a run takes, on random clips, batch_size of them a rank. A
+// teacher ranks patches in it, as after the warm-up.
 struct ProfiledTraining {
   OptimizationStep step;
   std::vector<Batch> group;

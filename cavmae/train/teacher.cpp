@@ -7,6 +7,8 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
 #include "cavmae/models/parameter_copy.h"
+#include "cavmae/nn/profile_range.h"
+#include "cavmae/train/profile_ranges.h"
 
 namespace cavmae {
 namespace {
@@ -98,6 +100,7 @@ void Teacher::add_distillation(StepResult& result, const Latents& latents) const
 
 void Teacher::follow(CavMae& network, const StepCount& steps) {
   begin(network);
+  const ProfileRange range(ranges::kOptimizer);
   const torch::NoGradGuard no_grad;
   const double share =
       static_cast<double>(steps.done) / static_cast<double>(std::max<int64_t>(1, steps.total));

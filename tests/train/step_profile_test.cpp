@@ -147,6 +147,53 @@ TEST(StepProfile, SeveralPicturesAreForFeatures) {
   EXPECT_THROW(StepProfiler(recipe, {.mode = StepKind::pretrain, .num_frames = 3}), ConfigError);
 }
 
+PretrainOptions toy_successor() {
+  PretrainOptions recipe = toy_recipe();
+  recipe.model.num_fbank_frames = 192;
+  recipe.model.audio_window_frames = 96;
+  recipe.model.global_tokens = true;
+  recipe.model.registers = 1;
+  return recipe;
+}
+
+// What is computed is what is counted: a segment of sound for each picture, of which some are the same.
+TEST(StepProfile, PicturesHaveSegmentsOfOneClip) {
+  const PretrainOptions recipe = toy_successor();
+  const ProfileOptions options{.mode = StepKind::embed, .batch_size = 2, .num_frames = 8};
+  const Batch batch = random_batch(recipe.model, options, at::detail::createCPUGenerator(1));
+  ASSERT_EQ(batch.audio.sizes(), torch::IntArrayRef({2, 8, 96, 32}));
+  int64_t distinct = 1;
+  for (int64_t i = 1; i < 8; ++i)
+    distinct += batch.audio.select(1, i).equal(batch.audio.select(1, i - 1)) ? 0 : 1;
+  EXPECT_EQ(distinct, 5);
+  EXPECT_TRUE(batch.audio[0][3].narrow(0, 24, 72).equal(batch.audio[0][4].narrow(0, 0, 72)));
+  const auto sound = [&](int64_t pictures) {
+    const auto parts = embedding_flops(recipe.model, pictures);
+    return std::ranges::find(parts, "audio encoder/mlp", &PartFlops::part)->forward;
+  };
+  EXPECT_EQ(sound(8), static_cast<double>(distinct) * sound(1));
+  StepProfiler profiler(recipe, options);
+  EXPECT_NEAR(gflop(profiler.step()), 2 * total_flops(embedding_flops(recipe.model, 8)) / 1e9, 1e-12);
+}
+
+TEST(StepProfile, ATeacherIsCountedAndFollows) {
+  PretrainOptions recipe = toy_successor();
+  recipe.objective.contrastive_mask_ratio = 0.5;
+  recipe.schedule.warmup_steps = 100;
+  StepProfiler without(recipe, {.batch_size = 2});
+  recipe.teacher.ema_decay = 0.9;
+  StepProfiler profiler(recipe, {.batch_size = 2});
+  EXPECT_DOUBLE_EQ(
+      profiler.gflop_per_clip(),
+      total_flops(pretraining_flops(recipe.model, recipe.mask, 0.5, {.ranks = true, .distills = true})) /
+          1e9);
+  EXPECT_GT(profiler.gflop_per_clip(), without.gflop_per_clip());
+  ProfiledTraining training = make_profiled_training(recipe, {.batch_size = 2});
+  training.step.take(training.group, training.lr);
+  EXPECT_FALSE(training.step.task().state().empty());
+  EXPECT_NEAR(gflop(profiler.step()), 2 * profiler.gflop_per_clip(), 1e-12);
+}
+
 TEST(StepProfile, BatchOutOfRangeIsRefused) {
   EXPECT_THROW(StepProfiler(toy_recipe(), {.batch_size = 0}), ConfigError);
 }
