@@ -3,7 +3,8 @@
 
 It does the same work on inputs of the same sizes: a pretraining step, retrieval features, or a fine-tuning step on
 both modalities. Every patch is embedded and masked by gathering, and the decoder rebuilds every patch, as plain code does.
-Parameters carry the names of the authors' checkpoints.
+Parameters carry the names of the authors' checkpoints. Of CAV-MAE Sync it knows segments of sound, global tokens and registers; what
+else a configuration asks for that it does not compute, it refuses.
 
     peer_train.py --mode pretrain --batch-size 8 --threads 2 --steps 5      one JSON object with the median seconds
     peer_train.py --mode pretrain --batch-size 8 --threads 2 --follow       a step for each line of standard input
@@ -26,8 +27,38 @@ from torch.nn import functional
 FULL_SIZE = {
     "num_fbank_frames": 1024, "num_mel_bins": 128, "image_size": 224, "patch_size": 16, "embed_dim": 768, "num_heads": 12,
     "mlp_ratio": 4.0, "modality_depth": 11, "joint_depth": 1, "decoder_depth": 8, "decoder_embed_dim": 512,
-    "decoder_num_heads": 16,
+    "decoder_num_heads": 16, "audio_window_frames": 0, "global_tokens": False, "registers": 0,
 }
+# What it computes of the rest of a configuration: other values would be other work.
+ONLY = {
+    "model": {"modalities": "both", "joint_streams": "all", "train_positions": False,
+              "contrastive_pooling": "global"},
+    "objective": {"contrastive_mask_ratio": None},
+    "teacher": {"ema_decay": None},
+}
+
+
+def sizes_and_masks(path):
+    """The sizes of a configuration's network, and its mask ratios of audio and video. Exits where it asks for anything else."""
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    sizes, masks = dict(FULL_SIZE), config.get("mask", {})
+    refused = []
+    for section, only in ONLY.items():
+        for key, value in config.get(section, {}).items():
+            if section == "model" and key in FULL_SIZE:
+                sizes[key] = value
+            elif key in only and value not in (only[key], None, "none"):
+                refused.append(f"{section}.{key} is {json.dumps(value)} and can only be {json.dumps(only[key])}")
+            elif section == "model" and key not in only:
+                refused.append(f"model.{key} is not known")
+    if refused:
+        sys.exit(f"peer_train: {path}: " + "; ".join(refused))
+    return sizes, (masks.get("mask_ratio_audio", 0.75), masks.get("mask_ratio_video", 0.75))
+
+
+def input_frames(c):
+    return c["audio_window_frames"] or c["num_fbank_frames"]
 
 
 def sincos_positions(width, rows, columns):
@@ -116,7 +147,7 @@ class Encoders(nn.Module):
         super().__init__()
         self.c = c
         width, patch = c["embed_dim"], c["patch_size"]
-        rows, columns, side = c["num_mel_bins"] // patch, c["num_fbank_frames"] // patch, c["image_size"] // patch
+        rows, columns, side = c["num_mel_bins"] // patch, input_frames(c) // patch, c["image_size"] // patch
         self.modality_a = nn.Parameter(torch.zeros(1, 1, width))
         self.modality_v = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed_a = nn.Parameter(sincos_positions(width, rows, columns), requires_grad=False)
@@ -130,18 +161,44 @@ class Encoders(nn.Module):
         self.blocks_a, self.blocks_v = stack(c["modality_depth"]), stack(c["modality_depth"])
         self.blocks_u = stack(c["joint_depth"])
         self.norm_a, self.norm_v, self.norm = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
+        if c["global_tokens"]:
+            self.cls_token_a = nn.Parameter(0.02 * torch.randn(1, 1, width))
+            self.cls_token_v = nn.Parameter(0.02 * torch.randn(1, 1, width))
+        if c["registers"]:
+            self.register_tokens = nn.Parameter(torch.randn(2 * c["registers"], width))
 
     def embed(self, audio, video):
         a = self.patch_embed_a(audio.transpose(1, 2).unsqueeze(1)) + self.pos_embed_a + self.modality_a
         v = self.patch_embed_v(video) + self.pos_embed_v + self.modality_v
         return a, v
 
+    def with_learned_tokens(self, x, stream):
+        """[global token | patches | registers]"""
+        count = self.c["registers"]
+        parts = [x]
+        if self.c["global_tokens"]:
+            parts.insert(0, getattr(self, "cls_token" + stream).expand(x.size(0), -1, -1).to(x.dtype))
+        if count:
+            registers = self.register_tokens[:count] if stream == "_a" else self.register_tokens[count:]
+            parts.append(registers[None].expand(x.size(0), -1, -1).to(x.dtype))
+        return torch.cat(parts, dim=1) if len(parts) > 1 else x
+
     def modalities(self, a, v):
+        """Of each modality its global token, where there is one, and its patches."""
+        a, v = self.with_learned_tokens(a, "_a"), self.with_learned_tokens(v, "_v")
         for block in self.blocks_a:
             a = block(a)
         for block in self.blocks_v:
             v = block(v)
-        return a, v
+        return a[:, :a.size(1) - self.c["registers"]], v[:, :v.size(1) - self.c["registers"]]
+
+    def patches(self, x):
+        return x[:, 1:] if self.c["global_tokens"] else x
+
+    def vector(self, x, stream):
+        """What the contrastive loss compares: the global token, or the mean of the patches."""
+        x = self.joint(x, stream)
+        return x[:, 0] if self.c["global_tokens"] else x.mean(1)
 
     def joint(self, x, stream):
         for block in self.blocks_u:
@@ -150,20 +207,21 @@ class Encoders(nn.Module):
 
     def features(self, audio, video):
         a, v = self.modalities(*self.embed(audio, video))
-        return self.joint(a, "_a").mean(1), self.joint(v, "_v").mean(1)
+        return self.vector(a, "_a"), self.vector(v, "_v")
 
 
 class CavMae(Encoders):
     """The pretraining network and its objective."""
 
-    def __init__(self, c):
+    def __init__(self, c, mask_ratios=(0.75, 0.75)):
         super().__init__(c)
+        self.mask_ratios = mask_ratios
         width, decoder_width, patch = c["embed_dim"], c["decoder_embed_dim"], c["patch_size"]
         self.decoder_embed = nn.Linear(width, decoder_width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_width))
         self.decoder_modality_a = nn.Parameter(torch.zeros(1, 1, decoder_width))
         self.decoder_modality_v = nn.Parameter(torch.zeros(1, 1, decoder_width))
-        rows, columns, side = c["num_mel_bins"] // patch, c["num_fbank_frames"] // patch, c["image_size"] // patch
+        rows, columns, side = c["num_mel_bins"] // patch, input_frames(c) // patch, c["image_size"] // patch
         self.decoder_pos_embed_a = nn.Parameter(sincos_positions(decoder_width, rows, columns), requires_grad=False)
         self.decoder_pos_embed_v = nn.Parameter(sincos_positions(decoder_width, side, side), requires_grad=False)
         self.decoder_blocks = nn.ModuleList(
@@ -201,12 +259,13 @@ class CavMae(Encoders):
 
     def forward(self, audio, video):
         a, v = self.embed(audio, video)
-        a, restore_a, mask_a = self.mask(a, 0.75)
-        v, restore_v, mask_v = self.mask(v, 0.75)
+        a, restore_a, mask_a = self.mask(a, self.mask_ratios[0])
+        v, restore_v, mask_v = self.mask(v, self.mask_ratios[1])
         a, v = self.modalities(a, v)
-        joint = self.joint(torch.cat([a, v], dim=1), "")
-        pooled_a, pooled_v = self.joint(a, "_a").mean(1), self.joint(v, "_v").mean(1)
-        prediction_a, prediction_v = self.decode(joint, a.size(1), restore_a, restore_v)
+        kept_a, kept_v = self.patches(a), self.patches(v)
+        joint = self.joint(torch.cat([kept_a, kept_v], dim=1), "")
+        pooled_a, pooled_v = self.vector(a, "_a"), self.vector(v, "_v")
+        prediction_a, prediction_v = self.decode(joint, kept_a.size(1), restore_a, restore_v)
         patch = self.c["patch_size"]
         loss_a = self.reconstruction_loss(prediction_a, patchify(audio.transpose(1, 2).unsqueeze(1), patch), mask_a)
         loss_v = self.reconstruction_loss(prediction_v, patchify(video, patch), mask_v)
@@ -223,7 +282,7 @@ class Classifier(Encoders):
 
     def forward(self, audio, video, labels):
         a, v = self.modalities(*self.embed(audio, video))
-        logits = self.mlp_head(self.joint(torch.cat([a, v], dim=1), "").mean(1))
+        logits = self.mlp_head(self.joint(torch.cat([self.patches(a), self.patches(v)], dim=1), "").mean(1))
         return functional.binary_cross_entropy_with_logits(logits.float(), labels)
 
 
@@ -231,15 +290,12 @@ class Work:
     """What one step does."""
 
     def __init__(self, options):
-        c = dict(FULL_SIZE)
-        if options.config:
-            with open(options.config, encoding="utf-8") as file:
-                c.update((k, v) for k, v in json.load(file).get("model", {}).items() if k in c)
+        c, mask_ratios = sizes_and_masks(options.config) if options.config else (dict(FULL_SIZE), (0.75, 0.75))
         self.options = options
         Attention.sdpa = options.sdpa
         self.device = torch.device(options.device)
-        self.model = Classifier(c, options.classes) if options.mode == "finetune" else CavMae(c)
-        self.audio = torch.randn(options.batch, c["num_fbank_frames"], c["num_mel_bins"])
+        self.model = Classifier(c, options.classes) if options.mode == "finetune" else CavMae(c, mask_ratios)
+        self.audio = torch.randn(options.batch, input_frames(c), c["num_mel_bins"])
         self.video = torch.randn(options.batch, 3, c["image_size"], c["image_size"])
         self.labels = (torch.rand(options.batch, options.classes) < 0.01).float()
         self.model, self.audio, self.video, self.labels = (
