@@ -19,8 +19,8 @@ namespace {
 
 using testing_support::IsNear;
 using testing_support::sync_config;
+using testing_support::sync_golden_path;
 using testing_support::SyncGolden;
-using testing_support::whole_sync_golden;
 
 constexpr FrameScore kScores[] = {FrameScore::mean, FrameScore::diagonal_mean, FrameScore::diagonal_max,
                                   FrameScore::max};
@@ -29,17 +29,23 @@ torch::Tensor unit(const torch::Tensor& x) {
   return x / x.norm(2, -1, true);
 }
 
-class SyncRetrieval : public ::testing::Test {
+class SyncRetrieval : public ::testing::TestWithParam<Kernels> {
  protected:
   void SetUp() override {
-    if (!whole_sync_golden()) GTEST_SKIP() << "CAVMAE_SYNC_GOLDEN is not set";
-    golden_ = std::make_unique<SyncGolden>(*whole_sync_golden() / "sync_retrieval.safetensors");
-    const TensorFile weights = read_safetensors(*whole_sync_golden() / "sync_pretrain.safetensors");
+    golden_ = std::make_unique<SyncGolden>(sync_golden_path("sync_retrieval.safetensors"));
+    const TensorFile weights = read_safetensors(sync_golden_path("sync_pretrain.safetensors"));
     CavMaeConfig config = sync_config();
     config.decoder_depth = 0;
     model_ = CavMae(config);
+    set_kernels(model_);
     const torch::NoGradGuard no_grad;
     for (auto& item : model_->named_parameters()) item.value().copy_(weights.at("param." + item.key()));
+  }
+
+  static void set_kernels(CavMae& model) {
+    RuntimeOptions runtime;
+    runtime.kernels = GetParam();
+    model->set_runtime(runtime);
   }
 
   Inputs inputs() {
@@ -84,7 +90,7 @@ class SyncRetrieval : public ::testing::Test {
   CavMae model_{nullptr};
 };
 
-TEST_F(SyncRetrieval, EveryTensorOfTheAuthorsAgrees) {
+TEST_P(SyncRetrieval, EveryTensorOfTheAuthorsAgrees) {
   const torch::NoGradGuard no_grad;
   const Inputs given = inputs();
   const Embeddings global = embed_pictures(model_, given);
@@ -92,6 +98,7 @@ TEST_F(SyncRetrieval, EveryTensorOfTheAuthorsAgrees) {
     CavMaeConfig config = model_->config();
     config.contrastive_pooling = ContrastivePooling::mean;
     CavMae pooled(config);
+    set_kernels(pooled);
     const auto values = model_->named_parameters();
     for (auto& item : pooled->named_parameters()) item.value().copy_(values[item.key()]);
     return pooled;
@@ -110,6 +117,9 @@ TEST_F(SyncRetrieval, EveryTensorOfTheAuthorsAgrees) {
   compare_scores("clips.", global.audio, global.video);
   compare_scores("case.", golden_->take("case.audio"), golden_->take("case.video"));
 }
+
+INSTANTIATE_TEST_SUITE_P(All, SyncRetrieval,
+                         ::testing::Values(Kernels::fused, Kernels::library, Kernels::plain));
 
 // ---- whole clips of files
 

@@ -89,7 +89,7 @@ TEST(FrameScores, OneVectorAClipIsPlainRetrieval) {
 }
 
 TEST(FrameScores, AgreeWithTheAuthors) {
-  const TensorFile file = golden("sync/sync_audio");
+  const TensorFile file = golden("sync/sync_retrieval");
   const torch::Tensor audio = file.at("case.audio"), video = file.at("case.video");
   for (const FrameScore score : kScores) {
     std::string name = enum_name(score);

@@ -56,8 +56,8 @@ Classifier golden_classifier(Modalities mode) {
 }
 
 Inputs classifier_inputs(const TensorFile& file) {
-  return inputs_on({.audio = file.at("input.audio"), .video = file.at("input.video")},
-                   testing_support::test_device());
+  const auto [audio, video] = testing_support::seeded_inputs(file);
+  return inputs_on({.audio = audio, .video = video}, testing_support::test_device());
 }
 
 TEST(GoldenClassifier, ParameterNamesAndOrderAreTheAuthors) {
@@ -74,25 +74,6 @@ struct GoldenMode {
 };
 
 class GoldenClassifierMode : public ::testing::TestWithParam<GoldenMode> {};
-
-torch::Tensor cosines(int64_t count) {
-  return torch::arange(count, torch::kFloat64).cos();
-}
-
-// A gradient that is stored whole, or by its products with cosines on either side. (Plain sums would not do:
-// over a residual stream's channels they are 0.)
-void expect_gradient(const torch::Tensor& gradient, const TensorFile& file, const std::string& name) {
-  if (const torch::Tensor* whole = file.find(name)) {
-    EXPECT_THAT(gradient, IsNear(*whole, kClassifierTolerance)) << name;
-    return;
-  }
-  const torch::Tensor& over_inputs = file.at(name + ".times_cosines");  // double [outputs]
-  const torch::Tensor matrix = gradient.to(torch::kCPU, torch::kFloat64).reshape({over_inputs.size(0), -1});
-  EXPECT_THAT(matrix.mv(cosines(matrix.size(1))), IsNear(over_inputs, kClassifierTolerance)) << name;
-  EXPECT_THAT(cosines(matrix.size(0)).matmul(matrix),
-              IsNear(file.at(name + ".cosines_times"), kClassifierTolerance))
-      << name;
-}
 
 TEST_P(GoldenClassifierMode, LogitsLossesAndGradientsAreTheAuthors) {
   const auto [name, mode, hears, sees] = GetParam();
@@ -113,7 +94,8 @@ TEST_P(GoldenClassifierMode, LogitsLossesAndGradientsAreTheAuthors) {
   int compared = 0;
   for (const auto& item : classifier->named_parameters()) {
     if (!has_gradients || !item.value().grad().defined()) continue;
-    expect_gradient(item.value().grad(), file, prefix + "grad." + item.key());
+    testing_support::expect_gradient(item.value().grad(), file, prefix + "grad." + item.key(),
+                                     kClassifierTolerance);
     ++compared;
   }
   EXPECT_GT(compared, !has_gradients ? -1 : sees ? 280 : 140);

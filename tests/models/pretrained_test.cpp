@@ -122,7 +122,8 @@ TEST(Pretrained, AShortJobsParametersLieInTheMappedFile) {
 TEST(Pretrained, TheAuthorsClassifiersGiveTheirLogits) {
   LoadOptions options = stated();
   const TensorFile file = golden("classifier");
-  const Inputs inputs{.audio = file.at("input.audio"), .video = file.at("input.video")};
+  const auto [audio, video] = testing_support::seeded_inputs(file);
+  const Inputs inputs{.audio = audio, .video = video};
   const Pretrained both = load_pretrained(golden_path("authors_finetune_legacy.pth"), options);
   EXPECT_EQ(both.classifier()->head_options().num_classes, 7);
   EXPECT_THAT(both.labels, IsEmpty());

@@ -19,8 +19,8 @@ namespace {
 using testing_support::IsNear;
 using testing_support::kSyncTolerance;
 using testing_support::sync_config;
+using testing_support::sync_golden_path;
 using testing_support::SyncGolden;
-using testing_support::whole_sync_golden;
 
 struct Variant {
   const char* prefix;
@@ -89,8 +89,7 @@ torch::Tensor logits_of(const torch::Tensor& audio, const torch::Tensor& video) 
 class SyncPretraining : public ::testing::TestWithParam<Kernels> {
  protected:
   void SetUp() override {
-    if (!whole_sync_golden()) GTEST_SKIP() << "CAVMAE_SYNC_GOLDEN is not set";
-    golden_ = std::make_unique<SyncGolden>(*whole_sync_golden() / "sync_pretrain.safetensors");
+    golden_ = std::make_unique<SyncGolden>(sync_golden_path("sync_pretrain.safetensors"));
     values_ = golden_->parameters();
     inputs_ = {.audio = golden_->take("input.audio"), .video = golden_->take("input.video")};
   }
@@ -202,26 +201,6 @@ TEST_P(SyncPretraining, EveryTensorOfTheAuthorsAgrees) {
 INSTANTIATE_TEST_SUITE_P(All, SyncPretraining,
                          ::testing::Values(Kernels::fused, Kernels::library, Kernels::plain));
 
-// ---- what the audio side alone shows, from tests/data
-
-TEST(SyncNetwork, AudioOfAClipAgreesWithTheAuthors) {
-  const TensorFile file = testing_support::golden("sync/sync_audio");
-  NamedTensors values;
-  for (const auto& [name, tensor] : file.tensors)
-    if (name.starts_with("param.")) values.emplace_back(name.substr(6), tensor);
-  const SegmentPlan plan{.num_pictures = 4, .clip_frames = 112, .segment_frames = 64};
-  for (const Kernels kernels : {Kernels::fused, Kernels::library, Kernels::plain}) {
-    CavMae model = model_of(kVariants[0], values, kernels);
-    for (int64_t k = 0; k < 4; ++k) {
-      const auto segment = (cut_segment(file.at("input.fbank")[0], plan, k) + 5.081) / 4.4849;
-      const Latents latents = model->encode({.audio = segment.unsqueeze(0), .video = {}});
-      const auto near = [&](const char* name) { return IsNear(file.at(name)[0][k], kSyncTolerance); };
-      EXPECT_THAT(latents.global(Stream::audio)[0], near("feat.cls_audio")) << k;
-      EXPECT_THAT(latents.pooled(Stream::audio)[0], near("feat.local_audio")) << k;
-    }
-  }
-}
-
 // ---- against the plain twin
 
 // Lengths that the kernels' tiles do not divide: 1 + 52 + 8 audio tokens among them.
@@ -317,8 +296,8 @@ class SyncClassifier : public ::testing::TestWithParam<Modalities> {
   }
 };
 
-Inputs retrieval_inputs(const std::filesystem::path& folder) {
-  const TensorFile file = read_safetensors(folder / "sync_retrieval.safetensors");
+Inputs retrieval_inputs() {
+  const TensorFile file = read_safetensors(sync_golden_path("sync_retrieval.safetensors"));
   const SegmentPlan plan{.num_pictures = 4, .clip_frames = 112, .segment_frames = 64};
   const auto mean = torch::tensor({0.485, 0.456, 0.406}), std = torch::tensor({0.229, 0.224, 0.225});
   std::vector<torch::Tensor> audio;
@@ -331,9 +310,7 @@ Inputs retrieval_inputs(const std::filesystem::path& folder) {
 }
 
 TEST_P(SyncClassifier, LogitsAndGradientsAreTheAuthors) {
-  const auto folder = whole_sync_golden();
-  if (!folder) GTEST_SKIP() << "CAVMAE_SYNC_GOLDEN is not set";
-  SyncGolden golden(*folder / "sync_classifier.safetensors");
+  SyncGolden golden(sync_golden_path("sync_classifier.safetensors"));
   CavMaeConfig config = sync_config();
   config.train_positions = true;
   Classifier classifier(
@@ -341,12 +318,12 @@ TEST_P(SyncClassifier, LogitsAndGradientsAreTheAuthors) {
   const std::string head = GetParam() == Modalities::both ? "head." : "head_single.";
   {
     const torch::NoGradGuard no_grad;
-    const TensorFile weights = read_safetensors(*folder / "sync_pretrain.safetensors");
+    const TensorFile weights = read_safetensors(sync_golden_path("sync_pretrain.safetensors"));
     for (auto& item : classifier->named_parameters())
       item.value().copy_(is_of_head(item.key()) ? golden.take(head + item.key())
                                                 : weights.at("param." + item.key()));
   }
-  const Inputs inputs = retrieval_inputs(*folder);
+  const Inputs inputs = retrieval_inputs();
   const torch::Tensor vectors = classifier->pooled(inputs);
   if (GetParam() == Modalities::both) golden.expect_near(vectors.flatten(0, 1), "feat.cls");
   const auto token = classifier->named_parameters()["cls_cls_token"];
@@ -380,18 +357,17 @@ class SyncPth : public ::testing::Test {
 };
 
 TEST_F(SyncPth, OfTheAuthorsIsReadAndWrittenAgain) {
-  if (!whole_sync_golden()) GTEST_SKIP() << "CAVMAE_SYNC_GOLDEN is not set";
-  const Pretrained model = load_pretrained(*whole_sync_golden() / "sync_pretrain.pth", options());
+  const Pretrained model = load_pretrained(sync_golden_path("sync_pretrain.pth"), options());
   const CavMaeConfig config = model.network()->config();
   EXPECT_TRUE(config.global_tokens);
   EXPECT_EQ(config.registers, 3);
   EXPECT_EQ(config.num_fbank_frames, 64);
-  SyncGolden golden(*whole_sync_golden() / "sync_pretrain.safetensors");
+  SyncGolden golden(sync_golden_path("sync_pretrain.safetensors"));
   const NamedTensors values = golden.parameters();
   const auto parameters = model.network()->named_parameters();
   for (const auto& [name, value] : values) EXPECT_TRUE(parameters[name].equal(value)) << name;
   std::vector<std::string> names;
-  for (const auto& [name, value] : read_pth(*whole_sync_golden() / "sync_pretrain.pth"))
+  for (const auto& [name, value] : read_pth(sync_golden_path("sync_pretrain.pth")))
     names.push_back(name.substr(std::string("module.").size()));
   EXPECT_EQ(parameters.keys(), names);
   for (const char* other : {"grad.", "plain.", "global_local.", "cls_only.", "registers_only.", "out.",

@@ -1,10 +1,9 @@
-// Golden vectors of CAV-MAE Sync and TG-DP, made with their authors' code. A part of them is in tests/data;
-// the whole is compared where the environment's CAVMAE_SYNC_GOLDEN names its folder.
+// Golden vectors of CAV-MAE Sync and TG-DP, made with their authors' code: those of tests/data, or of the
+// folder that the environment's CAVMAE_SYNC_GOLDEN names.
 #pragma once
 
 #include <cstdlib>
 #include <filesystem>
-#include <optional>
 #include <set>
 #include <string>
 
@@ -16,10 +15,10 @@ namespace cavmae::testing_support {
 
 inline constexpr double kSyncTolerance = 2e-5;
 
-inline std::optional<std::filesystem::path> whole_sync_golden() {
+inline std::filesystem::path sync_golden_path(const std::string& name) {
   const char* folder = std::getenv("CAVMAE_SYNC_GOLDEN");
-  if (folder == nullptr || *folder == '\0') return std::nullopt;
-  return std::filesystem::path(folder);
+  return folder == nullptr || *folder == '\0' ? golden_path("sync/" + name)
+                                              : std::filesystem::path(folder) / name;
 }
 
 // A file of tensors each of which has to be compared, or passed over with a reason, before it is destroyed.

@@ -12,6 +12,7 @@
 #include "cavmae/train/optimization_step.h"
 
 #include "tests/support/emulated_tiles.h"
+#include "tests/support/golden.h"
 #include "tests/support/test_device.h"
 #include "tests/support/thread_world.h"
 #include "tests/support/trained.h"
@@ -90,11 +91,9 @@ TEST_P(Trajectory, TwelveAdamStepsAreThoseOfTheReference) {
   const torch::Device device = testing_support::test_device();
   model->to(device);
   OptimizationStep step(toy_task(model), {}, at::detail::createCPUGenerator(0), World::alone());
-  const Batch on_cpu{.audio = golden.at("input.audio"),
-                     .video = golden.at("input.video"),
-                     .targets = {},
-                     .indices = std::vector<int64_t>(8),
-                     .next_position = 0};
+  const auto [audio, video] = testing_support::seeded_inputs(golden);
+  const Batch on_cpu{
+      .audio = audio, .video = video, .targets = {}, .indices = std::vector<int64_t>(8), .next_position = 0};
   const Batch batch = batch_on(on_cpu, device);
   const torch::Tensor& trajectory = golden.at("trajectory");  // [12, 5]
   for (int64_t i = 0; i < trajectory.size(0); ++i) {

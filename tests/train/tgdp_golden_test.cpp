@@ -16,9 +16,9 @@ namespace {
 using testing_support::golden;
 using testing_support::IsNear;
 using testing_support::sync_config;
+using testing_support::sync_golden_path;
 using testing_support::SyncGolden;
 using testing_support::ThreadWorld;
-using testing_support::whole_sync_golden;
 
 // Of two ranks at once: the loss, accuracy and gradients of each.
 struct Gathered {
@@ -45,7 +45,7 @@ Gathered gathered_loss(const torch::Tensor& audio, const torch::Tensor& video) {
 // Theirs is the mean over the ranks of their own losses: each finds its clips among all. Ours is the mean
 // over all clips, which is the same on every rank.
 TEST(Tgdp, TheGatheredLossIsTheAuthors) {
-  const TensorFile file = golden("sync/sync_audio");
+  const TensorFile file = golden("sync/tgdp");
   const Gathered ours = gathered_loss(file.at("gathered.audio"), file.at("gathered.video"));
   for (size_t rank = 0; rank < 2; ++rank) {
     EXPECT_THAT(ours.loss[rank], IsNear(file.at("gathered.loss").mean(), 2e-5));
@@ -58,8 +58,7 @@ TEST(Tgdp, TheGatheredLossIsTheAuthors) {
 class TgdpGolden : public ::testing::TestWithParam<Kernels> {
  protected:
   void SetUp() override {
-    if (!whole_sync_golden()) GTEST_SKIP() << "CAVMAE_SYNC_GOLDEN is not set";
-    const TensorFile weights = read_safetensors(*whole_sync_golden() / "sync_pretrain.safetensors");
+    const TensorFile weights = read_safetensors(sync_golden_path("sync_pretrain.safetensors"));
     model_ = CavMae(sync_config());
     RuntimeOptions runtime;
     runtime.kernels = GetParam();
@@ -120,7 +119,7 @@ class TgdpGolden : public ::testing::TestWithParam<Kernels> {
 };
 
 TEST_P(TgdpGolden, EveryTensorOfTheAuthorsAgrees) {
-  SyncGolden file(*whole_sync_golden() / "tgdp.safetensors");
+  SyncGolden file(sync_golden_path("tgdp.safetensors"));
   compare_step(file);
   compare_teacher(file);
   const Gathered ours = gathered_loss(file.take("gathered.audio"), file.take("gathered.video"));
