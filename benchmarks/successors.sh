@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What each step from CAV-MAE to its successors is worth: two directions, global tokens, aligned segments of sound, a pass of
-# the contrastive loss's own, registers, a teacher. Each network gets the same processor time on the same clips; measured are
-# retrieval both ways on held-out clips and a linear probe, over several seeds.
+# the contrastive loss's own, registers, a teacher. Each network gets the same processor time on the same clips, without noise and
+# roll; measured are retrieval both ways on held-out clips and a linear probe of what the contrastive loss compares (global tokens,
+# or else the means of the patches), over all of a clip's pictures and over several seeds.
 #
 #   benchmarks/successors.sh [OUT]             generated clips in which objects come and go; default: build/successors
 #   benchmarks/successors.sh --stamps [OUT]    spoken names of drawings (examples/talking_stamps), without aligned segments,
@@ -36,7 +37,7 @@ added_by() {
   case $1 in
     directions) echo --bidirectional ;;
     tokens) echo --global-tokens ;;
-    segments) echo --audio-window-frames 80 --alignment picture --num-frames 8 --no-noise --no-roll ;;
+    segments) echo --audio-window-frames 80 --alignment picture --num-frames 8 ;;
     dual) echo --contrastive-mask-ratio 0.5 ;;
     registers) echo --registers 4 ;;
     teacher) echo --ema-decay 0.996 ;;
@@ -58,7 +59,7 @@ pretrain_with() {
   local network=$1
   shift
   # shellcheck disable=SC2046,SC2086  # words on purpose
-  "$CAVMAE" pretrain $common --config "$CONFIGS/tiny.json" --no-bidirectional --data "$clips" $sound --lr 1e-3 \
+  "$CAVMAE" pretrain $common --config "$CONFIGS/tiny.json" --no-bidirectional --data "$clips" $sound --no-noise --no-roll --lr 1e-3 \
     --lr-schedule cosine --warmup-steps 50 --num-fbank-frames 192 --image-size 64 --window-seconds 2 --batch-size 64 \
     $(flags_of "$network") "$@"
 }
@@ -114,8 +115,8 @@ measure() {
   rm -rf "$OUT/probed/$name"
   # shellcheck disable=SC2086
   "$CAVMAE" finetune $common --config "$CONFIGS/finetune-tiny.json" --init "$OUT/pretrained/$name" --freeze-encoder \
-    --data "$labelled" --val "$held_out" $classes --out "$OUT/probed/$name" --seed "$2" --epochs 20 \
-    --validate-every-epochs 20 --final-frames middle
+    --representation global --no-noise --no-roll --data "$labelled" --val "$held_out" $classes --out "$OUT/probed/$name" \
+    --seed "$2" --epochs 20 --validate-every-epochs 20 --final-frames all
   touch "$OUT/probed/$name.done"
 }
 export -f added_by flags_of pretrain_with pretrain measure
