@@ -11,8 +11,8 @@
 # CAVMAE names another program than build/release/cavmae; CAVMAE_LANES the runs that go side by side, one thread each (default:
 # one a core); SECONDS_EACH the processor time of a training (default: 600, under 3 hours for all on two cores); SEEDS the seeds
 # (default: "1 2 3"); CLIPS the clips to learn from (default: 2500), HELD_OUT those to be tested on (default: 1000). How many
-# epochs a training has is found out first, from the processor time of a few, so that neither a busy machine nor a stop changes
-# what is learned. What is finished is kept: the same command goes on after a stop.
+# epochs a training has is found out first, from the processor time of a few steps, so that neither a busy machine nor a stop
+# changes what is learned. What is finished is kept: the same command goes on after a stop.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export CAVMAE=${CAVMAE:-$root/build/release/cavmae} CONFIGS=$root/configs OUT SECONDS_EACH=${SECONDS_EACH:-600}
@@ -54,43 +54,56 @@ flags_of() {
 }
 common="--quiet --threads 1 --num-workers 1 --no-report --cache $OUT/cache"
 export common
-# $1: network; the rest: more flags
+# $1: network; $2: clips; the rest: more flags
 pretrain_with() {
-  local network=$1
-  shift
+  local network=$1 data=$2
+  shift 2
   # shellcheck disable=SC2046,SC2086  # words on purpose
-  "$CAVMAE" pretrain $common --config "$CONFIGS/tiny.json" --no-bidirectional --data "$clips" $sound --no-noise --no-roll --lr 1e-3 \
-    --lr-schedule cosine --warmup-steps 50 --num-fbank-frames 192 --image-size 64 --window-seconds 2 --batch-size 64 \
-    $(flags_of "$network") "$@"
+  "$CAVMAE" pretrain $common --config "$CONFIGS/tiny.json" --no-bidirectional --data "$data" $sound --no-noise --no-roll \
+    --lr 1e-3 --lr-schedule cosine --warmup-steps "${warmup:-50}" --num-fbank-frames 192 --image-size 64 --window-seconds 2 \
+    --batch-size 64 $(flags_of "$network") "$@"
 }
-# Processor time of a training, in seconds. $1: network; $2: epochs
+# Processor time of a training on the clips that are timed, in seconds; without a warm-up, before whose end a teacher would not
+# rank. $1: network; $2: round; $3: epochs
 processor_seconds() {
-  local TIMEFORMAT='%U %S'
-  rm -rf "$OUT/epochs/run"
-  { time pretrain_with "$1" --out "$OUT/epochs/run" --epochs "$2" >"$OUT/epochs/log" 2>&1; } 2>&1 | awk '{ print $1 + $2 }' ||
-    { cat "$OUT/epochs/log" >&2; return 1; }
+  local TIMEFORMAT='%U %S' run=$OUT/epochs/run-$1-$2 warmup=0
+  rm -rf "$run"
+  { time pretrain_with "$1" "$timed" --out "$run" --epochs "$3" >"$run.log" 2>&1; } 2>&1 | awk '{ print $1 + $2 }' ||
+    { cat "$run.log" >&2; return 1; }
+  rm -rf "$run" "$run.log"
 }
-# How many epochs of a network take SECONDS_EACH: the median of three rounds, of which each is what three epochs take more than
-# one. All networks in turn, alone on the machine.
+# Seconds of an epoch of all clips: what five epochs of those that are timed take more than one. Round 0 fills the cache.
+# $1: network; $2: round
+time_epoch() {
+  local seconds=$OUT/epochs/$1.$2 one five
+  [[ ! -e $seconds && ! -e $OUT/epochs/$1 ]] || return 0
+  one=$(processor_seconds "$1" "$2" 1)
+  five=$one
+  [[ $2 == 0 ]] || five=$(processor_seconds "$1" "$2" 5)
+  LC_ALL=C awk -v one="$one" -v five="$five" -v of_all="$steps_of_all" -v of_timed="$steps_of_timed" \
+    'BEGIN { print (five - one) / 4 * of_all / of_timed }' >"$seconds.new"
+  mv "$seconds.new" "$seconds"
+}
+# How many epochs of a network take SECONDS_EACH: by the median of three rounds, which all networks take in turn.
 count_epochs() {
-  local network one three
-  [[ ! -e $OUT/epochs/done ]] || return 0
-  rm -f "$OUT"/epochs/*
-  for network in "${variants[@]}"; do processor_seconds "$network" 1 >/dev/null; done # which fills the cache
-  for _ in 1 2 3; do
-    for network in "${variants[@]}"; do
-      one=$(processor_seconds "$network" 1)
-      three=$(processor_seconds "$network" 3)
-      LC_ALL=C awk -v one="$one" -v three="$three" 'BEGIN { print (three - one) / 2 }' >>"$OUT/epochs/$network.seconds"
-    done
+  local list=$clips network round median
+  [[ ! -d $clips ]] || list=$clips/manifest.jsonl
+  timed=$(dirname "$list")/timed.jsonl
+  head -n 640 "$list" >"$timed"
+  steps_of_all=$(($(wc -l <"$list") / 64)) steps_of_timed=$(($(wc -l <"$timed") / 64))
+  export timed steps_of_all steps_of_timed
+  for round in 0 1 2 3; do
+    for network in "${variants[@]}"; do echo "time_epoch $network $round"; done | in_lanes
   done
   for network in "${variants[@]}"; do
-    sort -g "$OUT/epochs/$network.seconds" | sed -n 2p |
-      LC_ALL=C awk -v budget="$SECONDS_EACH" '{ n = int(budget / $1 + 0.5); print n < 1 ? 1 : n }' >"$OUT/epochs/$network"
-    echo "   $network: $(cat "$OUT/epochs/$network") epochs of $(sort -g "$OUT/epochs/$network.seconds" | sed -n 2p) s"
+    if [[ ! -e $OUT/epochs/$network ]]; then
+      median=$(sort -g "$OUT/epochs/$network".[123] | sed -n 2p)
+      LC_ALL=C awk -v budget="$SECONDS_EACH" -v each="$median" \
+        'BEGIN { n = int(budget / each + 0.5); print n < 1 ? 1 : n }' >"$OUT/epochs/$network.new"
+      mv "$OUT/epochs/$network.new" "$OUT/epochs/$network"
+    fi
+    echo "   $network: $(cat "$OUT/epochs/$network") epochs"
   done
-  rm -rf "$OUT/epochs/run"
-  touch "$OUT/epochs/done"
 }
 # $1: network; $2: seed
 pretrain() {
@@ -101,7 +114,7 @@ pretrain() {
     "$CAVMAE" pretrain $common --out "$run" --resume
   else
     rm -rf "$run"
-    pretrain_with "$1" --out "$run" --seed "$2" --epochs "$(cat "$OUT/epochs/$1")"
+    pretrain_with "$1" "$clips" --out "$run" --seed "$2" --epochs "$(cat "$OUT/epochs/$1")"
   fi
   touch "$run.done"
 }
@@ -119,7 +132,7 @@ measure() {
     --seed "$2" --epochs 20 --validate-every-epochs 20 --final-frames all
   touch "$OUT/probed/$name.done"
 }
-export -f added_by flags_of pretrain_with pretrain measure
+export -f added_by flags_of pretrain_with processor_seconds time_epoch pretrain measure
 in_lanes() { xargs -P "$lanes" -I{} bash -euo pipefail -c '{}'; }
 of_all() { for seed in $seeds; do for variant in "${variants[@]}"; do echo "$1 $variant $seed"; done; done; }
 
