@@ -19,6 +19,7 @@ using testing_support::Outcome;
 using testing_support::read_whole;
 using testing_support::run_and_signal;
 using testing_support::run_cavmae;
+using testing_support::run_shell;
 
 constexpr const char* kPretraining = R"({
   "epochs": 1,
