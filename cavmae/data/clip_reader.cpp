@@ -153,6 +153,8 @@ StreamTimes ClipReader::State::common_times(const ClipSource& clip, const Side& 
 ClipWindow ClipReader::State::window(const ClipSource& clip, const ViewOptions& view, const Side& audio,
                                      const Side& video, uint64_t seed) const {
   StreamTimes both = common_times(clip, audio, video, view.window_start || clip.start_seconds);
+  if (view.until_seconds && (both.end_seconds <= 0 || both.end_seconds > *view.until_seconds))
+    both.end_seconds = *view.until_seconds;
   // What begins a little late makes no window shorter, and still counts for the middle of a longer file.
   if (both.start_seconds < kTogetherSeconds)
     both.start_seconds = std::min(both.start_seconds, std::max(0.0, both.end_seconds - spec.window_seconds));
@@ -236,7 +238,7 @@ Sample ClipReader::read(const ClipSource& clip, const ViewOptions& view, Need ne
   if (place.audio.wanted)
     sample.audio = of_side(ClipSide::audio, [&] {
       return finish_audio(state_->decoder.fbank(clip.audio, place.window, &place.audio.facts.times, opened),
-                          state_->spec, view, seed);
+                          state_->spec, view, seed, place.window.length_seconds);
     });
   if (place.video.wanted)
     sample.video = of_side(ClipSide::video, [&] {
@@ -272,7 +274,8 @@ RawClip ClipReader::read_raw(const ClipSource& clip, const ViewOptions& view, Ne
 Sample ClipReader::finish(const RawClip& clip, const ViewOptions& view, uint64_t seed) const {
   Sample sample;
   if (clip.waveform.defined())
-    sample.audio = finish_audio(state_->decoder.fbank(clip.waveform), state_->spec, view, seed);
+    sample.audio = finish_audio(state_->decoder.fbank(clip.waveform), state_->spec, view, seed,
+                                state_->spec.window_seconds);
   sample.video = clip.video;
   return sample;
 }

@@ -21,8 +21,8 @@ torch::Tensor finish(const torch::Tensor& fbank, const InputSpec& spec, const Vi
 
 // The segment of the view's picture, float [T, F], or of each picture, [K, T, F] (Note [Aligned segments]).
 torch::Tensor finish_segments(const torch::Tensor& fbank, const InputSpec& spec, const ViewOptions& view,
-                              uint64_t seed) {
-  const SegmentPlan plan = segment_plan(spec);
+                              uint64_t seed, double seconds) {
+  const SegmentPlan plan = view.fits_segments ? segment_plan(spec, seconds) : segment_plan(spec);
   if (view.frames != FrameChoice::all)
     return finish(cut_segment(fbank, plan, picture_of(spec, view, seed)), spec, view, seed);
   std::vector<torch::Tensor> segments;
@@ -57,15 +57,15 @@ int64_t picture_of(const InputSpec& spec, const ViewOptions& view, uint64_t seed
 
 // The order of the authors' code: masks on the padded filterbank as it is, then mean and deviation, noise,
 // roll.
-torch::Tensor finish_audio(torch::Tensor fbank, const InputSpec& spec, const ViewOptions& view,
-                           uint64_t seed) {
+torch::Tensor finish_audio(torch::Tensor fbank, const InputSpec& spec, const ViewOptions& view, uint64_t seed,
+                           double seconds) {
   if (view.frequency_mask > 0 || view.time_mask > 0) {
     Random masks = random_for(seed, Draw::masks);
     fbank = fit_frames(fbank, spec.num_fbank_frames);
     if (view.frequency_mask > 0) mask_frequencies(fbank, view.frequency_mask, masks);
     if (view.time_mask > 0) mask_times(fbank, view.time_mask, masks);
   }
-  return spec.alignment == Alignment::picture ? finish_segments(fbank, spec, view, seed)
+  return spec.alignment == Alignment::picture ? finish_segments(fbank, spec, view, seed, seconds)
                                               : finish(fbank, spec, view, seed);
 }
 

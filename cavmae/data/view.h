@@ -29,6 +29,10 @@ struct ViewOptions {
   // mask_frequencies() and mask_times(), before the filterbank is normalised; 0: none
   int64_t frequency_mask = 0;
   int64_t time_mask = 0;
+  // What searching sets, and no option does. Aligned segments of a clip that ends before its window are
+  // spread over what there is of it, as its pictures are; else over the window, as the authors spread them.
+  bool fits_segments = false;
+  std::optional<double> until_seconds = std::nullopt;  // the clip ends here, whichever side goes on
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
@@ -55,7 +59,8 @@ int64_t picture_of(const InputSpec& spec, const ViewOptions& view, uint64_t seed
 
 // What the network is fed, from the filterbank of the window, float [t, F], which is changed. float [T, F];
 // with aligned segments (features/segments.h) that of the view's picture, or of each picture, [K, T, F].
-torch::Tensor finish_audio(torch::Tensor fbank, const InputSpec& spec, const ViewOptions& view,
-                           uint64_t seed);
+// `seconds`: how much of the window there is, where the view asks.
+torch::Tensor finish_audio(torch::Tensor fbank, const InputSpec& spec, const ViewOptions& view, uint64_t seed,
+                           double seconds);
 
 }  // namespace cavmae

@@ -23,6 +23,14 @@ SegmentPlan segment_plan(const InputSpec& spec) {
           .segment_frames = spec.audio_window_frames};
 }
 
+SegmentPlan segment_plan(const InputSpec& spec, double seconds) {
+  SegmentPlan plan = segment_plan(spec);
+  const double share = std::min(1.0, seconds / spec.window_seconds);
+  const auto frames = static_cast<int64_t>(std::lround(share * static_cast<double>(plan.clip_frames)));
+  plan.clip_frames = std::max(plan.segment_frames, frames);
+  return plan;
+}
+
 torch::Tensor cut_segment(const torch::Tensor& fbank, const SegmentPlan& plan, int64_t picture) {
   const Segment segment = aligned_segment(plan, picture);
   return fit_frames(fbank, plan.clip_frames).narrow(0, segment.start, segment.end - segment.start);

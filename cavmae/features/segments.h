@@ -29,6 +29,9 @@ Segment aligned_segment(const SegmentPlan& plan, int64_t picture);
 
 // That of an InputSpec with alignment picture.
 SegmentPlan segment_plan(const InputSpec& spec);
+// Over the first `seconds` of the window, which are all that the clip has, as its pictures are spread over
+// them: L is as much smaller, down to T.
+SegmentPlan segment_plan(const InputSpec& spec, double seconds);
 
 // fbank: float [t, F], as long as it is -> float [T, F], with zeros behind the end of the sound.
 torch::Tensor cut_segment(const torch::Tensor& fbank, const SegmentPlan& plan, int64_t picture);

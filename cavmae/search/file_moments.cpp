@@ -49,19 +49,29 @@ FileMoments::FileMoments(const ClipSource& file, std::shared_ptr<const ClipReade
           {.start_ms = start, .end_ms = file_end_ms_ > 0 ? std::min(end, file_end_ms_) : start});
     }
   }
-  const ViewOptions of_sound{.frames = is_aligned ? FrameChoice::all : FrameChoice::middle};
+  ViewOptions of_pictures{.frames = FrameChoice::all};
+  if (is_aligned) {
+    of_pictures.fits_segments = true;
+    // The sides of a short file end together, so that what is spread over either lies side by side.
+    if (tiles.size() == 1 && file_end_ms_ > 0) of_pictures.until_seconds = to_seconds(file_end_ms_);
+  }
+  const ViewOptions of_sound = is_aligned ? of_pictures : ViewOptions{.frames = FrameChoice::middle};
   audio_.emplace(
       Side{.side = ClipSide::audio, .windows = ClipWindows(windows, reader, of_sound, Need::audio)});
-  video_.emplace(Side{.side = ClipSide::video,
-                      .windows = ClipWindows(tiles, reader, {.frames = FrameChoice::all}, Need::video)});
+  video_.emplace(
+      Side{.side = ClipSide::video, .windows = ClipWindows(tiles, reader, of_pictures, Need::video)});
+}
+
+// How much of a window the file has, in seconds.
+double FileMoments::length_of(const ClipSource& window) const {
+  if (file_end_ms_ == 0) return spec_.window_seconds;
+  return std::min(spec_.window_seconds, to_seconds(file_end_ms_) - window.start_seconds.value_or(0.0));
 }
 
 // The pictures of a tile that no tile before it has shown.
 std::vector<FileMoments::GridPicture> FileMoments::grid_of(const ClipSource& window,
                                                            int64_t& until_ms) const {
-  const double start = window.start_seconds.value_or(0.0);
-  const double rest = to_seconds(file_end_ms_) - start;
-  const double length = file_end_ms_ > 0 ? std::min(spec_.window_seconds, rest) : spec_.window_seconds;
+  const double start = window.start_seconds.value_or(0.0), length = length_of(window);
   std::vector<GridPicture> out;
   for (int64_t i = 0; i < spec_.num_frames; ++i) {
     const int64_t at =
@@ -73,9 +83,9 @@ std::vector<FileMoments::GridPicture> FileMoments::grid_of(const ClipSource& win
 }
 
 void FileMoments::plan_aligned(const std::vector<ClipSource>& tiles) {
-  const SegmentPlan plan = segment_plan(spec_);
   int64_t until_ms = -1;
-  for (const ClipSource& tile : tiles)
+  for (const ClipSource& tile : tiles) {
+    const SegmentPlan plan = segment_plan(spec_, length_of(tile));
     for (const GridPicture& picture : grid_of(tile, until_ms)) {
       const Segment segment = aligned_segment(plan, picture.position);
       const int64_t start = start_of(tile) + segment.start * kFrameMilliseconds;
@@ -85,6 +95,7 @@ void FileMoments::plan_aligned(const std::vector<ClipSource>& tiles) {
       moments_.push_back({.start_ms = std::max(start, earliest),
                           .end_ms = file_end_ms_ > 0 ? std::min(end, file_end_ms_) : end});
     }
+  }
 }
 
 void FileMoments::note_failure(ClipSide side, const std::string& reason) {

@@ -18,7 +18,8 @@ namespace cavmae {
 // starts on this grid has them, and behind the last whole window as the window that ends the file has them. A
 // moment's picture vector is the mean over the pictures that are shown within it, so that each picture is
 // embedded once. Where sound is aligned with pictures (InputSpec::alignment), each picture of the grid is a
-// moment with the segment of sound that belongs to it.
+// moment with the segment of sound that belongs to it; in a file that is shorter than the window both are
+// spread over the file.
 class FileMoments {
  public:
   // One input of the network.
@@ -60,6 +61,7 @@ class FileMoments {
     int64_t at_ms = 0;
     int64_t position = 0;  // among the window's pictures
   };
+  double length_of(const ClipSource& window) const;
   std::vector<GridPicture> grid_of(const ClipSource& window, int64_t& until_ms) const;
   void plan_aligned(const std::vector<ClipSource>& tiles);
   void read_window(std::optional<Side>& side);

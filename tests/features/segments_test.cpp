@@ -55,5 +55,23 @@ TEST(AlignedSegments, OneThatIsLongerThanTheClipIsAllOfIt) {
   for (int64_t i = 0; i < 4; ++i) EXPECT_EQ(aligned_segment(plan, i), (Segment{0, 16}));
 }
 
+// CAV-MAE Sync's sizes.
+TEST(AlignedSegments, OfAClipThatEndsEarlierBeginBeforeItsEnd) {
+  InputSpec spec;
+  spec.num_frames = 16;
+  spec.alignment = Alignment::picture;
+  spec.audio_window_frames = 416;
+  for (double seconds = 0.5; seconds <= 10; seconds += 0.5) {
+    const SegmentPlan plan = segment_plan(spec, seconds);
+    for (int64_t i = 0; i < 16; ++i) {
+      const Segment segment = aligned_segment(plan, i);
+      EXPECT_LT(0.01 * static_cast<double>(segment.start), seconds) << i;
+      EXPECT_EQ(segment.end - segment.start, 416) << seconds << " " << i;
+    }
+  }
+  EXPECT_EQ(segment_plan(spec, 5).clip_frames, 512);
+  for (const double seconds : {10.0, 12.0}) EXPECT_EQ(segment_plan(spec, seconds).clip_frames, 1024);
+}
+
 }  // namespace
 }  // namespace cavmae

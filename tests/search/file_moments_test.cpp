@@ -101,48 +101,52 @@ TEST(FileMoments, PicturesThatMomentsShareAreComputedOnce) {
   EXPECT_EQ(passes(0.5, LibraryStart::rebuild), std::tuple(9, 9, 30));
 }
 
-// Sound by segments, of which each belongs to a picture.
-TEST(FileMoments, AlignedSoundIsAMomentAPicture) {
-  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_ffmpeg(), "ffmpeg");
-  const TemporaryFolder folder;
-  InputSpec spec = tiny_features();
-  spec.alignment = Alignment::picture;
-  spec.audio_window_frames = 32;
-  CavMaeConfig config = toy_network();
-  config.audio_window_frames = 32;
-  CavMae network(config);
-  initialize(network, 5);
-  save_model(folder / "aligned.safetensors", network, spec);
-  LoadOptions without_decoder;
-  without_decoder.decoder = DecoderUse::none;
-  const Pretrained model = load_pretrained(folder / "aligned.safetensors", without_decoder);
-  ASSERT_EQ(model.spec.alignment, Alignment::picture);
-  fs::create_directories(folder / "films");
-  write_video(folder / "films/a.mkv", 5.3, "-c:v libx264 -g 20 -c:a pcm_s16le",
-              "aevalsrc='sin(2*PI*t*(200+150*t))':s=16000");
-  const ClipList files = read_clip_sources({folder / "films"}, *null_log());
-  LibrarySettings settings;
-  settings.model = library_model(model);
-  {
-    FolderWriter writer(folder / "library", settings, LibraryStart::add, null_log());
-    EXPECT_EQ(index_files(writer, model, files, {}, false, null_log()).moments, 26);
-    writer.finish();
+// Sound by segments of 32 frames, of which each belongs to a picture.
+class AlignedFiles : public testing::Test {
+ protected:
+  void SetUp() override {
+    CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_ffmpeg(), "ffmpeg");
+    fs::create_directories(folder_ / "films");
+    model_ = load_pretrained(save_toy_model(folder_ / "aligned.safetensors", 5, Alignment::picture),
+                             without_decoder());
+    ASSERT_EQ(model_->spec.alignment, Alignment::picture);
   }
-  FolderReader library(folder / "library");
-  const auto moments = moments_in(library);
+  ClipList files() const { return read_clip_sources({folder_ / "films"}, *null_log()); }
+  // Of a library of the films.
+  std::vector<FoundMoment> index() const {
+    LibrarySettings settings;
+    settings.model = library_model(*model_);
+    {
+      FolderWriter writer(folder_ / "library", settings, LibraryStart::rebuild, null_log());
+      index_files(writer, *model_, files(), {}, false, null_log());
+      writer.finish();
+    }
+    FolderReader library(folder_ / "library");
+    return moments_in(library);
+  }
+
+  TemporaryFolder folder_;
+  std::optional<Pretrained> model_;
+};
+
+TEST_F(AlignedFiles, EachPictureIsAMomentWithItsSound) {
+  write_video(folder_ / "films/a.mkv", 5.3, "-c:v libx264 -g 20 -c:a pcm_s16le",
+              "aevalsrc='sin(2*PI*t*(200+150*t))':s=16000");
+  const auto moments = index();
+  EXPECT_EQ(moments.size(), 26U);
 
   // Windows at 0, 2 and 3.3 s; of the last, those pictures that are shown after 4 s. Picture i of a window is
   // that of frame round(20.8 i), and its sound the 320 ms around, in whole frames of 10 ms.
   constexpr int64_t kSegments[] = {0, 50, 260, 460, 670, 880, 1090, 1300, 1500, 1710};
   const ClipList windows =
-      windows_of_clips(files, ClipReader(model.spec),
+      windows_of_clips(files(), ClipReader(model_->spec),
                        {.need = Need::any, .spacing = {.count = std::nullopt, .hop_seconds = 2.0}});
   PassOptions pass;
   pass.show_progress = false;
   pass.view.frames = FrameChoice::all;
-  CavMae loaded = model.network();
+  CavMae network = model_->network();
   const ClipEmbeddings each =
-      embed_clips(loaded, model.spec, windows, pass, null_log(), ClipVectorsOf::picture);
+      embed_clips(network, model_->spec, windows, pass, null_log(), ClipVectorsOf::picture);
   size_t at = 0;
   for (const int64_t window : {0, 1, 2})
     for (int64_t i = window == 2 ? 4 : 0; i < 10; ++i, ++at) {
@@ -156,6 +160,50 @@ TEST(FileMoments, AlignedSoundIsAMomentAPicture) {
       EXPECT_TRUE(torch::allclose(found.vectors.video, each.video[window][i], 1e-4, 1e-5));
     }
   EXPECT_EQ(at, moments.size());
+}
+
+// Of files that end before the window: sound and pictures are spread over the file alike, whichever side goes
+// on, and no moment begins behind its end.
+TEST_F(AlignedFiles, ShortOnesHaveNoMomentBehindTheirEnd) {
+  const std::string sound = "'aevalsrc=sin(2*PI*t*(200+300*t)):s=16000:d=";
+  const auto write = [&](const std::string& name, const std::string& of_video, const std::string& of_sound) {
+    const auto made = testing_support::run_shell(
+        "ffmpeg -nostdin -v error -y -f lavfi -i testsrc2=s=96x64:r=30:d=" + of_video + " -f lavfi -i " +
+        sound + of_sound + "' -c:v libx264 -g 20 -c:a pcm_s16le '" + (folder_ / "films" / name).string() +
+        "'");
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+  };
+  write("both.mkv", "1.3", "1.3");
+  write("longer_film.mkv", "1.8", "1.3");
+  write("longer_sound.mkv", "1.3", "1.8");
+  const auto moments = index();
+  ASSERT_EQ(moments.size(), 30U);
+
+  InputSpec unaligned = model_->spec;
+  unaligned.alignment = Alignment::clip;
+  unaligned.audio_window_frames = 0;
+  unaligned.num_frames = 1;
+  const ClipReader reader(unaligned);
+  CavMae network = model_->network();
+  for (size_t i = 0; i < moments.size(); ++i) {
+    const auto& [path, moment, vectors] = moments[i];
+    const auto position = static_cast<int64_t>(i % 10);
+    SCOPED_TRACE(concat(path, ", picture ", position));
+    // Picture i is shown at 130 i ms. 32 of 135 frames: the middle one is that at round(13.5 i).
+    constexpr int64_t kSegments[] = {0, 1, 110, 240, 380, 520, 650, 780, 920, 1030};
+    EXPECT_EQ(moment.start_ms, kSegments[position]);
+    EXPECT_EQ(moment.end_ms, std::min<int64_t>(moment.start_ms - (position == 1 ? 1 : 0) + 320, 1300));
+    EXPECT_LT(moment.start_ms, moment.end_ms);
+    ClipSource clip = clip_of_file(path);
+    const torch::Tensor heard = reader.read(clip, {}, Need::audio, 0).audio;
+    const Embeddings of_sound =
+        embed_batch(network, {.audio = heard.narrow(0, moment.start_ms / 10, 32).unsqueeze(0), .video = {}});
+    EXPECT_TRUE(torch::allclose(vectors.audio, of_sound.audio[0], 1e-4, 1e-5));
+    clip.start_seconds = 0.13 * static_cast<double>(position);
+    const torch::Tensor picture = reader.read(clip, {}, Need::video, 0).video;
+    const Embeddings of_picture = embed_batch(network, {.audio = {}, .video = picture.unsqueeze(0)});
+    EXPECT_TRUE(torch::allclose(vectors.video, of_picture.video[0], 1e-4, 1e-5));
+  }
 }
 
 }  // namespace

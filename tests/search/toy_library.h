@@ -35,11 +35,24 @@ inline CavMaeConfig toy_network() {
           .decoder_num_heads = 2};
 }
 
-inline std::filesystem::path save_toy_model(const std::filesystem::path& file, uint64_t seed) {
-  CavMae network(toy_network());
+// With alignment picture its sound is by segments of 32 frames.
+inline std::filesystem::path save_toy_model(const std::filesystem::path& file, uint64_t seed,
+                                            Alignment alignment = Alignment::clip) {
+  InputSpec spec = tiny_features();
+  CavMaeConfig config = toy_network();
+  spec.alignment = alignment;
+  if (alignment == Alignment::picture) config.audio_window_frames = spec.audio_window_frames = 32;
+  CavMae network(config);
   initialize(network, seed);
-  save_model(file, network, tiny_features());
+  save_model(file, network, spec);
   return file;
+}
+
+// As the commands load it: a decoder would be a part of the parameters' hash.
+inline LoadOptions without_decoder() {
+  LoadOptions options;
+  options.decoder = DecoderUse::none;
+  return options;
 }
 
 // Fills a library from a folder; what became of it.
@@ -77,13 +90,6 @@ class ToyLibrary {
   IndexResult prune() const { return index(settings(), LibraryStart::add, true); }
 
  private:
-  // As the commands load it: a decoder would be a part of the parameters' hash.
-  static LoadOptions without_decoder() {
-    LoadOptions options;
-    options.decoder = DecoderUse::none;
-    return options;
-  }
-
   std::filesystem::path folder_;
   std::string name_;
   Pretrained model_;
