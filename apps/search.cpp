@@ -65,7 +65,9 @@ ClipVectors vectors_of_file(const SearchFlags& flags, LibraryReader& library, Lo
   log.info("model: {}", checkpoint.string());
   const Model model(checkpoint, options);
   check_same_model(library.name(), settings, library_model(model.pretrained()));
-  return model.embed(query_clip(flags), {.window_start = flags.at_seconds, .frames = FrameChoice::all});
+  ViewOptions view{.window_start = flags.at_seconds, .frames = FrameChoice::all};
+  view.fits_segments = true;
+  return model.embed(query_clip(flags), view);
 }
 
 void export_hits(const std::vector<FileHit>& hits, const std::filesystem::path& folder, Log& log) {

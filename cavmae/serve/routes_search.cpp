@@ -89,6 +89,7 @@ ClipVectors LibraryService::vectors_of(const Upload& upload, const std::string& 
   ViewOptions view;
   // A picture is the same at every time.
   view.frames = info.is_picture ? FrameChoice::middle : FrameChoice::all;
+  view.fits_segments = true;
   if (upload.fields.contains("at")) view.window_start = field_or<double>(upload.fields, "at", 0.0);
   const Sample sample = ClipReader(spec).read(clip, view, Need::any, /*seed=*/0);
   const ClipVectors vectors = batching_.embed({.audio = sample.audio, .video = sample.video});

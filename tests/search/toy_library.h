@@ -58,11 +58,13 @@ inline LoadOptions without_decoder() {
 // Fills a library from a folder; what became of it.
 class ToyLibrary {
  public:
-  // `name`: of the library, where it is to be no folder.
-  explicit ToyLibrary(const std::filesystem::path& folder, std::string name = {})
+  // `name`: of the library, where it is to be no folder. `alignment`: of the model.
+  explicit ToyLibrary(const std::filesystem::path& folder, std::string name = {},
+                      Alignment alignment = Alignment::clip)
       : folder_(folder),
         name_(name.empty() ? library().string() : std::move(name)),
-        model_(load_pretrained(save_toy_model(folder / "model.safetensors", 3), without_decoder())) {
+        model_(
+            load_pretrained(save_toy_model(folder / "model.safetensors", 3, alignment), without_decoder())) {
     std::filesystem::create_directories(folder / "films");
   }
 

@@ -53,6 +53,34 @@ TEST_F(SearchApi, EqualsASearchWithoutAServer) {
   for (size_t i = 0; i < hits.size(); ++i) EXPECT_EQ(json["results"][i]["path"], hits[i].file.path);
 }
 
+// Of a network whose sound is by segments: what a short query lacks of the window is no part of its vector.
+TEST(AlignedSearchApi, AShortQueryIsNotDilutedBySilence) {
+  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_ffmpeg(), "ffmpeg");
+  const TemporaryFolder folder;
+  const ToyLibrary toy(folder.path(), {}, Alignment::picture);
+  write_wav(toy.films() / "hum.wav", 0.3, 120);
+  write_wav(toy.films() / "beep.wav", 0.3, 2000);
+  write_video(toy.films() / "film.mkv", 3, "-c:v libx264 -g 20 -c:a pcm_s16le");
+  toy.index();
+  const RunningServer server(toy);
+  auto client = server.client();
+  for (const auto& [name, side] : {std::pair("hum.wav", "audio"), std::pair("beep.wav", "audio")}) {
+    const Json json =
+        json_of(client.Post("/v1/search", form_of(toy.films() / name, {{"by", side}, {"for", side}})));
+    ASSERT_TRUE(json.contains("results")) << json.dump();
+    EXPECT_EQ(json["results"][0]["name"], name);
+    EXPECT_NEAR(json["results"][0]["moments"][0]["similarity"].get<double>(), 1.0, 1e-5) << name;
+  }
+  const Json film = json_of(client.Post("/v1/embed", form_of(toy.films() / "film.mkv", {{"at", "0.5"}})));
+  const ClipVectors vectors =
+      Model(folder / "model.safetensors")
+          .embed(toy.films() / "film.mkv", {.window_start = 0.5, .frames = FrameChoice::all});
+  EXPECT_TRUE(
+      torch::allclose(torch::tensor(film["audio"].get<std::vector<float>>()), vectors.audio, 1e-4, 1e-5));
+  EXPECT_TRUE(
+      torch::allclose(torch::tensor(film["video"].get<std::vector<float>>()), vectors.video, 1e-4, 1e-5));
+}
+
 TEST_F(SearchApi, MoreLikeAMoment) {
   auto client = server_->client();
   const Json best = best_of("film.mp4", "audio");
