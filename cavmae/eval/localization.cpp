@@ -41,8 +41,8 @@ Localization localize(CavMae& model, const torch::Tensor& audio, const torch::Te
   const Latents of_pictures = model->encode({.audio = {}, .video = inputs.video});
   const torch::Tensor sounds = on_cpu(of_sounds.patch_tokens(Stream::audio));      // [L, Na, D]
   const torch::Tensor pictures = on_cpu(of_pictures.patch_tokens(Stream::video));  // [K, Nv, D]
-  const torch::Tensor whole_sounds = on_cpu(of_sounds.global(Stream::audio));      // [L, D]
-  const torch::Tensor whole_pictures = on_cpu(of_pictures.global(Stream::video));  // [K, D]
+  const torch::Tensor whole_sounds = on_cpu(of_sounds.pooled(Stream::audio));      // [L, D]
+  const torch::Tensor whole_pictures = on_cpu(of_pictures.pooled(Stream::video));  // [K, D]
   const int64_t side = config.image_size / config.patch_size;
   const torch::Tensor seen = one_sound ? whole_pictures.mean(0, /*keepdim=*/true) : whole_pictures;  // [L, D]
   return {.in_pictures = cosine(pictures, whole_sounds).view({-1, side, side}),

@@ -19,8 +19,8 @@ struct Localization {
 // Of one clip, on the CPU: K pictures, float [K, 3, S, S], and its sound, float [T, F] (L = 1), or the
 // segment around each picture, float [K, T, F] (L = K), where each picture is compared with its own. Tokens
 // are those of the outputs that the contrastive loss compares, each modality alone through the joint layers;
-// the whole is Latents::global(), of pictures with one sound its mean over K. Throws ConfigError when the
-// network has no such outputs.
+// the whole is the mean of the patches' (Latents::pooled()) with global tokens too, and of pictures with one
+// sound its mean over K. Throws ConfigError when the network has no such outputs.
 Localization localize(CavMae& model, const torch::Tensor& audio, const torch::Tensor& video);
 
 // "video": of each picture its cosine and rows of patches; "audio": rows of patches, low frequencies first,

@@ -13,11 +13,11 @@ namespace cavmae {
 namespace {
 
 struct Scene {
-  CavMae model = testing::tiny_model();
+  CavMae model;
   Inputs inputs;
   Masks masks;
 
-  Scene() {
+  explicit Scene(const CavMaeConfig& config = testing::tiny_config()) : model(testing::tiny_model(config)) {
     torch::manual_seed(5);
     inputs = {.audio = torch::randn({2, 64, 32}), .video = torch::randn({2, 3, 32, 32})};
     masks = model->draw_masks(2, {.mask_ratio_audio = 0.5, .mask_ratio_video = 0.75},
@@ -41,8 +41,14 @@ torch::Tensor rebuilt_by_hand(const torch::Tensor& patches, const torch::Tensor&
   return out;
 }
 
-TEST(Inpainting, PutsPredictionsWherePatchesWereHidden) {
-  Scene scene;
+// Global tokens and registers are no patches: nothing is rebuilt of them.
+class InpaintingOf : public ::testing::TestWithParam<bool> {};
+
+TEST_P(InpaintingOf, PutsPredictionsWherePatchesWereHidden) {
+  CavMaeConfig config = testing::tiny_config();
+  config.global_tokens = GetParam();
+  config.registers = GetParam() ? 3 : 0;
+  Scene scene(config);
   torch::NoGradGuard no_grad;
   const Predictions all = scene.model->decode(scene.model->encode(scene.inputs, scene.masks).joint,
                                               scene.masks, PredictionScope::all);
@@ -56,6 +62,8 @@ TEST(Inpainting, PutsPredictionsWherePatchesWereHidden) {
     EXPECT_TRUE(result.rebuilt_video.allclose(unpatchify_video(video, 16), 1e-4, 1e-5)) << normalized;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(NetworksWithLearnedTokens, InpaintingOf, ::testing::Bool());
 
 TEST(Inpainting, LeavesVisiblePatchesAlone) {
   Scene scene;

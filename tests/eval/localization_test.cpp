@@ -31,8 +31,14 @@ struct Clip {
   }
 };
 
-TEST(Localization, ComparesEachPatchWithTheWholeOfTheOther) {
-  CavMae model = testing::tiny_model();
+// Global tokens and registers are no patches and no part of the whole.
+class LocalizationOf : public ::testing::TestWithParam<bool> {};
+
+TEST_P(LocalizationOf, ComparesEachPatchWithTheWholeOfTheOther) {
+  CavMaeConfig config = testing::tiny_config();
+  config.global_tokens = GetParam();
+  config.registers = GetParam() ? 3 : 0;
+  CavMae model = testing::tiny_model(config);
   const Clip clip;
   const Localization found = localize(model, clip.audio, clip.video);
   ASSERT_EQ(found.in_pictures.sizes(), (std::vector<int64_t>{3, 2, 2}));
@@ -55,6 +61,8 @@ TEST(Localization, ComparesEachPatchWithTheWholeOfTheOther) {
       EXPECT_NEAR(found.in_sounds[0][row][column].item<float>(),
                   cosine_by_hand(sound[row * 4 + column], of_all_pictures), 1e-5);
 }
+
+INSTANTIATE_TEST_SUITE_P(NetworksWithLearnedTokens, LocalizationOf, ::testing::Bool());
 
 TEST(Localization, APictureIsComparedForItselfAndTheSoundWithAllOfThem) {
   CavMae model = testing::tiny_model();
