@@ -40,7 +40,8 @@ FinetuneDefaults resolve_finetuning(const TrainingFlags& flags, const Launch& la
   GivenOptions given{.names = flags.options.given(),
                      .hints = {.num_heads = options.model.num_heads,
                                .decoder_num_heads = {},
-                               .num_mel_bins = options.model.num_mel_bins},
+                               .num_mel_bins = options.model.num_mel_bins,
+                               .audio_window_frames = options.model.audio_window_frames},
                      .network = options.network};
   add_leaves(given.names, config.json);
   FinetuneDefaults resolved = finetune_defaults(init, given);

@@ -35,6 +35,10 @@ void add_hint_flags(CLI::App& app, InferenceHints& hints, DecoderUse decoder) {
                  "mel bins of the filterbank [as the position embeddings show]")
       ->type_name("N")
       ->group(kOfPth);
+  app.add_option("--audio-window-frames", hints.audio_window_frames,
+                 "filterbank frames of the segment that belongs to a picture, or 0 for whole clips")
+      ->type_name("N")
+      ->group(kOfPth);
 }
 
 void add_shape_flags(CLI::App& app, ModelFlags& flags) {

@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 constexpr const char* kJsonKeys[] = {"model", "features", "classifier", "labels"};
 
 bool is_of_network(const std::string& option) {
-  return option.ends_with("num_heads") || option == "num_mel_bins";
+  return option.ends_with("num_heads") || option == "num_mel_bins" || option == "audio_window_frames";
 }
 
 // The tensors of a model, in the file's order, once they are known to make up a whole one.

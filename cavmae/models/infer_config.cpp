@@ -235,13 +235,24 @@ void infer_tokens(const Shapes& shapes, CavMaeConfig& config) {
   config.registers = shapes.size("register_tokens", 2, 0) / modalities;
 }
 
-// A segment leaves no trace but its length: that of the authors' model holds for it.
-void infer_segments(CavMaeConfig& config) {
-  if (!config.global_tokens || config.embed_dim != kEmbedDim || config.num_mel_bins != kMelBins ||
-      config.num_fbank_frames != kSegmentFrames)
-    return;
-  config.audio_window_frames = config.num_fbank_frames;
-  config.num_fbank_frames = kClipFrames;
+void infer_segments(const InferenceHints& hints, InferredConfig& out, const std::string& where) {
+  CavMaeConfig& config = out.config;
+  const int64_t frames = config.num_fbank_frames;
+  if (!config.has_audio()) return;
+  if (hints.audio_window_frames) {
+    CAVMAE_CHECK_AS(ConfigError, *hints.audio_window_frames == 0 || *hints.audio_window_frames == frames,
+                    "--audio-window-frames is ", *hints.audio_window_frames, ", but the sound that ", where,
+                    " takes has ", frames, " frames; give ", frames, " for segments, or 0 for whole clips");
+    if (*hints.audio_window_frames == 0) return;
+  } else {
+    if (!config.global_tokens || frames >= kClipFrames) return;
+    const bool authors =
+        config.embed_dim == kEmbedDim && config.num_mel_bins == kMelBins && frames == kSegmentFrames;
+    out.unstated.push_back(
+        {.name = "audio_window_frames", .value = std::to_string(frames), .confirmed = authors});
+  }
+  config.audio_window_frames = frames;
+  config.num_fbank_frames = std::max(frames, kClipFrames);
 }
 
 }  // namespace
@@ -256,7 +267,7 @@ InferredConfig infer_config(const NamedTensors& tensors, const InferenceHints& h
   infer_heads(hints, out, where);
   infer_inputs(tensors, shapes, hints, out, where);
   infer_tokens(shapes, out.config);
-  infer_segments(out.config);
+  infer_segments(hints, out, where);
   try {
     out.config.validate();
   } catch (const ConfigError& error) {

@@ -17,12 +17,12 @@ struct InferenceHints {
   std::optional<int64_t> num_heads = std::nullopt;
   std::optional<int64_t> decoder_num_heads = std::nullopt;
   std::optional<int64_t> num_mel_bins = std::nullopt;
+  std::optional<int64_t> audio_window_frames = std::nullopt;  // of a segment; 0: sound is the whole clip's
 };
 
 struct InferredConfig {
   CavMaeConfig config;
-  std::vector<UnstatedOption>
-      unstated;  // num_heads, decoder_num_heads, num_mel_bins where no hint gives them
+  std::vector<UnstatedOption> unstated;  // what hints could say and none does
 };
 
 // Note [Inferred configuration]: a name that only one kind of network has tells that this is its kind, so
@@ -30,8 +30,10 @@ struct InferredConfig {
 // with the names of what is missing. Heads leave no trace: those of the authors' models hold at the authors'
 // widths (12 at 768, 16 at 512 in the decoder). The grid of audio's positions, and with it mel bins and
 // frames, is that whose sin-cos table the position embeddings are, or are near (trained ones stay near); else
-// the authors' 8 x 64 holds where there are 512 positions at width 768. Global tokens at that width with 8 x
-// 26 positions are CAV-MAE Sync's, whose segments of 416 frames are cut from 1024.
+// the authors' 8 x 64 holds where there are 512 positions at width 768. Global tokens are CAV-MAE Sync's,
+// which is trained with segments cut from 1024 frames, and a segment leaves no trace but its length: at that
+// width 416 frames are those of its authors' model, and of fewer than 1024 others has to be said whether they
+// are a segment or a clip.
 //
 // `tensors`: under the network's own names; position embeddings with their numbers, of the others the shapes
 // count alone. `where` names the file. Throws CheckpointError when they are not those of such a network, and

@@ -45,6 +45,12 @@ InferenceHints joined_hints(const InferenceHints& given, const Json& stated, con
   join("num_heads", hints.num_heads);
   join("decoder_num_heads", hints.decoder_num_heads);
   join("num_mel_bins", hints.num_mel_bins);
+  // Which is absent where it is 0.
+  Json with_segments = stated;
+  if (stated.contains("num_fbank_frames")) with_segments.emplace("audio_window_frames", 0);
+  require_same(hints.audio_window_frames, with_segments, "audio_window_frames", where);
+  if (with_segments.contains("audio_window_frames"))
+    hints.audio_window_frames = with_segments["audio_window_frames"].get<int64_t>();
   return hints;
 }
 
@@ -88,11 +94,13 @@ void describe_inputs(ModelDescription& out, const ModelFile& contents) {
   // CAV-MAE Sync: each of 16 pictures has a segment of its own.
   out.spec.audio_window_frames = out.config.audio_window_frames;
   out.spec.alignment = Alignment::picture;
-  out.unstated.push_back({.name = "alignment", .value = enum_name(Alignment::picture), .confirmed = authors});
+  const auto taken = [&](const char* option, const std::string& value) {
+    if (authors) out.unstated.push_back({.name = option, .value = value, .confirmed = true});
+  };
+  taken("alignment", enum_name(Alignment::picture));
   if (stated_here("num_frames")) return;
   out.spec.num_frames = kSyncPictures;
-  out.unstated.push_back(
-      {.name = "num_frames", .value = std::to_string(kSyncPictures), .confirmed = authors});
+  taken("num_frames", std::to_string(kSyncPictures));
 }
 
 void describe_head(ModelDescription& out, const ModelFile& contents, const torch::Tensor& weight) {

@@ -14,7 +14,9 @@ std::string flag_of(const std::string& option) {
   if (option == "mode") return flag + " both|audio|video";
   if (option == "scores") return flag + " sigmoid|softmax";
   if (option == "window_seconds") return flag + " SECONDS";
-  return flag + (option.starts_with("num_") || option.ends_with("_heads") ? " N" : " X");
+  const bool is_count =
+      option.starts_with("num_") || option.ends_with("_heads") || option.ends_with("_frames");
+  return flag + (is_count ? " N" : " X");
 }
 
 }  // namespace

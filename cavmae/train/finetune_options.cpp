@@ -74,6 +74,7 @@ ModelDescription describe_with(const ModelFile& contents, const std::filesystem:
     if (option.confirmed || !given.names.contains(option.name)) continue;
     if (option.name == "num_heads") hints.num_heads = given.hints.num_heads;
     if (option.name == "num_mel_bins") hints.num_mel_bins = given.hints.num_mel_bins;
+    if (option.name == "audio_window_frames") hints.audio_window_frames = given.hints.audio_window_frames;
   }
   described = describe_model(contents, file, hints);
   std::erase_if(described.unstated, [&](const UnstatedOption& option) {

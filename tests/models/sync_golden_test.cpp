@@ -1,6 +1,8 @@
 // The network of CAV-MAE Sync against its authors' code: every stage, loss and gradient, and its .pth.
 #include "tests/support/sync_golden.h"
 
+#include <map>
+
 #include "cavmae/core/options.h"
 #include "cavmae/features/segments.h"
 #include "cavmae/losses/classification.h"
@@ -352,7 +354,8 @@ INSTANTIATE_TEST_SUITE_P(Modes, SyncClassifier,
 class SyncPth : public ::testing::Test {
  protected:
   static LoadOptions options() {
-    return testing_support::stated({.num_heads = 3, .decoder_num_heads = 2, .num_mel_bins = {}});
+    return testing_support::stated(
+        {.num_heads = 3, .decoder_num_heads = 2, .num_mel_bins = {}, .audio_window_frames = 0});
   }
 };
 
@@ -396,6 +399,65 @@ TEST_F(SyncPth, OfFullSizeIsKnownByItsTensors) {
   const InferredConfig inferred = infer_config(tensors, {}, "sync.pth");
   EXPECT_EQ(option_to_json(inferred.config), option_to_json(config));
   for (const UnstatedOption& option : inferred.unstated) EXPECT_TRUE(option.confirmed) << option.name;
+}
+
+// Sync's scripts take segments of 96 frames where nothing is said: their length alone is seen.
+TEST_F(SyncPth, OtherSegmentsAreAskedFor) {
+  CavMaeConfig config;
+  config.modality_depth = config.decoder_depth = 1;
+  config.num_fbank_frames = 96;
+  config.global_tokens = true;
+  NamedTensors tensors;
+  const CavMae network(config);
+  for (const auto& item : network->named_parameters())
+    tensors.emplace_back(item.key(), item.value().detach());
+  const auto infer = [&](std::optional<int64_t> frames) {
+    return infer_config(tensors, {.audio_window_frames = frames}, "sync.pth");
+  };
+  const InferredConfig guessed = infer({});
+  std::map<std::string, bool> unstated;
+  for (const UnstatedOption& option : guessed.unstated) unstated[option.name] = option.confirmed;
+  EXPECT_THAT(unstated, ::testing::Contains(std::pair("audio_window_frames", false)));
+  for (const InferredConfig& segments : {guessed, infer(96)}) {
+    EXPECT_EQ(segments.config.audio_window_frames, 96);
+    EXPECT_EQ(segments.config.num_fbank_frames, 1024);
+  }
+  const InferredConfig whole = infer(0);
+  EXPECT_EQ(option_to_json(whole.config), option_to_json(config));
+  for (const InferredConfig& known : {infer(96), whole})
+    for (const UnstatedOption& option : known.unstated) EXPECT_TRUE(option.confirmed) << option.name;
+  EXPECT_THAT([&] { infer(416); }, ::testing::ThrowsMessage<ConfigError>(
+                                       ::testing::HasSubstr("--audio-window-frames is 416, but the sound")));
+}
+
+TEST_F(SyncPth, WhatIsSaidOfSegmentsIsKeptBesideIt) {
+  const TemporaryFolder folder;
+  CavMae model = testing_support::random_model(sync_config(), 3);
+  NamedTensors tensors;
+  for (const auto& item : model->named_parameters()) tensors.emplace_back(item.key(), item.value().detach());
+  const auto file = folder / "sync.pth";
+  write_pth(file, tensors);
+  LoadOptions said = options();
+  said.hints.audio_window_frames = std::nullopt;
+  EXPECT_THAT([&] { load_pretrained(file, said); },
+              ::testing::ThrowsMessage<ConfigError>(::testing::HasSubstr("give --audio-window-frames N;")));
+  for (const int64_t frames : {64, 0}) {
+    said.hints.audio_window_frames = frames;
+    const auto converted = folder / ("converted" + std::to_string(frames) + ".pth");
+    convert_model(file, converted, said);
+    for (const Pretrained& loaded : {load_pretrained(file, said), load_pretrained(converted)}) {
+      EXPECT_EQ(loaded.spec.audio_window_frames, frames);
+      EXPECT_EQ(loaded.spec.num_fbank_frames, frames == 0 ? 64 : 1024);
+      EXPECT_EQ(loaded.spec.alignment, frames == 0 ? Alignment::clip : Alignment::picture);
+      EXPECT_EQ(loaded.spec.num_frames, frames == 0 ? 10 : 16);
+      EXPECT_TRUE(loaded.network()->named_parameters()["cls_token_a"].equal(
+          model->named_parameters()["cls_token_a"]));
+    }
+  }
+  said.hints.audio_window_frames = 64;
+  EXPECT_THAT([&] { load_pretrained(folder / "converted0.pth", said); },
+              ::testing::ThrowsMessage<ConfigError>(
+                  ::testing::HasSubstr("states audio_window_frames 0; 64 was given")));
 }
 
 TEST_F(SyncPth, ContrastiveHeadsAreNamedAndLeftOut) {
