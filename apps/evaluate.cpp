@@ -71,7 +71,14 @@ int evaluate_pretraining(const EvaluateFlags& flags, const PassOptions& pass, co
   if (!trained)
     log->warn("the file stands without its run, so masks and losses are those of the paper's recipe");
   PretrainedEvaluationOptions options{.trained = trained.value_or(PretrainOptions()), .pass = pass};
-  log->info("measured on each clip's middle picture; 'cavmae retrieve --frames all' averages ten");
+  if (model.spec.alignment == Alignment::picture)
+    log->info(
+        "measured on each clip's middle picture and the sound around it; 'cavmae retrieve' compares all {} "
+        "pictures, each with its sound",
+        model.spec.num_frames);
+  else
+    log->info("measured on each clip's middle picture; 'cavmae retrieve --frames all' averages {}",
+              model.spec.num_frames);
   options.pass.view.frames = FrameChoice::middle;
   options.pass.loader.batch_size = options.trained.loader.batch_size;
   flags.evaluation.loader_flags.apply(options.pass.loader);

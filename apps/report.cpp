@@ -48,6 +48,13 @@ ReportContent pretraining_report(const RunReportOptions& options, const Pretrain
   add_examples(content, make_report_examples(network, model.spec, clips, example_options, log),
                example_options);
   content.notes.push_back("Retrieval and examples were computed in " + enum_name(network->precision()) + ".");
+  if (model.spec.alignment == Alignment::picture)
+    content.notes.push_back(fmt::format(
+        "Retrieval and examples compare one vector a clip, {}; 'cavmae retrieve' compares all {} "
+        "pictures, each with its sound.",
+        options.frames == FrameChoice::all ? "the mean over its pictures, or their sounds"
+                                           : "that of its middle picture, or of the sound around it",
+        model.spec.num_frames));
   return content;
 }
 

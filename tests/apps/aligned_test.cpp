@@ -77,6 +77,16 @@ TEST_F(AlignedNetwork, RetrievesByEachScore) {
   }
 }
 
+// What is measured on one picture alone says so.
+TEST_F(AlignedNetwork, EvaluationAndReportNameThePictureThatTheyTake) {
+  const Outcome outcome = expect_success("evaluate --checkpoint " + path("run") + " --data " + path("clips"));
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("middle picture and the sound around it"),
+                                 HasSubstr("'cavmae retrieve' compares all 4 pictures")));
+  EXPECT_THAT(read_whole(*folder_ / "run/report.html"),
+              AllOf(HasSubstr("compare one vector a clip, that of its middle picture"),
+                    HasSubstr("compares all 4 pictures")));
+}
+
 TEST_F(AlignedNetwork, EmbedsEachPicture) {
   const std::string embed =
       "embed --checkpoint " + path("run") + " --data " + path("clips") + " --quiet --out ";
