@@ -1,6 +1,7 @@
 // The network of CAV-MAE Sync against its authors' code: every stage, loss and gradient, and its .pth.
 #include "tests/support/sync_golden.h"
 
+#include <fstream>
 #include <map>
 
 #include "cavmae/core/options.h"
@@ -13,7 +14,9 @@
 
 #include "tests/models/plain_twin.h"
 #include "tests/models/toy_model.h"
+#include "tests/support/program.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/tools.h"
 
 namespace cavmae {
 namespace {
@@ -378,12 +381,18 @@ TEST_F(SyncPth, OfTheAuthorsIsReadAndWrittenAgain) {
     golden.pass_over(other);  // compared above
 }
 
-// Names, shapes and the number of tensors of the released model, which nobody has to have.
-TEST_F(SyncPth, OfFullSizeIsKnownByItsTensors) {
+// The released model's.
+CavMaeConfig full_config() {
   CavMaeConfig config;
   config.audio_window_frames = 416;
   config.global_tokens = true;
   config.registers = 8;
+  return config;
+}
+
+// Names, shapes and the number of tensors of the released model, which nobody has to have.
+TEST_F(SyncPth, OfFullSizeIsKnownByItsTensors) {
+  const CavMaeConfig config = full_config();
   NamedTensors tensors;
   int64_t values = 0;
   const CavMae network(config);
@@ -399,6 +408,75 @@ TEST_F(SyncPth, OfFullSizeIsKnownByItsTensors) {
   const InferredConfig inferred = infer_config(tensors, {}, "sync.pth");
   EXPECT_EQ(option_to_json(inferred.config), option_to_json(config));
   for (const UnstatedOption& option : inferred.unstated) EXPECT_TRUE(option.confirmed) << option.name;
+}
+
+// A file of the released model's names and shapes as it is saved on a GPU, with its contrastive heads. Its
+// tensors share one storage of ascending numbers, in which each begins one later, but for the position
+// tables.
+TEST_F(SyncPth, OfFullSizeFromAGpuIsReadAndItsHeadsAreNamed) {
+  CAVMAE_SKIP_OR_FAIL_WITHOUT(testing_support::have_python_torch(), "python3-torch");
+  const TemporaryFolder folder;
+  std::vector<std::string> names, heads;
+  {
+    NamedTensors tables;
+    std::ofstream shapes(folder / "shapes");
+    const auto add = [&](const std::string& name, const torch::Tensor& tensor) {
+      shapes << name;
+      for (const int64_t size : tensor.sizes()) shapes << " " << size;
+      shapes << "\n";
+    };
+    const CavMae network(full_config());
+    for (const auto& item : network->named_parameters()) {
+      names.push_back(item.key());
+      add(item.key(), item.value());
+      if (item.key().find("pos_embed") != std::string::npos)
+        tables.emplace_back(item.key(), item.value().detach());
+    }
+    const std::string block = "blocks_a.0.";
+    for (const std::string head : {"constrative_head_audio.", "constrative_head_visual."})
+      for (const std::string layer : {"0.", "1."})
+        for (const auto& item : network->named_parameters())
+          if (item.key().starts_with(block)) {
+            heads.push_back(head + layer + item.key().substr(block.size()));
+            add(heads.back(), item.value());
+          }
+    write_pth(folder / "tables.pth", tables);
+  }
+  ASSERT_EQ(names.size(), 650U);
+  ASSERT_EQ(heads.size(), 80U);
+  std::ofstream(folder / "save.py") << R"(
+import collections, sys, torch
+torch.serialization.location_tag = lambda storage: 'cuda:0'
+folder = sys.argv[1]
+tables = torch.load(f'{folder}/tables.pth', map_location='cpu')
+values = collections.OrderedDict()
+storage = torch.arange(3072. * 768 + 730)
+for line in open(f'{folder}/shapes'):
+    name, *shape = line.split()
+    shape = torch.Size([int(size) for size in shape])
+    begin = len(values)
+    values['module.' + name] = tables.get(name, storage[begin:begin + shape.numel()].view(shape))
+torch.save(values, f'{folder}/sync.pth')
+)";
+  const auto saved = testing_support::run_shell("/usr/bin/python3 '" + (folder / "save.py").string() + "' '" +
+                                                folder.path().string() + "'");
+  ASSERT_EQ(saved.exit_code, 0) << saved.err;
+  EXPECT_NE(testing_support::read_whole(folder / "sync.pth").find("cuda:0"), std::string::npos);
+
+  const Pretrained read = load_pretrained(folder / "sync.pth");
+  EXPECT_EQ(option_to_json(read.network()->config()), option_to_json(full_config()));
+  EXPECT_EQ(read.spec.num_frames, 16);
+  EXPECT_TRUE(read.report.missing.empty());
+  EXPECT_THAT(read.report.unexpected, ::testing::UnorderedElementsAreArray(heads));
+  const auto parameters = read.network()->named_parameters();
+  ASSERT_EQ(parameters.keys(), names);
+  const torch::Tensor storage = torch::arange(3072 * 768 + 730, torch::kFloat32);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const torch::Tensor& value = parameters[names[i]];
+    EXPECT_EQ(value.device(), torch::Device(torch::kCPU));
+    if (names[i].find("pos_embed") != std::string::npos) continue;
+    EXPECT_TRUE(value.flatten().equal(storage.narrow(0, static_cast<int64_t>(i), value.numel()))) << names[i];
+  }
 }
 
 // Sync's scripts take segments of 96 frames where nothing is said: their length alone is seen.
