@@ -72,8 +72,10 @@ double FileMoments::length_of(const ClipSource& window) const {
 std::vector<FileMoments::GridPicture> FileMoments::grid_of(const ClipSource& window,
                                                            int64_t& until_ms) const {
   const double start = window.start_seconds.value_or(0.0), length = length_of(window);
+  // A photo is one moment.
+  const bool is_one = spec_.alignment == Alignment::picture && file_end_ms_ == 0;
   std::vector<GridPicture> out;
-  for (int64_t i = 0; i < spec_.num_frames; ++i) {
+  for (int64_t i = 0; i < (is_one ? 1 : spec_.num_frames); ++i) {
     const int64_t at =
         to_milliseconds(start + length * static_cast<double>(i) / static_cast<double>(spec_.num_frames));
     if (at >= until_ms) out.push_back({.at_ms = at, .position = i});
@@ -93,7 +95,7 @@ void FileMoments::plan_aligned(const std::vector<ClipSource>& tiles) {
       // Neighbours at the ends of a tile share their segment, and starts tell moments apart.
       const int64_t earliest = moments_.empty() ? start : moments_.back().start_ms + 1;
       moments_.push_back({.start_ms = std::max(start, earliest),
-                          .end_ms = file_end_ms_ > 0 ? std::min(end, file_end_ms_) : end});
+                          .end_ms = file_end_ms_ > 0 ? std::min(end, file_end_ms_) : start});
     }
   }
 }

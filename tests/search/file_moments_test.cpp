@@ -162,6 +162,16 @@ TEST_F(AlignedFiles, EachPictureIsAMomentWithItsSound) {
   EXPECT_EQ(at, moments.size());
 }
 
+TEST_F(AlignedFiles, APhotoIsOneMomentWithoutLength) {
+  write_flat_png(folder_ / "films/grey.png", 90);
+  const auto moments = index();
+  ASSERT_EQ(moments.size(), 1U);
+  EXPECT_EQ(moments[0].moment.start_ms, 0);
+  EXPECT_EQ(moments[0].moment.end_ms, 0);
+  EXPECT_TRUE(moments[0].vectors.video.defined());
+  EXPECT_FALSE(moments[0].vectors.audio.defined());
+}
+
 // Of files that end before the window: sound and pictures are spread over the file alike, whichever side goes
 // on, and no moment begins behind its end.
 TEST_F(AlignedFiles, ShortOnesHaveNoMomentBehindTheirEnd) {
