@@ -17,6 +17,7 @@
 
 #include "tests/eval/tiny_model.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/tensor_bytes.h"
 #include "tests/support/thread_world.h"
 #include "tests/support/told_world.h"
 
@@ -40,20 +41,6 @@ class OnWarning : public spdlog::sinks::base_sink<std::mutex> {
   }
   void flush_() override {}
   std::function<void()> call_;
-};
-
-// The bytes that tensors of a thread take, where LibTorch reports them to it.
-class TensorBytes : public c10::MemoryReportingInfoBase {
- public:
-  int64_t most() const { return most_; }
-  void reportMemoryUsage(void* /*at*/, int64_t bytes, int64_t /*allocated*/, int64_t /*reserved*/,
-                         c10::Device /*device*/) override {
-    most_ = std::max(most_, now_ += bytes);
-  }
-  bool memoryProfilingEnabled() const override { return true; }
-
- private:
-  int64_t now_ = 0, most_ = 0;
 };
 
 EmbedPartsOptions in_parts_of(int64_t part_clips) {
@@ -138,7 +125,7 @@ TEST_F(EmbeddingParts, MoreOfThemTakeNoMoreMemory) {
     for (int i = 0; i < count; ++i) clips[i].id = std::to_string(i);
     EmbedPartsOptions options = in_parts_of(10);
     options.pass.loader.num_workers = 0;  // whose tensors are counted too
-    const auto bytes = std::make_shared<TensorBytes>();
+    const auto bytes = std::make_shared<testing_support::TensorBytes>();
     const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, bytes);
     EXPECT_EQ(embed_in_parts(folder_ / std::to_string(count), model_, "model.safetensors",
                              testing::tiny_features(), clips, options, null_log())

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,6 +12,7 @@
 #include "cavmae/core/options.h"
 
 #include "tests/support/golden.h"
+#include "tests/support/tensor_bytes.h"
 
 namespace cavmae {
 namespace {
@@ -55,6 +57,51 @@ TEST(FrameScores, EqualTheirDefinition) {
         for (int64_t j = 0; j < 4; ++j)
           EXPECT_NEAR(all[i][j].item<double>(), score_of(a[i], v[j], score), 1e-6) << enum_name(score);
     }
+  }
+}
+
+// By the same definition at once, from all products of vectors: [N, K, M, K].
+torch::Tensor scores_of_all(const torch::Tensor& a, const torch::Tensor& v, FrameScore score) {
+  const auto unit = [](const torch::Tensor& x) { return (x / x.norm(2, -1, true)).flatten(0, 1); };
+  const int64_t frames = a.size(1);
+  const torch::Tensor products = unit(a).matmul(unit(v).t()).view({a.size(0), frames, v.size(0), frames});
+  const torch::Tensor own = products.diagonal(0, 1, 3);  // [N, M, K]
+  return score == FrameScore::mean            ? products.mean(at::IntArrayRef{1, 3})
+         : score == FrameScore::diagonal_mean ? own.mean(-1)
+         : score == FrameScore::diagonal_max  ? own.amax(-1)
+                                              : products.amax({1, 3});
+}
+
+// More clips than a block holds, which are the fewer the more products a pair takes.
+TEST(FrameScores, SeveralBlocksMakeTheWholeMatrix) {
+  torch::manual_seed(6);
+  struct Case {
+    FrameScore score;
+    int64_t clips, frames;
+  };
+  for (const Case& c : {Case{FrameScore::mean, 2100, 1}, Case{FrameScore::diagonal_mean, 2100, 1},
+                        Case{FrameScore::diagonal_max, 530, 4}, Case{FrameScore::diagonal_max, 1100, 2},
+                        Case{FrameScore::max, 150, 16}, Case{FrameScore::max, 300, 8}}) {
+    SCOPED_TRACE(concat(enum_name(c.score), " of ", c.clips, " clips"));
+    const torch::Tensor a = torch::randn({c.clips, c.frames, 3}),
+                        v = torch::randn({c.clips + 5, c.frames, 3});
+    EXPECT_THAT(frame_scores(a, v, c.score), IsNear(scores_of_all(a, v, c.score), 1e-5));
+  }
+}
+
+// All products of vectors would take 368 MB, a block's take 16 MiB.
+TEST(FrameScores, MemoryOfRanksIsThatOfABlock) {
+  torch::manual_seed(7);
+  const torch::Tensor a = torch::randn({600, 16, 4}), v = torch::randn({600, 16, 4});
+  constexpr int64_t kBlockBytes = int64_t{16} << 20;
+  for (const FrameScore score : {FrameScore::diagonal_max, FrameScore::max}) {
+    const auto bytes = std::make_shared<testing_support::TensorBytes>();
+    {
+      const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, bytes);
+      evaluate_frame_retrieval(a, v, score);
+    }
+    EXPECT_GT(bytes->most(), kBlockBytes / 2) << enum_name(score) << ": there is something to measure";
+    EXPECT_LT(bytes->most(), 3 * kBlockBytes) << enum_name(score);
   }
 }
 
