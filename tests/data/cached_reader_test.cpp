@@ -117,6 +117,41 @@ TEST_F(CachedReaderTest, OtherFeaturesHaveOtherEntries) {
   expect_same(ClipReader(same, cache).read(clip, {}, Need::both, 0), expected);
 }
 
+// Of a network whose sound is by segments the clip is decoded once, and the cache holds it once.
+TEST_F(CachedReaderTest, SegmentsAreCutFromTheOneEntryOfTheClip) {
+  InputSpec aligned = tiny_features();
+  aligned.alignment = Alignment::picture;
+  aligned.audio_window_frames = 32;
+  aligned.num_frames = 16;
+  const ViewOptions all{.frames = FrameChoice::all};
+  const Sample expected = ClipReader(aligned).read(clip, all, Need::both, 0);
+  ASSERT_EQ(expected.audio.sizes(), (std::vector<int64_t>{16, 32, 32}));
+  const ClipReader reader(aligned, cache);
+  expect_same(reader.read(clip, all, Need::both, 0), expected);
+  EXPECT_EQ(entries().size(), 3u) << "facts, filterbank, pictures";
+  make_unreadable(clip.video.path());
+  expect_same(reader.read(clip, all, Need::both, 0), expected);
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    const Sample one = reader.read(clip, {.frames = FrameChoice::random}, Need::both, seed);
+    bool found = false;
+    for (int64_t k = 0; k < 16; ++k)
+      found = found || (one.audio.equal(expected.audio[k]) && one.video.equal(expected.video[k]));
+    EXPECT_TRUE(found) << seed;
+  }
+  // Other segments and the whole clip's sound are there as well.
+  aligned.audio_window_frames = 64;
+  EXPECT_TRUE(ClipReader(aligned, cache)
+                  .read(clip, all, Need::both, 0)
+                  .audio[15]
+                  .narrow(0, 32, 32)
+                  .equal(expected.audio[15]));
+  aligned.audio_window_frames = 0;
+  aligned.alignment = Alignment::clip;
+  const torch::Tensor whole = ClipReader(aligned, cache).read(clip, {}, Need::both, 0).audio;
+  EXPECT_TRUE(whole.narrow(0, 208 - 32, 32).equal(expected.audio[15]));
+  EXPECT_EQ(entries().size(), 3u);
+}
+
 TEST_F(CachedReaderTest, RandomWindowsOfALongFileAreAFewThatAreAllKept) {
   write_video(folder / "long.mp4", 4.5);
   const ClipSource longer = clip_of_file(folder / "long.mp4");
