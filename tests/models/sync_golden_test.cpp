@@ -27,6 +27,15 @@ using testing_support::sync_config;
 using testing_support::sync_golden_path;
 using testing_support::SyncGolden;
 
+// What the authors' code does besides, and is not followed here, and which vectors it touches. Equal at one
+// joint layer: each such layer takes the same input and the last one's output stays; here they are chained
+// (StreamsEqualThePlainTwin has two). Left out when the vectors were made: pictures are rebuilt on a grid of
+// 14 x 14 whatever their size (out.pred_video), the "unmasked" pass of the teacher is shuffled (teacher.*,
+// which stand in natural order). The vectors have no case of: registers that stay through the joint layers,
+// ratios of masks that are drawn, a batch of one, weights of 0, patch outputs in place of class tokens, a
+// loss whose wrong pairs count as 0, equal scores (clips.*, case.*), and of the classifier `concat_mlp`, no
+// aggregation and a modality that is missing.
+
 struct Variant {
   const char* prefix;
   bool global_tokens;
