@@ -162,6 +162,30 @@ TEST(SynthPicture, ShowsTheObjectWhereItIs) {
   EXPECT_NEAR(red.gt(30).sum().item<double>(), area, 0.08 * area);
 }
 
+TEST(SynthEvents, AnObjectThatIsNotThereIsNeitherSeenNorHeard) {
+  const SynthOptions options{.clip_seconds = 3.0, .frame_rate_hz = 10};
+  SynthObject object = still_object();
+  object.appears_seconds = 1.0;
+  object.leaves_seconds = 2.0;
+  const SynthScene scene = scene_of(object);
+  SynthScene empty = scene;
+  empty.objects.clear();
+  const auto frames = render_frames(scene, options), nothing = render_frames(empty, options);
+  ASSERT_EQ(frames.size(), 30U);
+  for (size_t i = 0; i < frames.size(); ++i)
+    EXPECT_EQ(frames[i].equal(nothing[i]), i < 10 || i >= 20) << "picture " << i;
+  const torch::Tensor wave = render_audio(scene, options), silence = render_audio(empty, options);
+  const auto equal = [&](double from, double to) {
+    const auto begin = static_cast<int64_t>(from * kSynthSampleRateHz);
+    const auto count = static_cast<int64_t>(to * kSynthSampleRateHz) - begin;
+    return wave.narrow(0, begin, count).equal(silence.narrow(0, begin, count));
+  };
+  EXPECT_TRUE(equal(0.0, 0.99));
+  EXPECT_TRUE(equal(2.05, 3.0)) << "the last beat may fade a little longer";
+  for (double t = 1.0; t < 1.95; t += 0.1) EXPECT_FALSE(equal(t, t + 0.05)) << t;
+  EXPECT_GT(rms(wave.narrow(0, 16000, 16000)), 10 * rms(silence));
+}
+
 TEST(SynthPicture, ChangesWithTimeOnlyWhereSomethingMoves) {
   const SynthObject still = still_object();
   const auto frozen = render_frames(scene_of(still), {});

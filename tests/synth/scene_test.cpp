@@ -123,6 +123,26 @@ TEST(SynthScene, WithEventsEveryMomentHasAnObjectAndMomentsDiffer) {
   }
 }
 
+// Folders of before there were events are added to: the draws of a steady scene stay what they were, to the
+// last.
+TEST(SynthScene, SteadyScenesAreThoseThatTheyAlwaysWere) {
+  const SynthScene scene = draw_scene(3, 0);
+  ASSERT_EQ(scene.objects.size(), 3U);
+  const SynthObject& o = scene.objects[2];
+  EXPECT_EQ(o.kind, ShapeKind::star);
+  EXPECT_EQ(o.motion, MotionKind::glide);
+  EXPECT_NEAR(o.hue, 0.6241971208037547, 1e-12);
+  EXPECT_NEAR(o.radius, 0.11828603028812862, 1e-12);
+  EXPECT_NEAR(o.base_height, 0.473088379033924, 1e-12);
+  EXPECT_NEAR(o.speed_x, -0.658138441487276, 1e-12);
+  EXPECT_EQ(o.appears_seconds, 0.0);
+  EXPECT_FALSE(o.leaves_seconds.has_value());
+  EXPECT_THAT(beat_times(o, 1.0), ::testing::ElementsAre(::testing::DoubleNear(0.8794554021775873, 1e-12)));
+  EXPECT_EQ(scene.background.kind, BackgroundKind::gradient);
+  EXPECT_NEAR(scene.background.angle_radians, 5.201940212269134, 1e-12);
+  EXPECT_EQ(scene.noise_seed, 2412287441619470);
+}
+
 TEST(SynthScene, SteadySceneSaysNothingOfEvents) {
   const Json object = option_to_json(draw_scene(3, 1)).at("objects").at(0);
   EXPECT_FALSE(object.contains("appears_seconds") || object.contains("leaves_seconds"));

@@ -111,6 +111,39 @@ TEST(SynthClips, AreRealVideosWithSound) {
   EXPECT_GT(correlation.item<float>(), 0.95f) << "the sound is not where it was put";
 }
 
+TEST(SynthClips, WithEventsShowAndPlayThem) {
+  const TemporaryFolder folder;
+  SynthOptions options = few_clips();
+  options.clip_seconds = 2.0;
+  make(folder / "steady", options);
+  options.scenes = SceneKind::events;
+  make(folder / "events", options);
+  EXPECT_FALSE(read_json(folder / "steady/synth.json").contains("scenes")) << "as before there were events";
+  EXPECT_EQ(read_json(folder / "events/synth.json")["scenes"], "events");
+  const auto steady = manifest_lines(folder / "steady"), events = manifest_lines(folder / "events");
+  for (int64_t i = 0; i < options.num_clips; ++i) {
+    SCOPED_TRACE(concat("clip ", i));
+    for (const Json& object : steady[i]["parameters"]["objects"])
+      EXPECT_FALSE(object.contains("appears_seconds") || object.contains("leaves_seconds"));
+    const SynthScene scene = draw_scene_with_events(options.seed, i, options.clip_seconds);
+    ASSERT_EQ(events[i]["parameters"]["objects"].size(), scene.objects.size());
+    EXPECT_EQ(events[i]["parameters"]["objects"][1]["appears_seconds"], scene.objects[1].appears_seconds);
+    // As they are drawn, but for what H.264 and AAC lose.
+    const fs::path clip = folder / "events" / events[i]["path"].get<std::string>();
+    const auto drawn = render_frames(scene, options);
+    const auto shown = frame_tensors(clip, {0.0, 0.75, 1.5});
+    for (size_t k = 0; k < shown.size(); ++k)
+      EXPECT_LT((shown[k].to(torch::kFloat32) - drawn[9 * k].to(torch::kFloat32)).abs().mean().item<double>(),
+                6.0)
+          << k;
+    EXPECT_GT((shown[0].to(torch::kFloat32) - shown[2].to(torch::kFloat32)).abs().mean().item<double>(), 4.0);
+    const torch::Tensor heard = audio_tensor(clip, {}), played = render_audio(scene, options);
+    ASSERT_GE(heard.numel(), 30000);
+    const auto a = heard.slice(0, 2000, 30000), b = played.slice(0, 2000, 30000);
+    EXPECT_GT(at::cosine_similarity(a, b, 0).item<double>(), 0.9);
+  }
+}
+
 TEST(SynthClips, AnInterruptedRunGoesOn) {
   const TemporaryFolder folder;
   const fs::path out = folder / "a";
