@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/parallel.h"
 #include "cavmae/metrics/rank_counter.h"
 
 namespace cavmae {
@@ -49,12 +50,27 @@ RetrievalScores share_of_hits(std::vector<double> ranks) {
   return out;
 }
 
+// Calls work(first, count) on LibTorch's threads for so few rows at a time that their doubles stay in a
+// cache.
+template <class Work>
+void for_some_rows(int64_t rows, const Work& work) {
+  constexpr int64_t kRows = 64;
+  at::parallel_for(0, (rows + kRows - 1) / kRows, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block)
+      work(block * kRows, std::min(kRows, rows - block * kRows));
+  });
+}
+
 }  // namespace
 
 torch::Tensor normalize_embeddings(const torch::Tensor& embeddings, const char* what) {
   torch::NoGradGuard no_grad;
   const torch::Tensor rows = embeddings.to(torch::kCPU, torch::kFloat32).contiguous();
-  const torch::Tensor length = rows.to(torch::kFloat64).square().sum(1, /*keepdim=*/true).sqrt();  // [N, 1]
+  const torch::Tensor length = torch::empty({rows.size(0), 1}, torch::kFloat64);
+  for_some_rows(rows.size(0), [&](int64_t first, int64_t count) {
+    const torch::Tensor some = rows.narrow(0, first, count).to(torch::kFloat64);
+    length.narrow(0, first, count).copy_(some.square().sum(1, /*keepdim=*/true).sqrt());
+  });
   const double* lengths = length.data_ptr<double>();
   for (int64_t i = 0; i < rows.size(0); ++i) {
     CAVMAE_CHECK(
@@ -64,7 +80,12 @@ torch::Tensor normalize_embeddings(const torch::Tensor& embeddings, const char* 
         lengths[i] > 0, what, " ", i,
         " is all zeros, so it has no direction and cannot be ranked; check the checkpoint it was made with");
   }
-  return (rows.to(torch::kFloat64) / length).to(torch::kFloat32);
+  torch::Tensor out = torch::empty_like(rows);
+  for_some_rows(rows.size(0), [&](int64_t first, int64_t count) {
+    out.narrow(0, first, count)
+        .copy_(rows.narrow(0, first, count).to(torch::kFloat64) / length.narrow(0, first, count));
+  });
+  return out;
 }
 
 std::vector<double> retrieval_ranks(const torch::Tensor& queries, const torch::Tensor& gallery) {
