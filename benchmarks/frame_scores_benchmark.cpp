@@ -3,6 +3,8 @@
 // --benchmark_format=json.
 #include <benchmark/benchmark.h>
 
+#include "cavmae/core/parallel.h"
+#include "cavmae/machine/machine.h"
 #include "cavmae/metrics/frame_scores.h"
 
 namespace cavmae {
@@ -10,6 +12,7 @@ namespace {
 
 void BM_FrameRetrieval(benchmark::State& state, FrameScore score) {
   constexpr int64_t kClips = 1520, kPictures = 16, kWidth = 768;
+  at::set_num_threads(inspect_machine().usable_cores);
   torch::manual_seed(1);
   const torch::Tensor audio = torch::randn({kClips, kPictures, kWidth});
   const torch::Tensor video = torch::randn({kClips, kPictures, kWidth});
