@@ -83,8 +83,13 @@ class StreamScan {
 
  private:
   double length_of(const AVPacket& packet) const {
-    if (packet.duration > 0) return static_cast<double>(packet.duration) * av_q2d(stream_.time_base);
     AVCodecParameters& parameters = *stream_.codecpar;
+    // FFmpeg ends the last packet of an Ogg file where its page says; where that is before the packet begins,
+    // it wraps the length to 32 bits, 149 hours at 8 kHz.
+    const bool counts_samples = parameters.codec_type == AVMEDIA_TYPE_AUDIO && stream_.time_base.num == 1 &&
+                                stream_.time_base.den == parameters.sample_rate;
+    if (counts_samples && packet.duration > INT32_MAX) return 0.0;
+    if (packet.duration > 0) return static_cast<double>(packet.duration) * av_q2d(stream_.time_base);
     if (parameters.codec_type == AVMEDIA_TYPE_AUDIO && parameters.sample_rate > 0)
       return static_cast<double>(av_get_audio_frame_duration2(&parameters, packet.size)) /
              parameters.sample_rate;

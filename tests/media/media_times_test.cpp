@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/files.h"
 #include "cavmae/media/media_reader.h"
 
 #include "tests/media/media_files.h"
@@ -306,6 +307,35 @@ TEST_F(MediaTimesTest, OggFilesOneAfterAnotherAreOneAxis) {
     EXPECT_EQ(heard_hz(name, 2.5), 300) << name;
     EXPECT_EQ(heard_hz(name, 5.0), 1000) << name;
   }
+}
+
+// The checksum of an Ogg page, whose own four bytes count as zeros.
+uint32_t ogg_checksum(const std::string& page) {
+  uint32_t sum = 0;
+  for (const unsigned char byte : page) {
+    sum ^= static_cast<uint32_t>(byte) << 24;
+    for (int bit = 0; bit < 8; ++bit) sum = (sum << 1) ^ ((sum >> 31) != 0 ? 0x04c11db7U : 0U);
+  }
+  return sum;
+}
+
+// Encoders of old ended files so, as those of Debian's tuxpaint-stamps-default.
+TEST_F(MediaTimesTest, AnOggFileMayEndBeforeItsLastPacketBegins) {
+  ffmpeg("-f lavfi -i sine=r=8000:d=1 -c:a libvorbis sound.ogg");
+  std::string bytes = read_text(at("sound.ogg"));
+  const size_t page = bytes.rfind("OggS");
+  const auto put = [&](size_t offset, uint64_t value, int size) {
+    for (int i = 0; i < size; ++i) bytes[page + offset + i] = static_cast<char>(value >> (8 * i));
+  };
+  uint64_t samples = 0;
+  for (int i = 7; i >= 0; --i) samples = samples << 8 | static_cast<unsigned char>(bytes[page + 6 + i]);
+  ASSERT_EQ(samples, 8000U);
+  put(6, samples - 2000, 8);
+  put(22, 0, 4);
+  put(22, ogg_checksum(bytes.substr(page)), 4);
+  write_file(at("sound.ogg"), bytes);
+  expect_sound("sound.ogg", 0, 1, /*tolerance=*/0.3);
+  EXPECT_GT(audio_tensor(at("sound.ogg"), {.duration_seconds = 1.0}).numel(), 11000);
 }
 
 TEST_F(MediaTimesTest, MatroskaFilesOneAfterAnotherAreOneAxis) {
