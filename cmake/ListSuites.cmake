@@ -1,9 +1,8 @@
 # What ctest runs for DiscoverSuites.cmake: asks a GoogleTest program for its tests and adds the entries.
 cmake_policy(VERSION 3.25)
 
-# cavmae_entries_of(variable listing filter cut): the entries of what `--gtest_list_tests` printed, as a list of
-# NAME|GTEST_FILTER. With a filter, an entry names its tests one by one, since a suite may hold more than those.
-function(cavmae_entries_of variable listing filter cut)
+# cavmae_entries_of(variable listing cut): the entries of what `--gtest_list_tests` printed, as a list of NAME|GTEST_FILTER.
+function(cavmae_entries_of variable listing cut)
   set(entries "")
   set(suite "")
   set(tests "")
@@ -26,10 +25,6 @@ function(cavmae_entries_of variable listing filter cut)
           foreach(test IN LISTS tests)
             list(APPEND entries "${suite}.${test}|${suite}.${test}")
           endforeach()
-        elseif(filter)
-          list(TRANSFORM tests PREPEND "${suite}.")
-          list(JOIN tests ":" named)
-          list(APPEND entries "${suite}|${named}")
         else()
           list(APPEND entries "${suite}|${suite}.*")
         endif()
@@ -42,20 +37,16 @@ function(cavmae_entries_of variable listing filter cut)
 endfunction()
 
 # Writes the entries' add_test() to `found`, unless they are there and newer than the program.
-function(cavmae_write_suites folder program found timeout filter cut)
+function(cavmae_write_suites folder program found timeout cut)
   if(EXISTS "${found}" AND NOT "${program}" IS_NEWER_THAN "${found}"
      AND NOT "${CMAKE_CURRENT_FUNCTION_LIST_FILE}" IS_NEWER_THAN "${found}")
     return()
   endif()
-  set(ask "${program}" --gtest_list_tests)
-  if(filter)
-    list(APPEND ask "--gtest_filter=${filter}")
-  endif()
-  execute_process(COMMAND ${ask} OUTPUT_VARIABLE listing ERROR_VARIABLE errors RESULT_VARIABLE result TIMEOUT 300)
+  execute_process(COMMAND "${program}" --gtest_list_tests OUTPUT_VARIABLE listing ERROR_VARIABLE errors RESULT_VARIABLE result TIMEOUT 300)
   if(NOT result EQUAL 0)
     message(FATAL_ERROR "${program} does not list its tests (${result}):\n${listing}\n${errors}")
   endif()
-  cavmae_entries_of(entries "${listing}" "${filter}" "${cut}")
+  cavmae_entries_of(entries "${listing}" "${cut}")
   set(script "")
   foreach(entry IN LISTS entries)
     string(REGEX MATCH "^([^|]+)\\|(.+)$" entry "${entry}")
@@ -72,9 +63,9 @@ function(cavmae_write_suites folder program found timeout filter cut)
 endfunction()
 
 # A program that is not built yet is an entry that fails and says so, as an executable that is missing does.
-macro(cavmae_add_suites folder program found timeout filter cut)
+macro(cavmae_add_suites folder program found timeout cut)
   if(EXISTS "${program}")
-    cavmae_write_suites("${folder}" "${program}" "${found}" "${timeout}" "${filter}" "${cut}")
+    cavmae_write_suites("${folder}" "${program}" "${found}" "${timeout}" "${cut}")
     include("${found}")
   else()
     add_test("test_${folder}_NOT_BUILT" "${program}")
