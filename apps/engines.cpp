@@ -9,6 +9,7 @@
 #include "cavmae/core/text.h"
 #include "cavmae/kernels/engines.h"
 #include "cavmae/kernels/matmul.h"
+#include "cavmae/nn/engines.h"
 
 namespace cavmae::apps {
 namespace {
@@ -30,22 +31,14 @@ std::string usable_engines(const std::string& recorded, kernels::Element element
   return usable;
 }
 
-bool has_engines(const RuntimeOptions& runtime) {
-  return runtime.kernels == Kernels::fused && parse_device(runtime.device).is_cpu();
-}
-
 void take_own_engines(Precision precision, RuntimeOptions& runtime, EngineOrigin origin, Log& log) {
+  if (origin == EngineOrigin::given) use_given_engines(runtime, precision);
   if (!has_engines(runtime)) {
-    CAVMAE_CHECK_AS(ConfigError, runtime.engine.empty() || origin == EngineOrigin::recorded,
-                    "--engine chooses among the project's own kernels, which compute on the CPU with "
-                    "--kernels fused alone; leave it out");
     runtime.engine.clear();
     return;
   }
   const kernels::Element element = element_of(precision);
-  if (origin == EngineOrigin::given) {
-    kernels::use_engines(runtime.engine, element);
-  } else {
+  if (origin == EngineOrigin::recorded) {
     std::vector<std::string> lacking;
     usable_engines(runtime.engine, element, lacking);
     if (!lacking.empty())
@@ -81,10 +74,6 @@ std::string take_engines_of_first(Precision precision, const std::string& own, W
 }
 
 }  // namespace
-
-kernels::Element element_of(Precision precision) {
-  return precision == Precision::bf16 ? kernels::Element::bf16 : kernels::Element::f32;
-}
 
 void warn_of_slow_precision(PrecisionChoice precision, const RuntimeOptions& runtime, Log& log) {
   if (precision == PrecisionChoice::fp32 || !parse_device(runtime.device).is_cpu()) return;

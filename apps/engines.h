@@ -5,13 +5,9 @@
 
 #include "cavmae/core/log.h"
 #include "cavmae/dist/world.h"
-#include "cavmae/kernels/types.h"
 #include "cavmae/models/pretrained.h"
 
 namespace cavmae::apps {
-
-// The elements that the kernels' factors are.
-kernels::Element element_of(Precision precision);
 
 // Says in the log when this machine computes in that precision, or in the one that `auto` came to, slower
 // than its processor could.

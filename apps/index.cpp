@@ -49,7 +49,7 @@ Pretrained load_model_of(const IndexFlags& flags, const std::optional<LibrarySet
   CAVMAE_CHECK_AS(ConfigError, former.has_value(), shown_library(flags.library),
                   ": is a new library; say by --checkpoint which model is to make its vectors");
   LoadOptions options = load_options(former->model);
-  options.runtime.device = device_options(flags.model.device_flags).device;
+  options.runtime = runtime_options(flags.model.runtime_flags);
   return load_model_of_rank(former->model.path, options, log, rank);
 }
 

@@ -1,5 +1,8 @@
 #include "apps/model_flags.h"
 
+#include "cavmae/kernels/engines.h"
+#include "cavmae/nn/engines.h"
+
 #include "apps/engines.h"
 
 namespace cavmae::apps {
@@ -98,14 +101,14 @@ PrecisionChoice precision_choice(const std::string& precision) {
   return choice;
 }
 
-void add_device_flag(CLI::App& app, OptionFlags& flags) {
-  flags.add(app, DeviceOptions{}, "How it is computed");
+void add_runtime_flags(CLI::App& app, OptionFlags& flags) {
+  flags.add(app, InferenceOptions{}, "How it is computed");
 }
 
-DeviceOptions device_options(const OptionFlags& flags) {
-  DeviceOptions options;
+RuntimeOptions runtime_options(const OptionFlags& flags) {
+  InferenceOptions options;
   flags.apply(options);
-  return options;
+  return options.runtime();
 }
 
 void add_labels_flag(CLI::App& app, std::filesystem::path& labels) {
@@ -144,7 +147,7 @@ void ModelFlags::add(CLI::App& app, HeadUse head, DecoderUse decoder) {
   reading.add(app);
   add_file_flags(app, head, decoder);
   add_precision_flag(app, precision);
-  add_device_flag(app, device_flags);
+  add_runtime_flags(app, runtime_flags);
 }
 
 void ModelFlags::add_file_flags(CLI::App& app, HeadUse head, DecoderUse decoder) {
@@ -179,7 +182,7 @@ LoadOptions ModelFlags::load_options() const {
   option_from_json(Json(resize_positions), load.positions, "--resize-positions");
   load.partial = allow_partial ? PartialFile::allow : PartialFile::refuse;
   load.precision = precision_choice(precision);
-  load.runtime.device = device_options(device_flags).device;
+  load.runtime = runtime_options(runtime_flags);
   return load;
 }
 
@@ -212,6 +215,8 @@ Pretrained load_model(const std::filesystem::path& checkpoint, const LoadOptions
   if (!model.described_in.empty())
     log.info("what it does not say is taken from {}", model.described_in.string());
   log_precision(options.precision, model.network()->precision(), log);
+  if (!options.runtime.engine.empty())
+    log.info("computed by {}", kernels::engines_in_use(element_of(model.network()->precision())));
   warn_of_slow_precision(options.precision, options.runtime, log);
   log_network(model, log);
   log_assumed(model.assumed, model.path, log);

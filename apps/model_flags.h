@@ -18,9 +18,9 @@ namespace cavmae::apps {
 void add_precision_flag(CLI::App& app, std::string& precision);
 PrecisionChoice precision_choice(const std::string& precision);
 
-// Registers --device, and what it was given.
-void add_device_flag(CLI::App& app, OptionFlags& flags);
-DeviceOptions device_options(const OptionFlags& flags);
+// Registers --device and --engine, and what they were given.
+void add_runtime_flags(CLI::App& app, OptionFlags& flags);
+RuntimeOptions runtime_options(const OptionFlags& flags);
 
 // --labels of the commands that use a classifier.
 void add_labels_flag(CLI::App& app, std::filesystem::path& labels);
@@ -45,9 +45,9 @@ struct ModelFlags {
   std::string precision = "fp32";  // set before add(): the default
   bool allow_partial = false;
   ReadingFlags reading;
-  OptionFlags device_flags;
+  OptionFlags runtime_flags;
 
-  // Registers --checkpoint, the shape of the inputs, how files are read, --precision, --device and what
+  // Registers --checkpoint, the shape of the inputs, how files are read, --precision, --device, --engine and what
   // add_file_flags() does. A command that leaves out the head has no use for its flags.
   void add(CLI::App& app, HeadUse head = HeadUse::leave_out, DecoderUse decoder = DecoderUse::none);
   // The flags for what a file does not state or holds in part, and --network.

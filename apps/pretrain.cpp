@@ -55,7 +55,7 @@ int train_and_report(const TrainingFlags& flags, const RunPaths& paths, Pretrain
   if (flags.report && rank.is_first()) {
     RunReportOptions report;
     report.run = paths.out;
-    report.device = {.device = options.runtime.device};
+    report.runtime.device = options.runtime.device;
     write_final_report(report, global, log);
   }
   return 0;

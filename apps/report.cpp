@@ -37,7 +37,7 @@ ReportContent pretraining_report(const RunReportOptions& options, const Pretrain
   RunReportOptions resolved = options;
   if (resolved.cache.empty()) resolved.cache = saved.cache;
   LoadOptions load;
-  load.runtime.device = options.device.device;
+  load.runtime = options.runtime;
   load.precision = options.precision;
   load.reading = options.reading;
   const Pretrained model = load_model(options.run, load, *log);
@@ -98,14 +98,14 @@ void add_report(CLI::App& app, Program& program) {
       ->check(writable_file());
   auto precision = std::make_shared<std::string>("fp32");
   add_precision_flag(app, *precision);
-  auto device_flags = std::make_shared<OptionFlags>();
-  add_device_flag(app, *device_flags);
+  auto runtime_flags = std::make_shared<OptionFlags>();
+  add_runtime_flags(app, *runtime_flags);
   auto reading = std::make_shared<ReadingFlags>();
   reading->add(app);
   app.callback([=, &program] {
     program.action = [=, &program] {
       options->precision = precision_choice(*precision);
-      options->device = device_options(*device_flags);
+      options->runtime = runtime_options(*runtime_flags);
       options->reading = reading->reading();
       option_from_json(Json(*frames), options->frames, "--frames");
       CAVMAE_CHECK_AS(ConfigError, options->frames != FrameChoice::random,

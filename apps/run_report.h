@@ -17,7 +17,7 @@ struct RunReportOptions {
   std::filesystem::path cache;
   std::filesystem::path out;  // the page; empty: RUN/report.html
   FrameChoice frames = FrameChoice::middle;
-  DeviceOptions device;
+  RuntimeOptions runtime;
   PrecisionChoice precision = PrecisionChoice::fp32;
   InputReading reading;
   ListFlags lists;

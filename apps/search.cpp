@@ -23,7 +23,7 @@ struct SearchFlags {
   std::string like, target = "any", by = "both";
   std::optional<double> at_seconds;
   SearchOptions options;
-  OptionFlags device;
+  OptionFlags runtime;
 };
 
 struct Place {
@@ -61,7 +61,7 @@ ClipVectors vectors_of_file(const SearchFlags& flags, LibraryReader& library, Lo
                   checkpoint.string(),
                   ": the library's checkpoint is not there any more; name it by --checkpoint");
   LoadOptions options = load_options(settings.model);
-  options.runtime.device = device_options(flags.device).device;
+  options.runtime = runtime_options(flags.runtime);
   log.info("model: {}", checkpoint.string());
   const Model model(checkpoint, options);
   check_same_model(library.name(), settings, library_model(model.pretrained()));
@@ -179,7 +179,7 @@ void add_search(CLI::App& app, Program& program) {
       ->type_name("DIR");
   app.add_option("--checkpoint", flags->checkpoint, "the library's model, where it has moved")
       ->type_name("PATH");
-  add_device_flag(app, flags->device);
+  add_runtime_flags(app, flags->runtime);
   add_json_flag(app, flags->json);
   app.callback(
       [=, &program] { program.action = [=, &program] { return run_search(*flags, program.global); }; });

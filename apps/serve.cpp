@@ -21,7 +21,7 @@ struct ServeFlags {
   std::string library;
   std::filesystem::path checkpoint;
   ServeOptions serve;
-  OptionFlags options, device;
+  OptionFlags options, runtime;
 };
 
 int run_serve(ServeFlags flags, const GlobalOptions& global) {
@@ -35,7 +35,7 @@ int run_serve(ServeFlags flags, const GlobalOptions& global) {
                   checkpoint.string(),
                   ": the library's checkpoint is not there any more; name it by --checkpoint");
   LoadOptions load = load_options(settings.model);
-  load.runtime.device = device_options(flags.device).device;
+  load.runtime = runtime_options(flags.runtime);
   const StopSignal stop;
   const Pretrained model = load_model(checkpoint, load, *log);
   ServedLibrary served(flags.library, model, flags.serve, log);
@@ -89,7 +89,7 @@ void add_serve(CLI::App& app, Program& program) {
       ->type_name("DIR");
   app.add_option("--checkpoint", flags->checkpoint, "the library's model, where it has moved")
       ->type_name("PATH");
-  add_device_flag(app, flags->device);
+  add_runtime_flags(app, flags->runtime);
   flags->options.add(app, flags->serve, "Limits");
   app.callback(
       [=, &program] { program.action = [=, &program] { return run_serve(*flags, program.global); }; });

@@ -9,6 +9,7 @@
 #include "cavmae/models/model_description.h"
 #include "cavmae/models/model_file.h"
 #include "cavmae/models/model_input.h"
+#include "cavmae/nn/engines.h"
 #include "cavmae/nn/unset_parameters.h"
 
 namespace cavmae {
@@ -127,6 +128,7 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
   out.spec = spec_with(input_spec(config, described.spec), options);
   out.labels = described.labels;
   out.network_->set_precision(resolve_precision(options.precision, device));
+  if (!options.runtime.engine.empty()) use_given_engines(options.runtime, out.network_->precision());
   out.network_->set_runtime(options.runtime);
   out.network_->to(device);
   return out;

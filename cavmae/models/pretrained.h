@@ -57,7 +57,8 @@ struct LoadOptions {
   PositionFit positions = PositionFit::refuse;  // of position embeddings that are those of another shape
   PartialFile partial = PartialFile::refuse;
   PrecisionChoice precision = PrecisionChoice::fp32;  // Pretrained::network()->precision() is what it came to
-  RuntimeOptions runtime = {};                        // the device among it
+  // The device among it. Engines that it names are put into use for the process (nn/engines.h).
+  RuntimeOptions runtime = {};
   // Parameters stay where the file is mapped, for a job that is shorter than copying them: whoever writes
   // into the file (not those who rename another into its place) changes them.
   bool shares_memory_of_file = false;

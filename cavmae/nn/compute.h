@@ -41,6 +41,26 @@ struct RuntimeOptions {
   }
 };
 
+// Of these what a command that trains nothing has flags for.
+struct InferenceOptions {
+  std::string device = DeviceOptions{}.device;
+  std::string engine = {};
+
+  template <class Self, class Visitor>
+  static void visit(Self& o, Visitor&& v) {
+    visit_device(o, v);
+    v("engine", o.engine,
+      "which of the project's kernels computes a job, JOB=NAME,...: forward, dgrad, wgrad, attention by a name "
+      "that `cavmae info --machine` prints; what is not named is chosen for the processor");
+  }
+  RuntimeOptions runtime() const {
+    RuntimeOptions out;
+    out.device = device;
+    out.engine = engine;
+    return out;
+  }
+};
+
 struct Compute {
   Precision precision = Precision::fp32;
   RuntimeOptions runtime = {};

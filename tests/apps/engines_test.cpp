@@ -91,5 +91,19 @@ TEST_F(EngineFlag, ThatNamesNothingIsRefusedBeforeTheWork) {
   EXPECT_EQ(pretrain("--kernels plain --engine forward=via_fp32").exit_code, 2);
 }
 
+// A command that trains nothing takes them as well.
+TEST_F(EngineFlag, OfAnEmbeddingIsTakenAndToldOrRefused) {
+  ASSERT_EQ(pretrain("").exit_code, 0);
+  const std::string embed = "embed --checkpoint " + path("run") + " --data " + path("clips") +
+                            " --precision bf16 " + "--out " + path("e.safetensors") + " --engine ";
+  Outcome outcome = run_cavmae(embed + "forward=abacus");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("has no 'abacus' for forward in bf16"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "e.safetensors"));
+  outcome = run_cavmae(embed + "forward=via_fp32,attention=baseline");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("computed by forward=via_fp32"), HasSubstr("attention=baseline")));
+}
+
 }  // namespace
 }  // namespace cavmae
