@@ -118,12 +118,18 @@ pretrain() {
   fi
   touch "$run.done"
 }
+# $1: name of a run; $2: name of the result; the rest: more flags
+retrieve() {
+  local result=$OUT/results/$2.json run=$OUT/pretrained/$1
+  shift 2
+  [[ -e $result ]] ||
+    "$CAVMAE" retrieve --quiet --threads 1 --num-workers 1 --checkpoint "$run" --data "$held_out" --cache "$OUT/cache" \
+      --frames all --json "$result" "$@"
+}
 measure() {
   local name=$1-$2
-  # shellcheck disable=SC2086
-  [[ -e $OUT/results/$name.json ]] ||
-    "$CAVMAE" retrieve --quiet --threads 1 --num-workers 1 --checkpoint "$OUT/pretrained/$name" --data "$held_out" \
-      --cache "$OUT/cache" --frames all --json "$OUT/results/$name.json"
+  retrieve "$name" "$name"
+  retrieve "$name" "$name.mean" --score mean
   [[ ! -e $OUT/probed/$name.done ]] || return 0
   rm -rf "$OUT/probed/$name"
   # shellcheck disable=SC2086
@@ -132,7 +138,7 @@ measure() {
     --seed "$2" --epochs 20 --validate-every-epochs 20 --final-frames all
   touch "$OUT/probed/$name.done"
 }
-export -f added_by flags_of pretrain_with processor_seconds time_epoch pretrain measure
+export -f added_by flags_of pretrain_with processor_seconds time_epoch pretrain retrieve measure
 in_lanes() { xargs -P "$lanes" -I{} bash -euo pipefail -c '{}'; }
 of_all() { for seed in $seeds; do for variant in "${variants[@]}"; do echo "$1 $variant $seed"; done; done; }
 
@@ -157,9 +163,11 @@ of_all measure | in_lanes
 
 # A number of a JSON file: $1: file; $2: direction, or nothing; $3: key
 number() {
-  local value="\"$3\":([0-9.eE+-]+)"
+  local value="\"$3\":([0-9.eE+-]+)" found
   [[ -z $2 ]] || value="\"$2\":\{[^}]*$value"
-  tr -d '\n ' <"$1" | sed -E "s/.*$value.*/\1/"
+  found=$(tr -d '\n ' <"$1" | sed -nE "s/.*$value.*/\1/p")
+  [[ -n $found ]] || { echo "successors: $1 has no $2 $3" >&2; return 1; }
+  echo "$found"
 }
 # "mean +- deviation" of the numbers on stdin. $1: what they are multiplied with
 summary() {
@@ -168,12 +176,13 @@ summary() {
 }
 steps_of() { basename "$(readlink "$OUT/pretrained/$1/checkpoints/last")" | sed -E 's/step-0*([0-9]+)/\1/'; }
 echo "== 5. The table: mean and deviation over the seeds; R@1, R@10 and mAP in percent"
-# Of all seeds. $1: network; $2: direction; $3: key; $4: what it is multiplied with
+# Of all seeds. $1: network; $2: direction; $3: key; $4: what it is multiplied with; $5: which result, "" or ".mean"
 of_seeds() {
-  for seed in $seeds; do number "$OUT/results/$1-$seed.json" "$2" "$3"; done | summary "$4"
+  for seed in $seeds; do number "$OUT/results/$1-$seed$5.json" "$2" "$3"; done | summary "$4"
 }
-measures=(r1) names=("R@1")
-[[ $set == generated ]] || measures=(median_rank r10) names=("median rank" "R@10")
+# The networks' own ways to compare, and the mean over all pairs of pictures and sounds, by which all are comparable.
+measures=(r1: r1:.mean) names=("R@1" "R@1, all pairs")
+[[ $set == generated ]] || measures=(median_rank: r10:) names=("median rank" "R@10")
 {
   header="| network | steps |" line="|---|---:|"
   for name in "${names[@]}"; do header+=" A->V $name | V->A $name |" line+="---:|---:|"; done
@@ -183,7 +192,7 @@ measures=(r1) names=("R@1")
     row="| $variant | $(steps_of "$variant-${seeds%% *}") |"
     for measure in "${measures[@]}"; do
       for direction in audio_to_video video_to_audio; do
-        row+=" $(of_seeds "$variant" "$direction" "$measure" "$([[ $measure == median_rank ]] && echo 1 || echo 100)") |"
+        row+=" $(of_seeds "$variant" "$direction" "${measure%:*}" "$([[ $measure == median_rank: ]] && echo 1 || echo 100)" "${measure#*:}") |"
       done
     done
     row+=" $(for seed in $seeds; do number "$OUT/probed/$variant-$seed/evaluation.json" '' map; done | summary 100) |"

@@ -16,12 +16,21 @@ DRAWS = 1000
 QUANTILE = 1.96  # of the normal distribution, both sides of 95 %
 
 
+def student_quantile(degrees):
+    """The same of Student's t with so many degrees of freedom, by the substitution x = sqrt(degrees) tan(angle)."""
+    if degrees > 500:
+        return QUANTILE
+    angles = numpy.linspace(-math.pi / 2, math.pi / 2, 200_001)
+    below = numpy.cumsum(numpy.cos(angles).clip(0) ** (degrees - 1))
+    return math.sqrt(degrees) * math.tan(angles[numpy.searchsorted(below, 0.975 * below[-1])])
+
+
 def parse():
     parser = argparse.ArgumentParser(prog="table1.py", description=__doc__)
     parser.add_argument("out", type=pathlib.Path, metavar="OUT")
     parser.add_argument("--test", type=pathlib.Path, required=True, help="manifest of the test clips")
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
-    parser.add_argument("--variants", nargs="*", default=[], help="cav-mae otherwise, by name")
+    parser.add_argument("--variants", nargs="*", default=[], help="cav-mae and av-mae otherwise, by name")
     return parser.parse_args()
 
 
@@ -96,6 +105,19 @@ class Results:
                                        numpy.stack([s.mean_average_precision(self.weights) for s in scores]))
         return self.kept[system, mode]
 
+    def interval(self, points, draws):
+        """95 % of the mean difference over draws of clips and seeds. Few seeds drawn again and again vary less than new ones would:
+        their deviations are scaled by sqrt(n / (n - 1)), and the interval by Student's t."""
+        seeds = len(points)
+        of_draw = draws.mean(axis=0)
+        if seeds > 1:
+            chosen = numpy.take_along_axis(draws, self.seed_draws.T, axis=0).mean(axis=0)
+            of_draw = of_draw + math.sqrt(seeds / (seeds - 1)) * (chosen - of_draw)
+        of_clips, of_seeds = variances(points, draws)
+        total = of_clips + of_seeds
+        wider = width(of_clips, of_seeds, seeds) / (QUANTILE * math.sqrt(total)) if total > 0 else 1.0
+        return points.mean() + wider * (numpy.percentile(of_draw, (2.5, 97.5)) - points.mean())
+
     def retrieval(self, system):
         """R@1 of both directions, their mean, of each seed; nothing where the system has no retrieval."""
         files = [self.out / "retrieval" / f"{system}-{seed}.json" for seed in self.seeds]
@@ -121,32 +143,54 @@ def print_systems(results, systems):
         print(f"| {system} | {' | '.join(cells)} | {mean_and_deviation(results.retrieval(system))} |")
 
 
-def how_many(difference, falls, stays, count):
-    """How many clips, or seeds, put a difference beyond 1.96 deviations: of its variance the part `falls` is that of `count` of them
-    and becomes less with more as 1 / n, the other stays. Nothing where that alone is too much."""
-    room = (difference / QUANTILE) ** 2 - stays
-    return max(count + 1, math.ceil(count * falls / room)) if room > 0 else None
+def width(of_clips, of_seeds, seeds):
+    """Half of the 95 % interval of a difference with these variances, the seeds' estimated from so few: Student's t with the degrees
+    of freedom that Satterthwaite gives their sum."""
+    total = of_clips + of_seeds
+    if seeds < 2 or of_seeds == 0:
+        return QUANTILE * math.sqrt(total)
+    return student_quantile((seeds - 1) * (total / of_seeds) ** 2) * math.sqrt(total)
+
+
+def how_many(is_enough, count):
+    """The fewest above `count` that are, or nothing below a million times as many."""
+    high = count + 1
+    while not is_enough(high):
+        high *= 2
+        if high > 1_000_000 * count:
+            return None
+    low = max(count, high // 2)
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high
+
+
+def variances(points, draws):
+    """Of the mean difference: what the choice of clips gives it, and that of seeds."""
+    return draws.mean(axis=0).var(ddof=1), points.var(ddof=1) / len(points) if len(points) > 1 else 0.0
 
 
 def what_would_order(results, points, draws):
-    of_clips = draws.mean(axis=0).var(ddof=1)
-    of_seeds = points.var(ddof=1) / len(points) if len(points) > 1 else 0.0
-    clips = how_many(points.mean(), of_clips, of_seeds, results.num_clips)
-    seeds = how_many(points.mean(), of_seeds, of_clips, len(points))
-    texts = [f"{number:,} {what}" for number, what in ((clips, "clips"), (seeds, "seeds")) if number]
+    of_clips, of_seeds = variances(points, draws)
+    seeds, difference = len(points), points.mean()
+    more_clips = how_many(lambda n: width(of_clips * results.num_clips / n, of_seeds, seeds) < difference, results.num_clips)
+    more_seeds = how_many(lambda n: width(of_clips, of_seeds * seeds / n, n) < difference, seeds)
+    texts = [f"{number:,} {what}" for number, what in ((more_clips, "clips"), (more_seeds, "seeds")) if number]
     return "no; " + (" or ".join(texts) + " would" if texts else "neither more clips nor more seeds alone would")
 
 
 def print_pairs(results, systems, mode):
     present = [system for system in systems if results.has(system, mode)]
     present.sort(key=lambda system: results.of(system, mode)[0].mean())
-    print(f"\n{MODES[mode]}: the better of two systems, by how much, and whether this size orders them\n")
+    pairs = len(present) * (len(present) - 1) // 2
+    print(f"\n{MODES[mode]}: the better of two systems, by how much, and whether this size orders them: {pairs} pairs, of which one in "
+          "twenty would be called ordered if none were\n")
     print("| better | worse | difference | 95 % interval | ordered |\n|---|---|---:|---:|---|")
     for worse, better in itertools.combinations(present, 2):
         points = results.of(better, mode)[0] - results.of(worse, mode)[0]
         draws = results.of(better, mode)[1] - results.of(worse, mode)[1]
-        both = numpy.array([draws[chosen, i].mean() for i, chosen in enumerate(results.seed_draws)])
-        low, high = numpy.percentile(both, (2.5, 97.5))
+        low, high = results.interval(points, draws)
         ordered = "yes" if low > 0 else what_would_order(results, points, draws)
         print(f"| {better} | {worse} | {points.mean():.1f} | {low:.1f} to {high:.1f} | {ordered} |")
 
@@ -155,12 +199,14 @@ def main():
     options = parse()
     results = Results(options)
     systems = [system for system in SYSTEMS if any(results.has(system, mode) for mode in MODES)]
+    print("The labelled clips are one choice of all for every system and seed.")
     print(f"Mean average precision in percent over {len(results.seeds)} seeds, mean and deviation; R@1, the mean of both directions, of "
           f"the pretrained network. {results.num_clips:,} test clips" +
           (f" of {results.num_groups:,} pictures, which are drawn whole" if results.num_groups < results.num_clips else "") + ".\n")
     print_systems(results, systems)
     if options.variants:
-        print("\ncav-mae with another weight of its contrastive loss than 0.01, another mask ratio than 0.75, or a quarter of the epochs\n")
+        print("\ncav-mae and av-mae otherwise: another weight of the contrastive loss than 0.01, another mask ratio than 0.75, a quarter of "
+              "the epochs, or a third of the clips for three times the epochs\n")
         print_systems(results, options.variants)
     for mode in MODES:
         print_pairs(results, systems + options.variants, mode)

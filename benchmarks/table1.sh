@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Table 1 of the paper in small: every system is pretrained on the same clips with the same budget, then fine-tuned on a
-# labelled ones, with sound (A), pictures (V) and both (AV), by several seeds; and what might hide an order: cav-mae with other
-# contrastive weights, another mask ratio and a quarter of the budget, and a third of the labels.
+# labelled ones, with sound (A), pictures (V) and both (AV), by several seeds; and what might hide an order: other contrastive
+# weights of cav-mae; another mask ratio, a quarter of the budget and a third of the clips, of cav-mae and av-mae; a third of the labels.
 # Says which systems the test clips and seeds put in order, by bootstrap intervals.
 #
 #   benchmarks/table1.sh [OUT]             generated clips; default: build/table1
@@ -20,20 +20,22 @@ set=generated
 OUT=$(realpath -m "${1:-$root/build/table1$([[ $set == generated ]] || echo "-$set")}")
 # Where the clips are, what they need to be said, and the budget.
 export unlabelled=$OUT/clips labelled=$OUT/labelled test=$OUT/test classes='' sound='--fbank-mean -4.24 --fbank-std 3.74'
-export pretraining_epochs=${EPOCHS:-32} finetuning_epochs=30
-manifest=$test/manifest.jsonl few=$labelled/few.jsonl
-export few
+export pretraining_epochs=${EPOCHS:-20} finetuning_epochs=30
+manifest=$test/manifest.jsonl few=$labelled/few.jsonl third=$unlabelled/third.jsonl
+export few third
 if [[ $set == stamps ]]; then
   unlabelled=$OUT/train.jsonl labelled=$OUT/labelled.jsonl test=$OUT/held_out.jsonl
   classes="--labels $OUT/class_labels_indices.csv --allow-empty-classes"
   sound='--fbank-mean -4.062 --fbank-std 5.248 --num-frames 1'
-  pretraining_epochs=${EPOCHS:-6} finetuning_epochs=10 manifest=$test few=$OUT/labelled_few.jsonl
+  pretraining_epochs=${EPOCHS:-6} finetuning_epochs=10 manifest=$test few=$OUT/labelled_few.jsonl third=$OUT/train_third.jsonl
 fi
 lanes=${CAVMAE_LANES:-$(nproc)}
 seeds=${SEEDS:-1 2 3}
 systems=(audio-mae visual-mae cav av-mae-vanilla av-mae cav-mae)
-# cav-mae with another weight of the contrastive loss than the paper's 0.01, with fewer patches hidden, and with less training.
-variants=(cav-mae-weight-0 cav-mae-weight-0.1 cav-mae-weight-1 cav-mae-mask-0.5 cav-mae-quarter)
+# Another weight of the contrastive loss than the paper's 0.01; fewer patches hidden; a quarter of the training; a third of the clips
+# for as many steps.
+variants=(cav-mae-weight-0 cav-mae-weight-0.1 cav-mae-weight-1)
+for way in mask-0.5 quarter third; do variants+=("av-mae-$way" "cav-mae-$way"); done
 mkdir -p "$OUT"/{scores,retrieval}
 source "$root/benchmarks/need_packages.sh"
 need_packages table1 python3-numpy
@@ -54,17 +56,25 @@ objective_of() {
     cav | cav-mae*) echo --contrastive-batch 0 --bidirectional ;;
   esac
   case $1 in
-    cav-mae-weight-*) echo --contrastive-weight "${1#cav-mae-weight-}" ;;
-    cav-mae-mask-*) echo --mask-ratio-audio "${1#cav-mae-mask-}" --mask-ratio-video "${1#cav-mae-mask-}" ;;
+    *-weight-*) echo --contrastive-weight "${1##*-weight-}" ;;
+    *-mask-*) echo --mask-ratio-audio "${1##*-mask-}" --mask-ratio-video "${1##*-mask-}" ;;
   esac
 }
 config_of() {
   case $1 in
     cav-mae-*) echo "$CONFIGS/cav-mae.json" ;;
+    av-mae-mask-* | av-mae-quarter | av-mae-third) echo "$CONFIGS/av-mae.json" ;;
     *) echo "$CONFIGS/$1.json" ;;
   esac
 }
-epochs_of() { if [[ $1 == *-quarter ]]; then echo $((pretraining_epochs / 4)); else echo "$pretraining_epochs"; fi; }
+epochs_of() {
+  case $1 in
+    *-quarter) echo $((pretraining_epochs / 4)) ;;
+    *-third) echo $((pretraining_epochs * 3)) ;;
+    *) echo "$pretraining_epochs" ;;
+  esac
+}
+clips_of() { if [[ $1 == *-third ]]; then echo "$third"; else echo "$unlabelled"; fi; }
 # Lets a finished run be, goes on with one that was stopped, else begins. $1: its folder; the rest: how it begins.
 train() {
   local run=$1 command=$2
@@ -78,7 +88,7 @@ train() {
 # $1: system; $2: seed
 pretrain() {
   # shellcheck disable=SC2046,SC2086  # words on purpose
-  train "$OUT/pretrained/$1-$2" pretrain --config "$(config_of "$1")" --data "$unlabelled" --cache "$OUT/cache" \
+  train "$OUT/pretrained/$1-$2" pretrain --config "$(config_of "$1")" --data "$(clips_of "$1")" --cache "$OUT/cache" \
     $sound --seed "$2" --epochs "$(epochs_of "$1")" --batch-size 64 \
     --lr 1e-3 --lr-schedule cosine --warmup-steps 50 $(shape_of "$1") $(objective_of "$1")
 }
@@ -106,7 +116,7 @@ finetune() {
   "$CAVMAE" classify --quiet --threads 1 --num-workers 1 --checkpoint "$OUT/finetuned/$name/checkpoints/averaged" --data "$test" \
     --cache "$OUT/cache" --precision fp32 --json "$OUT/scores/$name.json"
 }
-export -f shape_of objective_of config_of epochs_of train pretrain random retrieve finetune
+export -f shape_of objective_of config_of epochs_of clips_of train pretrain random retrieve finetune
 in_lanes() { xargs -P "$lanes" -I{} bash -euo pipefail -c '{}'; }
 
 modes_of() {
@@ -114,7 +124,7 @@ modes_of() {
     audio-mae) echo audio ;;
     visual-mae) echo video ;;
     cav-mae-weight-1) echo audio video both few ;;
-    cav-mae-*) echo both ;;
+    cav-mae-* | av-mae-mask-* | av-mae-quarter | av-mae-third) echo both ;;
     *) echo audio video both few ;;
   esac
 }
@@ -133,6 +143,9 @@ fi
 all_labelled=$labelled
 [[ $set == stamps ]] || all_labelled=$labelled/manifest.jsonl
 awk 'NR % 3 == 1' "$all_labelled" >"$few"
+all_unlabelled=$unlabelled
+[[ $set == stamps ]] || all_unlabelled=$unlabelled/manifest.jsonl
+awk 'NR % 3 == 1' "$all_unlabelled" >"$third"
 echo "== 2. Pretraining"
 for seed in $seeds; do
   for system in "${systems[@]}" "${variants[@]}"; do echo "pretrain $system $seed"; done
