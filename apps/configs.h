@@ -20,6 +20,7 @@ const std::vector<BuiltInConfig>& built_in_configs();
 struct NamedConfig {
   std::string where;  // for messages
   Json json;
+  bool is_built_in = false;
 };
 NamedConfig find_config(const std::string& name_or_path);
 

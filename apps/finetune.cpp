@@ -25,6 +25,14 @@ void add_leaves(std::set<std::string>& names, const Json& config) {
       names.insert(name);
 }
 
+// The recipes that come with the program are those of networks that look at a whole clip. One whose pictures
+// each have their own sound learns from neither noise nor rolled sound, where no flag asks for them.
+void keep_sound_in_place(ViewOptions& view, const ViewOptions& trained_on,
+                         const std::set<std::string>& given) {
+  if (!given.contains("noise")) view.noise = trained_on.noise;
+  if (!given.contains("roll")) view.roll = trained_on.roll;
+}
+
 // Default < what the checkpoint was trained with < configuration file < flag.
 FinetuneDefaults resolve_finetuning(const TrainingFlags& flags, const Launch& launch) {
   if (flags.resume) return {.options = resumed_options<FinetuneOptions>(flags, launch), .assumed = {}};
@@ -45,8 +53,11 @@ FinetuneDefaults resolve_finetuning(const TrainingFlags& flags, const Launch& la
                      .network = options.network};
   add_leaves(given.names, config.json);
   FinetuneDefaults resolved = finetune_defaults(init, given);
+  const ViewOptions trained_on = resolved.options.view;
   options = resolved.options;
   apply(options);
+  if (config.is_built_in && options.data.alignment == Alignment::picture)
+    keep_sound_in_place(options.view, trained_on, flags.options.given());
   // A run that is resumed elsewhere before its first checkpoint begins from it again.
   options.init = init;
   for (std::filesystem::path* file : {&options.labels, &options.sample_weights})

@@ -21,6 +21,10 @@ void FinetuneOptions::validate() const {
   Problems problems;
   collect(problems, [&] { model.validate(); });
   collect(problems, [&] { input_spec(model, data).validate(); });
+  problems.require(
+      data.alignment == Alignment::clip || !view.roll,
+      "roll is true, which would move the sound away from its picture; the network looks at each picture with the sound "
+      "around it, so give --roll false");
   collect(problems, [&] { cavmae::validate(model, head(1)); });
   collect(problems, [&] { targets.validate(); });
   collect_problems(problems, *this);

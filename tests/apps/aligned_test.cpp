@@ -2,6 +2,7 @@
 // that use a network: trained once at toy size.
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -69,12 +70,32 @@ TEST_F(AlignedNetwork, RetrievesByEachScore) {
       "retrieve --checkpoint " + path("run") + " --data " + path("clips") + " --quiet";
   const Json of_itself = result_of(retrieve);
   EXPECT_EQ(of_itself["score"], "diagonal-mean") << "as its results are published";
+  std::set<std::string> ranks;
   for (const std::string score : {"mean", "diagonal-mean", "diagonal-max", "max"}) {
     const Json result = result_of(retrieve + " --score " + score);
     EXPECT_EQ(result["score"], score);
     EXPECT_EQ(result["clips"], 12);
     EXPECT_EQ(result["audio_to_video"] == of_itself["audio_to_video"] || score != "diagonal-mean", true);
+    ranks.insert(result["audio_to_video"].dump() + result["video_to_audio"].dump());
   }
+  EXPECT_GE(ranks.size(), 3u) << "each score is another comparison";
+}
+
+// The recipes of fine-tuning roll the sound and add noise, which such a network was not trained with.
+TEST_F(AlignedNetwork, FineTuningLeavesTheSoundInItsPlace) {
+  const std::string finetune =
+      "finetune --init " + path("run") + " --data " + path("clips") + " --out " + path("tuned");
+  for (const std::string recipe : {"", " --config finetune-vggsound"}) {
+    const Json view = parse_json(expect_success(finetune + recipe + " --print-config").out, "config")["view"];
+    EXPECT_EQ(view["roll"], false) << recipe;
+    EXPECT_EQ(view["noise"], false) << recipe;
+    EXPECT_EQ(view["time_mask"], 192) << recipe;
+  }
+  const Json view = parse_json(expect_success(finetune + " --noise --print-config").out, "config")["view"];
+  EXPECT_EQ(view["noise"], true);
+  const Outcome outcome = run_cavmae(finetune + " --roll --print-config");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("give --roll false"));
 }
 
 // What is measured on one picture alone says so.
