@@ -1,7 +1,11 @@
 #include "cavmae/train/evaluation.h"
 
+#include <algorithm>
+#include <functional>
 #include <map>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/stop_signal.h"
@@ -12,23 +16,42 @@
 namespace cavmae {
 namespace {
 
-// Of the clips that have both, each scored by its sound alone and by its pictures alone as well.
-ModalityConfusion confusion_of(Classifier& classifier, const InputSpec& spec, const ClipList& clips,
-                               const PassOptions& options, const torch::Tensor& targets,
-                               const ClipScores& both, std::shared_ptr<Log> log) {
-  const ClipScores audio = classify_clips(classifier, spec, clips, options, log, Modalities::audio);
-  const ClipScores video =
-      classify_clips(classifier, spec, clips, options, std::move(log), Modalities::video);
-  std::map<int64_t, ClipHits> hits;  // by position in the list
-  const auto add = [&](const ClipScores& scores, std::optional<bool> ClipHits::*way) {
+// Positions of the clips that were scored by both modalities.
+std::vector<int64_t> scored_by_both(const ClipScores& scores) {
+  std::vector<int64_t> out;
+  for (const int64_t position : scores.indices)
+    if (!std::ranges::binary_search(scores.audio_only, position) &&
+        !std::ranges::binary_search(scores.video_only, position))
+      out.push_back(position);
+  return out;
+}
+
+// Of the clips that have both, each scored by its sound alone and by its pictures alone as well. Nothing
+// where no clip has both.
+std::optional<ModalityConfusion> confusion_of(Classifier& classifier, const InputSpec& spec,
+                                              const ClipList& clips, const PassOptions& options,
+                                              const torch::Tensor& targets, const ClipScores& both,
+                                              std::shared_ptr<Log> log) {
+  const std::vector<int64_t> positions = scored_by_both(both);
+  if (positions.empty()) {
+    log->info("no modality confusion: no clip has both sound and pictures");
+    return std::nullopt;
+  }
+  const ClipList whole = clips.at(positions);
+  std::map<int64_t, ClipHits> hits;  // by position in `clips`
+  for (const int64_t position : positions) hits[position];
+  const auto add = [&](const ClipScores& scores, const auto& position_of,
+                       std::optional<bool> ClipHits::*way) {
     for (size_t row = 0; row < scores.indices.size(); ++row) {
-      const int64_t position = scores.indices[row];
-      hits[position].*way = is_hit(scores.scores[static_cast<int64_t>(row)], targets[position]);
+      const int64_t position = position_of(scores.indices[row]);
+      if (const auto clip = hits.find(position); clip != hits.end())
+        clip->second.*way = is_hit(scores.scores[static_cast<int64_t>(row)], targets[position]);
     }
   };
-  add(both, &ClipHits::both);
-  add(audio, &ClipHits::audio);
-  add(video, &ClipHits::video);
+  const auto of_whole = [&](int64_t row) { return positions[static_cast<size_t>(row)]; };
+  add(both, std::identity(), &ClipHits::both);
+  add(classify_clips(classifier, spec, whole, options, log, Modalities::audio), of_whole, &ClipHits::audio);
+  add(classify_clips(classifier, spec, whole, options, log, Modalities::video), of_whole, &ClipHits::video);
   std::vector<ClipHits> all;
   for (const auto& [position, clip] : hits) all.push_back(clip);
   return modality_confusion(all);

@@ -284,6 +284,58 @@ TEST_F(AttentionOverPictures, NeedsBothModalitiesOfEachClip) {
       evaluate_classifier(classifier, spec, clips, labels, pass, null_log(), EachAlone::yes).confusion);
 }
 
+// Of the clips that have both, whatever the others lack: what scoring each of them three times says.
+TEST_F(FinetuningTest, ModalityConfusionIsOfTheClipsThatHaveBoth) {
+  const fs::path folder = fresh_.val.front().parent_path();
+  std::string lines;
+  for (int64_t clip = 0; clip < 6; ++clip) {
+    const std::string number = std::to_string(clip), label = std::string(1, "abcabc"[clip]);
+    const bool silent = clip == 1, unseen = clip == 2;
+    lines +=
+        R"({"id": "c)" + number + R"(", )" + (silent ? "" : R"("audio": "clip)" + number + R"(.wav", )") +
+        (unseen ? "" : R"("image": "clip)" + number + R"(.png", )") + R"("labels": [")" + label + "\"]}\n";
+  }
+  write_file(folder / "mixed.jsonl", lines);
+  const auto clips = read_clip_sources({folder / "mixed.jsonl"}, *null_log());
+  const auto whole = clips.at({0, 3, 4, 5});
+  const LabelSet labels = labels_of_clips(clips);
+  const InputSpec spec = input_spec(toy().options().model, toy().options().data);
+  PassOptions pass{.view = {.frames = FrameChoice::middle}, .show_progress = false};
+  pass.loader.batch_size = 2;
+  pass.loader.max_bad_ratio = 0;  // none is damaged
+  bool told_apart = false;
+  for (uint64_t seed = 0; seed < 40 && !told_apart; ++seed) {
+    Classifier classifier(toy().options().model, HeadOptions{.num_classes = 3});
+    CavMae network = as_network(classifier);
+    initialize(network, seed);
+    const torch::NoGradGuard no_grad;
+    classifier->named_parameters()["mlp_head.1.weight"].normal_(0, 3);
+    const auto hits = [&](Modalities given) {
+      const ClipScores scores = classify_clips(classifier, spec, whole, pass, null_log(), given);
+      EXPECT_EQ(scores.indices.size(), 4u);
+      std::vector<bool> out;
+      for (int64_t row = 0; row < 4; ++row)
+        out.push_back(scores.scores[row].argmax().item<int64_t>() == (row == 0 ? 0 : row - 1));  // a, a, b, c
+      return out;
+    };
+    const auto both = hits(Modalities::both), audio = hits(Modalities::audio),
+               video = hits(Modalities::video);
+    double by_audio = 0, by_video = 0;
+    for (size_t clip = 0; clip < 4; ++clip) {
+      by_audio += audio[clip] && !both[clip] ? 0.25 : 0;
+      by_video += video[clip] && !both[clip] ? 0.25 : 0;
+    }
+    const auto found = evaluate_classifier(classifier, spec, clips, labels, pass, null_log(), EachAlone::yes);
+    EXPECT_EQ(found.scores.indices.size(), 6u);
+    ASSERT_TRUE(found.confusion);
+    EXPECT_EQ(found.confusion->clips, 4);
+    EXPECT_DOUBLE_EQ(found.confusion->audio, by_audio);
+    EXPECT_DOUBLE_EQ(found.confusion->video, by_video);
+    told_apart = by_audio != by_video;
+  }
+  EXPECT_TRUE(told_apart) << "of no network did sound and pictures say different things";
+}
+
 // ---- before the first step
 
 TEST_F(FinetuningTest, WhatIsWrongIsToldBeforeAnythingIsWritten) {
