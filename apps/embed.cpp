@@ -111,8 +111,8 @@ int run(const EmbedFlags& flags, const GlobalOptions& global) {
 void add_embed(CLI::App& app, Program& program) {
   describe(
       app,
-      "Writes `audio` and `video`, float32 [N, D], the mean-pooled outputs of each clip before L2 normalisation, with\n"
-      "the clips' ids and what failed in the metadata. A clip without audio (or video) has NaN in that row, and the\n"
+      "Writes `audio` and `video`, float32 [N, D], what speaks for each side of a clip before L2 normalisation (its global\n"
+      "token where the network has one, else the mean over its patches), with the clips' ids and what failed in the metadata. A clip without audio (or video) has NaN in that row, and the\n"
       "metadata say why. --windows all makes a row of every window of long files, called FILE@SECONDS. Where --out is\n"
       "a folder it receives a file after every --part-clips clips and an index.json: for millions of clips, of which\n"
       "a stopped job's are not embedded again.",

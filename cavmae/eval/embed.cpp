@@ -236,14 +236,20 @@ ClipEmbeddings embed_clips(CavMae& model, const InputSpec& spec, const ClipList&
   pass.need = resolve_need(model, options.need);
   pass.device = model->device();
   pass.title = "embedding";
+  const int64_t pictures = options.view.frames == FrameChoice::all ? spec.num_frames : 1;
   std::vector<int64_t> shape = {model->config().embed_dim};
-  if (of == ClipVectorsOf::picture)
-    shape.insert(shape.begin(), options.view.frames == FrameChoice::all ? spec.num_frames : 1);
+  if (of == ClipVectorsOf::picture) shape.insert(shape.begin(), pictures);
   Collector collector(std::move(shape));
   const BatchSink sink = [&](const Batch& batch) {
     const Inputs inputs{.audio = batch.audio, .video = batch.video};
-    collector.add(batch.indices,
-                  of == ClipVectorsOf::picture ? embed_pictures(model, inputs) : embed_batch(model, inputs));
+    if (of == ClipVectorsOf::clip) {
+      collector.add(batch.indices, embed_batch(model, inputs));
+      return;
+    }
+    Embeddings each = embed_pictures(model, inputs);
+    for (torch::Tensor* vectors : {&each.audio, &each.video})  // of a whole sound alone there is one
+      if (vectors->defined()) *vectors = vectors->expand({-1, pictures, -1});
+    collector.add(batch.indices, each);
   };
   PassResult result = pass.need == Need::any ? embed_any_modality(model, spec, clips, pass, sink, log)
                                              : for_each_batch(clips, spec, pass, sink, log);

@@ -64,6 +64,30 @@ void expect_by_hand(CavMae& model, FrameChoice frames) {
   }
 }
 
+// A whole sound stands beside each picture, with pictures of its own or without.
+TEST(ClipEmbeddings, OfEachPictureAreAsManyForSoundAlone) {
+  auto clips = testing::tiny_clips();
+  for (const size_t i : {1, 4}) clips[i].frames.clear();
+  CavMae model = testing::tiny_model();
+  PassOptions options = quiet_options();
+  options.need = Need::any;
+  options.view.frames = FrameChoice::all;
+  const int64_t pictures = testing::tiny_features().num_frames, width = model->config().embed_dim;
+  const ClipEmbeddings each =
+      embed_clips(model, testing::tiny_features(), clips, options, null_log(), ClipVectorsOf::picture);
+  const ClipEmbeddings one = embed(model, clips, options);
+  ASSERT_EQ(each.audio.sizes(), (std::vector<int64_t>{6, pictures, width}));
+  ASSERT_EQ(each.video.sizes(), (std::vector<int64_t>{6, pictures, width}));
+  EXPECT_TRUE(each.audio.mean(1).allclose(one.audio, 1e-4, 1e-5));
+  EXPECT_TRUE(each.audio[1][0].equal(each.audio[1][pictures - 1]));
+  EXPECT_TRUE(each.video[1].isnan().all().item<bool>());
+  EXPECT_FALSE(each.video[0].isnan().any().item<bool>());
+  options.need = Need::audio;
+  const ClipEmbeddings sounds =
+      embed_clips(model, testing::tiny_features(), clips, options, null_log(), ClipVectorsOf::picture);
+  EXPECT_EQ(sounds.audio.sizes(), each.audio.sizes());
+}
+
 TEST(ClipEmbeddings, AreTheFeaturesOfEachClip) {
   CavMae model = testing::tiny_model();
   expect_by_hand(model, FrameChoice::middle);
