@@ -36,7 +36,8 @@ LibraryModel library_model(const Pretrained& model) {
           .parameters_hash = parameters_hash(network),
           .embed_dim = network->config().embed_dim,
           .precision = enum_name(network->precision()),
-          .spec = model.spec};
+          .spec = model.spec,
+          .num_heads = network->config().num_heads};
 }
 
 LoadOptions load_options(const LibraryModel& model) {
@@ -52,6 +53,8 @@ LoadOptions load_options(const LibraryModel& model) {
   options.reading = {
       .exif = spec.exif, .audio_channels = spec.audio_channels, .audio_track = spec.audio_track};
   options.hints.num_mel_bins = spec.num_mel_bins;
+  options.hints.audio_window_frames = spec.audio_window_frames;
+  options.hints.num_heads = model.num_heads;
   option_from_json(Json(model.precision), options.precision, "precision");
   return options;
 }
@@ -62,19 +65,21 @@ bool holds_library(const fs::path& folder) {
 
 Json to_json(const LibrarySettings& settings) {
   const LibraryModel& model = settings.model;
-  return {{"format", kFormat},
-          {"version", kVersion},
-          {"generation", settings.generation},
-          {"model",
-           {{"path", model.path},
-            {"parameters_hash", model.parameters_hash},
-            {"embed_dim", model.embed_dim},
-            {"precision", model.precision},
-            {"features", option_to_json(model.spec)}}},
-          {"hop_seconds", settings.hop_seconds},
-          {"vectors", enum_name(settings.vectors)},
-          {"index", enum_name(settings.index)},
-          {"data", settings.data}};
+  Json json = {{"format", kFormat},
+               {"version", kVersion},
+               {"generation", settings.generation},
+               {"model",
+                {{"path", model.path},
+                 {"parameters_hash", model.parameters_hash},
+                 {"embed_dim", model.embed_dim},
+                 {"precision", model.precision},
+                 {"features", option_to_json(model.spec)}}},
+               {"hop_seconds", settings.hop_seconds},
+               {"vectors", enum_name(settings.vectors)},
+               {"index", enum_name(settings.index)},
+               {"data", settings.data}};
+  if (model.num_heads) json["model"]["num_heads"] = *model.num_heads;
+  return json;
 }
 
 LibrarySettings settings_from_json(const Json& json, const std::string& where) {
@@ -91,6 +96,7 @@ LibrarySettings settings_from_json(const Json& json, const std::string& where) {
     settings.model.embed_dim = model.at("embed_dim").get<int64_t>();
     settings.model.precision = model.at("precision").get<std::string>();
     option_from_json(model.at("features"), settings.model.spec, where + ": features");
+    if (model.contains("num_heads")) settings.model.num_heads = model["num_heads"].get<int64_t>();
     settings.hop_seconds = json.at("hop_seconds").get<double>();
     settings.generation = json.at("generation").get<int64_t>();
     settings.data = json.at("data").get<std::vector<std::string>>();

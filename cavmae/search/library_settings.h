@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,6 +42,8 @@ struct LibraryModel {
   int64_t embed_dim = 0;        // D
   std::string precision;        // that vectors are computed in
   InputSpec spec;               // how files are read
+  // Of the encoders, which a .pth does not state; libraries of before this field do not have it.
+  std::optional<int64_t> num_heads = std::nullopt;
 };
 
 struct LibrarySettings {
