@@ -1,6 +1,7 @@
 #include "cavmae/data/clip_reader.h"
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 #include <optional>
 #include <tuple>
@@ -28,6 +29,8 @@ constexpr double kTogetherSeconds = 0.2;
 struct ClipReader::State {
   InputSpec spec;
   CachedDecoder decoder;
+  std::shared_ptr<Log> log;  // may be null
+  mutable std::atomic<bool> told_of_few_pictures = false;
 
   // A side of the clip that is read; `path` is what has its sound or its video.
   struct Side {
@@ -39,6 +42,7 @@ struct ClipReader::State {
   FileFacts facts(const MediaSource& source, OpenedClip* opened) const;
   Side audio_side(const ClipSource& clip, Need need, OpenedClip* opened) const;
   Side video_side(const ClipSource& clip, Need need, const Side& audio, OpenedClip* opened) const;
+  void tell_of_few_pictures(const ClipSource& clip, int64_t num) const;
   static StreamTimes common_times(const ClipSource& clip, const Side& audio, const Side& video,
                                   bool is_pinned);
   ClipWindow window(const ClipSource& clip, const ViewOptions& view, const Side& audio, const Side& video,
@@ -203,10 +207,23 @@ void ClipReader::State::plan(const ClipSource& clip, const ViewOptions& view, co
   opened.plan(std::move(windows));
 }
 
+// Those of another recipe, prepared before: each stands for several moments, whose sounds it does not belong
+// to.
+void ClipReader::State::tell_of_few_pictures(const ClipSource& clip, int64_t num) const {
+  const bool are_few =
+      spec.alignment == Alignment::picture && !clip.frames.empty() && num > 1 && num < spec.num_frames;
+  if (!are_few || !log || told_of_few_pictures.exchange(true)) return;
+  log->warn(
+      "{}: lists {} pictures, and the network compares {} of a clip, each with the sound around its moment; they are "
+      "repeated, so that many stand beside another moment's sound. Prepare {} pictures a clip (told once)",
+      clip.id, num, spec.num_frames, spec.num_frames);
+}
+
 torch::Tensor ClipReader::State::video(const ClipSource& clip, const FileFacts& facts,
                                        const ClipWindow& window, const ViewOptions& view, uint64_t seed,
                                        OpenedClip* opened) const {
   const int64_t num_frames = spec.num_frames, num = decoder.num_pictures(clip, facts);
+  tell_of_few_pictures(clip, num);
   if (view.frames == FrameChoice::all) {
     std::vector<int64_t> all(num);
     std::iota(all.begin(), all.end(), 0);
@@ -222,7 +239,7 @@ torch::Tensor ClipReader::State::video(const ClipSource& clip, const FileFacts& 
 
 ClipReader::ClipReader(const InputSpec& spec, const fs::path& cache_dir, std::shared_ptr<Log> log) {
   spec.validate();
-  state_.reset(new State{.spec = spec, .decoder = CachedDecoder(spec, cache_dir, std::move(log))});
+  state_.reset(new State{.spec = spec, .decoder = CachedDecoder(spec, cache_dir, log), .log = log});
 }
 
 ClipReader::~ClipReader() = default;

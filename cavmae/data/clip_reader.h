@@ -36,7 +36,8 @@ struct ReadPlace {
 class ClipReader {
  public:
   // `cache_dir` may be empty: no cache. With one, a random window of a longer file is one of a few (see
-  // num_fixed_windows()). `log`, when given, hears of what CachedDecoder says, once a clip.
+  // num_fixed_windows()). `log`, when given, hears of what CachedDecoder says, once a clip, and once of
+  // clips that list fewer pictures than aligned segments ask for.
   ClipReader(const InputSpec& spec, const std::filesystem::path& cache_dir = {},
              std::shared_ptr<Log> log = nullptr);
   ~ClipReader();

@@ -306,6 +306,35 @@ TEST_F(ClipReaderTest, SilenceIsAClip) {
   EXPECT_TRUE(sample.audio.isfinite().all().item<bool>());
 }
 
+// Pictures that were prepared for another recipe stand beside sounds that are not theirs.
+TEST_F(ClipReaderTest, FewerListedPicturesThanSegmentsAreToldOnce) {
+  ClipSource clip;
+  clip.id = "prepared";
+  for (int i = 0; i < 5; ++i) {
+    clip.frames.push_back(folder / ("p" + std::to_string(i) + ".jpg"));
+    write_file(clip.frames.back().path(), encode_jpeg(torch::full({32, 32, 3}, 50 * i, torch::kUInt8)));
+  }
+  const auto told = [&](const InputSpec& spec, size_t pictures) {
+    ClipSource some = clip;
+    some.frames.erase(some.frames.begin() + static_cast<std::ptrdiff_t>(pictures), some.frames.end());
+    const CapturedLog log;
+    const ClipReader logged(spec, {}, log.log);
+    for (int repeat = 0; repeat < 2; ++repeat)
+      logged.read(some, {.frames = FrameChoice::all}, Need::video, 0);
+    return log.text->str();
+  };
+  InputSpec aligned = tiny_features();
+  EXPECT_EQ(told(aligned, 5), "") << "a whole clip's sound belongs to all";
+  aligned.alignment = Alignment::picture;
+  aligned.audio_window_frames = 32;
+  const std::string said = told(aligned, 5);
+  EXPECT_THAT(said, HasSubstr("prepared: lists 5 pictures, and the network compares 10 of a clip"));
+  EXPECT_EQ(said.find("lists 5"), said.rfind("lists 5"));
+  EXPECT_EQ(told(aligned, 1), "") << "a still picture is every moment's";
+  aligned.num_frames = 5;
+  EXPECT_EQ(told(aligned, 5), "");
+}
+
 // A damaged picture of a list gives way like a missing one, and is named once.
 TEST_F(ClipReaderTest, DamagedPicturesOfAListGiveWay) {
   ClipSource clip;
