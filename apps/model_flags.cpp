@@ -19,7 +19,7 @@ void add_head_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--mode", flags.mode, "what the classifier is given: both, audio, video")
       ->type_name("")
       ->group(kOfPth);
-  app.add_option("--representation", flags.representation, "what is classified: joint, sum [joint]")
+  app.add_option("--representation", flags.representation, "what is classified: joint, sum, global [joint]")
       ->type_name("")
       ->group(kOfPth);
   app.add_option("--scores", flags.scores, "sigmoid (trained with bce) or softmax (ce)")

@@ -40,6 +40,10 @@ int retrieve(const RetrieveFlags& all, const GlobalOptions& global, const RankOf
   CavMae network = model.network();
   clips = windows.of(clips, model.spec, options, log);
   const std::optional<FrameScore> score = all.score_of(model.spec);
+  if (score)
+    log->info(
+        "compared by {}, which takes all {} pictures of a clip, each with its sound (--score, whatever --frames says)",
+        enum_name(*score), model.spec.num_frames);
   if (score) options.view.frames = FrameChoice::all;
   check_ranks_share({.clips = clips,
                      .options = options,

@@ -121,8 +121,9 @@ torch::Tensor ClassifierImpl::pooled(const Inputs& inputs) {
 
 torch::Tensor ClassifierImpl::pooled_global(const Inputs& inputs) {
   const Latents latents = encode(inputs, {.joint = false, .single = true});
-  torch::Tensor audio = latents.global(Stream::audio);
-  const torch::Tensor video = latents.global(Stream::video);
+  const bool mean = config().contrastive_pooling == ContrastivePooling::mean;
+  torch::Tensor audio = mean ? latents.pooled(Stream::audio) : latents.global(Stream::audio);
+  const torch::Tensor video = mean ? latents.pooled(Stream::video) : latents.global(Stream::video);
   if (!audio.defined() || !video.defined()) return audio.defined() ? audio : video;
   const int64_t pictures = video.size(0) / audio.size(0);
   if (pictures > 1) audio = audio.repeat_interleave(pictures, /*dim=*/0);

@@ -100,6 +100,9 @@ FinetuneOptions probe_options(const AblationCell& cell, const AblationPlan& plan
   options.labels = plan.labels;
   options.allow_empty_classes = true;
   options.freeze_encoder = true;
+  // What the contrastive loss has taught, where a token of its own speaks for a clip.
+  if (options.model.global_tokens && options.mode == Modalities::both)
+    options.representation = Representation::global;
   options.head_lr_scale = 1.0;
   options.epochs = options.validate_every_epochs = kProbeEpochs;
   options.schedule = {.lr = kProbeLr, .lr_schedule = LrSchedule::cosine};
