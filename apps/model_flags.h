@@ -47,8 +47,8 @@ struct ModelFlags {
   ReadingFlags reading;
   OptionFlags runtime_flags;
 
-  // Registers --checkpoint, the shape of the inputs, how files are read, --precision, --device, --engine and what
-  // add_file_flags() does. A command that leaves out the head has no use for its flags.
+  // Registers --checkpoint, the shape of the inputs, how files are read, --precision, --device, --engine and
+  // what add_file_flags() does. A command that leaves out the head has no use for its flags.
   void add(CLI::App& app, HeadUse head = HeadUse::leave_out, DecoderUse decoder = DecoderUse::none);
   // The flags for what a file does not state or holds in part, and --network.
   void add_file_flags(CLI::App& app, HeadUse head, DecoderUse decoder);

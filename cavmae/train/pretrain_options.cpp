@@ -24,6 +24,16 @@ void PretrainOptions::validate() const {
                    "ema_decay asks for a teacher, which serves the contrastive loss alone, but "
                    "contrastive_weight is ",
                    objective.contrastive_weight, "; make it larger, or give --ema-decay none");
+  problems.require(
+      !teacher.wanted() || model.contrastive_pooling != ContrastivePooling::mean,
+      "ema_decay asks for a teacher, which ranks and teaches by the global tokens, and contrastive_pooling "
+      "is mean, which leaves them out of the contrastive loss; make it global or both");
+  const bool contrasts = model.modalities == Modalities::both && objective.contrastive_weight > 0;
+  problems.require(!objective.contrastive_mask_ratio || contrasts, "contrastive_mask_ratio is ",
+                   objective.contrastive_mask_ratio.value_or(0),
+                   ", a pass for the contrastive loss, which this network has not (",
+                   model.modalities == Modalities::both ? "contrastive_weight is 0" : "it takes one modality",
+                   "); give --contrastive-mask-ratio none");
   problems.require(view.frames != FrameChoice::all,
                    "frames is 'all', pretraining looks at one picture of a clip: 'random' or 'middle'");
   collect_problems(problems, *this);

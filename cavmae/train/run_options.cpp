@@ -70,12 +70,18 @@ void check_schedule(Problems& problems, const ScheduleOptions& o) {
   problems.require(o.decay_factor > 0 && o.decay_factor <= 1, "decay_factor is ", o.decay_factor,
                    ", it must lie in 0 to 1 (0 excluded)");
   problems.require(o.warmup_steps >= 0, "warmup_steps is ", o.warmup_steps, ", it must be 0 or more");
+  problems.require(o.warmup_share >= 0 && o.warmup_share < 1, "warmup_share is ", o.warmup_share,
+                   ", it must lie in 0 to 1 (1 excluded)");
+  problems.require(o.warmup_share == 0 || o.warmup_steps == 0, "warmup_steps is ", o.warmup_steps,
+                   " and warmup_share ", o.warmup_share,
+                   "; one of them says how long the warm-up is, give 0 for the other");
   problems.require(o.min_lr_ratio >= 0 && o.min_lr_ratio <= 1, "min_lr_ratio is ", o.min_lr_ratio,
                    ", it must lie in 0 to 1");
 }
 
 bool is_harmless(const std::string& name, const RunOptions& now) {
-  if (name == "epochs" && now.schedule.lr_schedule == LrSchedule::cosine) return false;
+  if (name == "epochs" && (now.schedule.lr_schedule == LrSchedule::cosine || now.schedule.warmup_share > 0))
+    return false;
   return std::find(kHarmless.begin(), kHarmless.end(), name) != kHarmless.end();
 }
 
@@ -91,7 +97,7 @@ bool is_absent_by_default(const std::string& name) {
   };
   return is_one_of(CavMaeConfig::kAbsentByDefault) || is_one_of(InputSpec::kAbsentByDefault) ||
          is_one_of(ObjectiveOptions::kAbsentByDefault) || is_one_of(PretrainOptions::kAbsentByDefault) ||
-         is_one_of(FinetuneOptions::kAbsentByDefault);
+         is_one_of(FinetuneOptions::kAbsentByDefault) || is_one_of(ScheduleOptions::kAbsentByDefault);
 }
 
 // A leaf that the older configuration did not know had its default.

@@ -17,10 +17,13 @@ CavMae make_model(const PretrainOptions& options) {
   return model;
 }
 
-std::unique_ptr<Teacher> make_teacher(const PretrainOptions& options) {
+std::unique_ptr<Teacher> make_teacher(const PretrainOptions& options, int64_t total_steps) {
   if (!options.teacher.wanted()) return nullptr;
-  return std::make_unique<Teacher>(options.teacher,
-                                   options.teacher.ranking_from_step.value_or(options.schedule.warmup_steps));
+  return std::make_unique<Teacher>(options.teacher, first_ranked_step(options, total_steps));
+}
+
+int64_t first_ranked_step(const PretrainOptions& options, int64_t total_steps) {
+  return options.teacher.ranking_from_step.value_or(warmup_of(options.schedule, total_steps));
 }
 
 std::optional<InitialReport> load_initial_parameters(CavMae& model, const RunOptions& options) {
@@ -47,6 +50,10 @@ Need needed_of_clips(Modalities modalities) {
 int64_t steps_per_epoch(const RunOptions& options, int64_t clips) {
   const int64_t batches = clips / options.loader.batch_size;
   return (batches + options.gradient_accumulation - 1) / options.gradient_accumulation;
+}
+
+int64_t steps_of_run(const RunOptions& options, int64_t clips) {
+  return steps_per_epoch(options, clips) * options.epochs;
 }
 
 double count_millions(CavMae& model, ValueCount which) {

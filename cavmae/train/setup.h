@@ -21,8 +21,10 @@ uint64_t run_seed(const RunOptions& options, SeedUse use);
 // either.
 CavMae make_model(const PretrainOptions& options);
 
-// Null where the options ask for none.
-std::unique_ptr<Teacher> make_teacher(const PretrainOptions& options);
+// For a run of so many steps. Null where the options ask for none.
+std::unique_ptr<Teacher> make_teacher(const PretrainOptions& options, int64_t total_steps);
+// The first step whose patches it ranks.
+int64_t first_ranked_step(const PretrainOptions& options, int64_t total_steps);
 
 // Begins from options.init where there is one. Throws CheckpointError when it does not fit.
 std::optional<InitialReport> load_initial_parameters(CavMae& model, const RunOptions& options);
@@ -32,6 +34,7 @@ Need needed_of_clips(Modalities modalities);
 
 // Optimizer steps that `clips` clips give in an epoch; 0 when they do not fill a batch.
 int64_t steps_per_epoch(const RunOptions& options, int64_t clips);
+int64_t steps_of_run(const RunOptions& options, int64_t clips);
 
 enum class ValueCount { all, trained };
 // Values in the parameters, in millions.

@@ -126,7 +126,7 @@ ProfiledTraining make_profiled_training(const PretrainOptions& recipe, const Pro
     task = make_fine_tuning_task(profiled_fine_tuning(recipe, profile), profiled_labels(), {});
   else
     task = std::make_shared<PretrainingTask>(make_model(in_precision(recipe, profile.precision)),
-                                             recipe.objective, recipe.mask, make_teacher(taught), world);
+                                             recipe.objective, recipe.mask, make_teacher(taught, 0), world);
   return {.step = OptimizationStep(std::move(task), recipe.optimizer, generator, world,
                                    {.overlap = recipe.overlap}),
           .group = {std::move(batch)},

@@ -31,7 +31,7 @@ struct TeacherOptions {
     v("ranking_temperature", o.ranking_temperature,
       "temperature of drawn patches, of scores scaled to a deviation of 1");
     v("ranking_from_step", o.ranking_from_step,
-      "first step whose patches the teacher ranks ('none': when warmup_steps are done)");
+      "first step whose patches the teacher ranks ('none': when the warm-up is done)");
     v("distillation_weight", o.distillation_weight,
       "weight of the cosine distance between the network's global tokens and the teacher's");
   }

@@ -56,7 +56,7 @@ class Trainer {
 
   Task& task() { return *setup_.task; }
   int64_t epoch_steps() const { return steps_per_epoch(options_, static_cast<int64_t>(setup_.clips.size())); }
-  int64_t total_steps() const { return epoch_steps() * options_.epochs; }
+  int64_t total_steps() const { return steps_of_run(options_, static_cast<int64_t>(setup_.clips.size())); }
   double elapsed_seconds() const { return elapsed_before_ + seconds_since(start_); }
 
   const TrainingSetup setup_;
@@ -165,6 +165,12 @@ RunResult Trainer::run() {
       count_millions(model, ValueCount::all), count_millions(model, ValueCount::trained),
       enum_name(options_.precision), setup_.clips.size(), setup_.val_clips.size(), epoch_steps(),
       total_steps());
+  if (const int64_t warmup = warmup_of(options_.schedule, total_steps());
+      warmup > 0 && warmup >= total_steps())
+    log_->warn(
+        "the warm-up takes {} steps, and this run has {}: its learning rate never reaches {}; --warmup-share 0.1 "
+        "--warmup-steps 0 lets it rise in the first tenth",
+        warmup, total_steps(), options_.schedule.lr);
   start_ = last_save_ = Clock::now();
   bool go_on = true;
   while (go_on && state_.epoch < options_.epochs) go_on = train_epoch() && finish_epoch();

@@ -74,6 +74,42 @@ TEST(PretrainOptions, AModalityIsNotHiddenWholly) {
   EXPECT_THAT(message_from<ConfigError>([&] { options.validate(); }), HasSubstr("mask ratio of 1"));
 }
 
+// What would be computed, or refused later, for nothing.
+TEST(PretrainOptions, AnAskedForPartThatHasNoUseIsRefused) {
+  const auto refused = [](const PretrainOptions& options) {
+    return message_from<ConfigError>([&] { options.validate(); });
+  };
+  PretrainOptions options;
+  options.objective.contrastive_mask_ratio = 0.5;
+  EXPECT_NO_THROW(options.validate());
+  options.objective.contrastive_weight = 0;
+  EXPECT_THAT(refused(options), HasSubstr("contrastive_weight is 0"));
+  options.objective.contrastive_weight = 0.1;
+  options.model.global_tokens = true;
+  options.teacher.ema_decay = 0.99;
+  EXPECT_NO_THROW(options.validate());
+  options.model.contrastive_pooling = ContrastivePooling::mean;
+  EXPECT_THAT(refused(options), HasSubstr("contrastive_pooling is mean"));
+  PretrainOptions of_sound;
+  of_sound.model.modalities = Modalities::audio;
+  of_sound.model.joint_streams = JointStreams::none;
+  of_sound.model.joint_depth = 0;
+  EXPECT_NO_THROW(of_sound.validate());
+  of_sound.objective.contrastive_mask_ratio = 0.5;
+  EXPECT_THAT(refused(of_sound), HasSubstr("it takes one modality"));
+}
+
+TEST(PretrainOptions, OneOptionSaysHowLongTheWarmUpIs) {
+  PretrainOptions options;
+  options.schedule.warmup_share = 0.1;
+  EXPECT_NO_THROW(options.validate());
+  options.schedule.warmup_steps = 10;
+  EXPECT_THAT(message_from<ConfigError>([&] { options.validate(); }), HasSubstr("give 0 for the other"));
+  options.schedule.warmup_steps = 0;
+  options.schedule.warmup_share = 1;
+  EXPECT_THAT(message_from<ConfigError>([&] { options.validate(); }), HasSubstr("warmup_share is 1"));
+}
+
 TEST(CheckResumable, NamesWhatWouldChangeTheRun) {
   PretrainOptions options;
   const Json saved = option_to_json(options);
@@ -90,12 +126,15 @@ TEST(CheckResumable, NamesWhatWouldChangeTheRun) {
                     ::testing::Not(HasSubstr("num_workers"))));
 }
 
-TEST(CheckResumable, EpochsMatterToACosineSchedule) {
-  PretrainOptions options;
-  options.schedule.lr_schedule = LrSchedule::cosine;
-  const Json saved = option_to_json(options);
-  options.epochs = 99;
-  EXPECT_THAT(message_from<ConfigError>([&] { check_resumable(saved, options); }), HasSubstr("epochs"));
+TEST(CheckResumable, EpochsMatterToACosineScheduleAndToAShareOfWarmUp) {
+  for (const bool share : {false, true}) {
+    PretrainOptions options;
+    options.schedule.lr_schedule = share ? LrSchedule::constant : LrSchedule::cosine;
+    options.schedule.warmup_share = share ? 0.1 : 0;
+    const Json saved = option_to_json(options);
+    options.epochs = 99;
+    EXPECT_THAT(message_from<ConfigError>([&] { check_resumable(saved, options); }), HasSubstr("epochs"));
+  }
 }
 
 }  // namespace

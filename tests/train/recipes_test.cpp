@@ -153,6 +153,7 @@ PretrainOptions toy_sized_successor(const std::string& name) {
   options.model.registers = 2;
   options.data.alignment = Alignment::picture;
   options.data.num_frames = 4;
+  options.schedule.warmup_share = 0;
   options.schedule.warmup_steps = 1;
   return options;
 }
@@ -168,8 +169,31 @@ TEST(Recipes, SuccessorsAreWhatTheirAuthorsBuilt) {
     EXPECT_EQ(options.model.input_frames(), 416);
     EXPECT_EQ(options.loader.batch_size, 512);
     EXPECT_EQ(options.objective.contrastive_weight, 0.1);
-    EXPECT_EQ(options.teacher.wanted(), std::string(name) == "cav-mae-tgdp");
+    EXPECT_EQ(options.epochs, 25);
+    EXPECT_EQ(options.model.audio_window_frames, 416);
+    EXPECT_EQ(options.model.registers, 8);
+    EXPECT_EQ(options.data.alignment, Alignment::picture);
+    EXPECT_FALSE(options.view.noise || options.view.roll);
+    EXPECT_EQ(options.schedule.lr, 2e-4);
+    EXPECT_EQ(options.schedule.lr_schedule, LrSchedule::cosine);
+    EXPECT_EQ(options.schedule.min_lr_ratio, 0.1);
+    EXPECT_EQ(warmup_of(options.schedule, 86'500), 8650) << "a tenth, of AudioSet-2M in batches of 512";
+    EXPECT_EQ(options.mask.mask_ratio_audio, 0.75);
+    EXPECT_EQ(options.mask.mask_ratio_video, 0.75);
   }
+  const PretrainOptions sync = read_recipe("cav-mae-sync"), tgdp = read_recipe("cav-mae-tgdp");
+  EXPECT_EQ(sync.objective.contrastive.contrastive_batch, 128) << "what each of four devices holds";
+  EXPECT_FALSE(sync.objective.contrastive.bidirectional);
+  EXPECT_FALSE(sync.objective.contrastive_mask_ratio);
+  EXPECT_FALSE(sync.teacher.wanted());
+  EXPECT_EQ(tgdp.objective.contrastive.contrastive_batch, 0);
+  EXPECT_TRUE(tgdp.objective.contrastive.bidirectional);
+  EXPECT_EQ(tgdp.objective.contrastive_mask_ratio, 0.5);
+  EXPECT_EQ(tgdp.teacher.ema_decay, 0.996);
+  EXPECT_EQ(tgdp.teacher.distillation_weight, 0.1);
+  EXPECT_EQ(tgdp.teacher.ranking, Ranking::sampled);
+  EXPECT_EQ(tgdp.teacher.ranking_temperature, 1.0);
+  EXPECT_FALSE(tgdp.teacher.ranking_from_step) << "the end of the warm-up";
   EXPECT_NO_THROW(read_recipe("tiny-sync").validate());
 }
 

@@ -188,8 +188,13 @@ TEST(TeacherOptions, AskForWhatTheyNeed) {
   EXPECT_FALSE(option_to_json(PretrainOptions()).contains("teacher"));
 }
 
+// As cav-mae-tgdp: segments, registers, a pass of the contrastive loss's own.
 PretrainOptions taught_options() {
   PretrainOptions options = toy_options();
+  options.model.audio_window_frames = 32;
+  options.data.alignment = Alignment::picture;
+  options.data.num_frames = 4;
+  options.view.noise = options.view.roll = false;
   options.model.global_tokens = true;
   options.model.registers = 1;
   options.objective.contrastive_mask_ratio = 0.5;

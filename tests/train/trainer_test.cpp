@@ -268,6 +268,22 @@ TEST_F(TrainerTest, ARunAtWorkIsNotEvenReadByAnotherProcess) {
   EXPECT_THAT(overheard.text(), HasSubstr("damaged"));
 }
 
+// A recipe of a large set on a small one.
+TEST_F(TrainerTest, AWarmUpAsLongAsTheRunIsToldOf) {
+  PretrainOptions options = toy_options();
+  options.schedule.warmup_steps = 9;
+  run_toy(options, fresh_);
+  EXPECT_THAT(read_text(run_ / "run.log"), ::testing::Not(HasSubstr("the warm-up takes")));
+  fs::remove_all(run_);
+  options.schedule.warmup_steps = 10;
+  options.model.global_tokens = true;
+  options.objective.contrastive_mask_ratio = 0.5;
+  options.teacher.ema_decay = 0.9;
+  run_toy(options, fresh_);
+  EXPECT_THAT(read_text(run_ / "run.log"), AllOf(HasSubstr("the warm-up takes 10 steps, and this run has 10"),
+                                                 HasSubstr("the teacher ranks patches from step 10 on")));
+}
+
 TEST_F(TrainerTest, WhatIsWrongWithACheckpointStandsInTheRunsLog) {
   run_toy(often_saving_options(), fresh_, [](int64_t step) {
     if (step == 8) std::raise(SIGTERM);

@@ -38,6 +38,22 @@ TEST(Schedule, WarmUpRisesLinearlyToTheLearningRate) {
   EXPECT_DOUBLE_EQ(learning_rate(options, {.epoch = 40, .step = 4000}), 1.0);
 }
 
+TEST(Schedule, WarmUpMayBeAShareOfTheRun) {
+  ScheduleOptions options;
+  options.lr = 1.0;
+  options.lr_schedule = LrSchedule::cosine;
+  options.warmup_share = 0.1;
+  EXPECT_DOUBLE_EQ(learning_rate(options, {.step = 0, .total_steps = 110}), 1.0 / 11);
+  EXPECT_DOUBLE_EQ(learning_rate(options, {.step = 10, .total_steps = 110}), 1.0);
+  EXPECT_DOUBLE_EQ(learning_rate(options, {.step = 11, .total_steps = 110}), 1.0);
+  EXPECT_NEAR(learning_rate(options, {.step = 11 + 49, .total_steps = 109}), 0.5, 1e-12)
+      << "half of the rest";
+  EXPECT_EQ(warmup_of(options, 86'500), 8650);
+  options.warmup_share = 0;
+  options.warmup_steps = 7;
+  EXPECT_EQ(warmup_of(options, 86'500), 7);
+}
+
 TEST(Schedule, CosineFallsFromTheLearningRateToItsShare) {
   ScheduleOptions options;
   options.lr = 2.0;
