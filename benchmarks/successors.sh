@@ -2,7 +2,7 @@
 # What each step from CAV-MAE to its successors is worth: two directions, global tokens, aligned segments of sound, a pass of
 # the contrastive loss's own, registers, a teacher. Each network gets the same processor time on the same clips, without noise and
 # roll; measured are retrieval both ways on held-out clips and a linear probe of what the contrastive loss compares (global tokens,
-# or else the means of the patches), over all of a clip's pictures and over several seeds.
+# or else the means of the patches) with the labels of the same clips, over all of a clip's pictures and over several seeds.
 #
 #   benchmarks/successors.sh [OUT]             generated clips in which objects come and go; default: build/successors
 #   benchmarks/successors.sh --stamps [OUT]    spoken names of drawings (examples/talking_stamps), without aligned segments,
@@ -20,10 +20,11 @@ export set=generated
 [[ ${1:-} == --stamps ]] && { set=stamps; shift; }
 [[ ${1:-} != -* ]] || { echo "usage: successors.sh [--stamps] [OUT]" >&2; exit 2; }
 OUT=$(realpath -m "${1:-$root/build/successors$([[ $set == generated ]] || echo "-$set")}")
-export clips=$OUT/clips labelled=$OUT/labelled held_out=$OUT/held_out classes='' sound=''
+export clips=$OUT/clips labelled=$OUT/clips held_out=$OUT/held_out classes='' sound='' probe_epochs=10
 variants=(cav-mae directions tokens segments dual registers teacher random)
 if [[ $set == stamps ]]; then
   clips=$OUT/train.jsonl labelled=$OUT/labelled.jsonl held_out=$OUT/held_out.jsonl
+  probe_epochs=20
   classes="--labels $OUT/class_labels_indices.csv --allow-empty-classes"
   sound='--fbank-mean -4.062 --fbank-std 5.248 --num-frames 1'
   variants=(cav-mae directions tokens dual registers teacher random)
@@ -135,7 +136,7 @@ measure() {
   # shellcheck disable=SC2086
   "$CAVMAE" finetune $common --config "$CONFIGS/finetune-tiny.json" --init "$OUT/pretrained/$name" --freeze-encoder \
     --representation global --no-noise --no-roll --data "$labelled" --val "$held_out" $classes --out "$OUT/probed/$name" \
-    --seed "$2" --epochs 20 --validate-every-epochs 20 --final-frames all
+    --seed "$2" --lr 3e-3 --epochs "$probe_epochs" --validate-every-epochs "$probe_epochs" --final-frames all
   touch "$OUT/probed/$name.done"
 }
 export -f added_by flags_of pretrain_with processor_seconds time_epoch pretrain retrieve measure
@@ -148,7 +149,6 @@ synth() {
 echo "== 1. Clips"
 if [[ $set == generated ]]; then
   synth clips "${CLIPS:-2500}" 21
-  synth labelled 300 22
   synth held_out "${HELD_OUT:-1000}" 23
 else
   [[ -s $labelled ]] || "$root/examples/talking_stamps/make_manifest.sh" "$OUT" --hold-out 0.1
