@@ -12,6 +12,7 @@
 #include "cavmae/eval/embed_parts.h"
 #include "cavmae/features/fbank.h"
 #include "cavmae/isa/instructions.h"
+#include "cavmae/isa/tiles.h"
 #include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/in_use.h"
 #include "cavmae/kernels/matmul.h"
@@ -50,6 +51,14 @@ std::vector<KernelInUse> kernels_in_use() {
   return in_use;
 }
 
+// Why this process may not use it; "" where it may.
+std::string trouble_of(Instruction instruction) {
+  if (instruction_loop(instruction).run != nullptr) return "";
+  return instruction == Instruction::tdpbf16ps
+             ? tiles_trouble()
+             : "the processor does not have it, or may not use it (CAVMAE_ISA)";
+}
+
 Description machine_info() {
   Description out;
   const MachineInfo info = inspect_machine();
@@ -63,10 +72,12 @@ Description machine_info() {
   }
   for (const Instruction instruction : kInstructions) {
     const double gflops = instruction_rates().of(instruction);
+    const std::string trouble = trouble_of(instruction);
     out.json["instruction_gflops"][instruction_name(instruction)] = gflops > 0 ? Json(gflops) : Json();
-    out.text +=
-        fmt::format("instructions  {}: {}\n", instruction_name(instruction),
-                    gflops > 0 ? fmt::format("{:.0f} GFLOP/s a core", gflops) : "not to be used here");
+    if (!trouble.empty()) out.json["instruction_troubles"][instruction_name(instruction)] = trouble;
+    out.text += fmt::format(
+        "instructions  {}: {}\n", instruction_name(instruction),
+        trouble.empty() ? fmt::format("{:.0f} GFLOP/s a core", gflops) : "not to be used here: " + trouble);
   }
   for (const auto element : {kernels::Element::f32, kernels::Element::bf16})
     out.json["attention_kernels"][element == kernels::Element::f32 ? "fp32" : "bf16"] =

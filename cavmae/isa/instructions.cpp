@@ -143,7 +143,7 @@ InstructionLoop instruction_loop(Instruction instruction) {
       return {};
     case Instruction::tdpbf16ps:
 #ifdef CAVMAE_X86_KERNELS
-      if (tiles_are_given())
+      if (tiles_trouble().empty())
         return {run_tiles, 2.0 * kTilesOfSums * kRowsOfTile * kColumnsOfTile * kDepthOfTile};
 #endif
       break;

@@ -1,10 +1,11 @@
 // AMX: eight registers, tiles of 16 rows x 64 bytes, and the product of two of them. NativeTiles are the
-// instructions, EmulatedTiles (kernels/emulated_tiles.h) the same in plain C++, bit for bit; kernels are
+// instructions, EmulatedTiles (emulated_tiles.h) the same in plain C++, bit for bit; kernels are
 // templates over either, so that tests run them on any processor. The numbers of tiles are template
 // arguments, as they are part of the instructions.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "cavmae/isa/isa.h"
@@ -29,8 +30,16 @@ static_assert(sizeof(TileShapes) == 64);
 // thread's first tile. Returns "" or why it is refused: Linux refuses where a thread has an alternative
 // signal stack that the larger state does not fit onto, as programs with sanitizers and other run times do.
 std::string request_tiles();
-// Whether usable_isa() has tiles and Linux gives them; asked once.
+// Whether usable_isa() has tiles and Linux gives them; asked once. Then oneDNN takes them.
 bool tiles_are_given();
+
+// "" where this process may use tiles, else the reason why not: the processor or a switch of isa.h lacks
+// them, Linux refuses them, or their product is not that of the emulation. Tried once.
+const std::string& tiles_trouble();
+// That reason for a process whose processor has tiles or not, by what Linux says when it is asked ("" gives
+// them), and by a trial of their product.
+std::string trouble_of_tiles(bool has_tiles, const std::function<std::string()>& request,
+                             const std::function<bool()>& product_is_right);
 
 #ifdef CAVMAE_X86_KERNELS
 

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cavmae/isa/emulated_tiles.h"
 #include "cavmae/isa/tiles.h"
 #include "cavmae/kernels/attention_head.h"
-#include "cavmae/kernels/emulated_tiles.h"
 #include "cavmae/kernels/simd_plain.h"
 #include "cavmae/kernels/tile_attention_kernel.h"
 #include "cavmae/kernels/tile_kernels.h"

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cavmae/isa/emulated_tiles.h"
 #include "cavmae/isa/tiles.h"
 #include "cavmae/kernels/attention_head.h"
-#include "cavmae/kernels/emulated_tiles.h"
 #include "cavmae/kernels/tile_kernels.h"
 #include "cavmae/kernels/versions.h"
 

@@ -8,9 +8,9 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/text.h"
+#include "cavmae/isa/tiles.h"
 #include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/matmul.h"
-#include "cavmae/kernels/tile_matmul.h"
 #include "cavmae/kernels/versions.h"
 
 namespace cavmae::kernels {

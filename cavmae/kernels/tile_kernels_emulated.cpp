@@ -1,5 +1,5 @@
 // The kernels on emulated tiles: the twin that tests hold the native ones to, and that they run everywhere.
-#include "cavmae/kernels/emulated_tiles.h"
+#include "cavmae/isa/emulated_tiles.h"
 #include "cavmae/kernels/tile_gemm.h"
 
 namespace cavmae::kernels {

@@ -2,9 +2,6 @@
 // factors. Note [Tile GEMM].
 #pragma once
 
-#include <functional>
-#include <string>
-
 #include "cavmae/kernels/matmul.h"
 #include "cavmae/kernels/tile_kernels.h"
 
@@ -13,14 +10,6 @@ namespace cavmae::kernels {
 void tile_forward(const LinearForward& call, const TileKernels& kernels);
 void tile_dgrad(const LinearDgrad& call, const TileKernels& kernels);
 void tile_wgrad(const LinearWgrad& call, const TileKernels& kernels);
-
-// "" where this process may use tiles, else the reason why not: the processor or a switch of isa.h lacks
-// them, Linux refuses them, or their product is not that of the emulation. Tried once.
-const std::string& tiles_trouble();
-// That reason for a process whose processor has tiles or not, by what Linux says when it is asked ("" gives
-// them), and by a trial of their product.
-std::string trouble_of_tiles(bool has_tiles, const std::function<std::string()>& request,
-                             const std::function<bool()>& product_is_right);
 
 // Into how many parts of rows and of panels a product goes: one for each thread, each as even as can be, and
 // cut so that they read little.

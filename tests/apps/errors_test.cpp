@@ -195,7 +195,12 @@ TEST(CommandLine, RatesOfInstructionsAreToldWithTheKernels) {
   const Json rates = Json::parse(outcome.out).at("instruction_gflops");
   EXPECT_GT(rates.at("fp32 multiply-add").get<double>(), 0.1);
   EXPECT_TRUE(rates.contains("vdpbf16ps") && rates.contains("tdpbf16ps"));
-  EXPECT_THAT(run_cavmae("info --machine").out, HasSubstr("instructions  fp32 multiply-add: "));
+  const Json troubles = Json::parse(machine_with("CAVMAE_ISA=avx2").out).at("instruction_troubles");
+  EXPECT_THAT(troubles.at("tdpbf16ps"), HasSubstr("no tiles, or may not use them"));
+  const std::string text =
+      run_shell(std::string("CAVMAE_ISA=avx2 ") + CAVMAE_PROGRAM + " info --machine").out;
+  EXPECT_THAT(text, AllOf(HasSubstr("instructions  fp32 multiply-add: "),
+                          HasSubstr("vdpbf16ps: not to be used here: the processor does not have it")));
 }
 
 TEST(CommandLine, AnUnknownWordForTheInstructionsNamesTheKnownOnes) {

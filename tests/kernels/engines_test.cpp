@@ -8,7 +8,6 @@
 #include "cavmae/core/error.h"
 #include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/matmul.h"
-#include "cavmae/kernels/tile_matmul.h"
 
 #include "tests/support/temporary_folder.h"
 
@@ -132,18 +131,6 @@ TEST(EngineTables, EmulatedTilesAreNeverChosen) {
   slow.rates = {{1e-9, 0, 0}};
   EXPECT_EQ(engines_on(slow, Element::bf16), "via_fp32 via_fp32 via_fp32 baseline");
   EXPECT_TRUE(is_usable("emulated_tiles", Element::bf16)) << "they can be named";
-}
-
-TEST(TilesTrouble, IsWhatTheProcessorOrLinuxLacksOrAWrongProduct) {
-  const auto gives = [] { return std::string(); };
-  const auto refuses = [] { return std::string("refused"); };
-  const auto is_right = [] { return true; };
-  const auto is_wrong = [] { return false; };
-  const auto never = []() -> std::string { throw Error("Linux was asked"); };
-  EXPECT_THAT(trouble_of_tiles(false, never, is_right), HasSubstr("CAVMAE_ISA"));
-  EXPECT_EQ(trouble_of_tiles(true, refuses, is_right), "refused");
-  EXPECT_THAT(trouble_of_tiles(true, gives, is_wrong), HasSubstr("came out wrong"));
-  EXPECT_EQ(trouble_of_tiles(true, gives, is_right), "");
 }
 
 class UseEngines : public testing::Test {

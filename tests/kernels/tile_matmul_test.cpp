@@ -5,6 +5,7 @@
 
 #include "cavmae/core/parallel.h"
 #include "cavmae/core/torch.h"
+#include "cavmae/isa/tiles.h"
 #include "cavmae/kernels/buffer.h"
 
 #include "tests/support/elements.h"

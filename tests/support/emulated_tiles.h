@@ -1,5 +1,5 @@
 // A network's products and attention on emulated tiles, for as long as this lives: what a processor with AMX
-// computes, bit for bit (kernels/emulated_tiles.h).
+// computes, bit for bit (isa/emulated_tiles.h).
 #pragma once
 
 #include "cavmae/kernels/engines.h"

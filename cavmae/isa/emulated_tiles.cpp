@@ -1,4 +1,4 @@
-#include "cavmae/kernels/emulated_tiles.h"
+#include "cavmae/isa/emulated_tiles.h"
 
 #include <bit>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include "cavmae/core/error.h"
 
-namespace cavmae::kernels {
+namespace cavmae {
 namespace {
 
 constexpr int kTiles = 8, kMaxRows = 16, kMaxBytes = 64, kMaxColumns = 16;
@@ -119,4 +119,4 @@ void EmulatedTiles::multiply_tiles(int c, int a, int b) {
   }
 }
 
-}  // namespace cavmae::kernels
+}  // namespace cavmae

@@ -1,11 +1,11 @@
-// Tiles in plain C++, the twin of NativeTiles (isa/tiles.h).
+// Tiles in plain C++, the twin of NativeTiles (tiles.h).
 #pragma once
 
 #include <cstdint>
 
 #include "cavmae/isa/tiles.h"
 
-namespace cavmae::kernels {
+namespace cavmae {
 
 // A thread's own, as the registers are. What would be an invalid instruction throws an Error.
 class EmulatedTiles {
@@ -40,4 +40,4 @@ class EmulatedTiles {
   static void multiply_tiles(int c, int a, int b);
 };
 
-}  // namespace cavmae::kernels
+}  // namespace cavmae

@@ -3,25 +3,25 @@
 #include <cstring>
 #include <random>
 
-#include "cavmae/kernels/emulated_tiles.h"
-#include "cavmae/kernels/tile_matmul.h"
+#include "cavmae/isa/emulated_tiles.h"
+#include "cavmae/isa/tiles.h"
 
-namespace cavmae::kernels {
+namespace cavmae {
 namespace {
 
 #ifdef CAVMAE_X86_KERNELS
 
-constexpr int kUnits = 256;  // of 32 bits, in a tile
+constexpr int kUnitsOfTile = 256;  // of 32 bits
 
-struct Tile {
-  alignas(64) uint32_t units[kUnits];
+struct TileUnits {
+  alignas(64) uint32_t units[kUnitsOfTile];
 };
 
 // Two products onto random sums, of factors of any size and sign.
 template <class Tiles>
-Tile product_of(const Tile& a, const Tile& b, const Tile& sums) {
+TileUnits product_of(const TileUnits& a, const TileUnits& b, const TileUnits& sums) {
   constexpr int64_t kRowBytes = 64;
-  Tile result;
+  TileUnits result;
   Tiles::configure(TileShapes::all_whole());
   Tiles::template load<0>(sums.units, kRowBytes);
   Tiles::template load<4>(a.units, kRowBytes);
@@ -36,23 +36,24 @@ Tile product_of(const Tile& a, const Tile& b, const Tile& sums) {
 bool native_tiles_are_right() {
   std::mt19937 random(1);
   const auto random_tile = [&] {
-    Tile tile;
+    TileUnits tile;
     // Finite values: of the exponents that bf16 has none are all ones.
     for (uint32_t& unit : tile.units) unit = static_cast<uint32_t>(random()) & 0xbf7fbf7f;
     return tile;
   };
-  const Tile a = random_tile(), b = random_tile(), sums = random_tile();
-  const Tile native = product_of<NativeTiles>(a, b, sums), emulated = product_of<EmulatedTiles>(a, b, sums);
-  return std::memcmp(&native, &emulated, sizeof(Tile)) == 0;
+  const TileUnits a = random_tile(), b = random_tile(), sums = random_tile();
+  const TileUnits native = product_of<NativeTiles>(a, b, sums),
+                  emulated = product_of<EmulatedTiles>(a, b, sums);
+  return std::memcmp(&native, &emulated, sizeof(TileUnits)) == 0;
 }
 
-std::string trouble() {
+std::string find_tiles_trouble() {
   return trouble_of_tiles(usable_isa().has(Isa::amx_bf16), request_tiles, native_tiles_are_right);
 }
 
 #else
 
-std::string trouble() {
+std::string find_tiles_trouble() {
   return "this cavmae was built without kernels for tiles";
 }
 
@@ -69,8 +70,8 @@ std::string trouble_of_tiles(bool has_tiles, const std::function<std::string()>&
 }
 
 const std::string& tiles_trouble() {
-  static const std::string kTrouble = trouble();
+  static const std::string kTrouble = find_tiles_trouble();
   return kTrouble;
 }
 
-}  // namespace cavmae::kernels
+}  // namespace cavmae
