@@ -1,5 +1,7 @@
 // cavmae info: what a checkpoint, a file of embeddings, a library, a media file, a data set or this machine
 // is.
+#include <map>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -13,6 +15,7 @@
 #include "cavmae/features/fbank.h"
 #include "cavmae/isa/instructions.h"
 #include "cavmae/isa/tiles.h"
+#include "cavmae/kernels/engine_names.h"
 #include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/in_use.h"
 #include "cavmae/kernels/matmul.h"
@@ -59,14 +62,41 @@ std::string trouble_of(Instruction instruction) {
              : "the processor does not have it, or may not use it (CAVMAE_ISA)";
 }
 
+// "forward in bf16" and the like, as kernels_in_use() calls them.
+std::map<std::string, kernels::EnginesHere> engines_of_jobs() {
+  std::map<std::string, kernels::EnginesHere> engines;
+  for (const kernels::Job job : kernels::kJobs) {
+    engines[job_name(job) + " in fp32"] = engines_here(job, kernels::Element::f32);
+    engines[job_name(job) + " in bf16"] = engines_here(job, kernels::Element::bf16);
+  }
+  return engines;
+}
+
+// What --engine may name for a job instead of the one that is taken.
+void add_other_engines(Description& out, const KernelInUse& kernel, const kernels::EnginesHere& engines) {
+  const auto without_it = [&](std::vector<std::string> names) {
+    std::erase(names, kernel.version);
+    return names;
+  };
+  const std::vector<std::string> others = without_it(engines.names);
+  const std::vector<std::string> for_tests = without_it(engines.for_tests);
+  out.json["engines"][kernel.job] = {{"others", others}, {"for_tests", for_tests}};
+  if (!others.empty()) out.text += fmt::format("; also: {}", fmt::join(others, ", "));
+  if (!for_tests.empty()) out.text += fmt::format("; for tests: {}", fmt::join(for_tests, ", "));
+}
+
 Description machine_info() {
   Description out;
   const MachineInfo info = inspect_machine();
   out.text += describe(info);
   out.json = to_json(info);
+  const auto engines = engines_of_jobs();
   for (const KernelInUse& kernel : kernels_in_use()) {
-    out.text += fmt::format("kernels       {}: {}{}\n", kernel.job, kernel.version,
+    out.text += fmt::format("kernels       {}: {}{}", kernel.job, kernel.version,
                             kernel.reason.empty() ? "" : " (" + kernel.reason + ")");
+    if (const auto found = engines.find(kernel.job); found != engines.end())
+      add_other_engines(out, kernel, found->second);
+    out.text += "\n";
     out.json["kernels"][kernel.job] = kernel.version;
     if (!kernel.reason.empty()) out.json["kernel_reasons"][kernel.job] = kernel.reason;
   }

@@ -1,14 +1,13 @@
 #include "cavmae/kernels/engines.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "cavmae/core/error.h"
-#include "cavmae/core/text.h"
 #include "cavmae/isa/tiles.h"
+#include "cavmae/kernels/engine_names.h"
 #include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/matmul.h"
 #include "cavmae/kernels/versions.h"
@@ -18,36 +17,9 @@ namespace {
 
 constexpr double kOverrules = 1.3;
 
-using EngineNames = std::map<Job, std::string>;
-
 EngineNames& named_engines(Element element) {
   static EngineNames f32, bf16;
   return element == Element::f32 ? f32 : bf16;
-}
-
-Job job_of(const std::string& word) {
-  for (const Job job : kJobs)
-    if (job_name(job) == word) return job;
-  throw ConfigError(concat("engines: there is no job '", word,
-                           "'; the jobs are forward, dgrad, wgrad and attention, as in forward=onednn"));
-}
-
-EngineNames parse_engines(const std::string& text) {
-  EngineNames names;
-  for (const std::string& part : split(text, ',')) {
-    if (trim(part).empty()) continue;
-    const size_t equals = part.find('=');
-    CAVMAE_CHECK_AS(ConfigError, equals != std::string::npos, "engines: '", part,
-                    "' is not of the form JOB=NAME, as in wgrad=onednn");
-    names[job_of(std::string(trim(part.substr(0, equals))))] = std::string(trim(part.substr(equals + 1)));
-  }
-  return names;
-}
-
-std::string names_of(std::span<const Engine> engines) {
-  std::string names;
-  for (const Engine& engine : engines) names += (names.empty() ? "" : ", ") + engine.name;
-  return names;
 }
 
 std::string describe(const Engine& engine, const InstructionRates& rates) {
@@ -121,7 +93,7 @@ EngineChoice choose_engine(Job job, Element element, std::span<const Engine> eng
     const auto engine = std::ranges::find(engines, named->second, &Engine::name);
     CAVMAE_CHECK_AS(ConfigError, engine != engines.end(), "engines: this machine or build has no '",
                     named->second, "' for ", job_name(job), " in ", element == Element::f32 ? "fp32" : "bf16",
-                    "; it has ", names_of(engines));
+                    "; it has ", engines_here(job, element).text());
     return {.index = static_cast<size_t>(engine - engines.begin()), .reason = "named"};
   }
   return choose_by_speed(engines, rates);

@@ -10,6 +10,7 @@ namespace cavmae {
 namespace {
 
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
@@ -201,6 +202,18 @@ TEST(CommandLine, RatesOfInstructionsAreToldWithTheKernels) {
       run_shell(std::string("CAVMAE_ISA=avx2 ") + CAVMAE_PROGRAM + " info --machine").out;
   EXPECT_THAT(text, AllOf(HasSubstr("instructions  fp32 multiply-add: "),
                           HasSubstr("vdpbf16ps: not to be used here: the processor does not have it")));
+}
+
+// What --engine takes.
+TEST(CommandLine, EnginesBesideThoseInUseAreToldByName) {
+  const Json engines = Json::parse(machine_with("CAVMAE_ISA=avx2").out).at("engines");
+  EXPECT_EQ(engines.size(), 8U);
+  EXPECT_EQ(engines.at("forward in bf16"),
+            parse_json(R"({"others": [], "for_tests": ["emulated_tiles"]})", "it"));
+  EXPECT_EQ(engines.at("attention in bf16").at("for_tests"), Json::array({"emulated_tiles"}));
+  const std::string text =
+      run_shell(std::string("CAVMAE_ISA=baseline ") + CAVMAE_PROGRAM + " info --machine").out;
+  EXPECT_THAT(text, ContainsRegex("wgrad in bf16: via_fp32 \\([^)]* a core\\); for tests: emulated_tiles\n"));
 }
 
 TEST(CommandLine, AnUnknownWordForTheInstructionsNamesTheKnownOnes) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/kernels/engine_names.h"
 #include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/matmul.h"
 
@@ -156,12 +157,41 @@ TEST_F(UseEngines, TakesWhatTheUserNamesAndGivesItBack) {
   EXPECT_EQ(engines_in_use(Element::bf16), before);
 }
 
+TEST(EnginesHere, AreThoseThatCanBeNamed) {
+  for (const Element element : {Element::f32, Element::bf16})
+    for (const Job job : kJobs) {
+      const EnginesHere here = engines_here(job, element);
+      for (const auto* names : {&here.names, &here.for_tests})
+        for (const std::string& name : *names) {
+          use_engines(job_name(job) + "=" + name, element);
+          EXPECT_THAT(engines_in_use(element), HasSubstr(job_name(job) + "=" + name));
+        }
+      use_engines("", element);
+      const EngineNames in_use = parse_engines(engines_in_use(element));
+      EXPECT_THAT(here.names, testing::Contains(in_use.at(job)));
+      const bool has_tiles = std::ranges::count(here.names, "amx") > 0;
+      EXPECT_EQ(here.refused.empty(),
+                has_tiles || element == Element::f32 || !usable_isa().has(Isa::amx_bf16));
+    }
+  const EnginesHere refused{
+      .names = {"a", "b"}, .for_tests = {"c"}, .refused = "amx, since Linux refuses tiles"};
+  EXPECT_EQ(refused.text(), "a, b; for tests: c; not amx, since Linux refuses tiles");
+}
+
+TEST(MergedEngines, AreThoseOfTheFirstAndOfTheOthersTheSecond) {
+  EXPECT_EQ(merged_engines("wgrad=a", " forward = b,wgrad=c , attention=d"), "forward=b,wgrad=a,attention=d");
+  EXPECT_EQ(merged_engines("", "dgrad=a"), "dgrad=a");
+  EXPECT_EQ(merged_engines("", ""), "");
+  EXPECT_THROW(merged_engines("", "abacus"), ConfigError);
+}
+
 TEST_F(UseEngines, RefusesWhatThereIsNotAndChangesNothing) {
   const std::string before = engines_in_use(Element::bf16);
   const auto error_of = [](const std::string& text) {
     return message_from<ConfigError>([&] { use_engines(text, Element::bf16); });
   };
   EXPECT_THAT(error_of("forward=abacus"), HasSubstr("has no 'abacus' for forward in bf16; it has via_fp32"));
+  EXPECT_THAT(error_of("wgrad=abacus"), HasSubstr("; for tests: emulated_tiles"));
   EXPECT_THAT(error_of("backward=blas"), HasSubstr("there is no job 'backward'"));
   EXPECT_THAT(error_of("onednn"), HasSubstr("'onednn' is not of the form JOB=NAME"));
   EXPECT_EQ(engines_in_use(Element::bf16), before);
