@@ -22,9 +22,13 @@ struct AblateFlags {
   ListFlags lists;
 };
 
-std::string recorded_engine(const std::filesystem::path& run) {
+Compute compute_of_run(const std::filesystem::path& run) {
   const std::filesystem::path file = run / "config.json";
-  return read_json(file).value("/runtime/engine"_json_pointer, "");
+  const Json config = read_json(file);
+  Compute compute;
+  if (config.contains("precision")) option_from_json(config["precision"], compute.precision, file.string());
+  if (config.contains("runtime")) option_from_json(config["runtime"], compute.runtime, file.string());
+  return compute;
 }
 
 int run(const AblateFlags& flags, const GlobalOptions& global) {
@@ -47,11 +51,12 @@ int run(const AblateFlags& flags, const GlobalOptions& global) {
                         },
                     .begin_run =
                         [log](RunOptions& options, const RunPaths& paths) {
-                          EngineOrigin origin = EngineOrigin::given;
-                          if (options.runtime.engine.empty() && paths.start == RunStart::resume) {
-                            options.runtime.engine = recorded_engine(paths.out);
-                            origin = EngineOrigin::recorded;
-                          }
+                          EngineOrigin origin{.is_resumed = paths.start == RunStart::resume,
+                                              .given = options.runtime.engine};
+                          if (origin.is_resumed)
+                            options.runtime.engine =
+                                engines_of_resumed(compute_of_run(paths.out),
+                                                   {options.precision, options.runtime}, origin.given);
                           take_engines(options.precision, options.runtime, origin, World::alone(), *log);
                         }};
   for (const std::string& text : flags.over) plan.axes.push_back(parse_ablation_axis(text));

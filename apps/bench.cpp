@@ -211,7 +211,7 @@ int bench(const BenchFlags& flags, const GlobalOptions& global, const RankOfLaun
   flags.profile.apply(options);
   const auto log = make_log(verbosity_of(rank, global));
   warn_of_slow_precision(options.precision, recipe.runtime, *log);
-  take_engines(options.precision, recipe.runtime, EngineOrigin::given, rank.world, *log);
+  take_engines(options.precision, recipe.runtime, EngineOrigin{}, rank.world, *log);
   BenchResult result{.options = options,
                      .runtime = recipe.runtime,
                      .config = flags.config,

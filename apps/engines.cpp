@@ -7,6 +7,7 @@
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
 #include "cavmae/core/text.h"
+#include "cavmae/kernels/engine_names.h"
 #include "cavmae/kernels/engines.h"
 #include "cavmae/kernels/matmul.h"
 #include "cavmae/nn/engines.h"
@@ -31,14 +32,16 @@ std::string usable_engines(const std::string& recorded, kernels::Element element
   return usable;
 }
 
-void take_own_engines(Precision precision, RuntimeOptions& runtime, EngineOrigin origin, Log& log) {
-  if (origin == EngineOrigin::given) use_given_engines(runtime, precision);
+void take_own_engines(Precision precision, RuntimeOptions& runtime, const EngineOrigin& origin, Log& log) {
+  RuntimeOptions given = runtime;
+  if (origin.is_resumed) given.engine = origin.given;
+  use_given_engines(given, precision);
   if (!has_engines(runtime)) {
     runtime.engine.clear();
     return;
   }
   const kernels::Element element = element_of(precision);
-  if (origin == EngineOrigin::recorded) {
+  if (origin.is_resumed) {
     std::vector<std::string> lacking;
     usable_engines(runtime.engine, element, lacking);
     if (!lacking.empty())
@@ -86,7 +89,13 @@ void warn_of_slow_precision(Precision precision, const RuntimeOptions& runtime, 
                          runtime, log);
 }
 
-void take_engines(Precision precision, RuntimeOptions& runtime, EngineOrigin origin, World& world, Log& log) {
+std::string engines_of_resumed(const Compute& saved, const Compute& now, const std::string& given) {
+  const bool is_same = saved.precision == now.precision && saved.runtime.kernels == now.runtime.kernels;
+  return is_same ? kernels::merged_engines(given, saved.runtime.engine) : given;
+}
+
+void take_engines(Precision precision, RuntimeOptions& runtime, const EngineOrigin& origin, World& world,
+                  Log& log) {
   take_own_engines(precision, runtime, origin, log);
   if (world.size() == 1) return;
   world.wait_for_all();

@@ -6,6 +6,7 @@
 #include "cavmae/core/log.h"
 #include "cavmae/dist/world.h"
 #include "cavmae/models/pretrained.h"
+#include "cavmae/nn/compute.h"
 
 namespace cavmae::apps {
 
@@ -14,13 +15,24 @@ namespace cavmae::apps {
 void warn_of_slow_precision(PrecisionChoice precision, const RuntimeOptions& runtime, Log& log);
 void warn_of_slow_precision(Precision precision, const RuntimeOptions& runtime, Log& log);
 
+// Where those of a RuntimeOptions come from: the user, or a run that is resumed and what the user gives for
+// it, see engines_of_resumed().
+struct EngineOrigin {
+  bool is_resumed = false;
+  std::string given = {};
+};
+// The engines of a run that is resumed: those `given`, and for other jobs what it recorded, unless another
+// precision or other kernels compute now: names are of kernels for one kind of factors. Throws ConfigError
+// for what names no jobs.
+std::string engines_of_resumed(const Compute& saved, const Compute& now, const std::string& given);
+
 // Puts the kernels that runtime.engine names into use, and names in it those of all jobs, for the run's
 // configuration. Of what a run has recorded, those that this machine lacks are warned of, and its own are
 // taken for their jobs; a ConfigError where the user names one. Nothing where other kernels or another device
 // compute. All ranks take rank 0's, whatever the processors of their hosts would choose; a ConfigError names
 // one that lacks them.
-enum class EngineOrigin { given, recorded };
-void take_engines(Precision precision, RuntimeOptions& runtime, EngineOrigin origin, World& world, Log& log);
+void take_engines(Precision precision, RuntimeOptions& runtime, const EngineOrigin& origin, World& world,
+                  Log& log);
 
 // The same for a network that was loaded, whose precision was left to each rank where `choice` says so: it
 // becomes rank 0's.

@@ -62,8 +62,9 @@ std::string first_line(const RankOfLaunch& rank, const RunOptions& options, cons
 }
 
 EngineOrigin engine_origin(const TrainingFlags& flags) {
-  return flags.resume && !flags.options.given().contains("engine") ? EngineOrigin::recorded
-                                                                   : EngineOrigin::given;
+  RuntimeOptions given;
+  flags.options.apply(given);
+  return {.is_resumed = flags.resume, .given = given.engine};
 }
 
 void print_summary(const RunResult& result, const std::filesystem::path& out, const std::string& command) {

@@ -35,6 +35,9 @@ struct TrainingFlags {
 void settle_batch_size(const TrainingFlags& flags, const Launch& launch, RunOptions& options,
                        std::optional<int64_t> saved = std::nullopt);
 
+// Of a run's flags.
+EngineOrigin engine_origin(const TrainingFlags& flags);
+
 // A resumed run goes on with what it was started with; what the command line says besides wins, and is
 // checked.
 template <OptionStruct T>
@@ -43,7 +46,10 @@ T resumed_options(const TrainingFlags& flags, const Launch& launch) {
   const std::filesystem::path file = flags.paths.out / "config.json";
   options_from_saved(read_json(file), options, file.string());
   const int64_t batch_size = options.loader.batch_size;
+  const Compute saved(options.precision, options.runtime);
   flags.options.apply(options);
+  options.runtime.engine =
+      engines_of_resumed(saved, {options.precision, options.runtime}, engine_origin(flags).given);
   settle_batch_size(flags, launch, options, batch_size);
   return options;
 }
@@ -51,9 +57,6 @@ T resumed_options(const TrainingFlags& flags, const Launch& launch) {
 // "2 ranks on ..; a batch is 4 clips of each rank, 8 in all", and `contrast`: what of it the loss sees.
 // Nothing of a process alone.
 std::string first_line(const RankOfLaunch& rank, const RunOptions& options, const std::string& contrast = "");
-
-// Of a run's flags.
-EngineOrigin engine_origin(const TrainingFlags& flags);
 
 // Steps, checkpoint, clips that were skipped, and how to go on with `command` after a stop.
 void print_summary(const RunResult& result, const std::filesystem::path& out, const std::string& command);

@@ -12,6 +12,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 using testing_support::Outcome;
 using testing_support::run_cavmae;
@@ -59,6 +60,38 @@ TEST_F(EngineFlag, IsRecordedWithWhatIsChosenAndKeptByAResumedRun) {
   EXPECT_THAT(resumed.err, AllOf(HasSubstr("has no 'abacus' for forward in bf16"),
                                  HasSubstr("has no 'quipu' for dgrad in bf16"), HasSubstr("it goes on")));
   EXPECT_THAT(recorded(), HasSubstr("wgrad=via_fp32,attention=baseline")) << "what is here is kept";
+}
+
+TEST_F(EngineFlag, OfARunResumedInAnotherPrecisionIsTheMachinesOwn) {
+  const auto of_new_run = [&](const std::string& precision) {
+    const Outcome outcome = pretrain("--precision " + precision);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return recorded();
+  };
+  const std::string of_bf16 = of_new_run("bf16");
+  std::filesystem::remove_all(folder_ / "run");
+  const std::string of_fp32 = of_new_run("fp32");
+  ASSERT_NE(of_bf16, of_fp32);
+  int epochs = 2;
+  for (const auto& [precision, engines] : {std::pair("bf16", of_bf16), std::pair("fp32", of_fp32)}) {
+    const Outcome resumed = run_cavmae("pretrain --resume --no-report --out " + path("run") +
+                                       " --precision " + precision + " --epochs " + std::to_string(epochs++));
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_EQ(recorded(), engines);
+    EXPECT_THAT(resumed.err, Not(HasSubstr("missing here")));
+  }
+}
+
+TEST_F(EngineFlag, OfAResumedRunIsPutBeforeWhatItRecorded) {
+  ASSERT_EQ(pretrain("--engine wgrad=via_fp32,attention=baseline").exit_code, 0);
+  const std::string resume = "pretrain --resume --no-report --epochs 2 --out " + path("run") + " --engine ";
+  Outcome resumed = run_cavmae(resume + "forward=abacus");
+  EXPECT_EQ(resumed.exit_code, 2);
+  EXPECT_THAT(resumed.err, HasSubstr("has no 'abacus' for forward in bf16"));
+  resumed = run_cavmae(resume + "forward=emulated_tiles");
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_THAT(recorded(),
+              AllOf(StartsWith("forward=emulated_tiles,"), HasSubstr("wgrad=via_fp32,attention=baseline")));
 }
 
 TEST_F(EngineFlag, IsRecordedByEveryCellOfAnAblation) {
