@@ -111,6 +111,7 @@ void print(const BenchResult& result) {
              machine.torch_threads == 1 ? "" : "s", device_name(machine, result.runtime.device), result.steps,
              result.steps == 1 ? "" : "s");
   if (!result.launch.empty()) fmt::print("{}\n", result.launch);
+  if (!result.runtime.engine.empty()) fmt::print("engines        {}\n", result.runtime.engine);
   print_parts(result.step, peak.gflops);
   PartProfile total{.part = "total",
                     .seconds = result.step.seconds,
@@ -179,12 +180,12 @@ bool another_line(const RankOfLaunch& rank) {
 }
 
 // A step for each line of standard input, for a script that takes turns between programs.
-int follow(StepProfiler& profiler, torch::Device device, const RankOfLaunch& rank) {
+int follow(StepProfiler& profiler, const RuntimeOptions& runtime, const RankOfLaunch& rank) {
   const auto say = [&](const Json& json) {
     if (rank.is_first()) std::cout << json.dump() << std::endl;
   };
   profiler.step();  // warms up
-  say({{"ready", true}, {"gflop_per_sample", profiler.gflop_per_clip()}});
+  say({{"ready", true}, {"gflop_per_sample", profiler.gflop_per_clip()}, {"engine", runtime.engine}});
   while (another_line(rank)) {
     const std::clock_t before = std::clock();
     const StepProfile step = profiler.step();
@@ -193,7 +194,7 @@ int follow(StepProfiler& profiler, torch::Device device, const RankOfLaunch& ran
          {"exchange_seconds", step.exchange_seconds},
          {"parts", parts_of(step)}});
   }
-  say({{"peak_memory_bytes", static_cast<int64_t>(memory_in_use(device))}});
+  say({{"peak_memory_bytes", static_cast<int64_t>(memory_in_use(parse_device(runtime.device)))}});
   rank.leave();
   return 0;
 }
@@ -222,7 +223,7 @@ int bench(const BenchFlags& flags, const GlobalOptions& global, const RankOfLaun
                      .step = {},
                      .peak = {}};
   StepProfiler profiler(recipe, result.options, rank.world);
-  if (flags.follow) return follow(profiler, parse_device(recipe.runtime.device), rank);
+  if (flags.follow) return follow(profiler, recipe.runtime, rank);
 
   Progress progress({.title = "measuring",
                      .unit = "steps",

@@ -16,8 +16,6 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PROGRAM = os.path.join(ROOT, "build/release/cavmae")
-PEAK = os.path.join(ROOT, "build/release/bin/peak_benchmark")
 PEER = [sys.executable, os.path.join(ROOT, "benchmarks/peer_train.py")]
 
 # What is tuned for the peer: what cavmae sets for itself, so that the difference is the program.
@@ -32,6 +30,10 @@ TUNING_IN_WORDS = ("OpenBLAS with OpenMP threads; malloc keeps freed memory (MAL
                    "MALLOC_TOP_PAD_) and asks for huge pages (glibc.malloc.hugetlb=1); GOMP_SPINCOUNT=3000; gradients set to none; bf16 by autocast")
 
 
+class SideFailed(Exception):
+    """A program ended or answered what it should not; the message says which."""
+
+
 class Side:
     """A program that takes a step when it reads a line."""
 
@@ -42,15 +44,19 @@ class Side:
                                         env={**clean, **environment})
         self.seconds = []
         self.cpu_seconds = []
-        self.ready = self._read("ready")
+        try:
+            self.ready = self._read("ready")
+        except SideFailed:
+            self.end()
+            raise
 
     def _read(self, key):
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"compare: {self.name} ended early; its command was {' '.join(self.process.args)}")
+            raise SideFailed(f"{self.name} ended early; its command was {' '.join(self.process.args)}")
         answer = json.loads(line)
         if key not in answer:
-            sys.exit(f"compare: {self.name} answered {line.strip()}")
+            raise SideFailed(f"{self.name} answered {line.strip()}")
         return answer
 
     def step(self):
@@ -61,6 +67,10 @@ class Side:
         self.process.send_signal(signal.SIGSTOP)  # its threads may spin after their work
         self.seconds.append(answer["seconds"])
         self.cpu_seconds.append(answer["cpu_seconds"])
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
 
     def finish(self):
         self.process.send_signal(signal.SIGCONT)
@@ -86,10 +96,14 @@ def parse():
     parser.add_argument("--no-shipped", action="store_true", help="leave out PyTorch as shipped")
     parser.add_argument("--no-pytorch", action="store_true", help="leave out PyTorch altogether")
     parser.add_argument("--other", metavar="PROGRAM", help="another build of cavmae, which takes turns with this one as well")
+    parser.add_argument("--build", metavar="DIR", default=os.path.join(ROOT, "build/release"),
+                        help="where cavmae and bin/peak_benchmark were built [build/release]")
     parser.add_argument("--json", metavar="FILE", help="write everything measured to FILE")
     parser.add_argument("--lock", metavar="FILE", help="hold a lock on FILE in each round, to take turns with other measurements")
     parser.add_argument("--shipped-blas", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    options.program = os.path.join(options.build, "cavmae")
+    options.peak = os.path.join(options.build, "bin/peak_benchmark")
     options.config = options.config or ("tiny" if options.quick else "cav-mae")
     cores = sorted(os.sched_getaffinity(0))
     options.threads = options.threads or sorted({1, min(2, len(cores))})
@@ -131,9 +145,9 @@ def cpu():
 
 def model_file(options):
     """The configuration with every size spelled out, for the peer."""
-    text = subprocess.run([PROGRAM, "pretrain", "--config", options.config, "--print-config"], check=True, text=True,
+    text = subprocess.run([options.program, "pretrain", "--config", options.config, "--print-config"], check=True, text=True,
                           stdout=subprocess.PIPE).stdout
-    path = os.path.join(ROOT, "build/compare_config.json")
+    path = os.path.join(options.build, "compare_config.json")
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     return path
@@ -148,10 +162,21 @@ def blas_folder(pattern):
     return os.path.dirname(found[0]) if found else None
 
 
-def start_cavmae(options, mode, dtype, threads, name="cavmae", program=PROGRAM):
+@functools.cache
+def knows_todays_words(program):
+    """Whether a build calls its flags as this one; older ones say --batch, --dtype and features (c383ea1 and before)."""
+    text = subprocess.run([program, "bench", "--help"], check=True, text=True, stdout=subprocess.PIPE).stdout
+    return "--batch-size" in text
+
+
+def start_cavmae(options, mode, dtype, threads, name="cavmae", program=None):
+    program = program or options.program
+    if knows_todays_words(program):
+        words = ["--mode", mode, "--precision", dtype, "--batch-size", str(options.batch)]
+    else:
+        words = ["--mode", "features" if mode == "embed" else mode, "--dtype", dtype, "--batch", str(options.batch)]
     return Side(name, pinned(threads) + [
-        program, "bench", "--config", options.config, "--mode", mode, "--precision", dtype, "--batch-size", str(options.batch),
-        "--threads", str(threads), "--follow"], {})
+        program, "bench", "--config", options.config, *words, "--threads", str(threads), "--follow"], {})
 
 
 def start_peer(options, mode, dtype, threads, name, environment):
@@ -177,7 +202,7 @@ def peers(options, mode, dtype):
 
 def measure_peak(options, threads, dtype):
     with turn(options.lock):
-        text = subprocess.run(pinned(threads) + [PEAK, str(threads)], check=True, text=True, stdout=subprocess.PIPE).stdout
+        text = subprocess.run(pinned(threads) + [options.peak, str(threads)], check=True, text=True, stdout=subprocess.PIPE).stdout
     peak = json.loads(text)
     return peak["bf16_gflops"] if dtype == "bf16" and peak["bf16_gflops"] else peak["fp32_gflops"]
 
@@ -204,7 +229,8 @@ def row(options, side, reference, peak, gflop_per_sample, memory):
     return {"side": side.name, "seconds": side.seconds, "cpu_seconds": side.cpu_seconds, "cores_got": got,
             "samples_per_second": speed,
             "cavmae_is_faster_by": statistics.median(b / a for a, b in zip(reference.seconds, side.seconds)),
-            "peak_share": speed * gflop_per_sample / peak, "peak_memory_bytes": memory}
+            "peak_share": speed * gflop_per_sample / peak, "peak_memory_bytes": memory,
+            "engine": side.ready.get("engine", "")}
 
 
 def compare(options, mode, dtype, threads):
@@ -218,17 +244,24 @@ def compare(options, mode, dtype, threads):
                                                              options.other)))
     for name, start in others or [(None, None)]:
         say(f"{mode}, {dtype}, {threads} thread(s): cavmae{' beside ' + name if name else ''}")
-        with turn(options.lock):
-            sides = [start_cavmae(options, mode, dtype, threads)]
-        if name:
+        sides = []
+        try:
             with turn(options.lock):
-                sides.append(start())
-        rounds(options, sides)
-        group["gflop_per_sample"] = sides[0].ready["gflop_per_sample"]
-        for side in sides:
-            memory = side.finish()
-            if side is not sides[0] or not timed:
-                timed.append((side, sides[0], memory))
+                sides.append(start_cavmae(options, mode, dtype, threads))
+            if name:
+                with turn(options.lock):
+                    sides.append(start())
+            rounds(options, sides)
+            group["gflop_per_sample"] = sides[0].ready["gflop_per_sample"]
+            for side in sides:
+                memory = side.finish()
+                if side is not sides[0] or not timed:
+                    timed.append((side, sides[0], memory))
+        except (SideFailed, OSError, subprocess.CalledProcessError) as error:
+            say(f"compare: {error}")
+            options.failed.append(f"{mode}, {dtype}, {threads} thread(s){', beside ' + name if name else ''}: {error}")
+            for side in sides:
+                side.end()
         peaks.append(measure_peak(options, threads, dtype))
     group["peak_gflops"] = statistics.mean(peaks)
     group["rows"] = [row(options, side, reference, group["peak_gflops"], group["gflop_per_sample"], memory)
@@ -240,12 +273,16 @@ def print_table(options, groups):
     print(f"\n{options.config}, batch {options.batch}, medians of {options.rounds} steps taken in turn, on {options.cpu}")
     print(f"{'':32}{'samples/s':>10}{'cavmae is':>12}{'of peak':>9}{'memory':>10}{'cores':>7}")
     for group in groups:
+        if not group["rows"]:
+            continue
         print(f"{group['mode']}, {group['dtype']}, {group['threads']} thread{'' if group['threads'] == 1 else 's'}"
               f" (peak {group['peak_gflops']:.0f} GFLOP/s, {group['gflop_per_sample']:.2f} GFLOP a sample)")
         for r in group["rows"]:
             faster = "" if r["side"] == "cavmae" else f"{r['cavmae_is_faster_by']:.2f} times"
             print(f"  {r['side']:<30}{r['samples_per_second']:>10.3f}{faster:>12}{100 * r['peak_share']:>8.1f}%"
                   f"{r['peak_memory_bytes'] / 1e9:>7.2f} GB{r['cores_got']:>7.2f}")
+            if r["engine"]:
+                print(f"      by {r['engine']}")
     if options.other:
         print(f"\nThe other cavmae: {options.other}")
     if not options.no_pytorch:
@@ -261,7 +298,8 @@ def print_table(options, groups):
 
 def main():
     options = parse()
-    for path in (PROGRAM, PEAK):
+    options.failed = []
+    for path in (options.program, options.peak):
         if not os.path.exists(path):
             sys.exit(f"compare: no {path}; build it first: cmake --preset release && cmake --build --preset release")
     options.cpu, flags = cpu()
@@ -271,9 +309,12 @@ def main():
               for mode in options.modes for dtype in options.dtypes for threads in options.threads]
     print_table(options, groups)
     if options.json:
-        result = {"config": options.config, "batch": options.batch, "cpu": options.cpu, "tuned": TUNED, "groups": groups}
+        result = {"config": options.config, "batch": options.batch, "cpu": options.cpu, "tuned": TUNED, "groups": groups,
+                  "failed": options.failed}
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(result, file, indent=2)
+    if options.failed:
+        sys.exit("compare: not measured: " + "; ".join(options.failed))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ TEST(Bench, PrintsPartsThatSumToTheStep) {
         "mlp", "heads", "loss", "optimizer", "total", "peak", "clips/s"})
     EXPECT_THAT(outcome.out, HasSubstr(row));
   const Json json = read_json(folder / "b.json");
+  EXPECT_THAT(outcome.out, HasSubstr("engines        " + json["engine"].get<std::string>() + "\n"));
   double seconds = 0, gflop = 0;
   for (const Json& part : json["parts"]) {
     seconds += part["seconds"].get<double>();
@@ -56,6 +57,7 @@ TEST(Bench, FollowTakesAStepForEachLine) {
   for (std::string line; std::getline(lines, line);) said.push_back(parse_json(line, "a line"));
   ASSERT_EQ(said.size(), 4u);
   EXPECT_EQ(said[0]["ready"], true);
+  EXPECT_THAT(said[0]["engine"], testing::StartsWith("forward="));
   EXPECT_GT(said[1]["seconds"].get<double>(), 0);
   EXPECT_GT(said[2]["seconds"].get<double>(), 0);
   EXPECT_GT(said[2]["cpu_seconds"].get<double>(), 0);
