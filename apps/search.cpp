@@ -11,6 +11,7 @@
 #include "cavmae/search/open_library.h"
 
 #include "apps/command.h"
+#include "apps/engines.h"
 #include "apps/library_text.h"
 #include "apps/model_flags.h"
 
@@ -63,6 +64,7 @@ ClipVectors vectors_of_file(const SearchFlags& flags, LibraryReader& library, Lo
   LoadOptions options = load_options(settings.model);
   options.runtime = runtime_options(flags.runtime);
   log.info("model: {}", checkpoint.string());
+  warn_of_slow_precision(options.precision, options.runtime, log);
   const Model model(checkpoint, options);
   check_same_model(library.name(), settings, library_model(model.pretrained()));
   ViewOptions view{.window_start = flags.at_seconds, .frames = FrameChoice::all};
