@@ -1,7 +1,7 @@
 // The matmuls of linear layers on the sizes of the full-size model. Prints one JSON line a size, type and
 // backend: GFLOP/s of y = x W^T + b, of dx = g W and of dW = g^T x.
 //
-//   matmul_benchmark [--batch 8] [--rounds 5] [--threads N]
+//   matmul_benchmark [--batch 8] [--rounds 5] [--threads N] [--backend NAME]
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -26,12 +26,14 @@ struct Settings {
   int64_t batch = 8;
   int64_t rounds = 5;
   int64_t threads = 0;
+  std::string backend = "all";
 
   template <class Self, class Visitor>
   static void visit(Self& o, Visitor&& v) {
     v("batch", o.batch, "clips in a batch");
     v("rounds", o.rounds, "measurements, of which the median counts");
     v("threads", o.threads, "threads (0: one a core)");
+    v("backend", o.backend, "all but those for tests, or a backend by its name");
   }
 };
 
@@ -124,7 +126,8 @@ int run(int argc, char** argv) {
   for (const Place& place : kPlaces)
     for (const Element element : {Element::f32, Element::bf16})
       for (const MatmulBackend* backend : kernels::usable_matmul_backends(element))
-        std::cout << measure(settings, place, element, *backend).dump() << std::endl;
+        if (settings.backend == "all" ? backend->pays_with.has_value() : settings.backend == backend->name)
+          std::cout << measure(settings, place, element, *backend).dump() << std::endl;
   return 0;
 }
 
