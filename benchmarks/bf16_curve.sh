@@ -3,12 +3,13 @@
 # the losses, averaged over 20 steps. Prints each seed's differences and their means; exit code 1 where a mean is above 1 %.
 # One seed says less: where a curve has a bump, two runs of a hair's difference come out of it apart.
 #
-#   benchmarks/bf16_curve.sh [FOLDER]     the clips and the runs go to FOLDER [a temporary one]
+#   benchmarks/bf16_curve.sh [FOLDER]     the clips and the runs go to FOLDER [a temporary one], in place of runs of before
 #
-# ENGINES names what computes in bf16, as `--engine` takes it [what is fastest here]; CLIPS and EPOCHS make it smaller.
+# CAVMAE is the program [build/release/cavmae]; ENGINES names what computes in bf16, as `--engine` takes it [what is fastest
+# here]; CLIPS and EPOCHS make it smaller.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
-cavmae=$here/build/release/cavmae
+cavmae=${CAVMAE:-$here/build/release/cavmae}
 folder=${1:-$(mktemp -d)}
 mkdir -p "$folder"
 
@@ -19,6 +20,7 @@ for seed in "${seeds[@]}"; do
   for precision in fp32 bf16; do
     engines=()
     [[ $precision == fp32 || -z ${ENGINES:-} ]] || engines=(--engine "$ENGINES")
+    rm -rf "$folder/$precision-$seed"
     "$cavmae" --quiet pretrain --config "$here/configs/tiny.json" --data "$folder/clips" --cache "$folder/cache" \
               --out "$folder/$precision-$seed" --precision $precision --seed "$seed" --epochs $epochs \
               --log-interval-steps 20 --no-report "${engines[@]}"
