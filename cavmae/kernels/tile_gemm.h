@@ -75,7 +75,15 @@ CAVMAE_TILE_INLINE void finish_row(const TileResult& c, const float* __restrict 
   }
 }
 
-template <class Tiles, Element kElement>
+// Past the cache, where a version can.
+struct PlainStores {
+  static void row(float* to, const float* values) { std::memcpy(to, values, kTileBlock * sizeof(float)); }
+  static void end() {}
+};
+
+// Stores: how a row of a block is written that goes past the cache, aligned to 64 bytes, and what comes after
+// all of them, before other threads read.
+template <class Tiles, class Stores, Element kElement>
 class TileGemm {
  public:
   TileGemm(const TileProduct& product, const TileRegion& region, void* scratch)
@@ -99,6 +107,7 @@ class TileGemm {
     store_sums(pending_.sums);
     while (pending_.next < pending_.end) finish_next();
     Tiles::release();
+    if (p_.c.non_temporal) Stores::end();
   }
 
  private:
@@ -260,6 +269,11 @@ class TileGemm {
     const float* const sums = pending_.sums + (row - pending_.first) * kTileBlock;
     const int64_t count = p_.c.columns - pending_.column;
     if (count >= kTileBlock) {
+      if constexpr (kElement == Element::f32)
+        if (p_.c.non_temporal) {
+          Stores::row(static_cast<float*>(p_.c.data) + row * p_.c.columns + pending_.column, sums);
+          return;
+        }
       fetch_for(row + kTileBlock);
       finish_row<kElement>(p_.c, sums, row, pending_.column, kTileBlock);
     } else {
@@ -296,12 +310,12 @@ int64_t tile_scratch_bytes(const TileProduct& product, const TileRegion& region)
   return blocking.sums_bytes() + blocking.copy_bytes(product);
 }
 
-template <class Tiles>
+template <class Tiles, class Stores = PlainStores>
 void multiply_on_tiles(const TileProduct& product, const TileRegion& region, void* scratch) {
   if (product.c.element == Element::bf16)
-    TileGemm<Tiles, Element::bf16>(product, region, scratch).run();
+    TileGemm<Tiles, Stores, Element::bf16>(product, region, scratch).run();
   else
-    TileGemm<Tiles, Element::f32>(product, region, scratch).run();
+    TileGemm<Tiles, Stores, Element::f32>(product, region, scratch).run();
 }
 
 }  // namespace

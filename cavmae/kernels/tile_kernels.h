@@ -46,6 +46,8 @@ struct TileResult {
   const float* bias = nullptr;             // [m]; may be null
   const float* residual = nullptr;         // [n, m], for floats; may be null
   Accumulate accumulate = Accumulate::no;  // for floats
+  bool non_temporal = false;               // may_be_non_temporal() and not accumulated: whole rows of blocks
+                                           // are written past the cache, without bias or residual
 };
 
 struct TileProduct {

@@ -1,4 +1,5 @@
 // The kernels on emulated tiles: the twin that tests hold the native ones to, and that they run everywhere.
+#include "cavmae/core/error.h"
 #include "cavmae/isa/emulated_tiles.h"
 #include "cavmae/kernels/tile_gemm.h"
 
@@ -56,10 +57,22 @@ const TilePackers& plain_tile_packers() {
   return kPackers;
 }
 
+namespace {
+
+// Holds callers to what instructions ask for.
+struct CheckedStores : PlainStores {
+  static void row(float* to, const float* values) {
+    CAVMAE_CHECK(reinterpret_cast<uintptr_t>(to) % kTileRowBytes == 0, "a row past the cache is not aligned");
+    PlainStores::row(to, values);
+  }
+};
+
+}  // namespace
+
 const TileKernels& emulated_tile_kernels() {
   static constexpr TileKernels kKernels = {.name = "emulated tiles",
                                            .scratch_bytes = tile_scratch_bytes,
-                                           .multiply = multiply_on_tiles<EmulatedTiles>,
+                                           .multiply = multiply_on_tiles<EmulatedTiles, CheckedStores>,
                                            .packers = plain_tile_packers};
   return kKernels;
 }

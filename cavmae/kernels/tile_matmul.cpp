@@ -7,6 +7,7 @@
 #include "cavmae/core/parallel.h"
 #include "cavmae/kernels/buffer.h"
 #include "cavmae/kernels/pack_weight.h"
+#include "cavmae/kernels/wgrad_gemm.h"
 
 namespace cavmae::kernels {
 namespace {
@@ -136,7 +137,9 @@ void tile_wgrad(const LinearWgrad& call, const TileKernels& kernels) {
             .c = {.data = call.d_weight,
                   .columns = call.x.columns,
                   .element = Element::f32,
-                  .accumulate = call.accumulate}},
+                  .accumulate = call.accumulate,
+                  .non_temporal = call.accumulate == Accumulate::no &&
+                                  may_be_non_temporal(call.d_weight, call.g.columns, call.x.columns)}},
            kernels);
 }
 

@@ -70,16 +70,17 @@ class Gemm {
       kernel_.pack_g(of_g, begin, end);
       kernel_.pack_x(of_x, begin, end);
     });
-    const PanelProduct product{.of_g = of_g.panels,
-                               .of_x = of_x.panels,
-                               .m = p_.m,
-                               .k = p_.k,
-                               .pairs = of_g.pairs(),
-                               .sums = p_.sums,
-                               .add = add,
-                               .non_temporal = !add && row + rows == p_.n && may_be_non_temporal(),
-                               .g = rows_ahead(p_.g, p_.m, row + rows),
-                               .x = rows_ahead(p_.x, p_.k, row + rows)};
+    const PanelProduct product{
+        .of_g = of_g.panels,
+        .of_x = of_x.panels,
+        .m = p_.m,
+        .k = p_.k,
+        .pairs = of_g.pairs(),
+        .sums = p_.sums,
+        .add = add,
+        .non_temporal = !add && row + rows == p_.n && may_be_non_temporal(p_.sums, p_.m, p_.k),
+        .g = rows_ahead(p_.g, p_.m, row + rows),
+        .x = rows_ahead(p_.x, p_.k, row + rows)};
     // Panels of g in so many parts that every thread has work.
     const int64_t parts = std::min(panels_of_g_, ceil_divide(at::get_num_threads(), panels_of_x_));
     at::parallel_for(0, panels_of_x_ * parts, 1, [&](int64_t begin, int64_t end) {
@@ -89,15 +90,6 @@ class Gemm {
                          panels_of_g_ * (part + 1) / parts);
       }
     });
-  }
-
-  // Whole lines written past the cache need not be read first. Gradients of this size are next wanted by the
-  // optimizer, when they have long left the cache.
-  bool may_be_non_temporal() const {
-    constexpr int64_t kLine = 64, kBytes = 1 << 20;
-    const int64_t row_bytes = p_.k * static_cast<int64_t>(sizeof(float));
-    return reinterpret_cast<uintptr_t>(p_.sums) % kLine == 0 && row_bytes % kLine == 0 &&
-           row_bytes * p_.m >= kBytes;
   }
 
   Ahead rows_ahead(const Bf16* factor, int64_t width, int64_t row) const {
@@ -112,6 +104,12 @@ class Gemm {
 };
 
 }  // namespace
+
+bool may_be_non_temporal(const float* sums, int64_t m, int64_t k) {
+  constexpr int64_t kLine = 64, kBytes = 1 << 20;
+  const int64_t row_bytes = k * static_cast<int64_t>(sizeof(float));
+  return reinterpret_cast<uintptr_t>(sums) % kLine == 0 && row_bytes % kLine == 0 && row_bytes * m >= kBytes;
+}
 
 const char* wgrad_gemm_in_use() {
   const auto* const version = best_version(gemm_versions());

@@ -21,6 +21,10 @@ const char* wgrad_gemm_in_use();
 // Needs a version. Works with LibTorch's threads; their number does not enter the result.
 void wgrad_gemm(const WgradGemm& call);
 
+// Whether sums [m, k] that are final may be written past the cache: whole lines need not be read first, and
+// gradients of this size are next wanted by the optimizer, when they have long left the cache.
+bool may_be_non_temporal(const float* sums, int64_t m, int64_t k);
+
 // For wgrad_gemm.cpp; Note [wgrad GEMM].
 
 // A factor's rows `first` to `first + count`, cut into panels of so many columns. A panel holds a pair of

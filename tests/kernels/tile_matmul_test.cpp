@@ -129,12 +129,14 @@ TEST_P(TileMatmul, IsBitForBitTheSameOnEveryKindOfTilesAndAnyNumberOfThreads) {
   at::set_num_threads(before);
 }
 
-// Less than a tile, edges in every direction, rows that are copied, several pieces, slices of K.
+// Less than a tile, edges in every direction, rows that are copied, several pieces, slices of K; weight
+// gradients that go past the cache, of whole blocks and with edges.
 INSTANTIATE_TEST_SUITE_P(Sizes, TileMatmul,
                          ::testing::Values(Sizes{1, 1, 1}, Sizes{5, 33, 17}, Sizes{31, 64, 32},
                                            Sizes{32, 32, 32}, Sizes{33, 32, 64}, Sizes{70, 96, 100},
                                            Sizes{200, 40, 33}, Sizes{590, 64, 300}, Sizes{40, 900, 70},
-                                           Sizes{96, 1200, 40}, Sizes{300, 1700, 32}));
+                                           Sizes{96, 1200, 40}, Sizes{300, 1700, 32}, Sizes{40, 512, 544},
+                                           Sizes{33, 528, 530}));
 
 #ifdef CAVMAE_X86_KERNELS
 TEST(TilePacking, ByAvx512IsTheTwins) {
