@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "cavmae/core/error.h"
 #include "cavmae/metrics/rank_counter.h"
@@ -22,7 +23,7 @@ torch::Tensor prepared(const torch::Tensor& vectors, FrameScore score, const cha
   const auto unit = normalize_embeddings(vectors.flatten(0, 1), what).view(vectors.sizes());
   if (score == FrameScore::mean) return unit.mean(1);
   if (score == FrameScore::diagonal_mean)
-    return unit.flatten(1) / std::sqrt(static_cast<double>(vectors.size(1)));
+    return unit.flatten(1).div_(std::sqrt(static_cast<double>(vectors.size(1))));
   return unit;
 }
 
@@ -50,10 +51,20 @@ int64_t block_side(FrameScore score, int64_t frames) {
 }
 
 // The score of each clip with its partner, float [N].
-torch::Tensor partner_scores(const torch::Tensor& a, const torch::Tensor& v, FrameScore score) {
-  if (is_product(score)) return (a * v).sum(1);
-  if (score == FrameScore::diagonal_max) return (a * v).sum(2).amax(1);
-  return at::bmm(a, v.transpose(1, 2)).amax({1, 2});
+torch::Tensor partner_scores(const torch::Tensor& audio, const torch::Tensor& video, FrameScore score) {
+  constexpr int64_t kRows = 64;  // whose products stay in a cache
+  std::vector<torch::Tensor> scores;
+  for (int64_t row = 0; row < audio.size(0); row += kRows) {
+    const int64_t count = std::min(kRows, audio.size(0) - row);
+    const auto a = audio.narrow(0, row, count), v = video.narrow(0, row, count);
+    if (is_product(score))
+      scores.push_back((a * v).sum(1));
+    else if (score == FrameScore::diagonal_max)
+      scores.push_back((a * v).sum(2).amax(1));
+    else
+      scores.push_back(at::bmm(a, v.transpose(1, 2)).amax({1, 2}));
+  }
+  return torch::cat(scores);
 }
 
 void check(const torch::Tensor& audio, const torch::Tensor& video) {
@@ -94,7 +105,7 @@ RetrievalResult evaluate_frame_retrieval(const torch::Tensor& audio, const torch
   CAVMAE_CHECK(audio.size(0) == video.size(0), "retrieval of ", audio.size(0), " clips with sound and ",
                video.size(0), " with pictures");
   const auto a = prepared(audio, score, "audio vector"), v = prepared(video, score, "video vector");
-  RankCounter counter(partner_scores(a, v, score).contiguous(), left_out);
+  RankCounter counter(partner_scores(a, v, score), left_out);
   for_each_block(a, v, block_side(score, audio.size(1)),
                  [&](int64_t row, int64_t column, const torch::Tensor& some_a, const torch::Tensor& some_v) {
                    counter.add({.scores = block_scores(some_a, some_v, score), .row = row, .column = column});

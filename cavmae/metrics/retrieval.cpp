@@ -1,7 +1,9 @@
 #include "cavmae/metrics/retrieval.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "cavmae/core/error.h"
@@ -50,15 +52,16 @@ RetrievalScores share_of_hits(std::vector<double> ranks) {
   return out;
 }
 
-// Calls work(first, count) on LibTorch's threads for so few rows at a time that their doubles stay in a
-// cache.
-template <class Work>
-void for_some_rows(int64_t rows, const Work& work) {
-  constexpr int64_t kRows = 64;
-  at::parallel_for(0, (rows + kRows - 1) / kRows, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block)
-      work(block * kRows, std::min(kRows, rows - block * kRows));
-  });
+// In double, in sums of their own that a compiler can keep side by side.
+double sum_of_squares(const float* values, int64_t count) {
+  constexpr int64_t kSums = 8;
+  std::array<double, kSums> sums = {};
+  int64_t i = 0;
+  for (; i + kSums <= count; i += kSums)
+    for (int64_t k = 0; k < kSums; ++k) sums[k] += static_cast<double>(values[i + k]) * values[i + k];
+  double total = std::accumulate(sums.begin(), sums.end(), 0.0);
+  for (; i < count; ++i) total += static_cast<double>(values[i]) * values[i];
+  return total;
 }
 
 }  // namespace
@@ -66,13 +69,19 @@ void for_some_rows(int64_t rows, const Work& work) {
 torch::Tensor normalize_embeddings(const torch::Tensor& embeddings, const char* what) {
   torch::NoGradGuard no_grad;
   const torch::Tensor rows = embeddings.to(torch::kCPU, torch::kFloat32).contiguous();
-  const torch::Tensor length = torch::empty({rows.size(0), 1}, torch::kFloat64);
-  for_some_rows(rows.size(0), [&](int64_t first, int64_t count) {
-    const torch::Tensor some = rows.narrow(0, first, count).to(torch::kFloat64);
-    length.narrow(0, first, count).copy_(some.square().sum(1, /*keepdim=*/true).sqrt());
+  torch::Tensor out = torch::empty_like(rows);
+  const int64_t width = rows.size(1);
+  std::vector<double> lengths(static_cast<size_t>(rows.size(0)));
+  at::parallel_for(0, rows.size(0), 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* from = rows.data_ptr<float>() + i * width;
+      float* to = out.data_ptr<float>() + i * width;
+      const double length = std::sqrt(sum_of_squares(from, width));
+      for (int64_t k = 0; k < width; ++k) to[k] = static_cast<float>(from[k] / length);
+      lengths[static_cast<size_t>(i)] = length;
+    }
   });
-  const double* lengths = length.data_ptr<double>();
-  for (int64_t i = 0; i < rows.size(0); ++i) {
+  for (size_t i = 0; i < lengths.size(); ++i) {
     CAVMAE_CHECK(
         std::isfinite(lengths[i]), what, " ", i,
         " holds a value that is not finite, so it cannot be ranked; check the checkpoint it was made with");
@@ -80,11 +89,6 @@ torch::Tensor normalize_embeddings(const torch::Tensor& embeddings, const char* 
         lengths[i] > 0, what, " ", i,
         " is all zeros, so it has no direction and cannot be ranked; check the checkpoint it was made with");
   }
-  torch::Tensor out = torch::empty_like(rows);
-  for_some_rows(rows.size(0), [&](int64_t first, int64_t count) {
-    out.narrow(0, first, count)
-        .copy_(rows.narrow(0, first, count).to(torch::kFloat64) / length.narrow(0, first, count));
-  });
   return out;
 }
 
