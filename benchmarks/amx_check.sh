@@ -43,7 +43,7 @@ folders="isa|kernels|machine|nn|models|train"
 if ! $rehearse; then
   [[ -f $build/build.ninja ]] || cmake --preset release -S "$root" -B "$build" >/dev/null
   cmake --build "$build" --target cavmae cavmae-decode test_isa test_kernels test_machine test_nn test_models test_train \
-    matmul_benchmark attention_benchmark peak_benchmark data_benchmark
+    matmul_benchmark attention_benchmark block_benchmark peak_benchmark data_benchmark
 fi
 
 failed=()
@@ -97,6 +97,7 @@ check tests tests
 if ! $rehearse; then
   check matmul taskset -c "$cores" "$build/bin/matmul_benchmark" --threads "$threads"
   check attention taskset -c "$cores" "$build/bin/attention_benchmark" --threads "$threads"
+  check groups taskset -c "$cores" "$build/bin/block_benchmark" --threads "$threads"
   check limits taskset -c "$cores" "$root/benchmarks/limits.sh" --build "$build"
 fi
 # What each change brings: the same step by the engines that there were before.

@@ -131,6 +131,7 @@ MatmulBackends matmul_backends_on(const EngineMachine& machine, Element element)
       choose_backend(machine, Job::dgrad, element, &MatmulBackend::dgrad);
   std::tie(chosen.wgrad, chosen.why_wgrad) =
       choose_backend(machine, Job::wgrad, element, &MatmulBackend::wgrad);
+  chosen.forward_by_tiles = chosen.forward->speed(machine).instruction == Instruction::tdpbf16ps;
   return chosen;
 }
 

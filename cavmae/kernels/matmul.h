@@ -93,6 +93,7 @@ std::vector<const MatmulBackend*> usable_matmul_backends(Element element);
 struct MatmulBackends {
   const MatmulBackend *forward, *dgrad, *wgrad;
   std::string why_forward, why_dgrad, why_wgrad;
+  bool forward_by_tiles = false;  // several times as fast as memory brings factors to them
 };
 const MatmulBackends& best_matmul_backends(Element element);
 // Chooses anew, for use_engines().

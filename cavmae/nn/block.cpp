@@ -1,5 +1,7 @@
 #include "cavmae/nn/block.h"
 
+#include <algorithm>
+
 #include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/row_kernels.h"
 #include "cavmae/nn/gradient_target.h"
@@ -56,16 +58,14 @@ torch::Tensor linear_rows(const LinearParameters& layer, const torch::Tensor& x,
   return y;
 }
 
-// layer(x) + residual, float.
-torch::Tensor linear_onto(const LinearParameters& layer, const torch::Tensor& x,
-                          const torch::Tensor& residual) {
-  auto y = at::empty_like(residual);
+// y = layer(x) + residual, float.
+void linear_onto(const LinearParameters& layer, const torch::Tensor& x, const torch::Tensor& residual,
+                 const torch::Tensor& y) {
   linear_forward({.x = x,
                   .weight = weight_rows(layer, all_rows(layer)),
                   .bias = layer.bias,
                   .residual = residual,
                   .y = y});
-  return y;
 }
 
 torch::Tensor dgrad(const LinearParameters& layer, const torch::Tensor& g, const RowRange& range) {
@@ -131,7 +131,7 @@ HeadsView rows_view(const torch::Tensor& x, const Sizes& s) {  // [R, D]
 
 // A forward pass, keeping in `saved` what is asked for.
 torch::Tensor attention_forward(const BlockParameters& p, const BlockInput& in, const Sizes& s,
-                                SavedForBackward* saved) {
+                                SavedOfGroup* saved) {
   const ProfileRange range(ranges::kAttention);
   const auto x = in.x.view({s.rows(), s.width});
   NormStatistics statistics;
@@ -168,7 +168,9 @@ torch::Tensor attention_forward(const BlockParameters& p, const BlockInput& in, 
     saved->log_sum_exp = log_sum_exp;
     saved->attn_out = attn_out;
   }
-  return linear_onto(p.proj, attn_out, residual);
+  auto x1 = at::empty_like(residual);
+  linear_onto(p.proj, attn_out, residual, x1);
+  return x1;
 }
 
 torch::Tensor gelu(torch::Tensor x, Element element, bool in_place) {
@@ -195,6 +197,7 @@ struct NormPass {
   NormStatistics statistics;  // of x
   torch::Tensor g;            // element [rows, D], the gradient of the norm's result
   torch::Tensor residual;     // float [rows, D]; may be undefined
+  torch::Tensor dx = {};      // float [rows, D], where the result goes; undefined: memory of its own
 };
 struct NormGradient {
   torch::Tensor dx;       // float [rows, D]
@@ -204,7 +207,8 @@ struct NormGradient {
 enum class WantRounded { no, yes };
 NormGradient norm_backward(const NormPass& pass, WantRounded want_rounded, const GradientTarget& sums) {
   const Element element = element_of(pass.g);
-  NormGradient out{.dx = at::empty_like(pass.x), .rounded = {}, .y = at::empty_like(pass.g)};
+  NormGradient out{
+      .dx = pass.dx.defined() ? pass.dx : at::empty_like(pass.x), .rounded = {}, .y = at::empty_like(pass.g)};
   const bool round = want_rounded == WantRounded::yes && element == Element::bf16;
   out.rounded = round ? at::empty_like(pass.g) : out.dx;
   auto of_weight = gradient_target(pass.norm.weight), of_bias = gradient_target(pass.norm.bias);
@@ -236,7 +240,7 @@ NormGradient norm_backward(const NormPass& pass, WantRounded want_rounded, const
 }
 
 // Through the MLP: from d_y, float [R, D], to the gradient of x1.
-NormGradient mlp_backward(const BlockParameters& p, const SavedForBackward& saved, const torch::Tensor& d_y) {
+NormGradient mlp_backward(const BlockParameters& p, const SavedOfGroup& saved, const torch::Tensor& d_y) {
   const ProfileRange range(ranges::kMlp);
   const auto of_bias2 = gradient_target(p.fc2.bias);
   auto g = d_y;
@@ -275,9 +279,9 @@ NormGradient mlp_backward(const BlockParameters& p, const SavedForBackward& save
 }
 
 struct QkvGradient {
-  torch::Tensor queries, keys_values;  // as in SavedForBackward
+  torch::Tensor queries, keys_values;  // as in SavedOfGroup
 };
-QkvGradient attention_backward(const BlockParameters& p, const Sizes& s, const SavedForBackward& saved,
+QkvGradient attention_backward(const BlockParameters& p, const Sizes& s, const SavedOfGroup& saved,
                                const torch::Tensor& d_attn_out) {
   const ProfileRange range(ranges::kAttentionMatmul);
   const QkvGradient out{
@@ -297,14 +301,9 @@ QkvGradient attention_backward(const BlockParameters& p, const Sizes& s, const S
   return out;
 }
 
-}  // namespace
-
-torch::Tensor flat_rows(const torch::Tensor& ids, int64_t length) {
-  const auto first = torch::arange(ids.size(0), ids.options()).mul_(length).unsqueeze(1);  // [B, 1]
-  return (ids + first).flatten();
-}
-
-torch::Tensor block_forward(const BlockParameters& p, const BlockInput& in, SavedForBackward* saved) {
+// Puts the result into y, float [R, D]; undefined: not wanted.
+void group_forward(const BlockParameters& p, const BlockInput& in, SavedOfGroup* saved,
+                   const torch::Tensor& y) {
   const Sizes s(p, in);
   const auto x1 = attention_forward(p, in, s, saved);
   const ProfileRange range(ranges::kMlp);
@@ -312,34 +311,38 @@ torch::Tensor block_forward(const BlockParameters& p, const BlockInput& in, Save
   if (saved != nullptr)
     statistics = {at::empty({s.result_rows()}, s.floats), at::empty({s.result_rows()}, s.floats)};
   const auto fc1_out = linear_rows(p.fc1, normalize(p.norm2, x1, p.element, statistics), all_rows(p.fc1));
-  const auto activated = gelu(fc1_out, p.element, /*in_place=*/saved == nullptr);
   if (saved != nullptr) {
     saved->x1 = x1;
     saved->mean2 = statistics.mean;
     saved->rstd2 = statistics.rstd;
     saved->fc1_out = fc1_out;
   }
-  return linear_onto(p.fc2, activated, x1).view({s.clips, s.queries, s.width});
+  if (y.defined()) linear_onto(p.fc2, gelu(fc1_out, p.element, /*in_place=*/saved == nullptr), x1, y);
 }
 
-torch::Tensor block_backward(const BlockParameters& p, const BlockInput& in, const SavedForBackward& saved,
-                             const torch::Tensor& d_y) {
+// d_y: float [R, D]; dx: float [B * L, D], the result.
+void group_backward(const BlockParameters& p, const BlockInput& in, const SavedOfGroup& saved,
+                    const torch::Tensor& d_y, const torch::Tensor& dx) {
   const Sizes s(p, in);
   const auto x = in.x.view({s.rows(), s.width});
-  const auto past_mlp = mlp_backward(p, saved, d_y.view({s.result_rows(), s.width}));
+  const auto past_mlp = mlp_backward(p, saved, d_y);
   const ProfileRange range(ranges::kAttention);
   const auto d_attn_out = dgrad(p.proj, past_mlp.rounded, all_rows(p.proj));
   add_weight_gradient(gradient_target(p.proj.weight), past_mlp.rounded, saved.attn_out, all_rows(p.proj));
   const auto d_qkv = attention_backward(p, s, saved, d_attn_out);
   const auto of_bias = gradient_target(p.qkv.bias), of_weight = gradient_target(p.qkv.weight);
-  NormPass pass{
-      .norm = p.norm1, .x = x, .statistics = {saved.mean1, saved.rstd1}, .g = {}, .residual = past_mlp.dx};
+  NormPass pass{.norm = p.norm1,
+                .x = x,
+                .statistics = {saved.mean1, saved.rstd1},
+                .g = {},
+                .residual = past_mlp.dx,
+                .dx = dx};
   if (!in.ids.defined()) {
     add_bias_gradient(of_bias, d_qkv.queries, all_rows(p.qkv));
     pass.g = dgrad(p.qkv, d_qkv.queries, all_rows(p.qkv));
     const auto out = norm_backward(pass, WantRounded::no, {});
     add_weight_gradient(of_weight, d_qkv.queries, out.y, all_rows(p.qkv));
-    return out.dx.view(in.x.sizes());
+    return;
   }
   const RowRange query_rows{.first = 0, .rows = s.width}, other_rows{.first = s.width, .rows = 2 * s.width};
   const auto picked = flat_rows(in.ids, s.length);
@@ -351,7 +354,72 @@ torch::Tensor block_backward(const BlockParameters& p, const BlockInput& in, con
   const auto out = norm_backward(pass, WantRounded::no, {});
   add_weight_gradient(of_weight, d_qkv.queries, out.y.index_select(0, picked), query_rows);
   add_weight_gradient(of_weight, d_qkv.keys_values, out.y, other_rows);
-  return out.dx.view(in.x.sizes());
+}
+
+// Note [Groups of clips].
+struct Group {
+  int64_t first, clips;
+  BlockInput input;
+
+  // [B, n, D] -> the group's rows, [clips * n, D]
+  torch::Tensor rows(const torch::Tensor& x) const { return x.narrow(0, first, clips).view({-1, x.size(2)}); }
+};
+
+std::vector<Group> groups_of(const BlockParameters& p, const BlockInput& in) {
+  const int64_t clips = in.x.size(0);
+  int64_t count = 1;
+  if (p.group_values > 0 && clips > 0) count = std::clamp(in.x.numel() / p.group_values, int64_t{1}, clips);
+  std::vector<Group> groups;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t first = clips * i / count, size = clips * (i + 1) / count - first;
+    groups.push_back({.first = first,
+                      .clips = size,
+                      .input = {.x = in.x.narrow(0, first, size),
+                                .ids = in.ids.defined() ? in.ids.narrow(0, first, size) : torch::Tensor()}});
+  }
+  return groups;
+}
+
+// The parameters with memory for packed weights where several groups want them.
+BlockParameters packed_for(const std::vector<Group>& groups, BlockParameters p) {
+  if (groups.size() == 1) return p;
+  for (auto* layer : {&p.qkv, &p.proj, &p.fc1, &p.fc2})
+    if (layer->packed == nullptr) layer->packed = std::make_shared<kernels::PackedWeight>();
+  return p;
+}
+
+}  // namespace
+
+torch::Tensor flat_rows(const torch::Tensor& ids, int64_t length) {
+  const auto first = torch::arange(ids.size(0), ids.options()).mul_(length).unsqueeze(1);  // [B, 1]
+  return (ids + first).flatten();
+}
+
+torch::Tensor block_forward(const BlockParameters& parameters, const BlockInput& in,
+                            SavedForBackward* saved) {
+  const auto groups = groups_of(parameters, in);
+  const auto p = packed_for(groups, parameters);
+  auto y = at::empty({in.x.size(0), in.ids.defined() ? in.ids.size(1) : in.x.size(1), in.x.size(2)},
+                     in.x.options().requires_grad(false));
+  if (saved != nullptr) saved->resize(groups.size());
+  for (size_t i = 0; i < groups.size(); ++i)
+    group_forward(p, groups[i].input, saved != nullptr ? &(*saved)[i] : nullptr, groups[i].rows(y));
+  return y;
+}
+
+torch::Tensor block_backward(const BlockParameters& parameters, const BlockInput& in,
+                             const SavedForBackward* saved, const torch::Tensor& d_y) {
+  const auto groups = groups_of(parameters, in);
+  const auto p = packed_for(groups, parameters);
+  auto dx = at::empty(in.x.sizes(), in.x.options().requires_grad(false));
+  for (size_t i = 0; i < groups.size(); ++i) {
+    const Group& group = groups[i];
+    SavedOfGroup computed_again;
+    if (saved == nullptr) group_forward(p, group.input, &computed_again, {});
+    group_backward(p, group.input, saved != nullptr ? (*saved)[i] : computed_again, group.rows(d_y),
+                   group.rows(dx));
+  }
+  return dx;
 }
 
 }  // namespace cavmae

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "cavmae/core/torch.h"
 #include "cavmae/nn/linear_passes.h"
@@ -26,6 +27,7 @@ struct BlockParameters {
   LinearParameters qkv, proj, fc1, fc2;
   int64_t heads = 1;
   kernels::Element element = kernels::Element::f32;  // of the factors and of what is saved
+  int64_t group_values = 0;                          // of x; 0: all clips are one group
 };
 
 struct BlockInput {
@@ -33,8 +35,14 @@ struct BlockInput {
   torch::Tensor ids;  // int64 [B, M], each once a clip: the result's tokens; undefined: all
 };
 
-// What the backward pass needs of the forward pass. R = B * M rows, M = L without ids.
-struct SavedForBackward {
+// Note [Groups of clips]: clips do not meet in a block. On tiles, which are faster than memory, a large batch
+// goes through it group by group, so that the caches still hold what one step writes when the next one reads
+// it: eight clips of the decoder's 708 tokens are a group, and a batch smaller than two groups is one. The
+// gradient of a parameter is the sum over the groups, in order; a weight is packed once for all of them.
+// Products that memory keeps up with gain nothing (docs/performance.md).
+
+// What the backward pass needs of the forward pass of a group of B clips. R = B * M rows, M = L without ids.
+struct SavedOfGroup {
   torch::Tensor mean1, rstd1;          // float [B * L]
   torch::Tensor queries, keys_values;  // element [R, D] and [B * L, 2 * D]; without ids qkv [R, 3 * D], none
   torch::Tensor log_sum_exp;           // float [B, H, M]
@@ -44,16 +52,19 @@ struct SavedForBackward {
   torch::Tensor fc1_out;               // element [R, mlp width], before GELU
 };
 
-// -> float [B, M, D]. `saved` is null where there will be no backward pass.
+using SavedForBackward = std::vector<SavedOfGroup>;
+
+// -> float [B, M, D]. `saved` is null where nothing is to be kept for a backward pass.
 torch::Tensor block_forward(const BlockParameters& parameters, const BlockInput& input,
                             SavedForBackward* saved);
 
 // Note [Gradients in place]: the gradients of parameters go straight into Tensor::grad(): written where there
 // is none or a fresh one, else added. Autograd would make a copy of each and add it.
 
-// d_y: float [B, M, D], dense -> the gradient of x: float [B, L, D]
+// d_y: float [B, M, D], dense -> the gradient of x: float [B, L, D]. `saved` is null where nothing was kept:
+// it is computed again, one group at a time.
 torch::Tensor block_backward(const BlockParameters& parameters, const BlockInput& input,
-                             const SavedForBackward& saved, const torch::Tensor& d_y);
+                             const SavedForBackward* saved, const torch::Tensor& d_y);
 
 // Row numbers in [B * L, ..] of the ids of each clip: int64 [B * M].
 torch::Tensor flat_rows(const torch::Tensor& ids, int64_t length);

@@ -2,6 +2,8 @@
 // it is part of a model.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,6 +66,9 @@ struct InferenceOptions {
 struct Compute {
   Precision precision = Precision::fp32;
   RuntimeOptions runtime = {};
+  // About so many values of a block's input are computed with at a time, Note [Groups of clips]; 0: all.
+  // None: as the kernels want it.
+  std::optional<int64_t> group_values = {};
 
   Compute() = default;
   Compute(Precision in) : precision(in) {}  // NOLINT: a precision is a way to compute

@@ -14,6 +14,13 @@ kernels::Element factors_of(const Compute& how) {
   return how.precision == Precision::fp32 ? kernels::Element::f32 : kernels::Element::bf16;
 }
 
+// Note [Groups of clips].
+int64_t group_values(const Compute& how, kernels::Element element) {
+  constexpr int64_t kGroupValues = int64_t{8} * 708 * 512;
+  const bool in_groups = kernels::best_matmul_backends(element).forward_by_tiles;
+  return how.group_values.value_or(in_groups ? kGroupValues : 0);
+}
+
 // Makes `result` the one result of `node`.
 torch::Tensor with_history(torch::Tensor result, const std::shared_ptr<torch::autograd::Node>& node) {
   const auto number = node->add_input_metadata(result);
@@ -63,10 +70,7 @@ class BlockNode : public torch::autograd::Node, public GradientWriter {
     if (!gradients[0].defined()) return {torch::Tensor()};
     const torch::NoGradGuard no_grad;
     CAVMAE_CHECK(input_.x.defined(), "a block's backward pass ran before; it keeps nothing for another");
-    if (recompute) block_forward(parameters_, input_, &saved);
-    auto dx = block_backward(parameters_, input_, saved, gradients[0].contiguous());
-    if (recompute) saved = {};
-    return {dx};
+    return {block_backward(parameters_, input_, recompute ? nullptr : &saved, gradients[0].contiguous())};
   }
 
  private:
@@ -139,6 +143,7 @@ Kernels kernels_for(const torch::Tensor& x, const Compute& how) {
 torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids, BlockParameters parameters,
                           const Compute& how) {
   parameters.element = factors_of(how);
+  parameters.group_values = group_values(how, parameters.element);
   const BlockInput input{.x = x.detach().contiguous(), .ids = ids};
   const bool records =
       torch::GradMode::is_enabled() && (x.requires_grad() || !trained_of(parameters).empty());

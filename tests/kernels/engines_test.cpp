@@ -113,11 +113,14 @@ TEST(EngineTables, Zen5TakesVdpbf16psWhichIsTwiceAsFastAsFp32) {
 // What Linux refuses leaves fp32's multiply-adds: vdpbf16ps runs at half their rate there.
 TEST(EngineTables, WhereTilesAreRefusedFactorsAreWidenedAndALineSaysSo) {
   EXPECT_EQ(engines_on(granite_rapids(), Element::bf16), "amx amx amx amx");
+  EXPECT_TRUE(matmul_backends_on(granite_rapids(), Element::bf16).forward_by_tiles);
+  EXPECT_FALSE(matmul_backends_on(zen5(), Element::bf16).forward_by_tiles);
   EXPECT_EQ(matmul_backend_warning(granite_rapids()), "");
   EngineMachine refused = granite_rapids();
   refused.rates = {{230, 115, 0}};
   refused.tiles_trouble = [] { return std::string("Linux refuses tiles"); };
   EXPECT_EQ(engines_on(refused, Element::bf16), "via_fp32 via_fp32 via_fp32 avx512");
+  EXPECT_FALSE(matmul_backends_on(refused, Element::bf16).forward_by_tiles);
   EXPECT_EQ(
       matmul_backend_warning(refused),
       "this processor has tiles (AMX), but they are not used: Linux refuses tiles; bf16 runs at the speed "

@@ -183,6 +183,28 @@ TEST_P(FusedBlock, GivesTheSameBitsWhenItComputesAgain) {
   }
 }
 
+TEST_P(FusedBlock, GroupsOfClipsGiveWhatAllGiveAtOnce) {
+  for (const bool recompute : {false, true})
+    for (const auto precision : {Precision::fp32, Precision::bf16}) {
+      Compute how(precision, runtime(Kernels::fused, recompute));
+      how.group_values = 0;
+      const Passes at_once = pass(GetParam(), how);
+      how.group_values = GetParam().length * GetParam().width;  // a clip each
+      expect_near(pass(GetParam(), how), at_once, precision == Precision::fp32 ? 2e-6 : 1e-3);
+      how.group_values = GetParam().length * GetParam().width * 3 / 2;  // two groups of three clips
+      expect_near(pass(GetParam(), how), at_once, precision == Precision::fp32 ? 2e-6 : 1e-3);
+    }
+}
+
+TEST_P(FusedBlock, GroupsOfClipsOnEmulatedTilesGiveWhatAllGiveAtOnce) {
+  const testing_support::OnEmulatedTiles on_tiles;
+  Compute how(Precision::bf16, runtime(Kernels::fused));
+  how.group_values = 0;
+  const Passes at_once = pass(GetParam(), how);
+  how.group_values = GetParam().length * GetParam().width;
+  expect_near(pass(GetParam(), how), at_once, 1e-3);
+}
+
 // What a GPU computes with, here on the CPU.
 TEST_P(FusedBlock, LibraryKernelsAreThePlainTwin) {
   if (usable_isa() != isa_of_processor())
