@@ -30,7 +30,9 @@ def parse():
     parser.add_argument("out", type=pathlib.Path, metavar="OUT")
     parser.add_argument("--test", type=pathlib.Path, required=True, help="manifest of the test clips")
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
-    parser.add_argument("--variants", nargs="*", default=[], help="cav-mae and av-mae otherwise, by name")
+    parser.add_argument("--variants", nargs="*", default=[], help="cav-mae with other weights, by name")
+    parser.add_argument("--ways", nargs="*", default=[], help="av-mae-WAY and cav-mae-WAY: both with something else changed")
+    parser.add_argument("--way-seeds", type=int, nargs="*", default=[])
     return parser.parse_args()
 
 
@@ -96,14 +98,18 @@ class Results:
     def has(self, system, mode):
         return all((self.out / "scores" / f"{system}-{mode}-{seed}.json").exists() for seed in self.seeds)
 
+    def of_seed(self, system, mode, seed):
+        """Of all clips, and [draws]"""
+        if (system, mode, seed) not in self.kept:
+            scores = Scores(self.out / "scores" / f"{system}-{mode}-{seed}.json", self.truth, self.ids)
+            self.kept[system, mode, seed] = (scores.mean_average_precision(numpy.ones((1, len(self.ids))))[0],
+                                             scores.mean_average_precision(self.weights))
+        return self.kept[system, mode, seed]
+
     def of(self, system, mode):
         """[seeds], and [seeds, draws]"""
-        if (system, mode) not in self.kept:
-            scores = [Scores(self.out / "scores" / f"{system}-{mode}-{seed}.json", self.truth, self.ids) for seed in self.seeds]
-            whole = numpy.ones((1, len(self.ids)))
-            self.kept[system, mode] = (numpy.array([s.mean_average_precision(whole)[0] for s in scores]),
-                                       numpy.stack([s.mean_average_precision(self.weights) for s in scores]))
-        return self.kept[system, mode]
+        points, draws = zip(*(self.of_seed(system, mode, seed) for seed in self.seeds))
+        return numpy.array(points), numpy.stack(draws)
 
     def interval(self, points, draws):
         """95 % of the mean difference over draws of clips and seeds. Few seeds drawn again and again vary less than new ones would:
@@ -195,6 +201,20 @@ def print_pairs(results, systems, mode):
         print(f"| {better} | {worse} | {points.mean():.1f} | {low:.1f} to {high:.1f} | {ordered} |")
 
 
+def print_ways(results, ways, seeds):
+    """cav-mae beside av-mae as they are and with something changed, with both modalities: what each seed says, and 95 % of draws of
+    the clips."""
+    print("\n| both with | av-mae | cav-mae | difference, seed by seed (95 % of draws of the clips) |\n|---|---:|---:|---|")
+    for way in ["", *("-" + way for way in ways)]:
+        pairs = [[results.of_seed(system + way, "both", seed) for system in ("av-mae", "cav-mae")] for seed in seeds]
+        differences = []
+        for (worse, worse_draws), (better, better_draws) in pairs:
+            low, high = numpy.percentile(better_draws - worse_draws, (2.5, 97.5))
+            differences.append(f"{better - worse:+.1f} ({low:.1f} to {high:.1f})")
+        means = [numpy.mean([pair[i][0] for pair in pairs]) for i in (0, 1)]
+        print(f"| {way[1:] or 'nothing changed'} | {means[0]:.1f} | {means[1]:.1f} | {', '.join(differences)} |")
+
+
 def main():
     options = parse()
     results = Results(options)
@@ -205,9 +225,12 @@ def main():
           (f" of {results.num_groups:,} pictures, which are drawn whole" if results.num_groups < results.num_clips else "") + ".\n")
     print_systems(results, systems)
     if options.variants:
-        print("\ncav-mae and av-mae otherwise: another weight of the contrastive loss than 0.01, another mask ratio than 0.75, a quarter of "
-              "the epochs, or a third of the clips for three times the epochs\n")
+        print("\ncav-mae with another weight of the contrastive loss than 0.01\n")
         print_systems(results, options.variants)
+    if options.ways:
+        print(f"\nav-mae and cav-mae, fine-tuned with both modalities, over {len(options.way_seeds)} seeds: another mask ratio than 0.75, a quarter "
+              "of the epochs, or a third of the clips for three times the epochs")
+        print_ways(results, options.ways, options.way_seeds)
     for mode in MODES:
         print_pairs(results, systems + options.variants, mode)
 
