@@ -32,8 +32,11 @@ def parse():
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--variants", nargs="*", default=[], help="cav-mae with other weights, by name")
     parser.add_argument("--ways", nargs="*", default=[], help="av-mae-WAY and cav-mae-WAY: both with something else changed")
-    parser.add_argument("--way-seeds", type=int, nargs="*", default=[])
-    return parser.parse_args()
+    parser.add_argument("--way-seeds", type=int, nargs="*", default=[], help="those of --seeds by which the ways were varied")
+    options = parser.parse_args()
+    if options.ways and not options.way_seeds:
+        parser.error("--ways needs --way-seeds")
+    return options
 
 
 def read_truth(manifest):
