@@ -11,6 +11,20 @@ namespace {
 constexpr float kLog2E = 1.44269504f;
 constexpr float kLn2 = 0.693147181f;
 
+// log2 of positive numbers. x = 2^e m with m around 1; log(m) = 2 atanh((m - 1) / (m + 1)), whose series is
+// cut where terms fall below 1e-8. A number that is none stays so.
+template <class S>
+CAVMAE_INLINE typename S::Vec log2_of(typename S::Vec x) {
+  using Vec = typename S::Vec;
+  using Bits = typename S::Bits;
+  constexpr int32_t kBitsOfSqrtHalf = 0x3f3504f3, kExponentBit = 23;
+  const Bits bits = reinterpret_cast<Bits>(x), exponent = (bits - kBitsOfSqrtHalf) >> kExponentBit;
+  const Vec m = reinterpret_cast<Vec>(bits - (exponent << kExponentBit)), one = S::set(1.0f);
+  const Vec z = (m - one) / (m + one), z2 = z * z;
+  const Vec series = ((S::set(1.0f / 7) * z2 + S::set(1.0f / 5)) * z2 + S::set(1.0f / 3)) * z2 + one;
+  return __builtin_convertvector(exponent, Vec) + S::set(2.0f * kLog2E) * z * series + (x - x);
+}
+
 // Note [Shift]: softmax subtracts a number from the products of a query so that the exponentials stay finite,
 // commonly the greatest product. Any number will do that keeps them within float's range. By Cauchy and
 // Schwarz no product is greater than |q| max |k|; below kSafeExponent (in powers of 2) nothing need be
@@ -211,25 +225,13 @@ class HeadAttention {
       const Vec sums = sums_of<S>(sums_ + row);
       S::store(inverse_sums_ + row, one / sums);
       if (task_.log_sum_exp == nullptr) continue;
-      const Vec logs = (log2_of(sums) + S::load_floats(shifts_ + row)) * ln2;
+      const Vec logs = (log2_of<S>(sums) + S::load_floats(shifts_ + row)) * ln2;
       float kept[S::kLanes];
       S::store(kept, logs);
       std::copy_n(kept, std::min<int64_t>(S::kLanes, queries - row), task_.log_sum_exp + row);
     }
     write_rows<S, kWidth>(out_, queries, task_.sizes, task_.out, 0,
                           [&](int64_t row) { return task_.sizes.keys == 0 ? 1.0f : inverse_sums_[row]; });
-  }
-
-  // log2 of positive numbers. x = 2^e m with m around 1; log(m) = 2 atanh((m - 1) / (m + 1)), whose series is
-  // cut where terms fall below 1e-8. A number that is none stays so.
-  CAVMAE_INLINE static Vec log2_of(Vec x) {
-    using Bits = typename S::Bits;
-    constexpr int32_t kBitsOfSqrtHalf = 0x3f3504f3, kExponentBit = 23;
-    const Bits bits = reinterpret_cast<Bits>(x), exponent = (bits - kBitsOfSqrtHalf) >> kExponentBit;
-    const Vec m = reinterpret_cast<Vec>(bits - (exponent << kExponentBit)), one = S::set(1.0f);
-    const Vec z = (m - one) / (m + one), z2 = z * z;
-    const Vec series = ((S::set(1.0f / 7) * z2 + S::set(1.0f / 5)) * z2 + S::set(1.0f / 3)) * z2 + one;
-    return __builtin_convertvector(exponent, Vec) + S::set(2.0f * kLog2E) * z * series + (x - x);
   }
 
   const HeadForward& task_;

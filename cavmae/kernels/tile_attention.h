@@ -98,20 +98,6 @@ CAVMAE_INLINE void widen_pairs(const uint32_t* pairs, typename S::Vec& first, ty
   second = reinterpret_cast<typename S::Vec>(bits & static_cast<int32_t>(0xffff0000u));
 }
 
-// log2 of positive numbers. x = 2^e m with m around 1; log(m) = 2 atanh((m - 1) / (m + 1)), whose series is
-// cut where terms fall below 1e-8. A number that is none stays so.
-template <class S>
-typename S::Vec log2_of(typename S::Vec x) {
-  using Vec = typename S::Vec;
-  using Bits = typename S::Bits;
-  constexpr int32_t kBitsOfSqrtHalf = 0x3f3504f3, kExponentBit = 23;
-  const Bits bits = reinterpret_cast<Bits>(x), exponent = (bits - kBitsOfSqrtHalf) >> kExponentBit;
-  const Vec m = reinterpret_cast<Vec>(bits - (exponent << kExponentBit)), one = S::set(1.0f);
-  const Vec z = (m - one) / (m + one), z2 = z * z;
-  const Vec series = ((S::set(1.0f / 7) * z2 + S::set(1.0f / 5)) * z2 + S::set(1.0f / 3)) * z2 + one;
-  return __builtin_convertvector(exponent, Vec) + S::set(2.0f * kLog2E) * z * series + (x - x);
-}
-
 // The products of sixteen rows with the same rows of another matrix, one a lane. Both are blocks of A, the
 // steps of a row one after the other.
 template <class S>
