@@ -1,9 +1,14 @@
 #include "cavmae/nn/block.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
 
+#include "cavmae/core/parallel.h"
 #include "cavmae/kernels/flash_attention.h"
 #include "cavmae/kernels/row_kernels.h"
+#include "cavmae/nn/clip_groups.h"
 #include "cavmae/nn/gradient_target.h"
 #include "cavmae/nn/profile_range.h"
 #include "cavmae/nn/profile_ranges.h"
@@ -357,6 +362,10 @@ void group_backward(const BlockParameters& p, const BlockInput& in, const SavedO
 }
 
 // Note [Groups of clips].
+bool side_by_side(const BlockParameters& p) {
+  return groups_go_side_by_side(p.qkv.weight.size(1), p.element);
+}
+
 struct Group {
   int64_t first, clips;
   BlockInput input;
@@ -365,10 +374,18 @@ struct Group {
   torch::Tensor rows(const torch::Tensor& x) const { return x.narrow(0, first, clips).view({-1, x.size(2)}); }
 };
 
-std::vector<Group> groups_of(const BlockParameters& p, const BlockInput& in) {
+int64_t count_groups(const BlockParameters& p, const BlockInput& in) {
   const int64_t clips = in.x.size(0);
-  int64_t count = 1;
-  if (p.group_values > 0 && clips > 0) count = std::clamp(in.x.numel() / p.group_values, int64_t{1}, clips);
+  if (p.group_values == 0 || clips == 0) return 1;
+  const auto wanted = static_cast<uint64_t>(std::max(in.x.numel() / p.group_values, int64_t{1}));
+  if (!side_by_side(p)) return std::min(static_cast<int64_t>(wanted), clips);
+  // As many for each thread, where threads are a power of two.
+  const int64_t count = std::min({static_cast<int64_t>(std::bit_ceil(wanted)), clips, kMostSideBySide});
+  return count < at::get_num_threads() ? 1 : count;
+}
+
+std::vector<Group> groups_of(const BlockParameters& p, const BlockInput& in) {
+  const int64_t clips = in.x.size(0), count = count_groups(p, in);
   std::vector<Group> groups;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t first = clips * i / count, size = clips * (i + 1) / count - first;
@@ -388,6 +405,51 @@ BlockParameters packed_for(const std::vector<Group>& groups, BlockParameters p) 
   return p;
 }
 
+// work(i) for every group, of a narrow block on a thread each.
+template <class Work>
+void for_groups(const BlockParameters& p, const std::vector<Group>& groups, const Work& work) {
+  const auto count = static_cast<int64_t>(groups.size());
+  if (count == 1 || !side_by_side(p)) {
+    for (int64_t i = 0; i < count; ++i) work(static_cast<size_t>(i));
+    return;
+  }
+  at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+    const torch::NoGradGuard no_grad;
+    const at::AutoDispatchBelowADInplaceOrView plain_operators;
+    for (int64_t i = begin; i < end; ++i) work(static_cast<size_t>(i));
+  });
+}
+
+std::array<torch::Tensor*, 12> tensors_of(BlockParameters& p) {
+  return {&p.norm1.weight, &p.norm1.bias, &p.norm2.weight, &p.norm2.bias, &p.qkv.weight, &p.qkv.bias,
+          &p.proj.weight,  &p.proj.bias,  &p.fc1.weight,   &p.fc1.bias,   &p.fc2.weight, &p.fc2.bias};
+}
+
+// The same values, whose gradients go elsewhere.
+BlockParameters with_own_gradients(BlockParameters p) {
+  for (torch::Tensor* tensor : tensors_of(p))
+    *tensor = tensor->detach().requires_grad_(tensor->requires_grad());
+  return p;
+}
+
+// Adds the gradients that went elsewhere, in order.
+void add_gradients(BlockParameters p, std::vector<BlockParameters>& of_groups) {
+  const auto tensors = tensors_of(p);
+  for (size_t k = 0; k < tensors.size(); ++k) {
+    const auto target = gradient_target(*tensors[k]);
+    if (!target.gradient.defined()) continue;
+    std::vector<const float*> parts;
+    for (BlockParameters& of_group : of_groups) parts.push_back(floats(tensors_of(of_group)[k]->grad()));
+    float* const sum = target.data();
+    constexpr int64_t kPieceValues = 16384;
+    at::parallel_for(0, target.gradient.numel(), kPieceValues, [&](int64_t begin, int64_t end) {
+      if (target.accumulate == Accumulate::no) std::fill(sum + begin, sum + end, 0.0f);
+      for (const float* part : parts)
+        for (int64_t i = begin; i < end; ++i) sum[i] += part[i];
+    });
+  }
+}
+
 }  // namespace
 
 torch::Tensor flat_rows(const torch::Tensor& ids, int64_t length) {
@@ -402,8 +464,9 @@ torch::Tensor block_forward(const BlockParameters& parameters, const BlockInput&
   auto y = at::empty({in.x.size(0), in.ids.defined() ? in.ids.size(1) : in.x.size(1), in.x.size(2)},
                      in.x.options().requires_grad(false));
   if (saved != nullptr) saved->resize(groups.size());
-  for (size_t i = 0; i < groups.size(); ++i)
+  for_groups(p, groups, [&](size_t i) {
     group_forward(p, groups[i].input, saved != nullptr ? &(*saved)[i] : nullptr, groups[i].rows(y));
+  });
   return y;
 }
 
@@ -412,13 +475,17 @@ torch::Tensor block_backward(const BlockParameters& parameters, const BlockInput
   const auto groups = groups_of(parameters, in);
   const auto p = packed_for(groups, parameters);
   auto dx = at::empty(in.x.sizes(), in.x.options().requires_grad(false));
-  for (size_t i = 0; i < groups.size(); ++i) {
+  std::vector<BlockParameters> of_groups;
+  const bool apart = groups.size() > 1 && side_by_side(p);
+  for (size_t i = 0; i < groups.size(); ++i) of_groups.push_back(apart ? with_own_gradients(p) : p);
+  for_groups(p, groups, [&](size_t i) {
     const Group& group = groups[i];
     SavedOfGroup computed_again;
     if (saved == nullptr) group_forward(p, group.input, &computed_again, {});
-    group_backward(p, group.input, saved != nullptr ? (*saved)[i] : computed_again, group.rows(d_y),
-                   group.rows(dx));
-  }
+    group_backward(of_groups[i], group.input, saved != nullptr ? (*saved)[i] : computed_again,
+                   group.rows(d_y), group.rows(dx));
+  });
+  if (apart) add_gradients(p, of_groups);
   return dx;
 }
 

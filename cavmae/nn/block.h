@@ -35,11 +35,11 @@ struct BlockInput {
   torch::Tensor ids;  // int64 [B, M], each once a clip: the result's tokens; undefined: all
 };
 
-// Note [Groups of clips]: clips do not meet in a block. On tiles, which are faster than memory, a large batch
-// goes through it group by group, so that the caches still hold what one step writes when the next one reads
-// it: eight clips of the decoder's 708 tokens are a group, and a batch smaller than two groups is one. The
-// gradient of a parameter is the sum over the groups, in order; a weight is packed once for all of them.
-// Products that memory keeps up with gain nothing (docs/performance.md).
+// Note [Groups of clips]: clips do not meet in a block, so a batch may go through it in groups, of which the
+// caches still hold what one step writes when the next one reads it. Wide blocks do so on tiles, which outrun
+// memory, one group after the other. Narrow ones, whose products are too small to be shared, do so wherever
+// each thread has one: side by side, with gradients of parameters of their own, summed in order. A weight is
+// packed once for all groups. Other products gain nothing (docs/performance.md).
 
 // What the backward pass needs of the forward pass of a group of B clips. R = B * M rows, M = L without ids.
 struct SavedOfGroup {

@@ -2,6 +2,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/kernels/row_kernels.h"
+#include "cavmae/nn/clip_groups.h"
 #include "cavmae/nn/gradient_target.h"
 #include "cavmae/nn/gradient_uses.h"
 
@@ -12,13 +13,6 @@ using torch::autograd::variable_list;
 
 kernels::Element factors_of(const Compute& how) {
   return how.precision == Precision::fp32 ? kernels::Element::f32 : kernels::Element::bf16;
-}
-
-// Note [Groups of clips].
-int64_t group_values(const Compute& how, kernels::Element element) {
-  constexpr int64_t kGroupValues = int64_t{8} * 708 * 512;
-  const bool in_groups = kernels::best_matmul_backends(element).forward_by_tiles;
-  return how.group_values.value_or(in_groups ? kGroupValues : 0);
 }
 
 // Makes `result` the one result of `node`.
@@ -143,7 +137,8 @@ Kernels kernels_for(const torch::Tensor& x, const Compute& how) {
 torch::Tensor fused_block(const torch::Tensor& x, const torch::Tensor& ids, BlockParameters parameters,
                           const Compute& how) {
   parameters.element = factors_of(how);
-  parameters.group_values = group_values(how, parameters.element);
+  parameters.group_values =
+      how.group_values.value_or(group_values_for(parameters.qkv.weight.size(1), parameters.element));
   const BlockInput input{.x = x.detach().contiguous(), .ids = ids};
   const bool records =
       torch::GradMode::is_enabled() && (x.requires_grad() || !trained_of(parameters).empty());

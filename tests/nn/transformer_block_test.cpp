@@ -166,10 +166,13 @@ TEST_P(FusedBlock, IsThePlainTwinOnEmulatedTiles) {
 }
 
 TEST_P(FusedBlock, AddsGradientsToThoseThatAreThere) {
-  const Compute how(Precision::fp32, runtime(Kernels::fused));
-  const Passes once = pass(GetParam(), how), twice = pass(GetParam(), how, 2);
-  for (size_t i = 0; i < once.of_parameters.size(); ++i)
-    EXPECT_THAT(twice.of_parameters[i], IsNear(once.of_parameters[i] * 2, 1e-6)) << "parameter " << i;
+  for (const int64_t group_values : {int64_t{0}, GetParam().length * GetParam().width}) {
+    Compute how(Precision::fp32, runtime(Kernels::fused));
+    how.group_values = group_values;
+    const Passes once = pass(GetParam(), how), twice = pass(GetParam(), how, 2);
+    for (size_t i = 0; i < once.of_parameters.size(); ++i)
+      EXPECT_THAT(twice.of_parameters[i], IsNear(once.of_parameters[i] * 2, 1e-6)) << "parameter " << i;
+  }
 }
 
 TEST_P(FusedBlock, GivesTheSameBitsWhenItComputesAgain) {
@@ -190,9 +193,9 @@ TEST_P(FusedBlock, GroupsOfClipsGiveWhatAllGiveAtOnce) {
       how.group_values = 0;
       const Passes at_once = pass(GetParam(), how);
       how.group_values = GetParam().length * GetParam().width;  // a clip each
-      expect_near(pass(GetParam(), how), at_once, precision == Precision::fp32 ? 2e-6 : 1e-3);
+      expect_near(pass(GetParam(), how), at_once, precision == Precision::fp32 ? 5e-6 : 1e-2);
       how.group_values = GetParam().length * GetParam().width * 3 / 2;  // two groups of three clips
-      expect_near(pass(GetParam(), how), at_once, precision == Precision::fp32 ? 2e-6 : 1e-3);
+      expect_near(pass(GetParam(), how), at_once, precision == Precision::fp32 ? 5e-6 : 1e-2);
     }
 }
 
@@ -203,6 +206,30 @@ TEST_P(FusedBlock, GroupsOfClipsOnEmulatedTilesGiveWhatAllGiveAtOnce) {
   const Passes at_once = pass(GetParam(), how);
   how.group_values = GetParam().length * GetParam().width;
   expect_near(pass(GetParam(), how), at_once, 1e-3);
+}
+
+// A narrow block's, which go side by side where each thread has one.
+TEST(FusedBlock, GroupsOfClipsGiveTheSameBitsForAnyNumberOfThreads) {
+  const Shape shape{7, 33, 64, 2, 0, 4.0};
+  const testing_support::OnEmulatedTiles on_tiles;
+  kernels::use_engines("forward=blas,dgrad=blas,wgrad=blas", kernels::Element::f32);
+  for (const auto precision : {Precision::fp32, Precision::bf16}) {
+    Compute how(precision, runtime(Kernels::fused));
+    how.group_values = shape.length * shape.width;
+    const int threads = at::get_num_threads();
+    at::set_num_threads(1);
+    const Passes expected = pass(shape, how);
+    for (const int count : {2, 3, 7}) {
+      at::set_num_threads(count);
+      const Passes ours = pass(shape, how);
+      EXPECT_TRUE(ours.result.equal(expected.result)) << count;
+      EXPECT_TRUE(ours.of_x.equal(expected.of_x)) << count;
+      for (size_t i = 0; i < expected.of_parameters.size(); ++i)
+        EXPECT_TRUE(ours.of_parameters[i].equal(expected.of_parameters[i])) << count << ", parameter " << i;
+    }
+    at::set_num_threads(threads);
+  }
+  kernels::use_engines("", kernels::Element::f32);
 }
 
 // What a GPU computes with, here on the CPU.
@@ -221,7 +248,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, FusedBlock,
                          ::testing::Values(Shape{1, 1, 8, 1, 0, 2.0}, Shape{2, 9, 16, 2, 0, 3.0},
                                            Shape{3, 13, 60, 5, 0, 1.3}, Shape{2, 70, 64, 2, 0, 4.0},
                                            Shape{2, 9, 16, 2, 4, 3.0}, Shape{3, 77, 96, 3, 50, 4.0},
-                                           Shape{2, 5, 24, 3, 1, 2.0}));
+                                           Shape{2, 5, 24, 3, 1, 2.0}, Shape{6, 9, 320, 5, 4, 2.0}));
 
 TEST(FusedBlock, WithoutGradientsGivesTheSameBits) {
   Block block(options());
@@ -236,7 +263,15 @@ TEST(FusedBlock, WithoutGradientsGivesTheSameBits) {
   }
 }
 
-TEST(FusedBlock, LeavesFrozenParametersWithoutGradients) {
+// All clips at once, and a clip a group.
+class FusedBlockInGroups : public ::testing::TestWithParam<int64_t> {
+ protected:
+  FusedBlockInGroups() { how.group_values = GetParam(); }
+  Compute how{Precision::fp32, runtime(Kernels::fused)};
+};
+INSTANTIATE_TEST_SUITE_P(Sizes, FusedBlockInGroups, ::testing::Values(0, 9 * 16));
+
+TEST_P(FusedBlockInGroups, LeavesFrozenParametersWithoutGradients) {
   Block block(options()), twin(options());
   randomize(block, 7);
   randomize(twin, 7);
@@ -246,19 +281,19 @@ TEST(FusedBlock, LeavesFrozenParametersWithoutGradients) {
           item.key() == "mlp.fc1.bias")
         item.value().set_requires_grad(false);
   const auto x = normal({2, 9, 16}, 64), gradient = normal({2, 9, 16}, 65);
-  block(x, NormSet::joint, Precision::fp32).backward(gradient);
+  block(x, NormSet::joint, how).backward(gradient);
   twin(x, NormSet::joint, Compute(Precision::fp32, runtime(Kernels::plain))).backward(gradient);
   expect_same_gradients(block->named_parameters(), twin->named_parameters());
 }
 
-TEST(FusedBlock, AddsOneNormsGradientWhereTheOthersIsNew) {
+TEST_P(FusedBlockInGroups, AddsOneNormsGradientWhereTheOthersIsNew) {
   Block block(options()), twin(options());
   randomize(block, 8);
   randomize(twin, 8);
   for (auto* module : {&block, &twin})
     (*module)->named_parameters()["norm1.bias"].mutable_grad() = torch::ones({16});
   const auto x = normal({2, 9, 16}, 66), gradient = normal({2, 9, 16}, 67);
-  block(x, NormSet::joint, Precision::fp32).backward(gradient);
+  block(x, NormSet::joint, how).backward(gradient);
   twin(x, NormSet::joint, Compute(Precision::fp32, runtime(Kernels::plain))).backward(gradient);
   expect_same_gradients(block->named_parameters(), twin->named_parameters());
 }
