@@ -2,25 +2,25 @@
 # What each step from CAV-MAE to its successors is worth: two directions, global tokens, aligned segments of sound, a pass of
 # the contrastive loss's own, registers, a teacher. Each network gets the same processor time on the same clips, without noise and
 # roll; measured are retrieval both ways on held-out clips and a linear probe of what the contrastive loss compares (global tokens,
-# or else the means of the patches) with the labels of the same clips, over all of a clip's pictures and over several seeds.
+# or else the means of the patches) with the labels of half of the clips, over all of a clip's pictures and over several seeds.
 #
 #   benchmarks/successors.sh [OUT]             generated clips in which objects come and go; default: build/successors
 #   benchmarks/successors.sh --stamps [OUT]    spoken names of drawings (examples/talking_stamps), without aligned segments,
 #                                              which sound beside a still picture has no use for; default: build/successors-stamps
 #
 # CAVMAE names another program than build/release/cavmae; CAVMAE_LANES the runs that go side by side, one thread each (default:
-# one a core); SECONDS_EACH the processor time of a training (default: 600, under 3 hours for all on two cores); SEEDS the seeds
-# (default: "1 2 3"); CLIPS the clips to learn from (default: 2500), HELD_OUT those to be tested on (default: 1000). How many
+# one a core); SECONDS_EACH the processor time of a training (default: 350, under 2 hours for all on two cores); SEEDS the seeds
+# (default: "1 2 3"); CLIPS the clips to learn from (default: 4000), HELD_OUT those to be tested on (default: 1000). How many
 # epochs a training has is found out first, from the processor time of a few steps, so that neither a busy machine nor a stop
 # changes what is learned. What is finished is kept: the same command goes on after a stop.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-export CAVMAE=${CAVMAE:-$root/build/release/cavmae} CONFIGS=$root/configs OUT SECONDS_EACH=${SECONDS_EACH:-600}
+export CAVMAE=${CAVMAE:-$root/build/release/cavmae} CONFIGS=$root/configs OUT SECONDS_EACH=${SECONDS_EACH:-350}
 export set=generated
 [[ ${1:-} == --stamps ]] && { set=stamps; shift; }
 [[ ${1:-} != -* ]] || { echo "usage: successors.sh [--stamps] [OUT]" >&2; exit 2; }
 OUT=$(realpath -m "${1:-$root/build/successors$([[ $set == generated ]] || echo "-$set")}")
-export clips=$OUT/clips labelled=$OUT/clips held_out=$OUT/held_out classes='' sound='' probe_epochs=10
+export clips=$OUT/clips labelled=$OUT/clips/labelled.jsonl held_out=$OUT/held_out classes='' sound='' probe_epochs=12
 variants=(cav-mae directions tokens segments dual registers teacher random)
 if [[ $set == stamps ]]; then
   clips=$OUT/train.jsonl labelled=$OUT/labelled.jsonl held_out=$OUT/held_out.jsonl
@@ -148,8 +148,9 @@ synth() {
 }
 echo "== 1. Clips"
 if [[ $set == generated ]]; then
-  synth clips "${CLIPS:-2500}" 21
+  synth clips "${CLIPS:-4000}" 21
   synth held_out "${HELD_OUT:-1000}" 23
+  awk 'NR % 2 == 1' "$clips/manifest.jsonl" >"$labelled"
 else
   [[ -s $labelled ]] || "$root/examples/talking_stamps/make_manifest.sh" "$OUT" --hold-out 0.1
   awk 'NR % 7 == 1' "$clips" >"$labelled"
