@@ -5,6 +5,7 @@
 
 #include "cavmae/core/error.h"
 #include "cavmae/isa/isa.h"
+#include "cavmae/nn/clip_groups.h"
 #include "cavmae/nn/patches.h"
 
 #include "tests/support/emulated_tiles.h"
@@ -206,6 +207,16 @@ TEST_P(FusedBlock, GroupsOfClipsOnEmulatedTilesGiveWhatAllGiveAtOnce) {
   const Passes at_once = pass(GetParam(), how);
   how.group_values = GetParam().length * GetParam().width;
   expect_near(pass(GetParam(), how), at_once, 1e-3);
+}
+
+TEST(FusedBlock, NarrowOnesTakeGroupsSideBySideAndWideOnesDoNotWithoutTiles) {
+  constexpr auto kFp32 = kernels::Element::f32;
+  kernels::use_engines("forward=blas,dgrad=blas,wgrad=blas", kFp32);
+  EXPECT_TRUE(groups_go_side_by_side(96, kFp32));
+  EXPECT_GT(group_values_for(96, kFp32), 0);
+  EXPECT_FALSE(groups_go_side_by_side(512, kFp32));
+  EXPECT_EQ(group_values_for(512, kFp32), 0);
+  kernels::use_engines("", kFp32);
 }
 
 // A narrow block's, which go side by side where each thread has one.
