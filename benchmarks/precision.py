@@ -100,7 +100,7 @@ def main():
                             str(folder / "cache"), "--precision", precision, "--out", str(out)], check=True)
             return time.monotonic() - begin
 
-        embed("fp32", folder / "warm.safetensors")  # fills the cache
+        embed("bf16", folder / "warm.safetensors")  # fills the cache
         result = {"clips": 0}
         for precision in ("fp32", "bf16"):
             result[f"seconds_{precision}"] = round(embed(precision, folder / f"{precision}.safetensors"), 2)

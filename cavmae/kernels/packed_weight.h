@@ -1,5 +1,5 @@
-// Copies of one weight as matmul backends have packed them: made at first use, and again when the weight has
-// changed. One a parameter. Safe from several threads.
+// Copies of one weight as matmul backends have packed them, made again when the weight has changed. One a
+// parameter. Safe from several threads.
 #pragma once
 
 #include <compare>
@@ -28,13 +28,24 @@ class PackedWeight {
     virtual ~Copy() = default;
   };
 
-  // The copy under `key` if fits(copy), else what pack() makes, which is kept.
+  // A program that embeds one clip uses each weight once: copies that stay would cost it a third of a
+  // gigabyte of fresh memory, where one that goes leaves its memory, and its place in the cache, to the next
+  // weight's.
+  enum class KeptFrom { first_use, second_use };
+
+  explicit PackedWeight(KeptFrom kept_from = KeptFrom::second_use) : kept_from_(kept_from) {}
+
+  // The copy under `key` if fits(copy), else what pack() makes.
   template <class Fits, class Pack>
   std::shared_ptr<const Copy> find_or_pack(const Key& key, const Fits& fits, const Pack& pack) {
     const std::lock_guard lock(mutex_);
-    auto& copy = copies_[key];
-    if (copy == nullptr || !fits(*copy)) copy = pack();
-    return copy;
+    const auto [entry, is_first_use] = copies_.try_emplace(key);
+    std::shared_ptr<const Copy>& copy = entry->second;
+    if (copy != nullptr && fits(*copy)) return copy;
+    copy = nullptr;  // before another takes memory
+    std::shared_ptr<const Copy> made = pack();
+    if (!is_first_use || kept_from_ == KeptFrom::first_use) copy = made;
+    return made;
   }
 
   // Lets go of all copies.
@@ -44,8 +55,9 @@ class PackedWeight {
   }
 
  private:
+  const KeptFrom kept_from_;
   std::mutex mutex_;
-  std::map<Key, std::shared_ptr<const Copy>> copies_;
+  std::map<Key, std::shared_ptr<const Copy>> copies_;  // null: used once
 };
 
 }  // namespace cavmae::kernels

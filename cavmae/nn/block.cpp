@@ -401,7 +401,8 @@ std::vector<Group> groups_of(const BlockParameters& p, const BlockInput& in) {
 BlockParameters packed_for(const std::vector<Group>& groups, BlockParameters p) {
   if (groups.size() == 1) return p;
   for (auto* layer : {&p.qkv, &p.proj, &p.fc1, &p.fc2})
-    if (layer->packed == nullptr) layer->packed = std::make_shared<kernels::PackedWeight>();
+    if (layer->packed == nullptr)
+      layer->packed = std::make_shared<kernels::PackedWeight>(kernels::PackedWeight::KeptFrom::first_use);
   return p;
 }
 
