@@ -4,7 +4,8 @@
   benchmarks/precision.py --checkpoint RUN [--check] [--data CLIPS | --clips 2000] [--cavmae build/release/cavmae] [--folder DIR]
 
 Embeds the clips (--data, or as many generated ones) with --precision fp32 and bf16 from one cache, and prints a JSON object:
-of audio and video the smallest and the mean cosine between a clip's two vectors, the set's mean vector taken off; R@1 of both
+of audio and video the smallest and the mean cosine between a clip's two vectors, the mean vector of each set taken off, and the way
+between these means over a clip's median distance from its mean (shift); R@1 of both
 precisions in both directions; the share of a query's first ten answers that both precisions agree on; and the seconds of either
 pass. Takes Debian's python3-numpy.
 """
@@ -49,8 +50,11 @@ def agreement(a, b):
 def compare(fp32, bf16):
     out = {}
     for side in ("audio", "video"):
-        mean = fp32[side].mean(axis=0)
-        cosines = (normalized(fp32[side] - mean) * normalized(bf16[side] - mean)).sum(axis=1)
+        means = fp32[side].mean(axis=0), bf16[side].mean(axis=0)
+        distances = np.linalg.norm(fp32[side] - means[0], axis=1)
+        cosines = (normalized(fp32[side] - means[0]) * normalized(bf16[side] - means[1])).sum(axis=1)
+        # How far bf16 moves all clips alike, which matters to who compares vectors of both.
+        out[f"{side}_shift"] = float(np.linalg.norm(means[1] - means[0]) / np.median(distances))
         out[f"{side}_cosine_min"], out[f"{side}_cosine_mean"] = float(cosines.min()), float(cosines.mean())
     for query, answer in (("audio", "video"), ("video", "audio")):
         name = f"{query}_to_{answer}"
