@@ -16,7 +16,7 @@ PEER = [sys.executable, str(ROOT / "benchmarks/peer_embed.py")]
 TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "67108864",
          "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "GOMP_SPINCOUNT": "3000"}  # as compare.py
 # What the vectors of fp32 and of bf16, and of two decoders, may differ in: of noisy pictures ffmpeg's default conversion to RGB,
-# which interpolates colours and rounds its own way, leaves 0.96 to 0.98; another picture or clip leaves nothing near it.
+# which interpolates colours and rounds its own way, leaves 0.96 to 0.98; beside the next clip's vectors it is 0.55 and less.
 LEAST_COSINE = 0.9
 # What is to be reached, of the bound and beside the peer.
 SHARE_AIM, RATIO_AIM = 0.85, 2.5
