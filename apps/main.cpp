@@ -1,7 +1,9 @@
 // The program: reads the command line, runs one subcommand, turns errors into messages and exit codes.
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <iostream>
@@ -170,13 +172,21 @@ int run(int argc, char** argv) {
   return kExitFailure;
 }
 
+// What a command printed may still be on its way; a full disk at its end is the command's failure.
+int with_output_written(int code) {
+  const bool written = std::cout.flush().good() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  const int error = errno;
+  std::fflush(nullptr);
+  if (written || code != 0) return code;
+  print_error(concat("the standard output cannot be written: ", std::strerror(error)));
+  return kExitFailure;
+}
+
 }  // namespace
 }  // namespace cavmae::apps
 
 // What libraries would do at exit, LibTorch taking its operators out of its tables one by one, takes 0.1 s.
 int main(int argc, char** argv) {
-  const int code = cavmae::apps::run(argc, argv);
-  std::cout.flush();
-  std::fflush(nullptr);
-  std::_Exit(code);
+  namespace apps = cavmae::apps;
+  std::_Exit(apps::with_output_written(apps::run(argc, argv)));
 }

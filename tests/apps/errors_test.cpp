@@ -54,6 +54,14 @@ TEST(CommandLine, AClipThatTakesTooLongIsNamedWithTheFlag) {
   expect_error(run_cavmae("stats --data " + clips + " --clip-timeout -1"), 2, "clip_timeout is -1");
 }
 
+TEST(CommandLine, OutputThatCannotBeWrittenIsAnError) {
+  expect_error(run_cavmae("--version >/dev/full"), 1,
+               "cavmae: the standard output cannot be written: No space left on device");
+  expect_error(run_cavmae("info --machine --json - >/dev/full"), 1, "the standard output cannot be written");
+  EXPECT_EQ(run_cavmae("--version >&-").exit_code, 1);
+  EXPECT_EQ(run_cavmae("--version >/dev/null").exit_code, 0);
+}
+
 TEST(CommandLine, MissingRequiredFlagIsNamed) {
   expect_error(run_cavmae("retrieve --data x"), 2, "--checkpoint");
 }
