@@ -104,7 +104,8 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
   require_confirmed(out.assumed, out.path, shown_by_tensors(described.config));
   const CavMaeConfig config = config_with(described.config, options.shape);
   std::optional<UnsetParameters> unset;  // since all of them come from the file
-  if (options.partial == PartialFile::refuse) unset.emplace();
+  if (options.partial == PartialFile::refuse)
+    unset.emplace(options.shares_memory_of_file ? UnsetMemory::to_be_replaced : UnsetMemory::to_be_written);
   if (described.head && options.head == HeadUse::if_any) {
     out.classifier_ = Classifier(config, head_with(*described.head, options.head_hints));
     out.network_ = as_network(out.classifier_);

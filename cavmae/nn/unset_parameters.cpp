@@ -9,11 +9,11 @@
 namespace cavmae {
 namespace {
 
-thread_local int t_unset = 0;
+thread_local const UnsetParameters* t_innermost = nullptr;
 
-// Note [Untouched memory]. malloc writes its notes between blocks, which clears a huge page for every 2 MB of
-// weights where it asks for such (Note [Process settings]): as much as zeros would cost. A mapping of its own
-// costs nothing before it is written, and nothing at all if the parameter becomes a part of a mapped file.
+// Note [Untouched memory]. malloc writes its notes between blocks. Where it asks for huge pages (Note
+// [Process settings]), that clears one for every 2 MB of weights, which takes as long as zeros would. A
+// mapping of its own costs nothing before it is written.
 torch::Tensor untouched(torch::IntArrayRef sizes) {
 #if defined(__linux__)
   constexpr size_t kWorthMapping = size_t{1} << 19;
@@ -21,10 +21,8 @@ torch::Tensor untouched(torch::IntArrayRef sizes) {
   if (bytes >= kWorthMapping) {
     void* const memory =
         ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory != MAP_FAILED) {
-      ::madvise(memory, bytes, MADV_HUGEPAGE);  // for values that are copied; without them it is slower
+    if (memory != MAP_FAILED)
       return torch::from_blob(memory, sizes, [bytes](void* mapped) { ::munmap(mapped, bytes); });
-    }
   }
 #endif
   return torch::empty(sizes);
@@ -32,16 +30,17 @@ torch::Tensor untouched(torch::IntArrayRef sizes) {
 
 }  // namespace
 
-UnsetParameters::UnsetParameters() {
-  ++t_unset;
+UnsetParameters::UnsetParameters(UnsetMemory memory) : outer_(t_innermost), memory_(memory) {
+  t_innermost = this;
 }
 
 UnsetParameters::~UnsetParameters() {
-  --t_unset;
+  t_innermost = outer_;
 }
 
 torch::Tensor new_weight(torch::IntArrayRef sizes) {
-  return t_unset > 0 ? untouched(sizes) : torch::zeros(sizes);
+  if (t_innermost == nullptr) return torch::zeros(sizes);
+  return t_innermost->memory_ == UnsetMemory::to_be_replaced ? untouched(sizes) : torch::empty(sizes);
 }
 
 }  // namespace cavmae

@@ -14,14 +14,15 @@ namespace {
 
 constexpr int64_t kWide = 3072, kNarrow = 768, kLayers = 32;
 
-TEST(UnsetParameters, AreZerosWithoutThemAndCanBeWrittenWithThem) {
+TEST(UnsetParameters, WeightsAreZerosWithoutThemAndCanBeWrittenWithThem) {
   EXPECT_TRUE(torch::equal(new_weight({kWide, kNarrow}), torch::zeros({kWide, kNarrow})));
   std::vector<torch::Tensor> weights;
-  {
-    const UnsetParameters unset;
+  for (const UnsetMemory memory : {UnsetMemory::to_be_written, UnsetMemory::to_be_replaced}) {
+    const UnsetParameters unset(memory);
     for (const int64_t rows : {int64_t{1}, kNarrow, kWide})
       weights.push_back(new_weight({rows, kNarrow, 1, 2}));
   }
+  EXPECT_TRUE(torch::equal(new_weight({3, kNarrow}), torch::zeros({3, kNarrow})));
   for (torch::Tensor& weight : weights) {
     weight.fill_(2.5f);
     EXPECT_TRUE(weight.is_contiguous() && weight.scalar_type() == torch::kFloat32);
@@ -33,7 +34,7 @@ TEST(UnsetParameters, AreZerosWithoutThemAndCanBeWrittenWithThem) {
 [[noreturn]] void make_weights_without_values() {
   tune_process({.restart = Restart::never});
   const double before = resident_bytes();
-  const UnsetParameters unset;
+  const UnsetParameters unset(UnsetMemory::to_be_replaced);
   std::vector<torch::Tensor> weights;
   for (int64_t i = 0; i < kLayers; ++i) weights.push_back(new_weight({kWide, kNarrow}));
   const double share = (resident_bytes() - before) / static_cast<double>(kLayers * kWide * kNarrow * 4);
@@ -41,7 +42,7 @@ TEST(UnsetParameters, AreZerosWithoutThemAndCanBeWrittenWithThem) {
   std::_Exit(share < 0.05 ? 0 : 1);
 }
 
-TEST(UnsetParametersDeathTest, TakeNoMemoryBeforeTheyAreWritten) {
+TEST(UnsetParametersDeathTest, TakeNoMemoryWhereTheyAreToBeReplaced) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const char* const before = std::getenv("GLIBC_TUNABLES");
   const std::string kept = before == nullptr ? "" : before;
