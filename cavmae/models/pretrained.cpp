@@ -45,12 +45,18 @@ void require_finite(const CavMae& network, const fs::path& path) {
                     "' holds values that are not finite; its training diverged, or the file is damaged");
 }
 
+void take_own_memory(CavMae& network) {
+  for (torch::Tensor& parameter : network->parameters())
+    parameter.set_data(at::empty_like(parameter, parameter.options().requires_grad(false)));
+}
+
 // Copies what the file has; the rest gets the values that a fresh network would have.
 LoadReport fill(CavMae& network, const CopySource& source, PositionFit positions) {
   const auto copy = [&] { return copy_parameters(*network, network->config(), source, positions); };
   LoadReport report = copy();
   if (!report.missing.empty()) {
     constexpr uint64_t kSeed = 0;
+    if (source.shares_memory) take_own_memory(network);  // what is written next is not to change the file's
     initialize(network, kSeed);
     copy();
   }

@@ -17,6 +17,7 @@ namespace cavmae {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing_support::golden;
@@ -116,6 +117,31 @@ TEST(Pretrained, AShortJobsParametersLieInTheMappedFile) {
     EXPECT_TRUE(item.value().equal(wanted[item.key()])) << item.key();
     EXPECT_TRUE(is_mapped_from(item.value().data_ptr(), file)) << item.key();
     EXPECT_FALSE(is_mapped_from(own[item.key()].data_ptr(), file)) << item.key();
+  }
+}
+
+TEST(Pretrained, WhatAPartialFileHasIsTakenWhereverParametersLie) {
+  TemporaryFolder folder;
+  CavMae saved(small_config());
+  initialize(saved, 3);
+  save_model(folder / "model.safetensors", saved, InputSpec());
+  TensorFile file = read_safetensors(folder / "model.safetensors");
+  const std::string lacking = "blocks_a.0.attn.qkv.weight";
+  std::erase_if(file.tensors, [&](const auto& tensor) { return tensor.first == lacking; });
+  write_safetensors(folder / "partial.safetensors", file.tensors, file.metadata);
+  LoadOptions options;
+  options.partial = PartialFile::allow;
+  const Pretrained copied = load_pretrained(folder / "partial.safetensors", options);
+  options.shares_memory_of_file = true;
+  const Pretrained shared = load_pretrained(folder / "partial.safetensors", options);
+  EXPECT_THAT(shared.report.missing, ElementsAre(lacking));
+  const auto wanted = saved->named_parameters();
+  const auto own = copied.network()->named_parameters();
+  for (const auto& item : shared.network()->named_parameters()) {
+    EXPECT_TRUE(item.value().equal(own[item.key()])) << item.key();
+    if (item.key() != lacking) {
+      EXPECT_TRUE(item.value().equal(wanted[item.key()])) << item.key();
+    }
   }
 }
 
