@@ -22,8 +22,6 @@ using testing_support::test_device;
 using testing_support::without_key_bias;
 
 constexpr double kTolerance = 1e-5;
-// Of sums over gradients: up to 1.1e-5 where OpenBLAS takes its AVX-512 kernels, less by those of AVX2.
-constexpr double kGradientTolerance = 2e-5;
 
 CavMae golden_model(Kernels kernels = Kernels::fused) {
   CavMae model(golden_config());
@@ -64,7 +62,7 @@ void expect_gradients(CavMae& model, const TensorFile& file) {
       EXPECT_FALSE(gradient.defined()) << item.key();
       continue;
     }
-    testing_support::expect_gradient(gradient, file, name, kGradientTolerance);
+    testing_support::expect_gradient(gradient, file, name, kTolerance);
     ++checked;
   }
   EXPECT_GT(checked, 300);
