@@ -5,7 +5,7 @@
 namespace cavmae {
 namespace {
 
-[[noreturn]] void fail(const std::filesystem::path& tar) {
+[[noreturn]] void no_tar_files(const std::filesystem::path& tar) {
   throw DataError(
       concat(tar.string(),
              ": this cavmae was built without libarchive (CAVMAE_MEDIA=OFF), which finds what a tar "
@@ -15,16 +15,16 @@ namespace {
 }  // namespace
 
 std::vector<TarMember> scan_tar(const MediaBytes& /*tar*/, const std::string& name) {
-  fail(name);
+  no_tar_files(name);
 }
 std::vector<TarMember> scan_tar(const std::filesystem::path& tar) {
-  fail(tar);
+  no_tar_files(tar);
 }
 
 struct TarWriter::State {};
 
 TarWriter::TarWriter(const std::filesystem::path& file) {
-  fail(file);
+  no_tar_files(file);
 }
 TarWriter::~TarWriter() = default;
 void TarWriter::add(const std::string& /*name*/, std::string_view /*content*/) {}

@@ -33,11 +33,16 @@ Speed of_fp32(const EngineMachine& /*machine*/) {
 Speed of_widened(const EngineMachine& /*machine*/) {
   return {Instruction::fp32_fma, 0.75};
 }
+#ifdef CAVMAE_HAS_ONEDNN
 // oneDNN takes tiles where it is given them.
 Speed of_onednn(const EngineMachine& machine) {
   if (has_tiles(machine)) return {Instruction::tdpbf16ps, 0.3};
   return {Instruction::vdpbf16ps, 0.85};
 }
+std::string trouble_with_onednn_bf16(const EngineMachine& machine) {
+  return machine.onednn_bf16_trouble();
+}
+#endif
 Speed of_wgrad_gemm(const EngineMachine& /*machine*/) {
   return {Instruction::vdpbf16ps, 0.9};
 }
@@ -48,9 +53,6 @@ Speed of_emulated_tiles(const EngineMachine& /*machine*/) {
   return {Instruction::fp32_fma, 0.01};
 }
 
-std::string trouble_with_onednn_bf16(const EngineMachine& machine) {
-  return machine.onednn_bf16_trouble();
-}
 std::string trouble_with_tiles(const EngineMachine& machine) {
   return machine.tiles_trouble();
 }

@@ -7,7 +7,7 @@
 namespace cavmae {
 namespace {
 
-[[noreturn]] void fail() {
+[[noreturn]] void no_typeface() {
   throw MediaError(
       "this cavmae was built without media libraries (CAVMAE_MEDIA=OFF) and draws no pictures and "
       "reports; copy the run to a machine whose cavmae has them, and run 'cavmae report' there");
@@ -16,13 +16,13 @@ namespace {
 }  // namespace
 
 std::string_view chart_js() {
-  fail();
+  no_typeface();
 }
 
 struct Typeface::Library {};
 
 Typeface::Typeface() {
-  fail();
+  no_typeface();
 }
 
 Typeface::~Typeface() = default;

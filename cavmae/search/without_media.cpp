@@ -9,18 +9,18 @@
 namespace cavmae {
 namespace {
 
-[[noreturn]] void fail(const std::string& name) {
+[[noreturn]] void no_search(const std::string& name) {
   throw Error(concat(name, ": this cavmae was built without libraries of moments (CAVMAE_MEDIA=OFF)"));
 }
 
 }  // namespace
 
 Database::Database(const std::filesystem::path& file, DatabaseAccess /*access*/) {
-  fail(file.string());
+  no_search(file.string());
 }
 Database::~Database() = default;
 void Database::execute(const std::string& sql) {
-  fail(sql);
+  no_search(sql);
 }
 int64_t Database::last_insert_id() const {
   return 0;
@@ -30,7 +30,7 @@ int64_t Database::changes() const {
 }
 
 Statement::Statement(Database& database, std::string_view sql) : database_(database) {
-  fail(std::string(sql));
+  no_search(std::string(sql));
 }
 Statement::~Statement() = default;
 bool Statement::step() {
@@ -58,7 +58,7 @@ void Statement::bind(int /*index*/, const std::string& /*text*/) {}
 void Statement::bind(int /*index*/, std::string_view /*bytes*/) {}
 
 Transaction::Transaction(Database& database, Kind /*kind*/) : database_(database) {
-  fail("a transaction");
+  no_search("a transaction");
 }
 Transaction::~Transaction() = default;
 void Transaction::commit() {}
@@ -84,7 +84,7 @@ int64_t PostgresRows::changed() const {
 }
 
 PostgresConnection::PostgresConnection(const std::string& url) {
-  cavmae::fail(shown_url(url));
+  cavmae::no_search(shown_url(url));
 }
 PostgresConnection::~PostgresConnection() = default;
 std::string PostgresConnection::parameter(const std::vector<int64_t>& /*numbers*/) {
@@ -92,26 +92,26 @@ std::string PostgresConnection::parameter(const std::vector<int64_t>& /*numbers*
 }
 PostgresRows PostgresConnection::run_with(const std::string& sql,
                                           const std::vector<std::string>& /*parameters*/) {
-  cavmae::fail(sql);
+  cavmae::no_search(sql);
 }
 void PostgresConnection::execute(const std::string& sql) {
-  cavmae::fail(sql);
+  cavmae::no_search(sql);
 }
 void PostgresConnection::copy_in(const std::string& sql, std::string_view /*lines*/) {
-  cavmae::fail(sql);
+  cavmae::no_search(sql);
 }
 std::string copy_field(std::string_view text) {
   return std::string(text);
 }
 
 std::string content_hash(std::string_view /*bytes*/) {
-  fail("a hash");
+  no_search("a hash");
 }
 std::string content_hash(const MediaSource& source) {
-  fail(source.name());
+  no_search(source.name());
 }
 std::string content_hash_of_file(const std::filesystem::path& file) {
-  fail(file.string());
+  no_search(file.string());
 }
 
 int64_t training_size(int64_t num_vectors) {
@@ -119,7 +119,7 @@ int64_t training_size(int64_t num_vectors) {
 }
 ListModel train_lists(const torch::Tensor& /*vectors*/, const torch::Tensor& /*others*/,
                       const ListTraining& /*options*/) {
-  fail("the lists of a library");
+  no_search("the lists of a library");
 }
 
 }  // namespace cavmae

@@ -8,7 +8,7 @@ struct ServedLibrary::State {};
 
 void ServeOptions::validate() const {}
 
-ServedLibrary::ServedLibrary(const std::filesystem::path&, const Pretrained&, const ServeOptions&,
+ServedLibrary::ServedLibrary(const std::string&, const Pretrained&, const ServeOptions&,
                              const std::shared_ptr<Log>&) {
   throw ConfigError(
       "this cavmae was built without media libraries and serves no library; build it with -DCAVMAE_MEDIA=ON");

@@ -29,7 +29,7 @@ TEST(WithoutMedia, EveryFunctionNamesTheFileAndTheCure) {
   EXPECT_THAT(error_of([] { read_audio("a.mp4", {}); }), tells);
   EXPECT_THAT(error_of([] { read_frames("a.mp4", {0.0}); }), tells);
   EXPECT_THAT(error_of([] { read_image("a.mp4"); }), tells);
-  EXPECT_THAT(error_of([] { write_png("a.mp4", torch::zeros({1, 1, 3}, torch::kUInt8)); }), tells);
+  EXPECT_THAT(error_of([] { write_png("a.mp4", Picture(1, 1)); }), tells);
   EXPECT_THAT(error_of([] { VideoWriter("a.mp4", {}); }), tells);
 }
 
