@@ -26,6 +26,13 @@ void set_limit(int what, int64_t value) {
                "the decoder cannot limit itself: ", std::strerror(errno));
 }
 
+// AddressSanitizer and ThreadSanitizer reserve terabytes of addresses for their shadow.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kAddressesCanBeLimited = false;
+#else
+constexpr bool kAddressesCanBeLimited = true;
+#endif
+
 // All that computing, memory and descriptors that are open need. recvmsg() and sendmsg() are those of the
 // socket to the server: no other can be made.
 constexpr std::array kAllowed = {SCMP_SYS(read),
@@ -107,7 +114,7 @@ void confine_process(const ConfinementOptions& options) {
   set_limit(RLIMIT_CORE, 0);
   set_limit(RLIMIT_FSIZE, 0);
   set_limit(RLIMIT_NOFILE, options.max_open_files);
-  set_limit(RLIMIT_AS, options.max_memory_bytes);
+  if (kAddressesCanBeLimited) set_limit(RLIMIT_AS, options.max_memory_bytes);
   ::prctl(PR_SET_DUMPABLE, 0);
   CAVMAE_CHECK(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0,
                "the decoder cannot give up privileges: ", std::strerror(errno));

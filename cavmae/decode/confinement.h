@@ -8,7 +8,7 @@
 namespace cavmae {
 
 struct ConfinementOptions {
-  int64_t max_memory_bytes = int64_t{8} << 30;  // of addresses
+  int64_t max_memory_bytes = int64_t{8} << 30;  // of addresses; a build with sanitizers has no such limit
   int64_t max_open_files = 32;
 };
 

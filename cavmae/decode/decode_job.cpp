@@ -1,5 +1,6 @@
 #include "cavmae/decode/decode_job.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -165,7 +166,8 @@ class PayloadReader {
 
   void copy(void* target, size_t count) {
     if (count > payload_.size() - at_) fail_damaged();
-    std::memcpy(target, payload_.data() + at_, count);
+    // Not memcpy(): where nothing is copied, the target may be null.
+    std::copy_n(payload_.data() + at_, count, static_cast<char*>(target));
     at_ += count;
   }
   std::vector<float> waveform(const Json& size) {

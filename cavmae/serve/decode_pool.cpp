@@ -23,10 +23,12 @@ namespace {
 
 constexpr int kDecoderSocket = 3;
 
-// What a decoder finds of this process's environment: where libraries lie, and nothing else.
+// What a decoder finds of this process's environment: where libraries lie, which instruction set to take,
+// what sanitizers are to do, and nothing else.
 std::vector<std::string> decoder_environment() {
   std::vector<std::string> out = {"OMP_NUM_THREADS=1", "PATH=/usr/bin:/bin"};
-  for (const char* name : {"LD_LIBRARY_PATH", "CAVMAE_ISA", "OPENBLAS_CORETYPE"})
+  for (const char* name : {"LD_LIBRARY_PATH", "CAVMAE_ISA", "OPENBLAS_CORETYPE", "ASAN_OPTIONS",
+                           "UBSAN_OPTIONS", "TSAN_OPTIONS"})
     if (const char* value = std::getenv(name)) out.push_back(concat(name, "=", value));
   return out;
 }

@@ -41,7 +41,7 @@ int digit_of(char c) {
 torch::Tensor halves_of(std::string_view bytes) {
   torch::Tensor halves =
       torch::empty({static_cast<int64_t>(bytes.size() / sizeof(c10::Half))}, torch::kFloat16);
-  std::memcpy(halves.data_ptr(), bytes.data(), bytes.size());
+  std::copy_n(bytes.data(), bytes.size(), static_cast<char*>(halves.data_ptr()));
   return halves;
 }
 
