@@ -67,6 +67,9 @@ function(cavmae_library name)
   target_link_libraries(${target} PUBLIC ${torch} ${ARG_LIBRARIES} PRIVATE $<BUILD_INTERFACE:cavmae_warnings>
                                          ${ARG_PRIVATE_LIBRARIES})
   foreach(dep ${ARG_DEPS})
+    if(NOT TARGET cavmae_${dep} AND NOT CAVMAE_MEDIA)  # nothing of it is left
+      continue()
+    endif()
     target_link_libraries(${target} PUBLIC cavmae_${dep})
   endforeach()
   if(NOT ARG_WITHOUT_PCH AND NOT ARG_WITHOUT_TORCH)
