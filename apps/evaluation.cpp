@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cavmae/core/error.h"
+
 namespace cavmae::apps {
 
 void EvaluationFlags::add(CLI::App& app, HeadUse head, DecoderUse decoder) {
@@ -10,7 +12,7 @@ void EvaluationFlags::add(CLI::App& app, HeadUse head, DecoderUse decoder) {
       ->type_name("PATH");
   app.add_option("--cache", cache, "folder that keeps decoded clips, so that the next time is quick")
       ->type_name("DIR");
-  app.add_option("--frames", frames, "pictures of a clip: middle, or all (their mean) [middle]")
+  app.add_option("--frames", frames, concat("pictures of a clip: middle, or all (their mean) [", frames, "]"))
       ->type_name("");
   app.add_option("--window-start", window_start,
                  "pin the window's start in longer files, in seconds [the middle]")

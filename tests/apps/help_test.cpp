@@ -84,6 +84,15 @@ TEST(Help, ShowsFlagsAsTheyAreTyped) {
                                              Not(HasSubstr("[null]")), HasSubstr("--threads")));
 }
 
+// Classifiers take all pictures of a clip, as the paper's do, the others one.
+TEST(Help, NamesTheDefaultOfEachCommand) {
+  const std::string frames = "pictures of a clip: middle, or all (their mean) ";
+  for (const char* command : {"classify", "evaluate"})
+    EXPECT_THAT(help_of(command).out, HasSubstr(frames + "[all]")) << command;
+  for (const char* command : {"retrieve", "embed", "report"})
+    EXPECT_THAT(help_of(command).out, HasSubstr(frames + "[middle]")) << command;
+}
+
 TEST(Help, ShowsNoOlderNames) {
   EXPECT_THAT(help_of("bench").out, AllOf(HasSubstr("--batch-size"), HasSubstr("--precision"),
                                           Not(HasSubstr("--dtype")), Not(HasSubstr("Excludes"))));
