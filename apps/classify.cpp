@@ -88,6 +88,7 @@ int classify(const ClassifyFlags& flags, const GlobalOptions& global, const Rank
   flags.windows.check(options.view);
   auto clips = read_clip_sources(data, *log, flags.evaluation.lists.options());
   const Pretrained model = flags.evaluation.model.load_for(clips.size(), *log, rank);
+  options.meanwhile = [&model] { model.require_finite(); };
   Classifier classifier = model.classifier();
   const LabelSet labels = labels_of(model, flags.labels);
   options.need = needed_of_head(classifier->head_options());

@@ -80,7 +80,11 @@ int embed(const EmbedFlags& flags, const GlobalOptions& global, const RankOfLaun
        .spec = model.spec,
        .more = {{"per_frame", flags.per_frame}, {"part_clips", flags.in_parts() ? flags.part_clips : 0}}},
       network);
-  if (flags.in_parts()) return write_parts(flags, model, clips, options, log, rank);
+  if (flags.in_parts()) {
+    model.require_finite();
+    return write_parts(flags, model, clips, options, log, rank);
+  }
+  options.meanwhile = [&] { model.require_finite(); };
   std::vector<std::string> ids;
   for (size_t i = 0; i < clips.size(); ++i) ids.emplace_back(clips.id(i));
   const ClipEmbeddings embeddings = embed_clips(network, model.spec, clips, options, log, flags.vectors_of());

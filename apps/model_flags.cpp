@@ -198,6 +198,7 @@ Pretrained ModelFlags::load_for(size_t num_clips, Log& log, const RankOfLaunch& 
   constexpr size_t kFewClips = 64;
   LoadOptions load = load_options();
   load.shares_memory_of_file = num_clips <= kFewClips;
+  load.finite = FiniteCheck::by_caller;
   return load_model_of_rank(checkpoint, load, log, rank);
 }
 

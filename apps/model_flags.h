@@ -59,7 +59,8 @@ struct ModelFlags {
   // As a rank of several: on the GPU of its own number on its host, by the kernels and in the precision of
   // rank 0.
   Pretrained load(Log& log, const RankOfLaunch& rank) const;
-  // For so many clips: a few do not repay a copy of the parameters, which stay in the mapped file.
+  // For so many clips: a few do not repay a copy of the parameters, which stay in the mapped file. The caller
+  // calls require_finite().
   Pretrained load_for(size_t num_clips, Log& log, const RankOfLaunch& rank) const;
 };
 

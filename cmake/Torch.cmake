@@ -51,3 +51,15 @@ endif()
 if(NOT CAVMAE_SANITIZE MATCHES thread AND NOT CAVMAE_FUZZ)
   target_link_libraries(cavmae_torch INTERFACE OpenMP::OpenMP_CXX)
 endif()
+
+# For programs whose start counts. The loader looks a name up in one library after another, as they come. Debian's LibTorch
+# brings OpenCV and that GDAL, the 190th of 290, which looks 48,000 names up that are its own: a program that names it first
+# starts in 0.50 s instead of 0.54.
+find_library(CAVMAE_TORCH_CPU torch_cpu HINTS ${TORCH_INSTALL_PREFIX}/lib)
+set(CAVMAE_FIRST_LIBRARY "")
+if(CAVMAE_TORCH_CPU)
+  execute_process(COMMAND ldd ${CAVMAE_TORCH_CPU} OUTPUT_VARIABLE brought ERROR_QUIET)
+  if(brought MATCHES "=> (/[^ \n]*/libgdal\\.so[^ \n]*)")
+    set(CAVMAE_FIRST_LIBRARY -Wl,--push-state,--no-as-needed,${CMAKE_MATCH_1},--pop-state)
+  endif()
+endif()

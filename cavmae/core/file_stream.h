@@ -33,6 +33,12 @@ class FileReader {
   uint64_t size_ = 0;
 };
 
+// The bytes of a file from a position on.
+struct PlaceInFile {
+  std::shared_ptr<const FileReader> file;
+  uint64_t position = 0;
+};
+
 // Creates or empties a file and appends to it. `shown_as` is the name used in errors, since what is written
 // is often the temporary file beside it. Throws Error.
 class FileWriter {

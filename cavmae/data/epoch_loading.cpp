@@ -192,13 +192,15 @@ void EpochLoading::State::stop() {
 }
 
 void EpochLoading::State::start() {
+  int64_t num_workers = source.options.num_workers;
   {
     MutexLock lock(mutex);
     // Nothing left to read: no worker would ever find the end.
     while (auto output = assembler.take())
       ready.emplace(num_outputs++, finish(std::move(*output), bad.account()));
+    num_workers = std::min(num_workers, epoch_reader.num_positions() - next_ticket);
   }
-  for (int64_t i = 0; i < source.options.num_workers; ++i) workers.emplace_back([this] { work(); });
+  for (int64_t i = 0; i < num_workers; ++i) workers.emplace_back([this] { work(); });
 }
 
 Item EpochLoading::State::wait_for_item() {

@@ -59,6 +59,7 @@ class PassProgress {
         title_(options.title),
         end_(options.progress_end),
         total_(total),
+        meanwhile_(options.meanwhile),
         bar_({.title = options.title,
               .unit = "clips",
               .total = total,
@@ -67,6 +68,10 @@ class PassProgress {
     tell();
   }
 
+  // The first clips are being read.
+  void has_begun() {
+    if (meanwhile_) std::exchange(meanwhile_, {})();
+  }
   void add(const Batch& batch) {
     bar_.update(read_ += static_cast<int64_t>(batch.indices.size()));
     tell();
@@ -87,6 +92,7 @@ class PassProgress {
   std::string title_;
   ProgressEnd end_;
   int64_t total_, read_ = 0;
+  std::function<void()> meanwhile_;  // empty once called
   Progress bar_;
 };
 
@@ -95,6 +101,7 @@ PassEnd pass_over(Loader& loader, const Positions& positions, const PassOptions&
                   PassProgress& progress, const BatchSink& sink) {
   DeviceFeed feed(loader, {.device = options.device});
   feed.start_epoch({.shuffle = false, .drop_last = false});
+  progress.has_begun();
   while (auto batch = feed.next()) {
     if (StopSignal::requested()) return PassEnd::interrupted;
     options.world.check_all_live();

@@ -33,7 +33,8 @@ struct PassOptions {
   double line_interval_seconds = 10.0;  // between lines of progress where stderr is no terminal
   ProgressEnd progress_end = ProgressEnd::keep;
   IfNoneRead if_none_read = IfNoneRead::go_on;
-  World& world = World::alone();  // all its ranks make the pass, each over its share of the clips
+  std::function<void()> meanwhile = {};  // called once, while the first clips are read; may be empty
+  World& world = World::alone();         // all its ranks make the pass, each over its share of the clips
 };
 
 // Takes a batch whose `indices` are positions in the list of all clips.

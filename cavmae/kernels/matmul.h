@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cavmae/core/file_stream.h"
 #include "cavmae/isa/isa.h"
 #include "cavmae/kernels/engines.h"
 #include "cavmae/kernels/packed_weight.h"
@@ -42,8 +43,9 @@ struct WeightRows {
   int64_t rows = 0, columns = 0;
   // Where packed copies are kept, and what they are known by; null: packed anew each time.
   PackedWeight* packed = nullptr;
-  int64_t first_row = 0;  // in the parameter
-  int64_t version = 0;    // another one after each change of the values
+  int64_t first_row = 0;                              // in the parameter
+  int64_t version = 0;                                // another one after each change of the values
+  std::optional<PlaceInFile> in_file = std::nullopt;  // where the same values can be read
 };
 
 // y = x W^T + bias + residual. x: element [n, k]; y: element, or float, [n, m]

@@ -175,7 +175,8 @@ std::shared_ptr<const OnednnCopy> pack(const WeightRows& weight, Factor factor, 
                  .columns = weight.columns,
                  .factor = transposed ? PackedFactor::transposed : PackedFactor::not_transposed,
                  .block_columns = columns,
-                 .packed = copy->data.as<Bf16>()});
+                 .packed = copy->data.as<Bf16>(),
+                 .in_file = weight.in_file});
     return copy;
   }
   const memory::dims size =

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
+#include "cavmae/core/file_stream.h"
 #include "cavmae/kernels/types.h"
 
 namespace cavmae::kernels {
@@ -24,11 +26,15 @@ struct WeightPacking {
   PackedFactor factor = PackedFactor::transposed;
   int64_t block_columns = 0;  // a multiple of 16
   Bf16* packed = nullptr;     // aligned to 64 bytes
+  // Where the same values can be read. A transposed factor is packed from there and does not touch `weight`
+  // (Note [Values in a file], tensorfile/mapped_tensor.h).
+  std::optional<PlaceInFile> in_file = std::nullopt;
 };
 
 // The version that is taken.
 const char* weight_packing_in_use();
-// Rounds to the nearest, ties to even. Works with LibTorch's threads.
+// Rounds to the nearest, ties to even. Works with LibTorch's threads. Throws CheckpointError where `in_file`
+// cannot be read.
 void pack_weight(const WeightPacking& packing);
 
 }  // namespace cavmae::kernels

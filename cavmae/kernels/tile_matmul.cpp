@@ -45,7 +45,8 @@ struct PanelsOfWeight : PackedWeight::Copy {
                  .factor = factor == PackedWeight::Factor::of_forward ? PackedFactor::transposed
                                                                       : PackedFactor::not_transposed,
                  .block_columns = kTileBlock,
-                 .packed = data.as<Bf16>()});
+                 .packed = data.as<Bf16>(),
+                 .in_file = weight.in_file});
   }
   Buffer data;
 };

@@ -150,8 +150,9 @@ ModelFile read_model_file(const fs::path& file, const std::string& network) {
 }
 
 ModelFile map_model_file(const fs::path& file, const std::string& network) {
-  return is_safetensors(file) ? of_tensor_file(file, network, map_safetensors(file))
-                              : read_pth(file, network);
+  return is_safetensors(file)
+             ? of_tensor_file(file, network, map_safetensors(file, FileOnceMapped::stays_open))
+             : read_pth(file, network);
 }
 
 ModelFile inspect_model_file(const fs::path& file, const std::string& network) {

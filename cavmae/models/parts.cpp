@@ -1,6 +1,7 @@
 #include "cavmae/models/parts.h"
 
 #include "cavmae/nn/position_embedding.h"
+#include "cavmae/nn/unset_parameters.h"
 
 namespace cavmae {
 namespace {
@@ -42,7 +43,9 @@ void CavMaeImpl::Parts::register_embeddings(CavMaeImpl& owner, const CavMaeConfi
     return owner.register_parameter(name, torch::zeros({1, 1, width}));
   };
   const auto positions = [&](const char* name, int64_t width, const PatchGrid& grid) {
-    return owner.register_parameter(name, sincos_positions(width, grid), config.train_positions);
+    const torch::Tensor table =
+        parameters_stay_unset() ? new_weight({1, grid.size(), width}) : sincos_positions(width, grid);
+    return owner.register_parameter(name, table, config.train_positions);
   };
   const bool audio = config.has_audio(), video = config.has_video();
   const int64_t width = config.embed_dim, decoder_width = config.decoder_embed_dim;

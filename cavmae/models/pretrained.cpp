@@ -1,11 +1,11 @@
 #include "cavmae/models/pretrained.h"
 
-#include <cmath>
 #include <optional>
 #include <utility>
 
 #include "cavmae/core/error.h"
 #include "cavmae/core/options.h"
+#include "cavmae/models/finite_values.h"
 #include "cavmae/models/model_description.h"
 #include "cavmae/models/model_file.h"
 #include "cavmae/models/model_input.h"
@@ -34,15 +34,6 @@ CavMaeConfig config_with(CavMaeConfig config, const InputShape& shape) {
   config.image_size = shape.image_size.value_or(config.image_size);
   config.validate();
   return config;
-}
-
-// A model that diverged, or a damaged file, would give NaN for every clip.
-void require_finite(const CavMae& network, const fs::path& path) {
-  const torch::NoGradGuard no_grad;
-  for (const auto& item : network->named_parameters())
-    CAVMAE_CHECK_AS(CheckpointError, std::isfinite(item.value().sum().item<double>()), path.string(), ": '",
-                    item.key(),
-                    "' holds values that are not finite; its training diverged, or the file is damaged");
 }
 
 void take_own_memory(CavMae& network) {
@@ -98,6 +89,12 @@ Classifier Pretrained::classifier() const {
   return classifier_;
 }
 
+void Pretrained::require_finite() const {
+  const std::optional<std::string> name = first_not_finite(*network_);
+  CAVMAE_CHECK_AS(CheckpointError, !name, path.string(), ": '", name.value_or(""),
+                  "' holds values that are not finite; its training diverged, or the file is damaged");
+}
+
 Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
   const torch::Device device = resolve_device(options.runtime.device);
   Pretrained out;
@@ -126,7 +123,7 @@ Pretrained load_pretrained(const fs::path& path, const LoadOptions& options) {
                     options.positions);
   out.report.unexpected = whole.unexpected;
   out.report.unexpected.insert(out.report.unexpected.end(), whole.left_out.begin(), whole.left_out.end());
-  require_finite(out.network_, out.path);
+  if (options.finite == FiniteCheck::at_loading) out.require_finite();
   out.described_in = contents.described_in;
   out.network_in_file = contents.network;
   out.copies = contents.copies;

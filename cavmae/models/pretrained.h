@@ -46,6 +46,10 @@ struct HeadHints {
 // file need not say how many heads it has.
 enum class DecoderUse { if_any, none };
 
+// Who looks whether all parameters are finite, which takes as long as reading them: load_pretrained(), or its
+// caller by Pretrained::require_finite(), before a result counts.
+enum class FiniteCheck { at_loading, by_caller };
+
 struct LoadOptions {
   std::string network = {};   // which one of a file that holds several, as NetworkTensors::network names it
   InferenceHints hints = {};  // what tensors do not show, for a file that does not state it
@@ -62,6 +66,7 @@ struct LoadOptions {
   // Parameters stay where the file is mapped, for a job that is shorter than copying them: whoever writes
   // into the file (not those who rename another into its place) changes them.
   bool shares_memory_of_file = false;
+  FiniteCheck finite = FiniteCheck::at_loading;
 };
 
 class Pretrained {
@@ -83,6 +88,9 @@ class Pretrained {
   CavMae network() const { return network_; }
   // Throws CheckpointError when the file holds none.
   Classifier classifier() const;
+  // A model that diverged, or a damaged file, would give NaN for every clip: throws CheckpointError that
+  // names the parameter.
+  void require_finite() const;
 
  private:
   friend Pretrained load_pretrained(const std::filesystem::path& path, const LoadOptions& options);

@@ -1,6 +1,10 @@
 #include "cavmae/nn/linear_passes.h"
 
+#include <optional>
+#include <utility>
+
 #include "cavmae/core/error.h"
+#include "cavmae/tensorfile/mapped_tensor.h"
 
 namespace cavmae {
 namespace {
@@ -21,12 +25,16 @@ const float* floats_or_null(const torch::Tensor& x) {
 }
 
 kernels::WeightRows rows_of(const Weight& weight) {
+  std::optional<PlaceInFile> in_file = place_in_file(weight.parameter);
+  if (in_file)
+    in_file->position += sizeof(float) * static_cast<uint64_t>(weight.first_row * weight.columns());
   return {.data = weight.parameter.data_ptr<float>() + weight.first_row * weight.columns(),
           .rows = weight.rows,
           .columns = weight.columns(),
           .packed = weight.packed.get(),
           .first_row = weight.first_row,
-          .version = static_cast<int64_t>(weight.parameter._version())};
+          .version = static_cast<int64_t>(weight.parameter._version()),
+          .in_file = std::move(in_file)};
 }
 
 void check_sizes(bool fit, const torch::Tensor& a, const torch::Tensor& b, const torch::Tensor& c) {

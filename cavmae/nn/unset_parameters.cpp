@@ -38,6 +38,10 @@ UnsetParameters::~UnsetParameters() {
   t_innermost = outer_;
 }
 
+bool parameters_stay_unset() {
+  return t_innermost != nullptr;
+}
+
 torch::Tensor new_weight(torch::IntArrayRef sizes) {
   if (t_innermost == nullptr) return torch::zeros(sizes);
   return t_innermost->memory_ == UnsetMemory::to_be_replaced ? untouched(sizes) : torch::empty(sizes);

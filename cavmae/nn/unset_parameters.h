@@ -23,6 +23,9 @@ class UnsetParameters {
   friend torch::Tensor new_weight(torch::IntArrayRef sizes);
 };
 
+// Whether there are UnsetParameters on this thread, so that initial values need not be computed.
+bool parameters_stay_unset();
+
 // Of a new weight: zeros, or no values while there are UnsetParameters, of which the innermost decides.
 torch::Tensor new_weight(torch::IntArrayRef sizes);
 

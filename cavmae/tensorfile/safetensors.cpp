@@ -10,6 +10,7 @@
 #include "cavmae/core/file_stream.h"
 #include "cavmae/core/files.h"
 #include "cavmae/core/text.h"
+#include "cavmae/tensorfile/mapped_tensor.h"
 #include "cavmae/tensorfile/safetensors_header.h"
 
 namespace cavmae {
@@ -104,19 +105,17 @@ torch::Tensor read_tensor(const FileReader& file, const SafetensorsEntry& entry,
   return tensor;
 }
 
-// `mapped`: the whole file.
-torch::Tensor map_tensor(const FileReader& file, std::shared_ptr<char> mapped, const SafetensorsEntry& entry,
-                         uint64_t data_start) {
-  const auto type = checked_type(entry, file.name());
+// `memory`: the whole file.
+torch::Tensor map_tensor(const std::shared_ptr<const FileReader>& file, std::shared_ptr<char> memory,
+                         const SafetensorsEntry& entry, uint64_t data_start, FileOnceMapped then) {
+  const auto type = checked_type(entry, file->name());
   const uint64_t start = data_start + entry.begin;
   // Other programs' files need not be aligned.
   const bool mappable =
       entry.end > entry.begin && type != torch::kBool && start % c10::elementSize(type) == 0;
-  if (!mappable) return read_tensor(file, entry, data_start);
-  char* const numbers = mapped.get() + start;
-  return at::from_blob(
-      numbers, entry.shape, [mapped = std::move(mapped)](void*) mutable { mapped.reset(); },
-      torch::TensorOptions(type));
+  if (!mappable) return read_tensor(*file, entry, data_start);
+  return mapped_tensor(std::move(memory), start, entry.shape, type,
+                       then == FileOnceMapped::stays_open ? file : nullptr);
 }
 
 struct FoundHeader {
@@ -227,22 +226,22 @@ std::map<std::string, std::string> read_safetensors_metadata(const std::filesyst
 }
 
 torch::Tensor map_safetensors(const std::filesystem::path& path, const std::string& name) {
-  const FileReader file(path);
-  const FoundHeader found = read_header(file);
+  const auto file = std::make_shared<const FileReader>(path);
+  const FoundHeader found = read_header(*file);
   const SafetensorsHeader& header = found.header;
   const auto entry = std::ranges::find(header.entries, name, &SafetensorsEntry::name);
   if (entry == header.entries.end()) throw_unknown(name, header, path.string());
-  return map_tensor(file, file.map(), *entry, found.data_start);
+  return map_tensor(file, file->map(), *entry, found.data_start, FileOnceMapped::is_closed);
 }
 
-TensorFile map_safetensors(const std::filesystem::path& path) {
-  const FileReader file(path);
-  auto [header, data_start] = read_header(file);
-  const std::shared_ptr<char> mapped = file.map();
+TensorFile map_safetensors(const std::filesystem::path& path, FileOnceMapped then) {
+  const auto file = std::make_shared<const FileReader>(path);
+  auto [header, data_start] = read_header(*file);
+  const std::shared_ptr<char> memory = file->map();
   TensorFile result;
   result.metadata = std::move(header.metadata);
   for (const auto& entry : header.entries)
-    result.tensors.emplace_back(entry.name, map_tensor(file, mapped, entry, data_start));
+    result.tensors.emplace_back(entry.name, map_tensor(file, memory, entry, data_start, then));
   return result;
 }
 

@@ -56,8 +56,13 @@ std::map<std::string, std::string> read_safetensors_metadata(const std::filesyst
 // meanwhile, but not cut short. Throws as read_safetensors() does, and as TensorFile::at() for a name that is
 // not there.
 torch::Tensor map_safetensors(const std::filesystem::path& path, const std::string& name);
+
+// Whether the values of mapped tensors can be read as well (place_in_file()), for which one file stays open
+// while a tensor of it lives.
+enum class FileOnceMapped { is_closed, stays_open };
 // Every tensor, likewise.
-TensorFile map_safetensors(const std::filesystem::path& path);
+TensorFile map_safetensors(const std::filesystem::path& path,
+                           FileOnceMapped then = FileOnceMapped::is_closed);
 
 // Writes beside and renames. Tensors may be on any device and of any strides. Throws Error on a full disk,
 // with the old file intact.

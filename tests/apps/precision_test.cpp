@@ -6,6 +6,7 @@
 #include "cavmae/core/json.h"
 #include "cavmae/eval/embed_file.h"
 #include "cavmae/nn/precision_choice.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 #include "tests/support/program.h"
 #include "tests/support/tools.h"
@@ -15,6 +16,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing_support::Outcome;
 using testing_support::run_cavmae;
 
@@ -77,6 +79,24 @@ TEST_F(PrecisionRun, VectorsAreStatedAndNearlyTheSame) {
   EXPECT_GE(centred_cosines(bf16.audio, fp32.audio).min().item<float>(), 0.999F);
   EXPECT_GE(centred_cosines(bf16.video, fp32.video).min().item<float>(), 0.999F);
   EXPECT_EQ(embed("").precision, resolve_precision(PrecisionChoice::automatic, torch::kCPU));
+}
+
+// Which is looked at while the first clips are read.
+TEST_F(PrecisionRun, AModelThatDivergedIsRefused) {
+  TensorFile model = read_safetensors(folder_ / "run/checkpoints/last/model.safetensors");
+  for (auto& [name, tensor] : model.tensors)
+    if (name == "blocks_v.1.mlp.fc2.weight") tensor[0][1] = NAN;
+  write_safetensors(folder_ / "nan.safetensors", model.tensors, model.metadata);
+  for (const char* const precision : {"fp32", "bf16"})
+    for (const char* const out : {"nan_out.safetensors", "nan_out"}) {
+      const Outcome refused = run_cavmae("embed --checkpoint " + path("nan.safetensors") + " --data " +
+                                         path("clips") + " --out " + path(out) + " --precision " + precision);
+      EXPECT_EQ(refused.exit_code, 1) << refused.err;
+      EXPECT_THAT(refused.err,
+                  AllOf(HasSubstr("nan.safetensors: 'blocks_v.1.mlp.fc2.weight' holds values that"),
+                        Not(HasSubstr("cannot be read"))));
+      EXPECT_FALSE(std::filesystem::exists(folder_ / out)) << out;
+    }
 }
 
 // A machine on which the other one is faster goes on with a library as it is.

@@ -61,6 +61,32 @@ TEST(ClipPass, MayBeMadeAgainAndNamesABadClipOnce) {
   EXPECT_EQ(pass.bad_clips().size(), 1u);
 }
 
+// Clips with both sides, with a sound alone and with pictures alone are read one kind after another.
+TEST(ClipPass, DoesOnceWhatIsToBeDoneMeanwhile) {
+  auto clips = testing::tiny_clips();
+  clips[1].audio = {};
+  clips[4].frames.clear();
+  for (const bool any : {false, true}) {
+    std::vector<std::string> order;
+    PassOptions options = quiet();
+    options.meanwhile = [&] { order.emplace_back("meanwhile"); };
+    const BatchSink sink = [&](const Batch&) { order.emplace_back("batch"); };
+    any ? for_each_batch_any_modality(clips, kSpec, options, sink, null_log())
+        : for_each_batch(clips, kSpec, options, sink, null_log());
+    EXPECT_GE(order.size(), 3u);
+    EXPECT_EQ(order.front(), "meanwhile");
+    EXPECT_EQ(std::ranges::count(order, "meanwhile"), 1);
+  }
+}
+
+TEST(ClipPass, EndsWithTheErrorOfWhatIsDoneMeanwhile) {
+  PassOptions options = quiet();
+  options.meanwhile = [] { throw CheckpointError("bad weights"); };
+  EXPECT_THROW(for_each_batch(
+                   testing::tiny_clips(), kSpec, options, [](const Batch&) { ADD_FAILURE(); }, null_log()),
+               CheckpointError);
+}
+
 TEST(ClipPass, EndsAtAStopSignalOnAllRanks) {
   for (const int64_t ranks : {1, 2}) {
     const StopSignal stop_signal;

@@ -6,11 +6,13 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/core/files.h"
 #include "cavmae/core/torch.h"
 #include "cavmae/kernels/buffer.h"
 
 #include "tests/support/elements.h"
 #include "tests/support/normal.h"
+#include "tests/support/temporary_folder.h"
 
 namespace cavmae::kernels::pack_weight_test {
 namespace {
@@ -48,6 +50,30 @@ TEST_P(PackWeight, PutsEveryValueInItsPlace) {
     EXPECT_TRUE(packed.equal(expected))
         << (factor == PackedFactor::transposed ? "transposed" : "not transposed");
   }
+}
+
+// A forward pass's factor, with the same values and another memory.
+TEST_P(PackWeight, ReadsWhatStandsInAFile) {
+  const auto [rows, columns, block_columns] = GetParam();
+  const auto weight = normal({rows, columns}, 1), memory = torch::full_like(weight, NAN);
+  const TemporaryFolder folder;
+  constexpr uint64_t kFirst = 12;
+  write_file(
+      folder / "weight",
+      std::string(kFirst, 'x') + std::string(static_cast<const char*>(weight.data_ptr()), weight.nbytes()));
+  const auto expected = packed_plainly(weight.t(), block_columns);
+  auto packed = torch::full_like(expected, NAN);
+  WeightPacking packing{.weight = memory.data_ptr<float>(),
+                        .rows = rows,
+                        .columns = columns,
+                        .block_columns = block_columns,
+                        .packed = testing_support::bf16_of(packed),
+                        .in_file = PlaceInFile{.file = std::make_shared<const FileReader>(folder / "weight"),
+                                               .position = kFirst}};
+  pack_weight(packing);
+  EXPECT_TRUE(packed.equal(expected));
+  packing.in_file->position += 4;  // the last row would end behind the file
+  EXPECT_THROW(pack_weight(packing), CheckpointError);
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, PackWeight,

@@ -137,6 +137,11 @@ TEST_F(ForeignCheckpoint, ParametersThatAreNotFiniteAreRefused) {
     if (name == "norm_a.bias") tensor = torch::full_like(tensor, NAN);
   write(tensors);
   EXPECT_THAT(refusal(), HasSubstr("'norm_a.bias' holds values that are not finite"));
+  LoadOptions later = stated(kSmallHeads);
+  later.finite = FiniteCheck::by_caller;
+  const Pretrained loaded = load(later);
+  EXPECT_THAT(message_from<CheckpointError>([&] { loaded.require_finite(); }),
+              HasSubstr("'norm_a.bias' holds values that are not finite"));
 }
 
 TEST_F(ForeignCheckpoint, WithoutItsRunsFlagsItIsRefusedWithThoseToGive) {

@@ -9,6 +9,7 @@
 #include "cavmae/core/text.h"
 #include "cavmae/models/checkpoint.h"
 #include "cavmae/models/convert_model.h"
+#include "cavmae/tensorfile/mapped_tensor.h"
 
 #include "tests/models/toy_model.h"
 #include "tests/support/program.h"
@@ -116,6 +117,7 @@ TEST(Pretrained, AShortJobsParametersLieInTheMappedFile) {
   for (const auto& item : shared.network()->named_parameters()) {
     EXPECT_TRUE(item.value().equal(wanted[item.key()])) << item.key();
     EXPECT_TRUE(is_mapped_from(item.value().data_ptr(), file)) << item.key();
+    EXPECT_TRUE(place_in_file(item.value())) << item.key();  // packed from there
     EXPECT_FALSE(is_mapped_from(own[item.key()].data_ptr(), file)) << item.key();
   }
 }

@@ -7,9 +7,11 @@
 #include <gtest/gtest.h>
 
 #include "cavmae/core/error.h"
+#include "cavmae/tensorfile/safetensors.h"
 
 #include "tests/support/golden.h"
 #include "tests/support/normal.h"
+#include "tests/support/temporary_folder.h"
 
 namespace cavmae::linear_passes_test {
 namespace {
@@ -109,6 +111,22 @@ TEST_P(LinearPassesOnEvery, TakeSomeRowsOfAWeight) {
   EXPECT_THAT(y, IsNear(wide(x).mm(part.t()), c.exact()));
   linear_dgrad({.g = g, .weight = some, .dx = dx}, c.backend);
   EXPECT_THAT(dx, IsNear(wide(g).mm(part), c.exact()));
+}
+
+// A file's values, and those of the memory that it is mapped to once they have changed.
+TEST_P(LinearPassesOnEvery, TakeRowsOfAWeightInAFile) {
+  const TemporaryFolder folder;
+  write_safetensors(folder / "w.safetensors", {{"first", normal({5}, 7)}, {"w", normal({c.m + 3, c.k}, 6)}});
+  const auto all = map_safetensors(folder / "w.safetensors", FileOnceMapped::stays_open).at("w");
+  Weight some = whole_weight(all, std::make_shared<PackedWeight>());
+  some.first_row = 2;
+  some.rows = c.m;
+  auto y = torch::empty({c.n, c.m});
+  for (int change = 0; change < 2; ++change) {
+    if (change == 1) all.mul_(-3);
+    linear_forward({.x = x, .weight = some, .bias = {}, .residual = {}, .y = y}, c.backend);
+    EXPECT_THAT(y, IsNear(wide(x).mm(c.seen(all.narrow(0, 2, c.m)).t()), c.exact()));
+  }
 }
 
 TEST_P(LinearPassesOnEvery, SeeAWeightThatChanged) {
