@@ -119,8 +119,8 @@ void tune_process(const ProcessOptions& options) {
   ::unsetenv(kRestarted);  // programs that this one starts decide for themselves
   if (!restarted && options.restart == Restart::allowed && change_environment()) restart();
   g_malloc_is_tuned = tune_malloc();
-  // LibTorch sets up a thread when it first asks for the number, and again makes a pool of threads of its own
-  // whenever a number was set before that.
+  // The first question on a thread makes LibTorch set that thread up: once a number is set, by a new pool of
+  // threads, which spin for a while.
   static_cast<void>(at::get_num_threads());
   at::set_num_threads(static_cast<int>(wanted_threads(options)));
 }
